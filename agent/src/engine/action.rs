@@ -1,0 +1,75 @@
+//! What the engine wants done. The shell carries it out and decides nothing.
+
+use crate::health::{CheckId, CheckJob};
+use crate::ipvs::IpvsOp;
+use crate::model::{Job, JobId};
+use crate::net::NetOp;
+use crate::vrrp::{Advert, Endpoint};
+use lb_shared::event::Event;
+use lb_shared::request::Reply;
+use lb_shared::state::Override;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// A VRRP advert.
+    Send(Advert),
+    /// The sockets to hear adverts on, all of them; what is not in here is closed.
+    Listen(BTreeSet<Endpoint>),
+    /// Changes of links and addresses, in order.
+    Net(BatchId, Vec<NetOp>),
+    /// Changes of IPVS, in order.
+    Ipvs(BatchId, Vec<IpvsOp>),
+    /// Read the whole IPVS table and tell.
+    DumpIpvs,
+    /// Begin a check.
+    Check(CheckId, Box<CheckJob>),
+    /// Give up a check: its outcome is no longer wanted.
+    CancelCheck(CheckId),
+    /// Run a script.
+    Run(JobId, Job),
+    /// Something happened.
+    Emit(Event),
+    /// The answer to a command.
+    Answer(Ticket, Reply),
+    /// Make these overrides durable and tell.
+    Persist(PersistId, Vec<Override>),
+    /// Write down what we own, for the next start: see [`Ledger`].
+    Ledger(Ledger),
+    /// Everything is put down: the process may end.
+    Finished,
+}
+
+/// Ties a batch of kernel operations to its result.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct BatchId(pub u64);
+
+/// Ties a command to its answer.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(pub u64);
+
+/// Ties a write of the overrides to its result.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PersistId(pub u64);
+
+/// What the next start must know about this run to adopt it (kept in the run folder, gone after a reboot).
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Ledger {
+    /// Masters by instance: the interval in microseconds, its addresses as put on the interface.
+    pub masters: BTreeMap<String, LedgerMaster>,
+    /// The IPVS services we keep, in canonical form.
+    pub services: BTreeSet<String>,
+}
+
+/// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LedgerMaster {
+    pub vrid: u8,
+    pub inet6: bool,
+    pub interface: Option<String>,
+    pub advert_interval_us: u64,
+    /// Interface, address, length.
+    pub addresses: Vec<(String, IpAddr, u8)>,
+}

@@ -1,0 +1,105 @@
+//! What can happen to the engine. Read this first, then `action.rs`.
+
+use super::action::{BatchId, PersistId, Ticket};
+use crate::health::{CheckId, CheckOutcome};
+use crate::ipvs::table::IpvsTable;
+use crate::model::{JobId, JobOutcome, Model};
+use crate::net::{Address, AddressKey, Link, NetTable};
+use crate::vrrp::Datagram;
+use crate::wire::LinkIndex;
+use lb_shared::diagnostic::Diagnostic;
+use lb_shared::event::Actor;
+use lb_shared::request::Act;
+
+/// One change of the world.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A deadline has come.
+    Tick,
+    /// A packet of IP protocol 112.
+    Datagram(Datagram),
+    /// News about links and addresses.
+    Net(NetNews),
+    /// News about IPVS.
+    Ipvs(IpvsNews),
+    /// A check is over.
+    Checked(CheckId, CheckOutcome),
+    /// A script is over.
+    Ran(JobId, JobOutcome),
+    /// A new configuration, already free of errors.
+    Model(Box<NewModel>),
+    /// A reload was refused before it came here.
+    ReloadRefused(Vec<Diagnostic>),
+    /// An operator's change.
+    Command(Ticket, Command),
+    /// Somebody wants the counters of the instances.
+    Sample(Ticket),
+    /// The overrides are on disk, or why they are not.
+    Persisted(PersistId, Result<(), String>),
+    /// Say goodbye.
+    Stop(StopMode),
+}
+
+/// News about links and addresses.
+#[derive(Clone, Debug)]
+pub enum NetNews {
+    /// Everything, at start and after notifications were lost.
+    Table(NetTable),
+    Link(Link),
+    LinkGone(LinkIndex),
+    Address(AddressKey, Address),
+    AddressGone(AddressKey),
+    /// A batch of operations is over: the errno and words of each that failed, by its place in the batch.
+    Done(BatchId, Vec<(usize, OpError)>),
+}
+
+/// News about IPVS.
+#[derive(Clone, Debug)]
+pub enum IpvsNews {
+    /// The whole table, as asked for.
+    Table(IpvsTable),
+    /// No IPVS here: why.
+    Missing(String),
+    /// A batch of operations is over.
+    Done(BatchId, Vec<(usize, OpError)>),
+}
+
+/// Why the kernel refused an operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpError {
+    pub errno: i32,
+    /// `No such file or directory`, with the kernel's own text where it gave one.
+    pub text: String,
+}
+
+/// A configuration to put in force.
+#[derive(Clone, Debug)]
+pub struct NewModel {
+    pub model: Model,
+    pub file: String,
+    pub findings: Vec<Diagnostic>,
+    /// Who asked for it over the socket; `None` at start and for SIGHUP.
+    pub asked: Option<(Ticket, Actor)>,
+    pub dry_run: bool,
+    pub force: bool,
+}
+
+/// An operator's change, with who asked and the wall time.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub actor: Actor,
+    /// Unix time in milliseconds.
+    pub wall_ms: u64,
+    pub act: Act,
+}
+
+/// What a stop leaves behind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StopMode {
+    /// `-V`: addresses stay.
+    pub keep_addresses: bool,
+    /// `-I`: the IPVS table stays.
+    pub keep_ipvs: bool,
+    /// For a restart or an upgrade: no farewell, everything stays.
+    pub hand_over: bool,
+}

@@ -1,0 +1,94 @@
+//! The IPVS table: one type for what is wanted and for what the kernel has.
+
+use lb_shared::names::{ServerKey, VirtualKey};
+use std::collections::BTreeMap;
+
+/// Services by key, each with its destinations.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct IpvsTable {
+    pub services: BTreeMap<VirtualKey, IpvsService>,
+}
+
+/// A service of the kernel.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct IpvsService {
+    pub settings: ServiceSettings,
+    pub destinations: BTreeMap<ServerKey, Destination>,
+}
+
+/// What `SET_SERVICE` can change.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ServiceSettings {
+    pub scheduler: String,
+    /// Only the bits of [`flags`]; unknown ones and "hashed" are masked out when read.
+    pub flags: u32,
+    /// Seconds; 0 without persistence.
+    pub timeout_s: u32,
+    /// Prefix length of the persistence netmask, 32 or 128 when it does not matter.
+    pub prefix_len: u8,
+    /// The persistence engine.
+    pub engine: Option<String>,
+}
+
+/// Service flags of the kernel (`IP_VS_SVC_F_*`).
+pub mod flags {
+    pub const PERSISTENT: u32 = 0x01;
+    pub const ONE_PACKET: u32 = 0x04;
+    /// Fallback of `sh` and `mh`.
+    pub const SCHED_1: u32 = 0x08;
+    /// Port of `sh` and `mh`.
+    pub const SCHED_2: u32 = 0x10;
+    pub const SCHED_3: u32 = 0x20;
+    /// The bits that can be set from outside.
+    pub const SETTABLE: u32 = PERSISTENT | ONE_PACKET | SCHED_1 | SCHED_2 | SCHED_3;
+}
+
+/// A destination of the kernel.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Destination {
+    pub settings: DestinationSettings,
+    /// Zero in a wanted table.
+    pub counters: DestinationCounters,
+}
+
+/// What `SET_DEST` can change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DestinationSettings {
+    pub method: Method,
+    pub weight: u32,
+    pub upper_threshold: u32,
+    pub lower_threshold: u32,
+}
+
+/// The forwarding method in the kernel's terms.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+pub enum Method {
+    Masquerade,
+    /// What the kernel makes of a destination with an own address; never sent.
+    Local,
+    Tunnel {
+        kind: u8,
+        port: u16,
+        flags: u16,
+    },
+    Direct,
+    Bypass,
+}
+
+/// What the kernel counts for a destination.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DestinationCounters {
+    pub active: u32,
+    pub inactive: u32,
+    pub persistent: u32,
+    pub connections: u64,
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub connections_per_s: u64,
+    pub packets_in_per_s: u64,
+    pub packets_out_per_s: u64,
+    pub bytes_in_per_s: u64,
+    pub bytes_out_per_s: u64,
+}

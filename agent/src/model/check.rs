@@ -1,0 +1,123 @@
+//! Health checks of real servers.
+
+use super::notify::Script;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// One check of one server, with every default already taken from the blocks above.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub kind: CheckKind,
+    pub delay_loop: Duration,
+    /// Further tries before an up server is called down.
+    pub retry: u32,
+    pub delay_before_retry: Duration,
+    /// The first check comes within this span, at random.
+    pub warmup: Duration,
+    /// `alpha`: down until the first success.
+    pub alpha: bool,
+    /// `log_all_failures`.
+    pub log_all_failures: bool,
+}
+
+/// The checkers there are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckKind {
+    Tcp(TcpCheck),
+    Http(HttpGet),
+    Misc(MiscCheck),
+    Ping(PingCheck),
+}
+
+impl CheckKind {
+    /// The keyword.
+    pub fn keyword(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "TCP_CHECK",
+            Self::Http(HttpGet { tls: false, .. }) => "HTTP_GET",
+            Self::Http(HttpGet { tls: true, .. }) => "SSL_GET",
+            Self::Misc(_) => "MISC_CHECK",
+            Self::Ping(_) => "PING_CHECK",
+        }
+    }
+}
+
+/// Where a check connects to and from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TcpCheck {
+    pub to: SocketAddr,
+    /// `bindto` and `bind_port`.
+    pub from: Option<SocketAddr>,
+    /// `bind_if`.
+    pub device: Option<String>,
+    /// `fwmark`; 0: none.
+    pub mark: u32,
+    pub timeout: Duration,
+}
+
+/// `HTTP_GET` or `SSL_GET`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpGet {
+    /// Its `timeout` bounds connecting, and again each whole answer.
+    pub connect: TcpCheck,
+    pub tls: bool,
+    /// `enable_sni`/`sni_name`: the name sent in the handshake.
+    pub sni: Option<String>,
+    /// The minor HTTP version, and whether `Connection: close` is sent (`1.0C` and `1.1`).
+    pub version: HttpVersion,
+    /// In order; at least one.
+    pub urls: Vec<Url>,
+    /// `fast_recovery`: after a failure all urls are tried at once.
+    pub fast_recovery: bool,
+}
+
+/// `http_protocol`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HttpVersion {
+    #[default]
+    V1_0,
+    V1_0Close,
+    V1_1,
+}
+
+/// One `url` block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Url {
+    pub path: String,
+    /// The `Host` header.
+    pub host: String,
+    /// Accepted status codes; 200–299 by default.
+    pub status: Vec<StatusRange>,
+    /// MD5 of the body.
+    pub digest: Option<[u8; 16]>,
+    /// `regex`, with `true` for "must match", `false` for `regex_no_match`.
+    pub regex: Option<(String, bool)>,
+}
+
+/// Status codes from `low` to `high`, both included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StatusRange {
+    pub low: u16,
+    pub high: u16,
+}
+
+/// `MISC_CHECK`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MiscCheck {
+    pub script: Script,
+    pub timeout: Duration,
+    /// `misc_dynamic`: exit codes 2–255 are good and set the weight to code − 2.
+    pub dynamic: bool,
+    /// It can never be run: why.
+    pub broken: Option<String>,
+}
+
+/// `PING_CHECK`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PingCheck {
+    pub to: IpAddr,
+    pub from: Option<IpAddr>,
+    pub device: Option<String>,
+    pub mark: u32,
+    pub timeout: Duration,
+}

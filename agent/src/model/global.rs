@@ -1,0 +1,18 @@
+//! Settings for the whole agent.
+
+/// `global_defs`, as far as it is not a default already folded into other objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Global {
+    /// `router_id`; `None`: the host's name.
+    pub router_id: Option<String>,
+    /// `lvs_flush`: empty the IPVS table at start.
+    pub lvs_flush: bool,
+    /// `lvs_flush_on_stop`: empty it at the end, foreign services included.
+    pub lvs_flush_on_stop: bool,
+    /// `enable_script_security`: scripts others could change are not run.
+    pub script_security: bool,
+    /// `vrrp_startup_delay`, in microseconds.
+    pub vrrp_startup_delay_us: u64,
+    /// `lvs_timeouts tcp/tcpfin/udp` in seconds; 0 leaves the kernel's.
+    pub lvs_timeouts: [u32; 3],
+}

@@ -1,0 +1,35 @@
+//! The configuration as plain, valid data.
+//!
+//! No spans, no text that still needs parsing, no optional where a default is known. A `Model` can be built in a test
+//! without any text. Objects sit behind `Arc`, so that two models share what did not change.
+
+mod check;
+mod global;
+mod job;
+mod notify;
+mod service;
+mod vrrp;
+
+pub use check::{Check, CheckKind, HttpGet, HttpVersion, MiscCheck, PingCheck, StatusRange, TcpCheck, Url};
+pub use global::Global;
+pub use job::{Job, JobEnd, JobId, JobOutcome};
+pub use notify::{NotifyScripts, QuorumScripts, Script, ServerScripts};
+pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
+pub use vrrp::{
+    Authentication, Garp, Instance, InterfaceTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer,
+    VirtualAddress, VrrpScript, VrrpVersion,
+};
+
+use lb_shared::names::{GroupName, InstanceName, ServiceKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    pub global: Global,
+    pub instances: BTreeMap<InstanceName, Arc<Instance>>,
+    pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
+    pub scripts: BTreeMap<String, Arc<VrrpScript>>,
+    pub services: BTreeMap<ServiceKey, Arc<Service>>,
+}

@@ -1,0 +1,186 @@
+//! Virtual routers, their groups and what is tracked for them.
+
+use super::notify::{NotifyScripts, Script};
+use lb_shared::names::{Family, GroupName, InstanceName};
+use lb_shared::units::{Priority, Vrid};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The version spoken on the wire.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum VrrpVersion {
+    /// RFC 3768: whole seconds, optional plain-text password.
+    V2,
+    /// RFC 5798 and 9568: centiseconds, both families.
+    V3,
+}
+
+/// Version 2 authentication. Anybody on the link can read a password.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Authentication {
+    None,
+    /// `auth_type PASS`: eight bytes, padded with zeros.
+    Pass([u8; 8]),
+}
+
+/// One `vrrp_instance`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    pub name: InstanceName,
+    pub family: Family,
+    pub version: VrrpVersion,
+    pub vrid: Vrid,
+    /// `None` only for a unicast instance without `interface`.
+    pub interface: Option<String>,
+    /// `state MASTER`: matters only together with priority 255 (as keepalived).
+    pub initial_master: bool,
+    pub priority: Priority,
+    pub advert_interval: Duration,
+    /// `down_timer_adverts`: adverts missed before a backup takes over; 3.
+    pub down_timer_adverts: u8,
+    pub authentication: Authentication,
+    pub preempt: bool,
+    pub preempt_delay: Duration,
+    /// Source of adverts: `mcast_src_ip` or `unicast_src_ip`; `None`: the interface's first address.
+    pub source: Option<IpAddr>,
+    /// Empty: multicast.
+    pub unicast_peers: Vec<UnicastPeer>,
+    /// `vrrp_mcast_group4/6` or the instance's own; the RFC's group by default.
+    pub multicast_group: IpAddr,
+    pub check_unicast_source: bool,
+    /// `unicast_fault_no_peer`.
+    pub fault_without_peer: bool,
+    /// Advertised and held.
+    pub addresses: Vec<VirtualAddress>,
+    /// Held, not advertised: `virtual_ipaddress_excluded` and what did not fit.
+    pub excluded_addresses: Vec<VirtualAddress>,
+    pub garp: Garp,
+    pub tracking: Tracking,
+    /// Do not fault when the own interface goes down: `dont_track_primary`.
+    pub ignore_own_interface: bool,
+    /// `no_accept` or strict: packets to the addresses are not for this host unless it owns them.
+    pub accept: bool,
+    pub strict: bool,
+    pub lower_priority_no_advert: bool,
+    pub higher_priority_send_advert: bool,
+    /// `skip_check_adv_addr`.
+    pub skip_check_adv_addr: bool,
+    /// `v3_checksum_as_v2`: send version 3 over IPv4 without pseudo-header (RFC 9568 §5.2.8).
+    pub checksum_without_pseudo_header: bool,
+    pub owner_ignore_adverts: bool,
+    pub notify: NotifyScripts,
+    /// `notify_priority_changes`.
+    pub notify_priority_changes: bool,
+    pub debug: u8,
+}
+
+/// A peer of a unicast instance.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UnicastPeer {
+    pub address: IpAddr,
+    pub min_ttl: Option<u8>,
+    pub max_ttl: Option<u8>,
+}
+
+/// One line of `virtual_ipaddress`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct VirtualAddress {
+    pub address: IpAddr,
+    pub prefix_len: u8,
+    /// Where it is put. For a unicast instance without interface it must be given.
+    pub device: String,
+    pub label: Option<String>,
+    /// The kernel's number: 0 global, 200 site, 253 link, 254 host.
+    pub scope: u8,
+    pub broadcast: Option<IpAddr>,
+    /// `no_track`: losing it does not cost mastership, its interface is not tracked.
+    pub track: bool,
+}
+
+/// Gratuitous ARP and unsolicited neighbour adverts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Garp {
+    /// `garp_master_repeat`: rounds at once on becoming MASTER; 5.
+    pub repeat: u32,
+    /// `garp_master_delay`: before the second block; 5 s, zero means none.
+    pub delay: Duration,
+    /// `garp_master_refresh`: between later rounds; zero means none.
+    pub refresh: Duration,
+    /// `garp_master_refresh_repeat`; 1.
+    pub refresh_repeat: u32,
+    /// `garp_lower_prio_repeat`: rounds after a lower master was heard.
+    pub lower_repeat: u32,
+    /// `garp_lower_prio_delay`.
+    pub lower_delay: Duration,
+    /// `vrrp_garp_interval`: between two messages on one interface.
+    pub arp_gap: Duration,
+    /// `vrrp_gna_interval`.
+    pub na_gap: Duration,
+}
+
+impl Default for Garp {
+    fn default() -> Self {
+        Self {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_repeat: 5,
+            lower_delay: Duration::from_secs(5),
+            arp_gap: Duration::ZERO,
+            na_gap: Duration::ZERO,
+        }
+    }
+}
+
+/// What an instance or a group tracks besides its own interface.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Tracking {
+    pub interfaces: Vec<InterfaceTrack>,
+    pub scripts: Vec<ScriptTrack>,
+}
+
+/// A line of `track_interface`. Weight 0: FAULT while it is down.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InterfaceTrack {
+    pub interface: String,
+    pub weight: i32,
+    pub reverse: bool,
+}
+
+/// A line of `track_script`, with the weight in force. Weight 0: FAULT while it fails.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScriptTrack {
+    pub script: String,
+    pub weight: i32,
+    pub reverse: bool,
+}
+
+/// A `vrrp_script`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VrrpScript {
+    pub name: String,
+    pub script: Script,
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// Successes in a row that make it good again; at least 1.
+    pub rise: u32,
+    /// Failures in a row that make it bad; at least 1.
+    pub fall: u32,
+    /// `init_fail`: bad until its first success, and instances start without waiting for it.
+    pub init_fail: bool,
+    /// It can never be run: why. It counts as failed, visibly.
+    pub broken: Option<String>,
+}
+
+/// A `vrrp_sync_group`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyncGroup {
+    pub name: GroupName,
+    /// At least one; every one exists in the model.
+    pub members: Vec<InstanceName>,
+    pub tracking: Tracking,
+    /// `sync_group_tracking_weight`.
+    pub tracking_weight: bool,
+    pub notify: NotifyScripts,
+}

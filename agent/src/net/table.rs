@@ -1,0 +1,75 @@
+//! Links and addresses: one type for what is wanted and for what the kernel has.
+
+use crate::wire::LinkIndex;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// An interface.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Link {
+    pub index: LinkIndex,
+    pub name: String,
+    /// IFF_UP and IFF_RUNNING: it can carry packets.
+    pub running: bool,
+    /// IFF_NOARP is not set.
+    pub arp: bool,
+    pub multicast: bool,
+    pub loopback: bool,
+    pub mtu: u32,
+    /// Six bytes on Ethernet; empty where there is no such thing.
+    pub mac: Vec<u8>,
+}
+
+/// What tells two addresses of one host apart.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+pub struct AddressKey {
+    pub link: LinkIndex,
+    pub address: IpAddr,
+    pub prefix_len: u8,
+}
+
+/// The rest of an address.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Address {
+    /// IPv4 only.
+    pub label: Option<String>,
+    /// 0 global, 200 site, 253 link, 254 host.
+    pub scope: u8,
+    pub broadcast: Option<IpAddr>,
+    /// IFA_PROTO 18: an agent or keepalived put it there. False on kernels before 5.18.
+    pub ours: bool,
+    /// Tentative or failed duplicate address detection (IPv6): not usable as a source.
+    pub usable: bool,
+}
+
+/// The links and addresses of a host.
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NetTable {
+    pub links: BTreeMap<LinkIndex, Link>,
+    pub addresses: BTreeMap<AddressKey, Address>,
+}
+
+impl NetTable {
+    /// The link of a name.
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// The first usable address of a family on a link: global before link-local for IPv4, link-local for IPv6
+    /// when `link_local` is set. Addresses in `except` (our virtual ones) do not count.
+    pub fn primary(&self, link: LinkIndex, v4: bool, except: &[IpAddr]) -> Option<IpAddr> {
+        self.addresses
+            .iter()
+            .filter(|(key, address)| {
+                key.link == link
+                    && address.usable
+                    && key.address.is_ipv4() == v4
+                    && !except.contains(&key.address)
+            })
+            .map(|(key, _)| key.address)
+            .find(|address| match address {
+                IpAddr::V4(_) => true,
+                IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            })
+    }
+}

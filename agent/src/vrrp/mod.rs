@@ -1,0 +1,8 @@
+//! Virtual routers: who is master, what is advertised, which instances move together.
+//!
+//! Knows the protocol (RFC 9568, RFC 3768, keepalived's additions), its packets and its timers. Does not know what makes
+//! a tracker good or bad (the engine passes terms on), how an address gets onto an interface, nor sockets.
+
+mod datagram;
+
+pub use datagram::{Advert, Datagram, Endpoint};

@@ -1,0 +1,5 @@
+//! Bytes, with no idea of our domain.
+
+/// The kernel's number of an interface. It changes when an interface is made anew under its old name.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+pub struct LinkIndex(pub u32);

@@ -1,0 +1,301 @@
+//! What clients may ask, what they get, and the role each request needs.
+
+use crate::counters::Counters;
+use crate::diagnostic::Diagnostic;
+use crate::event::Numbered;
+use crate::state::{DrainThen, Pin, State, Target};
+use crate::units::{Mono, Weight};
+use serde::{Deserialize, Serialize};
+
+/// What a connection may do; each role includes the ones before it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+impl Role {
+    /// `viewer`, `operator` or `admin`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// One question or command.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Versions, host and role: [`Reply::Hello`].
+    Hello { client: String },
+    /// The whole state: [`Reply::Snapshot`].
+    Snapshot,
+    /// All counters, at most a second old: [`Reply::Counters`].
+    Counters,
+    /// Past events: [`Reply::Events`].
+    Events { after: Option<u64>, limit: u32 },
+    /// A snapshot, then numbered events for ever: [`Reply::Snapshot`], then [`Reply::Event`]s.
+    Watch,
+    /// An operator's change: [`Reply::Acted`] or [`Reply::Refused`].
+    Act(Act),
+    /// Load the configuration file again: [`Reply::Reloaded`] or [`Reply::Refused`].
+    Reload { dry_run: bool, force: bool },
+}
+
+/// An operator's change of one or more targets; checked whole before the first is touched.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Act {
+    pub verb: Verb,
+    /// Exact targets: selectors are resolved before they get here.
+    pub targets: Vec<Target>,
+    pub dry_run: bool,
+    pub force: bool,
+    /// At most 256 bytes of printable text.
+    pub message: String,
+    /// Chosen by the client: the same key within ten minutes answers as the first time and acts once.
+    pub key: Option<String>,
+}
+
+/// What to do with the targets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Verb {
+    /// `timeout_ms: None` means never.
+    Drain {
+        timeout_ms: Option<u64>,
+        then: DrainThen,
+    },
+    Undrain,
+    /// `cut`: also with active connections.
+    Disable {
+        cut: bool,
+    },
+    Weight(WeightChange),
+    Promote {
+        for_ms: Option<u64>,
+    },
+    Demote {
+        hard: bool,
+    },
+    Release,
+}
+
+impl Verb {
+    /// `drain`, `undrain`, …
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Drain { .. } => "drain",
+            Self::Undrain => "undrain",
+            Self::Disable { .. } => "disable",
+            Self::Weight(_) => "weight",
+            Self::Promote { .. } => "promote",
+            Self::Demote { .. } => "demote",
+            Self::Release => "release",
+        }
+    }
+
+    /// The pin this verb puts on an instance.
+    pub fn pin(self) -> Option<Pin> {
+        match self {
+            Self::Promote { .. } => Some(Pin::Promoted),
+            Self::Demote { hard: false } => Some(Pin::Demoted),
+            Self::Demote { hard: true } => Some(Pin::DemotedHard),
+            Self::Drain { .. } | Self::Undrain | Self::Disable { .. } | Self::Weight(_) | Self::Release => {
+                None
+            }
+        }
+    }
+}
+
+/// How a weight is to change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum WeightChange {
+    /// To this number.
+    To(Weight),
+    /// By this much from what it is now.
+    By(i64),
+    /// To this share of the configured weight, in percent.
+    Percent(u32),
+    /// Back to the configured weight.
+    Config,
+}
+
+/// Whether a request needs more than the viewer's role. The only table of rights.
+impl Request {
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Hello { .. } | Self::Snapshot | Self::Counters | Self::Events { .. } | Self::Watch => {
+                Role::Viewer
+            }
+            Self::Act(act) => match act.verb {
+                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => Role::Operator,
+                Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
+            },
+            Self::Reload { .. } => Role::Admin,
+        }
+    }
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    Hello(Hello),
+    Snapshot(Box<Snapshot>),
+    Counters(Box<Counters>),
+    Events(Vec<Numbered>),
+    /// One event of a watch.
+    Event(Box<Numbered>),
+    /// Events were left out since the reader was too slow; ask for a snapshot.
+    Lost {
+        from: u64,
+        to: u64,
+    },
+    Acted(Acted),
+    Reloaded(Reloaded),
+    Refused(Refusal),
+}
+
+/// Who answers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub agent: String,
+    pub host: String,
+    pub role: Role,
+}
+
+/// The state at one moment, with what is needed to turn [`Mono`] into wall time.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The number of the last event folded into it.
+    pub seq: u64,
+    pub now: Mono,
+    /// Unix time in milliseconds at `now`.
+    pub wall_ms: u64,
+    /// The role of whoever asked.
+    pub role: Option<Role>,
+    pub state: State,
+}
+
+/// What an [`Act`] did, or would do.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Acted {
+    pub dry_run: bool,
+    /// Number of the operation, shown as `op-1042`.
+    pub op: u64,
+    pub targets: Vec<TargetReport>,
+    /// What it leads to, one sentence each.
+    pub effects: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// One target of an [`Act`].
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TargetReport {
+    pub target: Target,
+    pub outcome: Outcome,
+    /// What changed, `weight 100 -> 0` or `BACKUP -> MASTER`.
+    pub change: String,
+    /// Active connections when it was done, where that is known.
+    pub active: Option<u64>,
+}
+
+/// How an act ended for one target.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    Done,
+    /// Nothing to do: `already draining`.
+    Skipped(String),
+    /// The intent is stored, the kernel refused: what is now true.
+    Failed(String),
+}
+
+/// What a reload changed, or would change.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Reloaded {
+    pub dry_run: bool,
+    pub revision: u64,
+    /// `+ vs:203.0.113.12:443/tcp`, `~ vrrp:VI_1 priority 100 -> 150`, `- rs:…`; empty when nothing changes.
+    pub changes: Vec<String>,
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub code: RefusalCode,
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+    /// Names and values a program may want.
+    pub details: Vec<(String, String)>,
+}
+
+impl Refusal {
+    /// A refusal without details.
+    pub fn new(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: hint.into(),
+            details: Vec::new(),
+        }
+    }
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $exit:literal;)*) => {
+        /// The kind of a refusal: a stable word, and the exit code of `lbctl`.
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+        pub enum RefusalCode { $($(#[$doc])* $variant,)* }
+
+        impl RefusalCode {
+            /// Every code there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// As in JSON: `refused-quorum`.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The exit code of `lbctl`.
+            pub fn exit(self) -> u8 {
+                match self { $(Self::$variant => $exit,)* }
+            }
+        }
+    };
+}
+
+refusals! {
+    BadJson = "bad-json", 2;
+    BadRequest = "bad-request", 2;
+    BadSelector = "bad-selector", 2;
+    BadDuration = "bad-duration", 2;
+    Ambiguous = "ambiguous", 2;
+    NotFound = "not-found", 3;
+    UnknownOp = "unknown-op", 5;
+    BadVersion = "bad-version", 5;
+    Conflict = "conflict", 1;
+    LastServer = "refused-last-server", 4;
+    Quorum = "refused-quorum", 4;
+    Connections = "refused-connections", 4;
+    Fault = "refused-fault", 4;
+    SplitBrain = "refused-split-brain", 4;
+    NoSuccessor = "refused-no-successor", 4;
+    Sync = "refused-sync", 4;
+    /// The configuration has errors, or would take a MASTER away.
+    Config = "refused-config", 4;
+    Forbidden = "forbidden", 4;
+    ReadOnly = "read-only", 4;
+    Confirm = "confirm", 4;
+    Busy = "busy", 1;
+    TimedOut = "timeout", 6;
+    Internal = "internal", 1;
+    Ipvs = "ipvs", 1;
+    Netlink = "netlink", 1;
+    /// The change could not be made durable, so it was not made.
+    Disk = "disk", 1;
+}
