@@ -1,1 +1,3 @@
-//! io
+//! Where things are done: sockets, files, clocks, processes. Decides nothing.
+
+pub mod dial;

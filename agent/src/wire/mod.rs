@@ -1,6 +1,7 @@
 //! Bytes, with no idea of our domain.
 
 pub mod netlink;
+pub mod dialog;
 
 /// The kernel's number of an interface. It changes when an interface is made anew under its old name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
