@@ -2,6 +2,8 @@
 
 pub mod netlink;
 pub mod dialog;
+pub mod checksum;
+pub mod ip;
 
 /// The kernel's number of an interface. It changes when an interface is made anew under its old name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
