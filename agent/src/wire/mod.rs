@@ -1,5 +1,7 @@
 //! Bytes, with no idea of our domain.
 
+pub mod checksum;
+pub mod ip;
 pub mod netlink;
 
 /// The kernel's number of an interface. It changes when an interface is made anew under its old name.
