@@ -199,7 +199,7 @@ fn a_planned_table_is_the_one_read_back() {
         for line in [
             "TCP  192.0.2.1:80 wrr persistent 300 mask 255.255.255.0",
             "-> 10.0.0.1:8080                Masq    5      0          0",
-            "UDP  192.0.2.1:5060 wlc pe sip persistent 60",
+            "UDP  192.0.2.1:5060 wlc persistent 60 pe sip",
             "FWM  8 mh (mh-fallback,mh-port)",
             "UDP  [2001:db8::10]:53 rr ops",
         ] {
@@ -332,6 +332,11 @@ fn one_refusal_does_not_stop_the_others_and_says_why() {
 fn a_module_loaded_anew_is_found_again() {
     const NAME: &str = "a_module_loaded_anew_is_found_again";
     if !wanted(NAME) {
+        return;
+    }
+    // Modules are the whole machine's: only where nobody else is.
+    if std::env::var_os("LB_LAB_MODULES").is_none() {
+        eprintln!("{NAME}: skipped: unloads ip_vs (LB_LAB_MODULES=1)");
         return;
     }
     let namespace = namespace();

@@ -65,7 +65,8 @@ impl Netns {
         pair[1].sh("ip link set eth1 name eth0");
         for (namespace, host) in pair.iter().zip(1..) {
             namespace.sh(&format!(
-                "ip addr add 10.91.0.{host}/24 dev eth0;
+                "ip link set eth0 addrgenmode none;
+                 ip addr add 10.91.0.{host}/24 dev eth0;
                  ip addr add fe80::91:{host}/64 dev eth0 nodad;
                  ip link set eth0 up"
             ));
