@@ -4,7 +4,7 @@ use super::Engine;
 use super::input::{IpvsNews, NetNews};
 use super::ipvs_keeper::{Note, Status};
 use super::net_keeper::Held;
-use crate::net::{AddressKey, Link, NetOp};
+use crate::net::{AddressKey, Link};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, TrackerName, VirtualKey};
 use lb_shared::state::{ObjectId, OverrideKind, Target};

@@ -37,6 +37,7 @@ impl Refusal {
 }
 
 // The same on every architecture we run on; this room has no libc.
+const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const EEXIST: i32 = 17;
@@ -73,6 +74,41 @@ pub fn settle(op: &IpvsOp, errno: i32) -> Settled {
         // A kernel without this switch has nothing to switch.
         (Op::Sysctl { .. }, ENOENT) => Settled::Done,
         _ => Settled::Failed,
+    }
+}
+
+/// What an errno most likely means for an operation, and what to do about it; `None`: the errno says it all.
+pub fn explain(op: &IpvsOp, errno: i32) -> Option<String> {
+    use IpvsOp as Op;
+    match (op, errno) {
+        (_, EPERM) => Some(
+            "IPVS needs CAP_NET_ADMIN in the host's own user namespace; an unprivileged container cannot have it"
+                .to_owned(),
+        ),
+        (Op::AddService(_, settings) | Op::EditService(_, settings), ENOENT) => Some(match &settings.engine {
+            None => format!(
+                "this kernel has no scheduler '{0}' (modprobe ip_vs_{0})",
+                settings.scheduler
+            ),
+            Some(engine) => format!(
+                "this kernel lacks scheduler '{0}' or persistence engine '{engine}' (modprobe ip_vs_{0} ip_vs_pe_{engine})",
+                settings.scheduler
+            ),
+        }),
+        (Op::EditService(_, settings), EINVAL) if settings.scheduler == "mh" => {
+            Some(format!("mh takes at most {MH_SERVER_COUNT_MAX} servers"))
+        }
+        (Op::AddServer(..) | Op::EditServer(..) | Op::RemoveServer(..), ESRCH) => {
+            Some("the service is not there".to_owned())
+        }
+        (Op::AddServer(key, server, settings), EINVAL) => Some(
+            match check_server(key, server.address, settings) {
+                Err(Refusal::Invalid) => "not a usable server address, or of another family without a tunnel",
+                _ => "the address is not unicast here, or no interface, not even lo, was ever up",
+            }
+            .to_owned(),
+        ),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ pub mod genl;
 pub mod plan;
 pub mod table;
 
-pub use apply::{Refusal, Settled, settle};
+pub use apply::{Refusal, Settled, explain, settle};
 pub use plan::{plan, plan_service};
 
 use lb_shared::names::{ServerKey, VirtualKey};

@@ -1,6 +1,7 @@
 //! Frames that tell the neighbours where an address is now: gratuitous ARP and unsolicited neighbour adverts.
 
 use super::{Link, NetOp};
+use crate::wire::checksum;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The announcement of an address on a link; `None` where there is nobody to tell (no ARP, no Ethernet).
@@ -67,15 +68,8 @@ pub fn unsolicited_na(mac: [u8; 6], address: Ipv6Addr, router: bool) -> Vec<u8> 
     ]
     .concat();
     let length = u16::try_from(message.len()).expect("32 bytes").to_be_bytes();
-    let pseudo = [
-        &address.octets()[..],
-        &ALL_NODES.octets(),
-        &[0, 0],
-        &length,
-        &[0, 0, 0, ICMPV6],
-    ]
-    .concat();
-    let checksum = internet_checksum(&[&pseudo, &message]);
+    let sum = checksum::pseudo_header(address.into(), ALL_NODES.into(), ICMPV6, message.len());
+    let checksum = sum.bytes(&message).checksum();
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
     [
         &ALL_NODES_MAC[..],
@@ -89,20 +83,6 @@ pub fn unsolicited_na(mac: [u8; 6], address: Ipv6Addr, router: bool) -> Vec<u8> 
         &message,
     ]
     .concat()
-}
-
-/// RFC 1071, over parts of even length.
-fn internet_checksum(parts: &[&[u8]]) -> u16 {
-    let mut sum: u32 = 0;
-    for part in parts {
-        for pair in part.chunks_exact(2) {
-            sum += u32::from(u16::from_be_bytes([pair[0], pair[1]]));
-        }
-    }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).expect("folded to 16 bits")
 }
 
 #[cfg(test)]

@@ -2,11 +2,16 @@
 
 use super::{NetOp, NetTable};
 
+const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
 const EEXIST: i32 = 17;
+const ENXIO: i32 = 6;
 const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
+const EROFS: i32 = 30;
 const EADDRNOTAVAIL: i32 = 99;
+const ENETDOWN: i32 = 100;
 
 /// Whether what an operation should bring about is so, by the errno it was answered with (0: carried out).
 ///
@@ -20,6 +25,22 @@ pub fn is_settled(op: &NetOp, errno: i32) -> bool {
         NetOp::Announce { .. } => false,
         // A kernel without this switch has nothing to switch.
         NetOp::Sysctl { .. } => errno == ENOENT,
+    }
+}
+
+/// What an errno most likely means for an operation, and what to do about it; `None`: the errno says it all.
+pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
+    match (op, errno) {
+        (_, EPERM) => Some("the agent lacks CAP_NET_ADMIN or CAP_NET_RAW"),
+        (NetOp::AddAddress { key, .. }, EACCES) if key.address.is_ipv6() => {
+            Some("IPv6 is off on this interface: set net.ipv6.conf.INTERFACE.disable_ipv6 to 0")
+        }
+        (NetOp::AddAddress { .. } | NetOp::Announce { .. }, ENODEV | ENXIO) => Some("the interface is gone"),
+        (NetOp::Announce { .. }, ENETDOWN) => Some("the interface is down"),
+        (NetOp::Sysctl { .. }, EACCES | EROFS) => {
+            Some("/proc/sys cannot be written here; set it from outside")
+        }
+        _ => None,
     }
 }
 

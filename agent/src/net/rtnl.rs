@@ -3,7 +3,7 @@
 //! What goes out is built with `netlink-packet-route`. What comes in is read attribute by attribute: a link carries
 //! dozens of nested ones that we do not need, and a whole message must not fail because a newer kernel changed one.
 
-use super::{Address, AddressKey, Link, NetOp};
+use super::{Address, AddressKey, Link, NetOp, NetTable};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::flags::{ACK, CREATE, DUMP, EXCL};
 use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
@@ -38,6 +38,27 @@ pub enum Notice {
     LinkGone(LinkIndex),
     Address(AddressKey, Address),
     AddressGone(AddressKey),
+}
+
+impl NetTable {
+    /// Takes in what the kernel said.
+    pub fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Link(link) => {
+                self.links.insert(link.index, link);
+            }
+            Notice::LinkGone(index) => {
+                self.links.remove(&index);
+                self.addresses.retain(|key, _| key.link != index);
+            }
+            Notice::Address(key, address) => {
+                self.addresses.insert(key, address);
+            }
+            Notice::AddressGone(key) => {
+                self.addresses.remove(&key);
+            }
+        }
+    }
 }
 
 /// Appends an address operation; `ack`: the kernel answers even when it succeeds. False: it is not one for netlink.

@@ -39,6 +39,8 @@ pub struct Malformed(pub &'static str);
 pub struct Message<'a> {
     /// The sequence number of the request it answers.
     pub seq: u32,
+    /// The port of the socket whose request it answers or tells others about; 0 for the kernel's own doing.
+    pub port: u32,
     pub flags: u16,
     pub body: Body<'a>,
 }
@@ -80,13 +82,19 @@ impl<'a> Iterator for Messages<'a> {
                 return Some(Err(Malformed("message length")));
             };
             let length = buffer.length() as usize;
+            let port = buffer.port_number();
             let (kind, flags, seq) = (buffer.message_type(), buffer.flags(), buffer.sequence_number());
             let payload = &self.rest[HEADER..length];
             self.rest = self.rest.get(align(length)..).unwrap_or_default();
             if kind == NOOP {
                 continue;
             }
-            return Some(body(kind, flags, payload).map(|body| Message { seq, flags, body }));
+            return Some(body(kind, flags, payload).map(|body| Message {
+                seq,
+                port,
+                flags,
+                body,
+            }));
         }
     }
 }
