@@ -4,10 +4,11 @@ use super::Engine;
 use super::action::Action;
 use super::jobs::Purpose;
 use crate::health;
-use crate::model::{CheckKind, Job};
+use crate::model::{CheckKind, Job, NotifyState, NotifyWho};
 
 use crate::track;
-use crate::vrrp::{self, NotifyState, NotifyWho};
+use crate::notify;
+use crate::vrrp;
 use lb_shared::event::{Actor, Change, Event, What};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName};
 use lb_shared::state::{Object, ObjectId, Programmed, ServiceView};
@@ -51,9 +52,9 @@ impl Engine {
                 vrrp::Effect::Announce { instance, rounds } => self.hold_addresses(&instance, rounds),
                 vrrp::Effect::Notify { who, state, priority } => self.notify(&who, state, priority),
                 vrrp::Effect::PriorityNotify { .. } => {}
-                vrrp::Effect::MasterRxLowerPriority { instance, priority } => {
+                vrrp::Effect::MasterRxLowerPriority { instance, .. } => {
                     if let Some(it) = self.model.instances.get(&instance) {
-                        let jobs: Vec<Job> = Vec::new();
+                        let jobs = notify::jobs_for_lower_priority(&it.notify);
                         jobs.into_iter().for_each(|job| self.run(Purpose::Notify, job));
                     }
                 }
@@ -164,7 +165,9 @@ impl Engine {
             NotifyWho::Group(name) => self.model.groups.get(name).map(|it| it.notify.clone()),
         };
         if let Some(scripts) = scripts {
-            drop((scripts, state, priority));
+            for job in notify::jobs_for_state(&scripts, who, state, priority) {
+                self.run(Purpose::Notify, job);
+            }
         }
     }
 

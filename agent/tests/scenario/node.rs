@@ -1,11 +1,12 @@
 //! One node around the production engine: a kernel that does what it is told, a disk, and a clock that is turned by
 //! hand.
 
+use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::request::{Act, Reply, Verb};
 use lb_shared::state::{Override, Target};
-use lb_shared::units::{Mono, Priority, Vrid, Weight};
+use lb_shared::units::{Mono, Weight};
 use lbagent::engine::{
     Action, Boot, Command, Engine, Input, IpvsNews, Ledger, NetNews, NewModel, Previous, StoredIntent, Ticket,
 };
@@ -13,8 +14,7 @@ use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::model::{
-    Authentication, Check, CheckKind, Forwarding, Garp, Instance, Model, NotifyScripts, QuorumScripts,
-    Scheduler, Server, ServerScripts, Service, TcpCheck, Tracking, VirtualAddress, VrrpVersion,
+    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Server, ServerScripts, Service, TcpCheck,
 };
 use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
 use lbagent::vrrp::{Advert, Datagram};
@@ -85,48 +85,7 @@ pub(crate) fn host() -> NetTable {
 }
 
 pub(crate) fn instance(priority: u8) -> Instance {
-    Instance {
-        name: "VI_1".into(),
-        family: Family::Inet,
-        version: VrrpVersion::V2,
-        vrid: Vrid::new(51).unwrap(),
-        interface: Some("eth0".into()),
-        initial_master: priority == 255,
-        priority: Priority::new(priority).unwrap(),
-        advert_interval: Duration::from_secs(1),
-        down_timer_adverts: 3,
-        authentication: Authentication::None,
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        source: None,
-        unicast_peers: Vec::new(),
-        multicast_group: ip("224.0.0.18"),
-        check_unicast_source: false,
-        fault_without_peer: false,
-        addresses: vec![VirtualAddress {
-            address: ip(VIP),
-            prefix_len: 32,
-            device: "eth0".into(),
-            label: None,
-            scope: 0,
-            broadcast: None,
-            track: true,
-        }],
-        excluded_addresses: Vec::new(),
-        garp: Garp::default(),
-        tracking: Tracking::default(),
-        ignore_own_interface: false,
-        accept: true,
-        strict: false,
-        lower_priority_no_advert: false,
-        higher_priority_send_advert: false,
-        skip_check_adv_addr: false,
-        checksum_without_pseudo_header: false,
-        owner_ignore_adverts: false,
-        notify: NotifyScripts::default(),
-        notify_priority_changes: false,
-        debug: 0,
-    }
+    support::v2("VI_1", 51, priority)
 }
 
 pub(crate) fn service_key() -> ServiceKey {
