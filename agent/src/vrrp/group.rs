@@ -50,7 +50,7 @@ impl Routers {
             None => self.settle_ready(now, &team, out),
         }
         self.sum_up(now, slot, out);
-        self.finish(now, slot, out);
+        self.finish(slot);
     }
 
     fn settle_fault(&mut self, now: Mono, team: &[usize], faulty: usize, out: &mut Vec<Effect>) {

@@ -167,7 +167,7 @@ impl Routers {
             }
         }
         self.sum_up(now, slot, out);
-        self.finish(now, slot, out);
+        self.finish(slot);
     }
 
     /// Somebody removed one of the addresses: a master gives way for a moment, as keepalived does.
@@ -190,7 +190,7 @@ impl Routers {
             let why = format!("somebody removed its address {address}");
             self.leave_together(now, slot, &why, Exit::Brief, out);
             self.sum_up(now, slot, out);
-            self.finish(now, slot, out);
+            self.finish(slot);
         }
     }
 
@@ -325,7 +325,7 @@ impl Routers {
             Step::Stay => self.schedule(slot),
             Step::TakeOver { why } => {
                 self.take_over(now, slot, &why, out);
-                self.finish(now, slot, out);
+                self.finish(slot);
             }
             Step::Yield {
                 master,
@@ -333,24 +333,20 @@ impl Routers {
                 why,
             } => {
                 self.yield_to(now, slot, (master, interval), why, out);
-                self.finish(now, slot, out);
+                self.finish(slot);
             }
             Step::Answered => {
                 self.announce_mates(now, slot, out);
-                self.finish(now, slot, out);
+                self.finish(slot);
             }
             Step::Settle => self.settle(now, slot, out),
         }
     }
 
-    /// Puts the whole group on the agenda, and does at once what a change made due.
-    pub(crate) fn finish(&mut self, now: Mono, slot: usize, out: &mut Vec<Effect>) {
+    /// Puts the whole group on the agenda. What is due already waits for the next tick: there may be packets to read first.
+    pub(crate) fn finish(&mut self, slot: usize) {
         for member in self.team(slot) {
             self.schedule(member);
-            if self.router(member).deadline().is_some_and(|at| at <= now) {
-                let step = self.router(member).on_tick(now, out);
-                self.take(now, member, step, out);
-            }
         }
     }
 

@@ -1,6 +1,12 @@
 //! Routers wired together in memory, in virtual time.
 
+mod adverts;
+mod cluster;
+mod groups;
+mod pins;
+mod reload;
 mod timers;
+mod transitions;
 
 use super::*;
 use crate::model::{
@@ -194,15 +200,12 @@ impl Node {
     ) -> Vec<Effect> {
         let mut out = Vec::new();
         input(&mut self.routers, now, &mut out);
-        self.check(now);
+        self.check();
         self.log.extend(out.iter().map(|effect| (now, effect.clone())));
         out
     }
 
-    fn check(&self, now: Mono) {
-        if let Some(deadline) = self.routers.deadline() {
-            assert!(deadline > now, "due at {deadline:?}, now {now:?}");
-        }
+    fn check(&self) {
         for group in &self.routers.groups {
             let states: BTreeSet<_> = group
                 .members
@@ -215,7 +218,7 @@ impl Node {
             );
         }
         for router in self.routers.slots.iter().flatten() {
-            assert_eq!(router.deadline(), router.scheduled, "{}", router.name());
+            assert!(self.routers.stopped || router.deadline() == router.scheduled);
             let running = matches!(router.state(), VrrpState::Backup | VrrpState::Master);
             let kept_down = router.pin == Some(lb_shared::state::Pin::DemotedHard);
             assert!(!running || kept_down || self.routers.stopped || router.deadline().is_some());
@@ -223,7 +226,12 @@ impl Node {
     }
 
     pub(super) fn tick(&mut self, now: Mono) -> Vec<Effect> {
-        self.with(now, |routers, now, out| routers.on_tick(now, out))
+        let out = self.with(now, |routers, now, out| routers.on_tick(now, out));
+        assert!(
+            self.routers.deadline().is_none_or(|at| at > now),
+            "nothing stays due"
+        );
+        out
     }
 
     /// Runs alone until a moment.
