@@ -4,7 +4,7 @@ use super::effect::Effect;
 use super::router::{Exit, Role, Router, Standing};
 use super::routers::Routers;
 use crate::model::{NotifyState, NotifyWho};
-use lb_shared::names::GroupName;
+use lb_shared::names::{GroupName, InstanceName};
 use lb_shared::state::{MasterView, Pin, VrrpState};
 use lb_shared::units::Mono;
 use std::time::Duration;
@@ -15,6 +15,8 @@ pub(crate) struct Group {
     pub(crate) name: GroupName,
     /// Places of its members, in the order of the configuration.
     pub(crate) members: Vec<usize>,
+    /// Their names, in the same order.
+    pub(crate) names: Vec<InstanceName>,
     pub(crate) state: VrrpState,
     pub(crate) since: Mono,
 }

@@ -23,7 +23,7 @@ impl Router {
         let Some(ground) = &self.ground else {
             return Step::Stay;
         };
-        if matches!(self.role, Role::Init | Role::Fault) || self.is_own_loop(ground, datagram) {
+        if matches!(self.role, Role::Init | Role::Fault) || self.is_own_loop(now, ground, datagram) {
             return Step::Stay;
         }
         let owner = self.effective == Priority::OWNER.get();
@@ -36,10 +36,11 @@ impl Router {
         }
     }
 
-    /// Some switches and sockets hand our own adverts back.
-    fn is_own_loop(&self, ground: &Ground, datagram: &Datagram) -> bool {
-        Some(datagram.source) == ground.source
-            && self.wire.iter().any(|advert| advert.payload == datagram.payload)
+    /// Some switches and sockets hand our own adverts back, at once. What comes later is another host with our address,
+    /// such as a cloned machine.
+    fn is_own_loop(&self, now: Mono, ground: &Ground, datagram: &Datagram) -> bool {
+        let window = (self.own_interval() / 4).min(Duration::from_millis(100));
+        Some(datagram.source) == ground.source && self.tally.sent_at.is_some_and(|at| now.since(at) <= window)
     }
 
     /// Counts an advert that does not count, and says so now and then.

@@ -279,12 +279,7 @@ impl Routers {
         let group = self.groups.iter().find(|group| group.name == *name)?;
         Some(GroupView {
             name: group.name.clone(),
-            members: group
-                .members
-                .iter()
-                .filter_map(|slot| self.slots[*slot].as_ref())
-                .map(|router| router.name().clone())
-                .collect(),
+            members: group.names.clone(),
             state: group.state,
             since: group.since,
         })

@@ -5,6 +5,7 @@ mod cluster;
 mod groups;
 mod pins;
 mod reload;
+mod storm;
 mod timers;
 mod transitions;
 
@@ -15,7 +16,7 @@ use crate::model::{
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName, TrackerName};
-use lb_shared::state::{InstanceView, Term, VrrpState};
+use lb_shared::state::{GroupView, InstanceView, Term, VrrpState};
 use lb_shared::units::{Mono, Priority, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -199,10 +200,54 @@ impl Node {
         input: impl FnOnce(&mut Routers, Mono, &mut Vec<Effect>),
     ) -> Vec<Effect> {
         let mut out = Vec::new();
+        let (views, groups) = self.views();
         input(&mut self.routers, now, &mut out);
         self.check();
+        self.check_told(&views, &groups, &out);
         self.log.extend(out.iter().map(|effect| (now, effect.clone())));
         out
+    }
+
+    fn views(
+        &self,
+    ) -> (
+        BTreeMap<InstanceName, InstanceView>,
+        BTreeMap<GroupName, GroupView>,
+    ) {
+        let instances = self.routers.names.keys();
+        let groups = self.routers.groups.iter().map(|group| &group.name);
+        (
+            instances
+                .map(|name| (name.clone(), self.routers.view(name).unwrap()))
+                .collect(),
+            groups
+                .map(|name| (name.clone(), self.routers.group_view(name).unwrap()))
+                .collect(),
+        )
+    }
+
+    /// Whoever folds the events has the views: no view changes without being told.
+    fn check_told(
+        &self,
+        views: &BTreeMap<InstanceName, InstanceView>,
+        groups: &BTreeMap<GroupName, GroupView>,
+        out: &[Effect],
+    ) {
+        let (views_now, groups_now) = self.views();
+        for name in views.keys().chain(views_now.keys()) {
+            let told = out.iter().any(|effect| match effect {
+                Effect::Changed { instance, .. } | Effect::Removed { instance } => instance == name,
+                _ => false,
+            });
+            let (before, after) = (views.get(name), views_now.get(name));
+            assert!(told || before == after, "untold:\n{before:?}\n{after:?}");
+        }
+        for name in groups.keys().chain(groups_now.keys()) {
+            let told = out
+                .iter()
+                .any(|effect| matches!(effect, Effect::GroupChanged { group, .. } if group == name));
+            assert!(told || groups.get(name) == groups_now.get(name), "{name} untold");
+        }
     }
 
     fn check(&self) {

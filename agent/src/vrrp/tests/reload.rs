@@ -198,6 +198,8 @@ fn a_master_and_a_backup_that_are_put_together_begin_as_backups() {
     assert_eq!(
         got,
         [
+            "vrrp.changed",
+            "vrrp.changed",
             "group G1 added",
             "send 0",
             "vrrp.backup",
@@ -231,10 +233,19 @@ fn a_new_member_joins_a_running_master_group_as_master() {
 
 #[test]
 fn members_of_a_dissolved_group_go_on_alone() {
-    let instances = [vi(51, 100), vi(52, 100)];
+    let mut instances = [vi(51, 100), vi(52, 100)];
     let mut node = Node::start("10.5.0.1", &instances, &[group("G1", &["VI_51", "VI_52"])]);
     node.run(Mono(5 * S));
-    assert_eq!(reload(&mut node, 5 * S, &instances, &[]), ["group G1 removed"]);
+    instances[1].name = "VI_new".into();
+    reload(&mut node, 5 * S, &instances, &[group("G1", &["VI_51", "VI_new"])]);
+    assert_eq!(
+        node.routers.group_view(&"G1".into()).unwrap().members[1],
+        "VI_new".into()
+    );
+    instances[1].name = "VI_52".into();
+    reload(&mut node, 5 * S, &instances, &[group("G1", &["VI_51", "VI_52"])]);
+    let got = reload(&mut node, 5 * S, &instances, &[]);
+    assert_eq!(got, ["vrrp.changed", "vrrp.changed", "group G1 removed"]);
     assert!(node.routers.group_view(&"G1".into()).is_none());
     node.with(Mono(5 * S), |routers, now, out| {
         routers.on_ground(now, &"VI_51".into(), down("10.5.0.1"), out);
