@@ -1,7 +1,8 @@
 //! Moves that concern a whole sync group. An instance without a group is a group of one.
 
 use super::effect::Effect;
-use super::router::{Exit, Role, Router, Standing};
+use super::role::{Exit, Role, Standing};
+use super::router::Router;
 use super::routers::Routers;
 use crate::model::{NotifyState, NotifyWho};
 use lb_shared::names::{GroupName, InstanceName};

@@ -3,7 +3,8 @@
 use super::effect::Effect;
 use super::group::Group;
 use super::packet::address_bytes;
-use super::router::{Exit, Role, Router};
+use super::role::{Exit, Role};
+use super::router::Router;
 use super::routers::Routers;
 use crate::model::{Instance, NotifyState, SyncGroup, VrrpVersion};
 use lb_shared::event::What;
@@ -120,7 +121,6 @@ impl Routers {
                 out.push(Effect::Removed { instance: name });
             }
         }
-        self.index();
         touched.extend(self.regroup(now, groups, &added, out));
         for slot in added {
             self.router(slot)
@@ -146,6 +146,7 @@ impl Routers {
 
     fn remove(&mut self, now: Mono, slot: usize, out: &mut Vec<Effect>) {
         self.unschedule(slot);
+        self.unindex(slot);
         let router = self.router(slot);
         router.leave(now, true, out);
         router.notify(NotifyState::Deleted, out);

@@ -124,7 +124,8 @@ fn a_unicast_peer_is_held_to_its_ttl_bounds_and_only_to_them() {
 
 #[test]
 fn f003_f004_f005_f006_bytes_that_are_no_advert_are_refused_by_name() {
-    let cases: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change); 6] = [
         ("version", |bytes| bytes[0] = 0x31),
         ("type", |bytes| bytes[0] = 0x22),
         ("address_count", |bytes| bytes[3] = 0),
@@ -398,6 +399,42 @@ fn a_peer_of_keepalived_1_3_is_answered_in_its_own_form() {
     };
     let read = packet::decode(&sent.payload, ends, VrrpVersion::V3, false).unwrap();
     assert_eq!(read.checksum, packet::ChecksumForm::OldUnicast);
+}
+
+#[test]
+fn a_refused_advert_does_not_count_as_heard_by_a_backup() {
+    type Change = fn(&mut Datagram);
+    let changes: [Change; 7] = [
+        |datagram| datagram.ttl = Some(254),
+        |datagram| datagram.payload[0] = 0x31,
+        |datagram| datagram.payload[2] ^= 1,
+        |datagram| datagram.payload[5] = 2,
+        |datagram| datagram.payload.truncate(19),
+        |datagram| datagram.source = ip("10.5.0.1"),
+        |datagram| datagram.destination = ip("10.5.0.1"),
+    ];
+    let cfg = vi(51, 100);
+    for (at, change) in changes.into_iter().enumerate() {
+        let mut node = Node::start("10.5.0.1", std::slice::from_ref(&cfg), &[]);
+        node.hear(Mono(S), &advert(&cfg, "10.5.0.9", 200));
+        let before = (
+            node.routers.deadline(),
+            node.view("VI_51"),
+            node.routers.counters(&"VI_51".into()).unwrap().heard_at,
+        );
+        let mut bad = datagram(&advert(&cfg, "10.5.0.8", 200));
+        change(&mut bad);
+        node.with(Mono(2 * S), |routers, now, out| {
+            routers.on_datagram(now, &bad, out)
+        });
+        let after = (
+            node.routers.deadline(),
+            node.view("VI_51"),
+            node.routers.counters(&"VI_51".into()).unwrap().heard_at,
+        );
+        assert_eq!(after, before, "change {at}");
+        assert_eq!(refused(&node).len(), 1, "change {at}");
+    }
 }
 
 proptest! {

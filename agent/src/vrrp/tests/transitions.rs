@@ -1,7 +1,8 @@
 //! Every role crossed with every input, those where nothing may happen included.
 
 use super::*;
-use crate::vrrp::router::{Role, Router};
+use crate::vrrp::role::Role;
+use crate::vrrp::router::Router;
 use lb_shared::state::Pin;
 
 const AT: Mono = Mono(20 * S);
