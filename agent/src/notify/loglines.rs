@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn instances_speak_as_before() {
-        let cases: [(What, &str, Option<&str>, Object, &[&str]); 8] = [
+        type Case<'a> = (What, &'a str, Option<&'a str>, Object, &'a [&'a str]);
+        let cases: [Case<'_>; 8] = [
             (
                 What::BecameBackup,
                 "INIT -> BACKUP",

@@ -1,10 +1,11 @@
 //! Moves that concern a whole sync group. An instance without a group is a group of one.
 
 use super::effect::Effect;
-use super::router::{Exit, Role, Router, Standing};
+use super::role::{Exit, Role, Standing};
+use super::router::Router;
 use super::routers::Routers;
 use crate::model::{NotifyState, NotifyWho};
-use lb_shared::names::GroupName;
+use lb_shared::names::{GroupName, InstanceName};
 use lb_shared::state::{MasterView, Pin, VrrpState};
 use lb_shared::units::Mono;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub(crate) struct Group {
     pub(crate) name: GroupName,
     /// Places of its members, in the order of the configuration.
     pub(crate) members: Vec<usize>,
+    /// Their names, in the same order.
+    pub(crate) names: Vec<InstanceName>,
     pub(crate) state: VrrpState,
     pub(crate) since: Mono,
 }
@@ -50,7 +53,7 @@ impl Routers {
             None => self.settle_ready(now, &team, out),
         }
         self.sum_up(now, slot, out);
-        self.finish(now, slot, out);
+        self.finish(slot);
     }
 
     fn settle_fault(&mut self, now: Mono, team: &[usize], faulty: usize, out: &mut Vec<Effect>) {

@@ -6,7 +6,8 @@ use super::effect::{Effect, Ground};
 use super::election::must_yield;
 use super::limit::{Topic, swallowed};
 use super::packet::{ChecksumForm, Packet};
-use super::router::{Backup, Master, Rival, Role, Router, Step};
+use super::role::{Backup, Master, Rival, Role, Step};
+use super::router::Router;
 use crate::model::VrrpVersion;
 use lb_shared::event::What;
 use lb_shared::state::{MasterView, Pin};
@@ -23,7 +24,7 @@ impl Router {
         let Some(ground) = &self.ground else {
             return Step::Stay;
         };
-        if matches!(self.role, Role::Init | Role::Fault) || self.is_own_loop(ground, datagram) {
+        if matches!(self.role, Role::Init | Role::Fault) || self.is_own_loop(now, ground, datagram) {
             return Step::Stay;
         }
         let owner = self.effective == Priority::OWNER.get();
@@ -36,10 +37,11 @@ impl Router {
         }
     }
 
-    /// Some switches and sockets hand our own adverts back.
-    fn is_own_loop(&self, ground: &Ground, datagram: &Datagram) -> bool {
-        Some(datagram.source) == ground.source
-            && self.wire.iter().any(|advert| advert.payload == datagram.payload)
+    /// Some switches and sockets hand our own adverts back, at once. What comes later is another host with our address,
+    /// such as a cloned machine.
+    fn is_own_loop(&self, now: Mono, ground: &Ground, datagram: &Datagram) -> bool {
+        let window = (self.own_interval() / 4).min(Duration::from_millis(100));
+        Some(datagram.source) == ground.source && self.tally.sent_at.is_some_and(|at| now.since(at) <= window)
     }
 
     /// Counts an advert that does not count, and says so now and then.

@@ -12,8 +12,10 @@ mod hear;
 mod limit;
 mod packet;
 mod reload;
+mod role;
 mod router;
 mod routers;
+mod send;
 mod view;
 
 pub use datagram::{Advert, Datagram, Endpoint};

@@ -3,7 +3,8 @@
 use super::effect::Effect;
 use super::group::Group;
 use super::packet::address_bytes;
-use super::router::{Exit, Role, Router};
+use super::role::{Exit, Role};
+use super::router::Router;
 use super::routers::Routers;
 use crate::model::{Instance, NotifyState, SyncGroup, VrrpVersion};
 use lb_shared::event::What;
@@ -120,8 +121,7 @@ impl Routers {
                 out.push(Effect::Removed { instance: name });
             }
         }
-        self.index();
-        touched.extend(self.regroup(now, groups, out));
+        touched.extend(self.regroup(now, groups, &added, out));
         for slot in added {
             self.router(slot)
                 .changed(What::InstanceChanged, "added".to_owned(), None, out);
@@ -146,6 +146,7 @@ impl Routers {
 
     fn remove(&mut self, now: Mono, slot: usize, out: &mut Vec<Effect>) {
         self.unschedule(slot);
+        self.unindex(slot);
         let router = self.router(slot);
         router.leave(now, true, out);
         router.notify(NotifyState::Deleted, out);
@@ -160,27 +161,47 @@ impl Routers {
         &mut self,
         now: Mono,
         groups: &BTreeMap<GroupName, Arc<SyncGroup>>,
+        added: &[usize],
         out: &mut Vec<Effect>,
     ) -> Vec<usize> {
         let old = std::mem::take(&mut self.groups);
-        for router in self.slots.iter_mut().flatten() {
-            router.group = None;
+        let mut before: BTreeMap<usize, Option<GroupName>> = BTreeMap::new();
+        for (slot, router) in self.slots.iter_mut().enumerate() {
+            if let Some(router) = router {
+                before.insert(slot, router.group.take().map(|(_, name)| name));
+            }
         }
-        let mut touched = Vec::new();
+        let mut lists: Vec<(Vec<usize>, Vec<InstanceName>)> = Vec::new();
         for (at, cfg) in groups.values().enumerate() {
-            let members: Vec<usize> = cfg
+            let (members, names): (Vec<usize>, Vec<InstanceName>) = cfg
                 .members
                 .iter()
-                .filter_map(|name| self.names.get(name).copied())
-                .collect();
+                .filter_map(|name| self.names.get(name).map(|slot| (*slot, name.clone())))
+                .unzip();
             for member in &members {
                 self.router(*member).group = Some((at, cfg.name.clone()));
             }
+            lists.push((members, names));
+        }
+        for (slot, old) in before {
+            let router = self.router(slot);
+            let new = router.group.as_ref().map(|(_, name)| name);
+            if new != old.as_ref() && !added.contains(&slot) {
+                let text = match new {
+                    Some(group) => format!("now in sync group {group}"),
+                    None => "no longer in a sync group".to_owned(),
+                };
+                router.changed(What::InstanceChanged, text, None, out);
+            }
+        }
+        let mut touched = Vec::new();
+        for (cfg, (members, names)) in groups.values().zip(lists) {
             let before = old.iter().find(|group| group.name == cfg.name);
-            let same = before.is_some_and(|group| group.members == members);
+            let same = before.is_some_and(|group| group.members == members && group.names == names);
             self.groups.push(Group {
                 name: cfg.name.clone(),
                 members: members.clone(),
+                names,
                 state: before.map_or(VrrpState::Init, |group| group.state),
                 since: before.map_or(now, |group| group.since),
             });

@@ -3,12 +3,13 @@
 //! It never changes its role by itself: [`Router::on_advert`] and [`Router::on_tick`] return a [`Step`], and whoever
 //! holds the routers takes it, for the whole sync group if there is one.
 
-use super::accept::{Rejected, Seconds};
+use super::accept::Seconds;
 use super::datagram::Advert;
 use super::effect::{Effect, Ground, Terms};
 use super::election::{down_interval, skew};
-use super::limit::{Limiter, Topic, swallowed};
-use super::packet::{ChecksumForm, Contents, Ends, address_bytes, encode};
+use super::limit::Limiter;
+use super::packet::{ChecksumForm, address_bytes};
+use super::role::{Backup, Exit, Master, Role, Standing, Step, Tally, Unsent};
 use crate::model::{Instance, NotifyState, NotifyWho, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
@@ -18,117 +19,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a router is, with what is true only while it is that.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Role {
-    /// Waits for its link, its trackers' first results, or the end of the start-up delay.
-    Init,
-    Backup(Backup),
-    Master(Master),
-    Fault,
-}
-
-/// A backup listens and counts the silence.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Backup {
-    /// When the silence began.
-    pub(crate) silent_since: Mono,
-    /// The master said farewell (or we did): only the skew is waited for.
-    pub(crate) leaving: bool,
-    pub(crate) down_at: Mono,
-    /// Its time has come, but its sync group is not ready.
-    pub(crate) ready: bool,
-    /// `preempt_delay`: until then lower adverts are respected. `None`: no lower one was heard yet.
-    pub(crate) preempt_at: Option<Mono>,
-}
-
-/// A master speaks.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Master {
-    pub(crate) advert_at: Mono,
-    /// A further block of announcements: when, and how many rounds.
-    pub(crate) block: Option<(Mono, u32)>,
-    pub(crate) refresh_at: Option<Mono>,
-    pub(crate) rival: Option<Rival>,
-    /// When a lower master was last put in its place.
-    pub(crate) answered_at: Option<Mono>,
-    pub(crate) unsent: Unsent,
-}
-
-/// Another master that is heard but does not beat us.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rival {
-    pub(crate) since: Mono,
-    /// When it counts as gone unless it is heard again.
-    pub(crate) gone_at: Mono,
-    pub(crate) master: MasterView,
-    /// It did not give way in time: two masters.
-    pub(crate) flagged: bool,
-}
-
-/// Adverts that did not get out.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Unsent {
-    /// The first of the failed rounds in a row.
-    pub(crate) since: Option<Mono>,
-    pub(crate) rounds: u32,
-    /// Failed sends of the round under way.
-    pub(crate) failed: usize,
-}
-
-/// What a router wants to happen to itself and its group.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Step {
-    Stay,
-    TakeOver {
-        why: String,
-    },
-    /// A better master was heard.
-    Yield {
-        master: MasterView,
-        interval: Duration,
-        why: String,
-    },
-    /// A master that stays heard a lower one: its group announces too.
-    Answered,
-    /// What it stands on is another thing now.
-    Settle,
-}
-
-/// How a mastership ends, if there is one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Exit {
-    /// Without a word: a better master speaks already.
-    Quiet,
-    /// Priority 0, so that a successor hurries; we wait as long as any backup.
-    Farewell,
-    /// Priority 0, and back after the skew if nobody wants it (as keepalived after an address was lost).
-    Brief,
-}
-
-/// Whether a router can take part.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
-    Fault,
-    Waiting,
-    Ready,
-}
-
-/// Counters, in a form that costs nothing to count in.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) sent: u64,
-    pub(crate) received: u64,
-    pub(crate) became_master: u64,
-    pub(crate) released_master: u64,
-    pub(crate) zero_sent: u64,
-    pub(crate) zero_received: u64,
-    pub(crate) rejected: [u64; Rejected::NAMES.len()],
-    pub(crate) address_list: u64,
-    pub(crate) heard_at: Option<Mono>,
-    pub(crate) sent_at: Option<Mono>,
-}
 
 /// One virtual router.
 #[derive(Clone, Debug)]
@@ -576,126 +466,6 @@ impl Router {
             self.changed(What::SecondMasterGone, text, None, out);
         }
         Step::Stay
-    }
-
-    // ---- The wire.
-
-    /// Our own interval; never so short that a loop would not end.
-    pub(crate) fn own_interval(&self) -> Duration {
-        self.cfg.advert_interval.max(Duration::from_millis(1))
-    }
-
-    /// Sends an advert to every destination.
-    pub(crate) fn send(&mut self, now: Mono, out: &mut Vec<Effect>) {
-        let destinations = self.wire.len().max(1);
-        if let Role::Master(master) = &mut self.role {
-            if master.unsent.failed < destinations {
-                master.unsent.since = None;
-                master.unsent.rounds = 0;
-            }
-            master.unsent.failed = 0;
-        }
-        self.tally.sent += 1;
-        self.tally.sent_at = Some(now);
-        for advert in &self.wire {
-            out.push(Effect::Send {
-                instance: self.cfg.name.clone(),
-                advert: advert.clone(),
-            });
-        }
-    }
-
-    /// An advert did not get out. It is tried again soon; a master that nobody can hear gives up its addresses.
-    ///
-    /// `pause` is how long it then stays away. Only multicast gives up: a unicast send also fails because of the peer
-    /// (no neighbour, no route to it), and the addresses must not go down together with the other node.
-    pub(crate) fn on_send_failed(&mut self, now: Mono, pause: Duration, out: &mut Vec<Effect>) -> Step {
-        let (interval, down, destinations) =
-            (self.own_interval(), self.down_interval(), self.wire.len().max(1));
-        let unicast = !self.cfg.unicast_peers.is_empty();
-        let Role::Master(master) = &mut self.role else {
-            return Step::Stay;
-        };
-        let unsent = &mut master.unsent;
-        unsent.failed += 1;
-        if unsent.failed != destinations {
-            return Step::Stay;
-        }
-        unsent.rounds += 1;
-        let since = *unsent.since.get_or_insert(now);
-        let rounds = unsent.rounds;
-        master.advert_at = master.advert_at.min(now + interval / 10);
-        if !unicast && now.since(since) >= down {
-            self.mute_until = Some(now + pause);
-            return Step::Settle;
-        }
-        if rounds >= 3
-            && let Some(count) = self.limiter.allow(Topic::SendFailed, now)
-        {
-            let text = format!("{rounds} adverts in a row could not be sent");
-            let why = Some(swallowed(count).unwrap_or_else(|| "see the kernel's error above".to_owned()));
-            self.changed(What::InstanceChanged, text, why, out);
-        }
-        Step::Stay
-    }
-
-    pub(crate) fn announce(&self, rounds: u32, out: &mut Vec<Effect>) {
-        if rounds > 0 {
-            out.push(Effect::Announce {
-                instance: self.name().clone(),
-                rounds,
-            });
-        }
-    }
-
-    /// Encodes the adverts anew after anything in them changed.
-    pub(crate) fn rewire(&mut self) {
-        self.wire.clear();
-        let Some((ground, source)) = self
-            .ground
-            .as_ref()
-            .and_then(|ground| ground.source.map(|source| (ground, source)))
-        else {
-            return;
-        };
-        let group = [self.cfg.multicast_group];
-        let peers = self.cfg.unicast_peers.iter().map(|peer| peer.address);
-        let destinations: Vec<IpAddr> = if self.cfg.unicast_peers.is_empty() {
-            group.to_vec()
-        } else {
-            peers.collect()
-        };
-        for destination in destinations {
-            self.wire.push(Advert {
-                link: ground.link,
-                source,
-                destination,
-                payload: self.message(self.effective, source, destination),
-            });
-        }
-    }
-
-    fn message(&self, priority: u8, source: IpAddr, destination: IpAddr) -> Vec<u8> {
-        let checksum = match self.forms.get(&destination) {
-            // As keepalived: who sends the old form understands no other.
-            Some(ChecksumForm::OldUnicast) => ChecksumForm::OldUnicast,
-            Some(ChecksumForm::PseudoHeader | ChecksumForm::MessageOnly) | None
-                if self.cfg.checksum_without_pseudo_header =>
-            {
-                ChecksumForm::MessageOnly
-            }
-            Some(ChecksumForm::PseudoHeader | ChecksumForm::MessageOnly) | None => ChecksumForm::PseudoHeader,
-        };
-        let contents = Contents {
-            version: self.cfg.version,
-            vrid: self.cfg.vrid.get(),
-            priority,
-            interval: self.cfg.advert_interval,
-            authentication: &self.cfg.authentication,
-            addresses: &self.address_bytes,
-            checksum,
-        };
-        encode(&contents, Ends { source, destination })
     }
 
     // ---- Effects.

@@ -4,7 +4,8 @@ use super::accept::Rejected;
 use super::datagram::{Datagram, Endpoint};
 use super::effect::{Effect, Ground, Terms};
 use super::group::Group;
-use super::router::{Exit, Role, Router, Step};
+use super::role::{Exit, Role, Step};
+use super::router::Router;
 use crate::model::{NotifyState, NotifyWho};
 use crate::wire::LinkIndex;
 use lb_shared::counters::InstanceCounters;
@@ -24,14 +25,19 @@ pub struct Routers {
     pub(crate) names: BTreeMap<InstanceName, usize>,
     pub(crate) groups: Vec<Group>,
     /// Where adverts of a VRID are taken.
-    heard_at: BTreeMap<(u8, Endpoint), usize>,
+    heard_at: BTreeMap<Place, usize>,
     /// The router that counts adverts of its VRID that came to the wrong place.
-    strays: BTreeMap<(u8, Family, LinkIndex), usize>,
+    strays: BTreeMap<Stray, usize>,
     agenda: BTreeSet<(Mono, usize)>,
     pub(crate) started: bool,
     pub(crate) stopped: bool,
     random: u64,
 }
+
+/// A VRID where its adverts are taken.
+type Place = (u8, Endpoint);
+/// A VRID anywhere on a link.
+type Stray = (u8, Family, LinkIndex);
 
 impl Routers {
     /// None yet. `seed`: for the pauses that must not be the same on every node.
@@ -93,14 +99,16 @@ impl Routers {
         if router.ground.as_ref() == Some(&ground) {
             return;
         }
+        self.unindex(slot);
         let link = ground.link;
+        let router = self.router(slot);
         let old = router.ground.replace(ground);
         router.mute_until = None;
         router.rewire();
         let moved = old
             .and_then(|old| old.link)
             .is_some_and(|old| link.is_some_and(|new| new != old));
-        self.index();
+        self.index(slot);
         if moved && self.router(slot).is_master() {
             // The addresses went with the old interface.
             self.leave_together(now, slot, "its interface was made anew", Exit::Quiet, out);
@@ -167,7 +175,7 @@ impl Routers {
             }
         }
         self.sum_up(now, slot, out);
-        self.finish(now, slot, out);
+        self.finish(slot);
     }
 
     /// Somebody removed one of the addresses: a master gives way for a moment, as keepalived does.
@@ -190,7 +198,7 @@ impl Routers {
             let why = format!("somebody removed its address {address}");
             self.leave_together(now, slot, &why, Exit::Brief, out);
             self.sum_up(now, slot, out);
-            self.finish(now, slot, out);
+            self.finish(slot);
         }
     }
 
@@ -279,12 +287,7 @@ impl Routers {
         let group = self.groups.iter().find(|group| group.name == *name)?;
         Some(GroupView {
             name: group.name.clone(),
-            members: group
-                .members
-                .iter()
-                .filter_map(|slot| self.slots[*slot].as_ref())
-                .map(|router| router.name().clone())
-                .collect(),
+            members: group.names.clone(),
             state: group.state,
             since: group.since,
         })
@@ -325,7 +328,7 @@ impl Routers {
             Step::Stay => self.schedule(slot),
             Step::TakeOver { why } => {
                 self.take_over(now, slot, &why, out);
-                self.finish(now, slot, out);
+                self.finish(slot);
             }
             Step::Yield {
                 master,
@@ -333,24 +336,20 @@ impl Routers {
                 why,
             } => {
                 self.yield_to(now, slot, (master, interval), why, out);
-                self.finish(now, slot, out);
+                self.finish(slot);
             }
             Step::Answered => {
                 self.announce_mates(now, slot, out);
-                self.finish(now, slot, out);
+                self.finish(slot);
             }
             Step::Settle => self.settle(now, slot, out),
         }
     }
 
-    /// Puts the whole group on the agenda, and does at once what a change made due.
-    pub(crate) fn finish(&mut self, now: Mono, slot: usize, out: &mut Vec<Effect>) {
+    /// Puts the whole group on the agenda. What is due already waits for the next tick: there may be packets to read first.
+    pub(crate) fn finish(&mut self, slot: usize) {
         for member in self.team(slot) {
             self.schedule(member);
-            if self.router(member).deadline().is_some_and(|at| at <= now) {
-                let step = self.router(member).on_tick(now, out);
-                self.take(now, member, step, out);
-            }
         }
     }
 
@@ -374,32 +373,25 @@ impl Routers {
         }
     }
 
-    /// Computes anew where adverts are taken.
-    pub(crate) fn index(&mut self) {
-        self.heard_at.clear();
-        self.strays.clear();
-        for (slot, router) in self.slots.iter().enumerate() {
-            let Some((router, ground)) = router
-                .as_ref()
-                .and_then(|router| router.ground.as_ref().map(|ground| (router, ground)))
-            else {
-                continue;
-            };
-            let vrid = router.cfg.vrid.get();
-            if let Some(link) = ground.link {
-                self.strays.insert((vrid, router.cfg.family, link), slot);
-            }
-            let place = if router.cfg.unicast_peers.is_empty() {
-                ground.link.map(|link| Endpoint::Multicast {
-                    link,
-                    group: router.cfg.multicast_group,
-                })
-            } else {
-                ground.source.map(|local| Endpoint::Unicast { local })
-            };
-            if let Some(place) = place {
-                self.heard_at.insert((vrid, place), slot);
-            }
+    /// Notes where adverts of a router are taken; after anything of its address or ground changed.
+    pub(crate) fn index(&mut self, slot: usize) {
+        let (place, stray) = self.router(slot).places();
+        if let Some(place) = place {
+            self.heard_at.insert(place, slot);
+        }
+        if let Some(stray) = stray {
+            self.strays.insert(stray, slot);
+        }
+    }
+
+    /// The reverse; before the change.
+    pub(crate) fn unindex(&mut self, slot: usize) {
+        let (place, stray) = self.router(slot).places();
+        if let Some(place) = place.filter(|place| self.heard_at.get(place) == Some(&slot)) {
+            self.heard_at.remove(&place);
+        }
+        if let Some(stray) = stray.filter(|stray| self.strays.get(stray) == Some(&slot)) {
+            self.strays.remove(&stray);
         }
     }
 
@@ -410,6 +402,27 @@ impl Routers {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         Duration::from_millis(10_000 + self.random % 5_000)
+    }
+}
+
+impl Router {
+    fn places(&self) -> (Option<Place>, Option<Stray>) {
+        let Some(ground) = &self.ground else {
+            return (None, None);
+        };
+        let vrid = self.cfg.vrid.get();
+        let endpoint = if self.cfg.unicast_peers.is_empty() {
+            ground.link.map(|link| Endpoint::Multicast {
+                link,
+                group: self.cfg.multicast_group,
+            })
+        } else {
+            ground.source.map(|local| Endpoint::Unicast { local })
+        };
+        (
+            endpoint.map(|endpoint| (vrid, endpoint)),
+            ground.link.map(|link| (vrid, self.cfg.family, link)),
+        )
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::accept::Rejected;
 use super::election::down_interval;
-use super::router::{Role, Router};
+use super::role::Role;
+use super::router::Router;
 use crate::model::VrrpVersion;
 use lb_shared::counters::InstanceCounters;
 use lb_shared::state::{InstanceView, VrrpState};

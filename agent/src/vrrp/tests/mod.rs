@@ -1,6 +1,13 @@
 //! Routers wired together in memory, in virtual time.
 
+mod adverts;
+mod cluster;
+mod groups;
+mod pins;
+mod reload;
+mod storm;
 mod timers;
+mod transitions;
 
 use super::*;
 use crate::model::{
@@ -9,7 +16,7 @@ use crate::model::{
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName, TrackerName};
-use lb_shared::state::{InstanceView, Term, VrrpState};
+use lb_shared::state::{GroupView, InstanceView, Term, VrrpState};
 use lb_shared::units::{Mono, Priority, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -193,16 +200,57 @@ impl Node {
         input: impl FnOnce(&mut Routers, Mono, &mut Vec<Effect>),
     ) -> Vec<Effect> {
         let mut out = Vec::new();
+        let (views, groups) = self.views();
         input(&mut self.routers, now, &mut out);
-        self.check(now);
+        self.check();
+        self.check_told(&views, &groups, &out);
         self.log.extend(out.iter().map(|effect| (now, effect.clone())));
         out
     }
 
-    fn check(&self, now: Mono) {
-        if let Some(deadline) = self.routers.deadline() {
-            assert!(deadline > now, "due at {deadline:?}, now {now:?}");
+    fn views(
+        &self,
+    ) -> (
+        BTreeMap<InstanceName, InstanceView>,
+        BTreeMap<GroupName, GroupView>,
+    ) {
+        let instances = self.routers.names.keys();
+        let groups = self.routers.groups.iter().map(|group| &group.name);
+        (
+            instances
+                .map(|name| (name.clone(), self.routers.view(name).unwrap()))
+                .collect(),
+            groups
+                .map(|name| (name.clone(), self.routers.group_view(name).unwrap()))
+                .collect(),
+        )
+    }
+
+    /// Whoever folds the events has the views: no view changes without being told.
+    fn check_told(
+        &self,
+        views: &BTreeMap<InstanceName, InstanceView>,
+        groups: &BTreeMap<GroupName, GroupView>,
+        out: &[Effect],
+    ) {
+        let (views_now, groups_now) = self.views();
+        for name in views.keys().chain(views_now.keys()) {
+            let told = out.iter().any(|effect| match effect {
+                Effect::Changed { instance, .. } | Effect::Removed { instance } => instance == name,
+                _ => false,
+            });
+            let (before, after) = (views.get(name), views_now.get(name));
+            assert!(told || before == after, "untold:\n{before:?}\n{after:?}");
         }
+        for name in groups.keys().chain(groups_now.keys()) {
+            let told = out
+                .iter()
+                .any(|effect| matches!(effect, Effect::GroupChanged { group, .. } if group == name));
+            assert!(told || groups.get(name) == groups_now.get(name), "{name} untold");
+        }
+    }
+
+    fn check(&self) {
         for group in &self.routers.groups {
             let states: BTreeSet<_> = group
                 .members
@@ -215,7 +263,7 @@ impl Node {
             );
         }
         for router in self.routers.slots.iter().flatten() {
-            assert_eq!(router.deadline(), router.scheduled, "{}", router.name());
+            assert!(self.routers.stopped || router.deadline() == router.scheduled);
             let running = matches!(router.state(), VrrpState::Backup | VrrpState::Master);
             let kept_down = router.pin == Some(lb_shared::state::Pin::DemotedHard);
             assert!(!running || kept_down || self.routers.stopped || router.deadline().is_some());
@@ -223,7 +271,12 @@ impl Node {
     }
 
     pub(super) fn tick(&mut self, now: Mono) -> Vec<Effect> {
-        self.with(now, |routers, now, out| routers.on_tick(now, out))
+        let out = self.with(now, |routers, now, out| routers.on_tick(now, out));
+        assert!(
+            self.routers.deadline().is_none_or(|at| at > now),
+            "nothing stays due"
+        );
+        out
     }
 
     /// Runs alone until a moment.

@@ -186,6 +186,7 @@ fn a_changed_priority_moves_the_end_of_the_silence_at_once() {
     node.with(Mono(3_900 * MS), |routers, now, out| {
         routers.on_terms(now, &"VI_51".into(), terms(&[253]), out);
     });
+    node.tick(Mono(3_900 * MS));
     assert_eq!(node.entered(What::BecameMaster), [Mono(3_900 * MS)]);
 }
 
