@@ -5,7 +5,7 @@
 //! has a server to send to, before and after, has one at every moment between.
 
 use super::IpvsOp;
-use super::table::{DestinationSettings, IpvsService, IpvsTable, Method, ServiceSettings, flags};
+use super::table::{DestinationSettings, IpvsService, IpvsTable, ServiceSettings, flags};
 use lb_shared::names::VirtualKey;
 use std::collections::BTreeSet;
 
@@ -132,13 +132,7 @@ pub fn same_service(want: &ServiceSettings, have: &ServiceSettings) -> bool {
 
 /// Whether the kernel's server needs no edit.
 pub fn same_server(want: &DestinationSettings, have: &DestinationSettings) -> bool {
-    // The kernel turns the method of a server with an address of this host into "local" by itself: asking for
-    // another one again and again would change nothing.
-    let method = want.method == have.method || have.method == Method::Local;
-    method
-        && want.weight == have.weight
-        && want.upper_threshold == have.upper_threshold
-        && want.lower_threshold == have.lower_threshold
+    want == have
 }
 
 #[cfg(test)]

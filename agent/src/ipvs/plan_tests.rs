@@ -1,5 +1,5 @@
 use super::*;
-use crate::ipvs::table::{Destination, DestinationCounters};
+use crate::ipvs::table::{Destination, DestinationCounters, Method};
 use lb_shared::names::ServerKey;
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
@@ -225,11 +225,10 @@ fn mh_is_set_once_its_servers_fit() {
 }
 
 #[test]
-fn a_server_the_kernel_calls_local_is_left_alone() {
+fn counters_and_bits_of_the_kernels_own_make_no_difference() {
     let want = service("rr", [(1, 1)]);
     let mut have = want.clone();
     for destination in have.destinations.values_mut() {
-        destination.settings.method = Method::Local;
         destination.counters.connections = 7;
     }
     have.settings.flags = 0x02 | 0x8000_0000;
