@@ -145,9 +145,19 @@ impl Watch {
                 Ok(complete) => complete,
                 Err(error) => {
                     tracing::debug!(%error, "notifications of links and addresses were lost");
+                    // What still waits on the old socket ends where the loss began: it must not be taken for
+                    // newer than what is read now.
+                    self.connect_anew();
                     false
                 }
             };
+        }
+    }
+
+    fn connect_anew(&mut self) {
+        match connect() {
+            Ok(connection) => self.connection = connection,
+            Err(error) => tracing::warn!(%error, "cannot open another netlink socket"),
         }
     }
 
@@ -182,8 +192,8 @@ impl Watch {
                     pause *= 2;
                 }
                 Err(error) => {
-                    // A dump that was left half-way would block the next one on the same socket.
-                    self.connection = connect()?;
+                    // The rest of a dump that was left half-way belongs to nobody.
+                    self.connect_anew();
                     return Err(error);
                 }
                 done => return done,
@@ -197,7 +207,8 @@ impl Watch {
         let mut table = NetTable::default();
         self.dump(&mut table, rtnl::encode_dump_links)?;
         self.dump(&mut table, rtnl::encode_dump_addresses)?;
-        // In the order of the kernel, so the last word about each object is the newest, dumped or told.
+        // In the kernel's order and without a gap, or `receive` had failed: so the last word about each object is the
+        // newest one, dumped or told.
         for notice in self.pending.drain(..) {
             table.take(notice);
         }

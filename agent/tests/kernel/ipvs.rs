@@ -58,8 +58,10 @@ impl Host {
 /// A namespace where every address of 10.0.0.0/8 is on a link.
 fn namespace() -> Netns {
     let namespace = Netns::new();
-    namespace.sh("ip link add eth0 type dummy; ip link set eth0 up;
-         ip addr add 10.255.255.1/8 dev eth0; ip addr add 2001:db8::1/64 dev eth0 nodad");
+    namespace.sh(
+        "ip link add eth0 type veth peer name eth1; ip link set eth0 up; ip link set eth1 up;
+         ip addr add 10.255.255.1/8 dev eth0; ip addr add 2001:db8::1/64 dev eth0 nodad",
+    );
     namespace
 }
 

@@ -71,6 +71,10 @@ impl Netns {
                  ip link set eth0 up"
             ));
         }
+        for namespace in &pair {
+            // The carrier comes a moment after the second end is up.
+            namespace.sh("until ip link show eth0 | grep -q 'state UP'; do sleep 0.01; done");
+        }
         pair
     }
 

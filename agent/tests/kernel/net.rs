@@ -24,19 +24,25 @@ impl Host {
     fn start() -> Self {
         let (sender, news) = mpsc::channel();
         let done = sender.clone();
-        Self {
+        let host = Self {
             lane: NetLane::start(move |it| drop(done.send(it))),
             monitor: Monitor::start(move |it| drop(sender.send(it))).unwrap(),
             news,
-        }
+        };
+        host.next_table();
+        host
     }
 
-    fn table(&self) -> NetTable {
-        self.monitor.refresh();
+    fn next_table(&self) -> NetTable {
         expect(&self.news, "a table", |it| match it {
             NetNews::Table(table) => Some(table),
             _ => None,
         })
+    }
+
+    fn table(&self) -> NetTable {
+        self.monitor.refresh();
+        self.next_table()
     }
 
     fn submit(&self, number: u64, ops: Vec<NetOp>) -> Vec<(usize, OpError)> {
@@ -86,13 +92,6 @@ fn addresses_come_and_go_as_planned_and_the_monitor_tells() {
         ]);
         let ops = plan(&want, &before, &BTreeSet::new());
         assert_eq!(host.submit(1, ops.clone()), []);
-        expect(&host.news, "the new IPv6 address", |it| match it {
-            NetNews::Address(heard, address) if heard == key(link, "2001:db8:91::100", 128) => {
-                assert!(address.usable, "no duplicate detection");
-                Some(())
-            }
-            _ => None,
-        });
         let shown = one.sh("ip addr show eth0");
         assert!(
             shown.contains("inet 10.91.0.100/24 brd 10.91.0.255 scope global secondary"),
@@ -112,6 +111,8 @@ fn addresses_come_and_go_as_planned_and_the_monitor_tells() {
         let after = host.table();
         let owned: BTreeSet<_> = want.keys().copied().collect();
         assert_eq!(plan(&want, &after, &owned), []);
+        let v6 = &after.addresses[&key(link, "2001:db8:91::100", 128)];
+        assert!(v6.usable, "no duplicate detection");
         // Where the kernel knows the mark.
         assert!(after.addresses[&key(link, "10.91.1.100", 32)].ours);
         assert_eq!(host.submit(2, ops), [], "what is there already is no failure");
@@ -286,5 +287,44 @@ fn announcements_leave_behind_their_address() {
         };
         let failed = host.submit(2, vec![gone]);
         assert!(failed[0].1.text.contains("interface is gone"), "{failed:?}");
+    });
+}
+
+#[test]
+fn lost_notifications_are_made_up_for_by_reading_everything_again() {
+    if !wanted("lost_notifications_are_made_up_for_by_reading_everything_again") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    one.run(|| {
+        let (sender, news) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        // Nobody listens from the first change on, until the gate opens.
+        let monitor = Monitor::start(move |it| {
+            let change = matches!(it, NetNews::Address(..));
+            let _ = sender.send(it);
+            if change {
+                let _ = gate.recv();
+            }
+        });
+        let monitor = monitor.unwrap();
+        expect(&news, "a table", |it| {
+            matches!(it, NetNews::Table(_)).then_some(())
+        });
+        one.sh("for i in $(seq 20000); do
+                 echo addr add 10.94.0.1/32 dev eth0; echo addr del 10.94.0.1/32 dev eth0
+             done | ip -batch -; ip addr add 10.94.0.2/32 dev eth0");
+        drop(open);
+        let table = expect(&news, "a table nobody asked for", |it| match it {
+            NetNews::Table(table) => Some(table),
+            _ => None,
+        });
+        let addresses: Vec<_> = table.addresses.keys().map(|key| key.address).collect();
+        assert!(addresses.contains(&IpAddr::from([10, 94, 0, 2])), "{addresses:?}");
+        assert!(
+            !addresses.contains(&IpAddr::from([10, 94, 0, 1])),
+            "{addresses:?}"
+        );
+        drop(monitor);
     });
 }
