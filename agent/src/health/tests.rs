@@ -401,6 +401,56 @@ fn what_says_nothing_about_the_server_changes_no_verdict_and_is_told_once_a_minu
 }
 
 #[test]
+fn what_is_shown_of_a_check_follows_what_is_known() {
+    let mut bench = Bench::new(service(vec![server(1, 5, vec![check(tcp(1))])]));
+    let shown = |bench: &Bench| {
+        let view = bench.health.server_view(&id(1)).expect("the server");
+        (view.checks[0].ok, view.checks[0].detail.clone(), view.reason)
+    };
+    let text = |ok, detail: &str, reason: &str| (ok, detail.to_owned(), reason.to_owned());
+    assert_eq!(shown(&bench), text(None, "", ""));
+    let trouble = "no result: too many open files";
+    for (outcome, want) in [
+        (local(), text(None, trouble, "")),
+        (pass(), text(Some(true), "ok", "")),
+        (local(), text(Some(true), trouble, "")),
+        (fail(), text(Some(true), trouble, "")),
+        (pass(), text(Some(true), "ok", "")),
+        (fail(), text(Some(true), "ok", "")),
+        (fail(), text(Some(true), "ok", "")),
+        (
+            fail(),
+            text(Some(false), "connection refused", "connection refused"),
+        ),
+    ] {
+        let before = shown(&bench);
+        bench.run(outcome.clone());
+        assert_eq!(shown(&bench), want, "{outcome:?}");
+        let told = bench
+            .news
+            .iter()
+            .any(|effect| matches!(effect, Effect::Changed { .. }));
+        assert_eq!(told, before != want, "{outcome:?}: what changed is announced");
+    }
+}
+
+#[test]
+fn a_drain_that_begins_while_the_sorry_server_answers_brings_nobody_back() {
+    let mut wanted = service(vec![server(1, 5, vec![]), server(2, 5, vec![check(tcp(2))])]);
+    wanted.quorum = 10;
+    wanted.sorry = Some(SorryServer {
+        key: key(9),
+        forwarding: Forwarding::Nat,
+        inhibit: false,
+    });
+    let mut bench = Bench::new(wanted);
+    bench.run(fail());
+    assert_eq!((bench.weight(1), bench.weight(9)), (None, Some(1)));
+    bench.set(1, drain(DrainThen::Keep), None);
+    assert_eq!(bench.weight(1), None);
+}
+
+#[test]
 fn a_failed_url_is_seen_good_and_then_all_urls_before_the_server_is_up() {
     for (fast, want_s) in [(false, [10, 10, 10]), (true, [10, 0, 0])] {
         let mut bench = Bench::new(service(vec![server(1, 5, vec![check(http(1, 2, fast))])]));
