@@ -24,6 +24,8 @@ pub(super) struct ServerState {
     pub(super) intent: Intent,
     /// What was last announced as its weight in the table.
     pub(super) effective: Option<Weight>,
+    /// What its service counts it as.
+    pub(super) counted: u64,
     pub(super) last_check: Option<(Mono, Duration)>,
 }
 
