@@ -764,7 +764,7 @@ fn after_the_death_of_the_runner_jobs_are_answered_and_a_new_one_starts() {
     // A script that kills its parent.
     scripts.begin(
         1,
-        &["/bin/sh", "-c", "kill -9 $PPID; sleep 1000"],
+        &["/bin/sh", "-c", "kill -9 $PPID; kill -STOP $$"],
         Some(LONG),
         None,
     );

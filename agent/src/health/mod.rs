@@ -87,6 +87,7 @@ impl Health {
         let Some(server) = self.servers.get_mut(&server_number) else {
             return;
         };
+        let before = server.health();
         let Some(probe) = server
             .probes
             .iter_mut()
@@ -105,13 +106,18 @@ impl Health {
         let note = match judged {
             Judged::Same if !weight_changed => return,
             Judged::Same => (What::WeightChanged, "weight given by its check".to_owned(), None),
+            Judged::Resumed => (
+                What::ServerChanged,
+                format!("{keyword} can be carried out again"),
+                None,
+            ),
             Judged::Noted(why) => (What::ServerChanged, format!("{keyword} failed"), Some(why)),
             Judged::Alarm(why) => (
                 What::CheckInconclusive,
                 format!("{keyword} could not be carried out; the last verdict stays"),
                 Some(why),
             ),
-            Judged::Good | Judged::Bad(_) => server.on_verdict(now, keyword, &judged, out),
+            Judged::Good | Judged::Bad(_) => server.on_verdict(now, keyword, before, &judged, out),
         };
         let service = server.id.service.clone();
         self.settle(now, &service, Notes::from([(server_number, note)]), out);
@@ -148,6 +154,10 @@ impl Health {
     /// Drained means: no active connection, for 5 s. For UDP, whose connections are all "inactive", and for firewall
     /// marks there must be no inactive one either. Persistence templates count unless the kernel expires those of
     /// servers with weight 0.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "plain numbers, as the kernel gives them"
+    )]
     pub fn on_connections(
         &mut self,
         now: Mono,

@@ -11,6 +11,9 @@ pub(super) const FIRST_CHECK_DELAY: Duration = Duration::from_secs(1);
 /// How often an operator hears that a check cannot be carried out.
 const ALARM_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A check that cannot be carried out is not tried again sooner.
+const INCONCLUSIVE_DELAY_MIN: Duration = Duration::from_millis(100);
+
 /// A check and its verdict.
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -56,6 +59,8 @@ pub(super) enum Judged {
     Noted(String),
     /// Nothing was learnt, for a reason on this host.
     Alarm(String),
+    /// It can be carried out again; the verdict stays.
+    Resumed,
     /// Good, and was not before.
     Good,
     /// Failed, and was not before: why.
@@ -152,9 +157,9 @@ impl Probe {
         };
         let judged = if news {
             Judged::Good
-        } else if had_alarm && self.detail.starts_with(INCONCLUSIVE) {
+        } else if had_alarm {
             self.detail = self.plain_detail();
-            Judged::Noted("can be carried out again".to_owned())
+            Judged::Resumed
         } else {
             Judged::Same
         };
@@ -162,10 +167,9 @@ impl Probe {
     }
 
     fn on_fail(&mut self, why: &str) -> (Judged, Duration) {
-        self.alarm = None;
         let is_http = matches!(self.check.kind, CheckKind::Http(_));
         let first = self.is_first();
-        if (self.up || first) && !first && self.retries < self.check.retry {
+        if self.up && !first && self.retries < self.check.retry {
             self.retries += 1;
             let judged = if self.check.log_all_failures {
                 Judged::Noted(format!(
@@ -178,6 +182,8 @@ impl Probe {
             };
             return (judged, self.check.delay_before_retry);
         }
+        // From here on the failure is what is shown.
+        self.alarm = None;
         if self.up || first {
             let retries = std::mem::take(&mut self.retries);
             self.up = false;
@@ -209,7 +215,8 @@ impl Probe {
             .check
             .delay_before_retry
             .max(Duration::from_secs(1))
-            .min(self.check.delay_loop);
+            .min(self.check.delay_loop)
+            .max(INCONCLUSIVE_DELAY_MIN);
         let told = match &mut self.alarm {
             Some(alarm) if now.since(alarm.told_at) < ALARM_INTERVAL => {
                 alarm.unseen += 1;

@@ -134,9 +134,7 @@ impl Health {
             text: text.to_owned(),
             why: None,
         });
-        self.settle_quietly(now, key, notes, out);
-        // Settings that are no server's may have changed as well.
-        out.push(Effect::Replan(key.clone()));
+        self.settle_afresh(now, key, notes, out);
     }
 
     fn add_server(
@@ -171,6 +169,7 @@ impl Health {
             since: now,
             intent: super::intent::Intent::None,
             effective: None,
+            counted: 0,
             last_check: None,
         };
         server.up = server.all_good();

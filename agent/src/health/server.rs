@@ -24,6 +24,8 @@ pub(super) struct ServerState {
     pub(super) intent: Intent,
     /// What was last announced as its weight in the table.
     pub(super) effective: Option<Weight>,
+    /// What its service counts it as.
+    pub(super) counted: u64,
     pub(super) last_check: Option<(Mono, Duration)>,
 }
 
@@ -91,7 +93,9 @@ impl ServerState {
             .then_some((Weight::ZERO, WeightSource::Inhibit));
         match &self.intent {
             Intent::Disable { .. } => None,
-            Intent::Drain(drain) => (drain.held || self.up || inhibit.is_some()).then_some(self.weight()),
+            Intent::Drain(drain) => {
+                (drain.held || self.up && !served_by_sorry || inhibit.is_some()).then_some(self.weight())
+            }
             Intent::None | Intent::Weight { .. } if self.up && !served_by_sorry => Some(self.weight()),
             Intent::None | Intent::Weight { .. } => inhibit,
         }
@@ -102,32 +106,34 @@ impl ServerState {
         &mut self,
         now: Mono,
         keyword: &str,
+        before: Health,
         judged: &Judged,
         out: &mut Vec<Effect>,
     ) -> Note {
         let was_up = self.up;
         self.up = self.all_good();
+        let after = self.health();
         let why = match judged {
             Judged::Bad(why) | Judged::Noted(why) | Judged::Alarm(why) => format!("{keyword}: {why}"),
-            Judged::Good | Judged::Same => format!("{keyword} succeeded"),
+            Judged::Good | Judged::Same | Judged::Resumed => format!("{keyword} succeeded"),
         };
-        let (what, text) = match (was_up, self.up) {
-            (true, false) => (What::ServerDown, "UP -> DOWN"),
-            (false, true) => (What::ServerUp, "DOWN -> UP"),
+        let what = match (was_up, self.up) {
+            (true, false) => What::ServerDown,
+            (false, true) => What::ServerUp,
+            (false, false) if after == Health::Down && before != Health::Down => What::ServerDown,
             // Nothing changes for traffic, but now we know.
-            (true, true) => (What::ServerChanged, "INIT -> UP"),
-            (false, false) if matches!(judged, Judged::Good) => {
-                (What::ServerChanged, "one check is good again, others are not")
-            }
-            (false, false) => (What::ServerDown, "DOWN"),
+            (true, true) | (false, false) => What::ServerChanged,
         };
-        if was_up != self.up || matches!(what, What::ServerChanged) && self.up {
+        let text = if before == after {
+            format!("{} still", word(after))
+        } else {
             self.since = now;
-        }
+            format!("{} -> {}", word(before), word(after))
+        };
         if was_up != self.up {
             self.notify(self.up, out);
         }
-        (what, text.to_owned(), Some(why))
+        (what, text, Some(why))
     }
 
     /// Runs `notify_up` or `notify_down`.
@@ -171,7 +177,13 @@ impl ServerState {
             (Intent::Drain(_), Intent::Drain(_)) => {
                 (What::ServerChanged, "drain has another end".to_owned(), None)
             }
-            (Intent::Drain(_), _) => (What::DrainStarted, "draining, weight 0".to_owned(), None),
+            (Intent::Drain(_), _) => {
+                let text = match self.effective {
+                    Some(weight) => format!("draining, weight {weight} -> 0"),
+                    None => "draining, was not in the table".to_owned(),
+                };
+                (What::DrainStarted, text, None)
+            }
             (Intent::Disable { .. }, _) => (What::ServerChanged, "disabled".to_owned(), None),
             (Intent::Weight { weight, .. }, _) => (
                 What::WeightChanged,
@@ -186,6 +198,14 @@ impl ServerState {
                 None,
             ),
         })
+    }
+}
+
+fn word(health: Health) -> &'static str {
+    match health {
+        Health::Init => "INIT",
+        Health::Up | Health::None => "UP",
+        Health::Down => "DOWN",
     }
 }
 

@@ -26,6 +26,13 @@ pub(super) struct ServiceState {
     pub(super) suspended: bool,
 }
 
+/// What a new live weight changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Weighed {
+    pub(super) live_before: u64,
+    pub(super) flip: Option<Flip>,
+}
+
 /// A change of quorum, with the words of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Flip {
@@ -51,9 +58,17 @@ impl ServiceState {
         !self.quorum_up && self.config.sorry.is_some()
     }
 
-    /// Takes the live weight as it is now; a change of quorum if it makes one.
-    pub(super) fn weigh(&mut self, live: u64) -> Option<Flip> {
-        self.live_weight = live;
+    /// Takes the live weight as it is now.
+    pub(super) fn weigh(&mut self, live: u64) -> Weighed {
+        let live_before = std::mem::replace(&mut self.live_weight, live);
+        Weighed {
+            live_before,
+            flip: self.flip(live),
+        }
+    }
+
+    /// A change of quorum, if this live weight makes one.
+    fn flip(&mut self, live: u64) -> Option<Flip> {
         let (quorum, hysteresis) = (self.config.quorum, self.config.hysteresis);
         let gain_at = quorum.saturating_add(hysteresis);
         let lose_below = quorum.saturating_sub(hysteresis);

@@ -3,7 +3,7 @@
 use super::Health;
 use super::effect::Effect;
 use super::server::ServerState;
-use super::service::ServiceState;
+use super::service::{ServiceState, Weighed};
 use lb_shared::event::What;
 use lb_shared::names::ServiceKey;
 use lb_shared::units::{Mono, Weight};
@@ -16,37 +16,67 @@ pub(super) type Note = (What, String, Option<String>);
 pub(super) type Notes = BTreeMap<u64, Note>;
 
 impl Health {
-    /// Brings a service's derived numbers up to date after its servers changed, and tells.
+    /// Brings a service's derived numbers up to date after the servers in `notes` changed, and tells.
     ///
-    /// Everything is computed afresh from the servers; nothing is added or taken away step by step.
+    /// Each counts with what it is now in place of what it counted as before, so that a service of many servers costs
+    /// no more than the one that changed. The others are looked at only when the sorry server comes or goes.
     pub(super) fn settle(&mut self, now: Mono, key: &ServiceKey, notes: Notes, out: &mut Vec<Effect>) {
-        if self.settle_quietly(now, key, notes, out) {
+        let Some(service) = self.services.get_mut(key) else {
+            return;
+        };
+        let sorry_served = service.sorry_serves();
+        let mut live = service.live_weight;
+        for number in notes.keys() {
+            if let Some(server) = self.servers.get_mut(number) {
+                let weight = server.live_weight();
+                live = live - std::mem::replace(&mut server.counted, weight) + weight;
+            }
+        }
+        let weighed = service.weigh(live);
+        let affected: Vec<u64> = if service.sorry_serves() == sorry_served {
+            notes.keys().copied().collect()
+        } else {
+            service.servers.values().copied().collect()
+        };
+        if self.tell(now, key, &affected, notes, weighed, out) {
             out.push(Effect::Replan(key.clone()));
         }
     }
 
-    /// The same without [`Effect::Replan`]: whether it is needed.
-    pub(super) fn settle_quietly(
+    /// The same when the service itself changed: everything is counted afresh.
+    pub(super) fn settle_afresh(&mut self, now: Mono, key: &ServiceKey, notes: Notes, out: &mut Vec<Effect>) {
+        let Some(service) = self.services.get_mut(key) else {
+            return;
+        };
+        let affected: Vec<u64> = service.servers.values().copied().collect();
+        let mut live = 0;
+        for number in &affected {
+            if let Some(server) = self.servers.get_mut(number) {
+                server.counted = server.live_weight();
+                live += server.counted;
+            }
+        }
+        let weighed = service.weigh(live);
+        self.tell(now, key, &affected, notes, weighed, out);
+        out.push(Effect::Replan(key.clone()));
+    }
+
+    /// Gives the affected servers their place and announces what changed; whether the table did.
+    fn tell(
         &mut self,
         now: Mono,
         key: &ServiceKey,
+        affected: &[u64],
         mut notes: Notes,
+        weighed: Weighed,
         out: &mut Vec<Effect>,
     ) -> bool {
         let Some(service) = self.services.get_mut(key) else {
             return false;
         };
-        let live_before = service.live_weight;
-        let live = service
-            .servers
-            .values()
-            .filter_map(|number| self.servers.get(number))
-            .map(ServerState::live_weight)
-            .sum();
-        let flip = service.weigh(live);
         let sorry_serves = service.sorry_serves();
-        let mut replan = flip.is_some();
-        for number in service.servers.values() {
+        let mut replan = weighed.flip.is_some();
+        for number in affected {
             let Some(server) = self.servers.get_mut(number) else {
                 continue;
             };
@@ -70,20 +100,20 @@ impl Health {
                 });
             }
         }
-        tell(now, service, &self.servers, live_before, flip, out);
+        tell_service(now, service, &self.servers, weighed, out);
         replan
     }
 }
 
 /// Announces what changed about the service itself.
-fn tell(
+fn tell_service(
     now: Mono,
     service: &mut ServiceState,
     servers: &BTreeMap<u64, ServerState>,
-    live_before: u64,
-    flip: Option<super::service::Flip>,
+    weighed: Weighed,
     out: &mut Vec<Effect>,
 ) {
+    let Weighed { live_before, flip } = weighed;
     let word = service.word(servers);
     let word_before = std::mem::replace(&mut service.word, word);
     if word != word_before {
