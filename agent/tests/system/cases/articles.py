@@ -1,5 +1,6 @@
 """The scenarios of the articles that people learn this from, on the articles' network and values."""
 
+import os
 import signal
 import time
 
@@ -8,6 +9,8 @@ from harness.chain import HOSTS, LAN, PROXY_VIP, VIP, Chain, director_config, pr
 from harness.daemon import OURS
 from harness.net import stays, until
 from harness.traffic import Requests, get
+
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../examples")
 
 Group.fixture("articles", Chain)
 
@@ -146,6 +149,27 @@ def sc02_ipvs(chain):
     requests.close()
     assert requests.failed == 0, requests.summary()
     return requests.summary()
+
+
+@case("the examples do what they say")
+def examples(chain):
+    for which, d in [*chain.directors.items(), *chain.guards.items()]:
+        d.stop() if d.process else None
+        folder = "directors" if which in chain.directors else "proxies"
+        with open(os.path.join(EXAMPLES, folder, f"{which}.conf")) as f:
+            d.configure(f.read())
+        d.start()
+    until("lvs1 and ha1 alone hold their addresses", within=20,
+          probe=lambda: (chain.owners(VIP), chain.owners(PROXY_VIP)) == (["lvs1"], ["ha1"]))
+    until("both proxies are in rotation", lambda: chain.in_rotation("lvs1") == ["ha1", "ha2"], within=10)
+    assert chain.answers(VIP) and chain.answers(PROXY_VIP)
+    chain.proxies["ha1"].stop()
+    # Two failures of the script, 2 s apart, and ha2 (99) is better than ha1 (100 - 5) for 3.6 s.
+    until("ha2 has the proxies' address", lambda: chain.owners(PROXY_VIP) == ["ha2"], within=15)
+    chain.proxies["ha1"].start()
+    until("ha1 has it again", lambda: chain.owners(PROXY_VIP) == ["ha1"], within=15)
+    for d in [*chain.guards.values(), *chain.directors.values()]:
+        d.stop()
 
 
 @case("SC-20 planned removal of a proxy: no request fails", makes=(OURS,))

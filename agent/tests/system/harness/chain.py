@@ -128,8 +128,11 @@ class Chain(World):
         for proxy in self.proxies.values():
             proxy.running() or proxy.start()
         for name, d in self.directors.items():
-            d.configure(director_config(name))
-            d.running() or d.start()
+            changed = d.configure(director_config(name))
+            if not d.running():
+                d.start()
+            elif changed:
+                d.reload()
         until("lvs1 alone holds the VIP", lambda: self.owners() == ["lvs1"], within=15)
         for name in self.directors:
             until(f"both proxies are in rotation on {name}", lambda n=name: self.in_rotation(n) == ["ha1", "ha2"],

@@ -4,6 +4,7 @@ theirs  Debian's keepalived
 ours    lbagent, from the directory named by $BIN
 """
 
+import contextlib
 import json
 import os
 import re
@@ -72,9 +73,13 @@ class Daemon(Process):
         self.configure(config)
 
     def configure(self, config):
-        """Writes the file; a running daemon looks at it when told to reload."""
+        """Writes the file; a running daemon looks at it when told to reload. Returns whether it is another text."""
+        with contextlib.suppress(FileNotFoundError), open(self.config_path) as f:
+            if f.read() == config:
+                return False
         with open(self.config_path, "w") as f:
             f.write(config)
+        return True
 
     def reload(self):
         self.signal(signal.SIGHUP)
