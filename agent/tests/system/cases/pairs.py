@@ -18,7 +18,7 @@ KINDS = [(2, 4, "multicast"), (2, 4, "unicast"), (3, 4, "multicast"), (3, 4, "un
          (3, 6, "multicast"), (3, 6, "unicast")]
 # (higher priority, lower priority); what a run of "ours" is about, and of "theirs"
 MAKES = {THEIRS: [(THEIRS, THEIRS)], OURS: [(OURS, THEIRS), (THEIRS, OURS), (OURS, OURS)]}
-AT_ONCE = 6
+AT_ONCE = 9
 ROUTER = 51
 
 
