@@ -1,5 +1,6 @@
 //! The shell: carries out what the engine wants and tells it what happened. Decides nothing.
 
+pub mod dial;
 pub mod ipvs_socket;
 pub mod lane;
 pub mod modules;

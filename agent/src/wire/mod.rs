@@ -1,6 +1,7 @@
 //! Bytes, with no idea of our domain.
 
 pub mod checksum;
+pub mod dialog;
 pub mod ip;
 pub mod netlink;
 

@@ -1,0 +1,7 @@
+//! One behaviour each, from inputs to actions, as an operator would tell it.
+
+mod crash;
+mod kernel;
+mod node;
+mod operators;
+mod reload;
