@@ -37,9 +37,11 @@ pub(super) fn ground(
             addresses(instance).any(|address| address.device == name && address.track)
         };
         match net.link(name) {
-            None => drop(faults.insert(format!("interface {name} does not exist"))),
+            None => {
+                faults.insert(format!("interface {name} does not exist"));
+            }
             Some(link) if tracked && !link.running => {
-                drop(faults.insert(format!("interface {name} is down")))
+                faults.insert(format!("interface {name} is down"));
             }
             Some(_) => {}
         }

@@ -4,13 +4,15 @@
 //! business, what a failure means the health room's. At most so many sockets are open at once: a check that has to
 //! wait is late, not failed, because its time begins when it gets its place.
 
-use crate::health::checks::TcpDialog;
+use super::{ping, tls};
+use crate::health::checks::{HttpDialog, Pattern, TcpDialog};
 use crate::health::{CheckId, CheckJob, CheckOutcome};
-use crate::model::{CheckKind, TcpCheck};
+use crate::model::{CheckKind, HttpGet, TcpCheck};
 use crate::wire::dialog::{Dialog, Step};
 use nix::sys::resource::{Resource, getrlimit};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +29,9 @@ const DESCRIPTORS_RESERVED: u64 = 512;
 /// No more sockets than this, however many descriptors there are.
 const SOCKETS_MAX: u64 = 8192;
 
+/// No more compiled patterns than this are kept.
+const PATTERNS_MAX: usize = 1024;
+
 /// How much is read at once.
 const READ_SIZE: usize = 16 * 1024;
 
@@ -40,6 +45,9 @@ struct Shared {
     results: Box<dyn Fn(CheckId, CheckOutcome) + Send + Sync>,
     running: Mutex<BTreeMap<CheckId, AbortHandle>>,
     places: Semaphore,
+    patterns: Mutex<BTreeMap<String, Pattern>>,
+    /// Where the cookies of echoes come from: nobody outside can guess the next.
+    cookies: RandomState,
 }
 
 /// Why a check did not pass.
@@ -69,6 +77,8 @@ impl Dialler {
                 results: Box::new(results),
                 running: Mutex::default(),
                 places: Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS)),
+                patterns: Mutex::default(),
+                cookies: RandomState::new(),
             }),
         }
     }
@@ -83,7 +93,7 @@ impl Dialler {
                 return;
             };
             let started = Instant::now();
-            let outcome = match run(&job).await {
+            let outcome = match shared.run(id, &job).await {
                 Ok(()) => CheckOutcome::Pass {
                     took: started.elapsed(),
                     weight: None,
@@ -122,23 +132,55 @@ impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CheckId, AbortHandle>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    async fn run(&self, id: CheckId, job: &CheckJob) -> Result<(), Trouble> {
+        match &job.kind {
+            CheckKind::Tcp(tcp) => {
+                let stream = connect(tcp).await?;
+                talk(stream, &mut TcpDialog, None, tcp.timeout).await
+            }
+            CheckKind::Http(http) => {
+                let mut dialog = self.http_dialog(http, job.url)?;
+                let stream = connect(&http.connect).await?;
+                talk(stream, &mut dialog, http.sni.as_deref(), http.connect.timeout).await
+            }
+            CheckKind::Ping(check) => ping::ping(check, self.cookies.hash_one(id.0)).await,
+            CheckKind::Misc(_) => Err(Trouble::Local("scripts are run by the script runner".to_owned())),
+        }
+    }
+
+    fn http_dialog(&self, http: &HttpGet, url: usize) -> Result<HttpDialog, Trouble> {
+        let url = http
+            .urls
+            .get(url)
+            .ok_or_else(|| Trouble::Local("this check has no such url".to_owned()))?;
+        let pattern = match &url.regex {
+            None => None,
+            Some((text, _)) => Some(self.pattern(text)?),
+        };
+        Ok(HttpDialog::new(http, url, pattern))
+    }
+
+    /// A compiled pattern. They are kept: compiling takes longer than many a check.
+    fn pattern(&self, text: &str) -> Result<Pattern, Trouble> {
+        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pattern) = patterns.get(text) {
+            return Ok(pattern.clone());
+        }
+        let pattern = Pattern::new(text)
+            .map_err(|why| Trouble::Local(format!("regex '{text}' cannot be used: {why}")))?;
+        if patterns.len() >= PATTERNS_MAX {
+            patterns.clear();
+        }
+        patterns.insert(text.to_owned(), pattern.clone());
+        Ok(pattern)
+    }
 }
 
 fn socket_limit() -> usize {
     let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
     let places = soft.saturating_sub(DESCRIPTORS_RESERVED).max(soft / 2);
     usize::try_from(places.clamp(1, SOCKETS_MAX)).unwrap_or(1)
-}
-
-async fn run(job: &CheckJob) -> Result<(), Trouble> {
-    match &job.kind {
-        CheckKind::Tcp(tcp) => {
-            let stream = connect(tcp).await?;
-            talk(stream, &mut TcpDialog, tcp.timeout).await
-        }
-        CheckKind::Http(_) | CheckKind::Ping(_) => Err(Trouble::Local("unsupported".to_owned())),
-        CheckKind::Misc(_) => Err(Trouble::Local("scripts are run by the script runner".to_owned())),
-    }
 }
 
 /// Connects within the check's timeout.
@@ -201,41 +243,64 @@ pub(super) fn prepare(socket: &Socket, device: Option<&str>, mark: u32) -> Resul
 }
 
 /// Drives a dialog over a connection to its end, within one time limit for all of it.
-async fn talk<S>(stream: S, dialog: &mut (dyn Dialog + Send), limit: Duration) -> Result<(), Trouble>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let step = dialog.on_open();
-    timeout(limit, converse(stream, dialog, step))
+async fn talk(
+    mut stream: TcpStream,
+    dialog: &mut (dyn Dialog + Send),
+    sni: Option<&str>,
+    limit: Duration,
+) -> Result<(), Trouble> {
+    let conversation = async {
+        match dialog.on_open() {
+            Step::StartTls => {
+                let peer = stream.peer_addr().map_err(|error| judge("shake hands", &error))?;
+                let mut stream = tls::secure(stream, peer.ip(), sni).await?;
+                let step = dialog.on_secure();
+                converse(&mut stream, dialog, step).await
+            }
+            step @ (Step::Send(_) | Step::More | Step::Pass | Step::Fail(_)) => {
+                converse(&mut stream, dialog, step).await
+            }
+        }
+    };
+    timeout(limit, conversation)
         .await
         .unwrap_or_else(|_| Err(timed_out("waiting for the answer", limit)))
 }
 
-async fn converse<S>(mut stream: S, dialog: &mut (dyn Dialog + Send), mut step: Step) -> Result<(), Trouble>
+async fn converse<S>(stream: &mut S, dialog: &mut (dyn Dialog + Send), mut step: Step) -> Result<(), Trouble>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut buffer = vec![0; READ_SIZE];
+    let mut buffer = Vec::new();
     loop {
         match step {
             Step::Pass => return Ok(()),
             Step::Fail(why) => return Err(Trouble::Remote(why)),
-            Step::StartTls => return Err(Trouble::Local("TLS within TLS".to_owned())),
+            // No checker of ours changes to TLS in the middle of a conversation.
+            Step::StartTls => return Err(Trouble::Local("TLS cannot begin here".to_owned())),
             Step::Send(bytes) => {
-                stream
-                    .write_all(&bytes)
-                    .await
-                    .map_err(|error| judge("send", &error))?;
-                stream.flush().await.map_err(|error| judge("send", &error))?;
+                let sent = async {
+                    stream.write_all(&bytes).await?;
+                    stream.flush().await
+                };
+                sent.await.map_err(|error| judge("send", &error))?;
             }
             Step::More => {}
         }
+        buffer.resize(READ_SIZE, 0);
         step = match stream.read(&mut buffer).await {
             // A TLS peer that closes without saying so is common; what it sent counts.
             Ok(0) => dialog.on_end(),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => dialog.on_end(),
             Ok(count) => dialog.on_bytes(&buffer[..count]),
-            Err(error) => return Err(judge("receive", &error)),
+            // What came before a reset counts if it was complete (as in keepalived).
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => match dialog.on_end() {
+                Step::Pass => Step::Pass,
+                Step::Send(_) | Step::More | Step::StartTls | Step::Fail(_) => {
+                    return Err(judge("receive", &error));
+                }
+            },
+            Err(error) => return Err(tls::describe(&error)),
         };
     }
 }
@@ -279,7 +344,6 @@ pub(super) fn words(error: &io::Error) -> String {
 }
 
 /// The unspecified address of a family, any port.
-#[allow(dead_code)]
 pub(super) fn any_address(like: IpAddr) -> SocketAddr {
     match like {
         IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

@@ -1,6 +1,7 @@
 //! What the room is told and what it answers with.
 
 use super::datagram::Advert;
+use crate::model::{NotifyState, NotifyWho};
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
@@ -63,36 +64,4 @@ pub enum Effect {
     },
     /// A master heard a lower one and stays; `priority` is ours.
     MasterRxLowerPriority { instance: InstanceName, priority: u8 },
-}
-
-/// Whose state changed.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum NotifyWho {
-    Instance(InstanceName),
-    Group(GroupName),
-}
-
-/// The states scripts know.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum NotifyState {
-    Master,
-    Backup,
-    Fault,
-    /// The agent stops.
-    Stop,
-    /// A reload removed it.
-    Deleted,
-}
-
-impl NotifyState {
-    /// As scripts get it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Master => "MASTER",
-            Self::Backup => "BACKUP",
-            Self::Fault => "FAULT",
-            Self::Stop => "STOP",
-            Self::Deleted => "DELETED",
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! Moves that concern a whole sync group. An instance without a group is a group of one.
 
-use super::effect::{Effect, NotifyState, NotifyWho};
+use super::effect::Effect;
 use super::router::{Exit, Role, Router, Standing};
 use super::routers::Routers;
+use crate::model::{NotifyState, NotifyWho};
 use lb_shared::names::GroupName;
 use lb_shared::state::{MasterView, Pin, VrrpState};
 use lb_shared::units::Mono;

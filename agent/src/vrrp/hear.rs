@@ -285,7 +285,7 @@ impl Router {
         }
         if !raise && let Some(count) = self.limiter.allow(Topic::LowerHeard, now) {
             let text = format!(
-                "hears {} with lower priority {}, ours is {}; forcing a new election",
+                "received advert from {} with lower priority {}, ours {}, forcing new election",
                 theirs.address, theirs.priority, self.effective
             );
             self.changed(What::MasterHeard, text, swallowed(count), out);

@@ -17,7 +17,7 @@ mod routers;
 mod view;
 
 pub use datagram::{Advert, Datagram, Endpoint};
-pub use effect::{Effect, Ground, NotifyState, NotifyWho, Terms};
+pub use effect::{Effect, Ground, Terms};
 pub use routers::Routers;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! A configuration comes into force: which routers stay, which change, which go and come.
 
-use super::effect::{Effect, NotifyState};
+use super::effect::Effect;
 use super::group::Group;
 use super::packet::address_bytes;
 use super::router::{Exit, Role, Router};
 use super::routers::Routers;
-use crate::model::{Instance, SyncGroup, VrrpVersion};
+use crate::model::{Instance, NotifyState, SyncGroup, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::state::VrrpState;

@@ -5,11 +5,11 @@
 
 use super::accept::{Rejected, Seconds};
 use super::datagram::Advert;
-use super::effect::{Effect, Ground, NotifyState, NotifyWho, Terms};
+use super::effect::{Effect, Ground, Terms};
 use super::election::{down_interval, skew};
 use super::limit::{Limiter, Topic, swallowed};
 use super::packet::{ChecksumForm, Contents, Ends, address_bytes, encode};
-use crate::model::{Instance, VrrpVersion};
+use crate::model::{Instance, NotifyState, NotifyWho, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
 use lb_shared::state::{MasterView, Pin, VrrpState};

@@ -2,9 +2,10 @@
 
 use super::accept::Rejected;
 use super::datagram::{Datagram, Endpoint};
-use super::effect::{Effect, Ground, NotifyState, NotifyWho, Terms};
+use super::effect::{Effect, Ground, Terms};
 use super::group::Group;
 use super::router::{Exit, Role, Router, Step};
+use crate::model::{NotifyState, NotifyWho};
 use crate::wire::LinkIndex;
 use lb_shared::counters::InstanceCounters;
 use lb_shared::event::What;

@@ -3,7 +3,9 @@
 mod timers;
 
 use super::*;
-use crate::model::{Authentication, Garp, Instance, SyncGroup, Tracking, VirtualAddress, VrrpVersion};
+use crate::model::{
+    Authentication, Garp, Instance, NotifyState, NotifyWho, SyncGroup, Tracking, VirtualAddress, VrrpVersion,
+};
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName, TrackerName};
@@ -305,12 +307,22 @@ pub(super) fn brief(effects: &[Effect]) -> Vec<String> {
                     NotifyWho::Instance(name) => &name.0,
                     NotifyWho::Group(name) => &name.0,
                 };
-                format!("notify {who} {} {priority}", state.word())
+                format!("notify {who} {} {priority}", word(*state))
             }
-            Effect::PriorityNotify { state, priority, .. } => format!("{}_PRIORITY {priority}", state.word()),
+            Effect::PriorityNotify { state, priority, .. } => format!("{}_PRIORITY {priority}", word(*state)),
             Effect::MasterRxLowerPriority { priority, .. } => format!("rx lower {priority}"),
         })
         .collect()
+}
+
+fn word(state: NotifyState) -> &'static str {
+    match state {
+        NotifyState::Master => "MASTER",
+        NotifyState::Backup => "BACKUP",
+        NotifyState::Fault => "FAULT",
+        NotifyState::Stop => "STOP",
+        NotifyState::Deleted => "DELETED",
+    }
 }
 
 /// Nodes on one segment; an advert takes `delay` to everybody else, except over cut directions.
