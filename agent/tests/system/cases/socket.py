@@ -66,7 +66,7 @@ def follow(solo):
 def rows(solo):
     out = sh(solo, """echo '{"op":"servers","filter":"st:down","rows":true}' | socat -t60 - UNIX-CONNECT:$S \
         | jq -r 'select(.row) | [.row.service,.row.address,.row.reason] | @tsv'""")
-    assert len(out.splitlines()) == 1 and "10.30.0.26:81" in out, out
+    assert len(out.splitlines()) == 1 and "10.30.0.26" in out, out
     return out.replace("\t", " ")
 
 
