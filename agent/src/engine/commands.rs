@@ -655,6 +655,7 @@ impl Engine {
                 bytes_out_per_s: it.bytes_out_per_s,
                 checked_at: None,
                 check_us: None,
+                drain_eta_s: None,
             });
         }
         sum

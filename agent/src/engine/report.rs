@@ -6,8 +6,8 @@ use super::jobs::Purpose;
 use crate::health;
 use crate::model::{CheckKind, Job, NotifyState, NotifyWho};
 
-use crate::track;
 use crate::notify;
+use crate::track;
 use crate::vrrp;
 use lb_shared::event::{Actor, Change, Event, What};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName};

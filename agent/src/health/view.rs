@@ -12,6 +12,8 @@ impl Health {
         let state = self.services.get(key)?;
         let config = &state.config;
         Some(ServiceView {
+            // The engine knows the order of the file.
+            order: 0,
             key: config.key.clone(),
             name: config.name.clone(),
             entries: config.entries.clone(),

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-
 /// Sends an Ethernet frame as it is out of a link, on an `AF_PACKET` socket of type `SOCK_RAW`.
 ///
 /// `nix` and `socket2` can hold an `AF_PACKET` address but not make one.
@@ -46,7 +45,7 @@ pub fn send_frame(socket: &impl AsFd, link: LinkIndex, frame: &[u8]) -> io::Resu
 pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     let mut groups: Vec<libc::gid_t> = vec![0; 64];
     loop {
-        let mut length = libc::socklen_t::try_from(mem::size_of_val(groups.as_slice())).unwrap_or(0);
+        let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).unwrap_or(0);
         // SAFETY: the kernel writes at most `length` bytes, which is the size of the buffer, and says how many it
         // wrote or needs. No safe wrapper knows this option.
         let result = unsafe {
@@ -58,7 +57,7 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
                 &mut length,
             )
         };
-        let count = length as usize / mem::size_of::<libc::gid_t>();
+        let count = length as usize / size_of::<libc::gid_t>();
         if result == 0 {
             groups.truncate(count);
             return Ok(groups);
@@ -73,7 +72,6 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
 }
 
 // The script runner.
-
 
 /// What a script's process is given before it becomes the script.
 #[derive(Clone, Copy, Debug)]

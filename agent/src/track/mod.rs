@@ -154,6 +154,11 @@ impl Trackers {
         }
     }
 
+    /// Successes and failures in a row that a script's verdict takes; zero for one that is not there.
+    fn counts(&self, script: &str) -> (u32, u32) {
+        self.scripts.get(script).map_or((0, 0), Script::counts)
+    }
+
     /// Every tracker.
     pub fn views(&self) -> Vec<TrackerView> {
         let scripts = self.scripts.values().map(Script::view);

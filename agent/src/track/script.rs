@@ -64,6 +64,11 @@ impl Script {
         script
     }
 
+    /// `rise` and `fall`.
+    pub(super) fn counts(&self) -> (u32, u32) {
+        (self.cfg.rise, self.cfg.fall)
+    }
+
     pub(super) fn reconfigure(&mut self, now: Mono, cfg: &Arc<VrrpScript>, out: &mut Vec<Effect>) {
         if Arc::ptr_eq(&self.cfg, cfg) || self.cfg == *cfg {
             return;

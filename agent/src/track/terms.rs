@@ -68,7 +68,16 @@ impl Trackers {
         if line.weight == 0 && good == Some(false) {
             sum.faults.push(fault(&tracker, line.reverse, &detail));
         }
+        let (rise, fall) = match &tracker {
+            TrackerName::Script(name) => self.counts(name),
+            TrackerName::Interface(_)
+            | TrackerName::File(_)
+            | TrackerName::Process(_)
+            | TrackerName::Bfd(_) => (0, 0),
+        };
         sum.terms.push(Term {
+            rise,
+            fall,
             delta: match good {
                 Some(true) => line.weight.max(0),
                 Some(false) => line.weight.min(0),

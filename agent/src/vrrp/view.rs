@@ -15,6 +15,7 @@ impl Router {
         let state = self.state();
         InstanceView {
             name: cfg.name.clone(),
+            place: String::new(),
             group: self.group.as_ref().map(|(_, name)| name.clone()),
             interface: cfg.interface.clone(),
             vrid: cfg.vrid.get(),

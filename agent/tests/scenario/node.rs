@@ -14,7 +14,8 @@ use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::model::{
-    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Server, ServerScripts, Service, TcpCheck,
+    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Server, ServerScripts, Service,
+    TcpCheck,
 };
 use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
 use lbagent::vrrp::{Advert, Datagram};

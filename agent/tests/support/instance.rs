@@ -2,9 +2,7 @@
 
 use lb_shared::names::Family;
 use lb_shared::units::{Priority, Vrid};
-use lbagent::model::{
-    Authentication, Garp, Instance, NotifyScripts, Tracking, VirtualAddress, VrrpVersion,
-};
+use lbagent::model::{Authentication, Garp, Instance, NotifyScripts, Tracking, VirtualAddress, VrrpVersion};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -61,7 +59,10 @@ pub(crate) fn address(address: IpAddr) -> VirtualAddress {
 
 /// Version 3 over IPv4.
 pub(crate) fn v3(name: &str, vrid: u8, priority: u8) -> Instance {
-    Instance { version: VrrpVersion::V3, ..v2(name, vrid, priority) }
+    Instance {
+        version: VrrpVersion::V3,
+        ..v2(name, vrid, priority)
+    }
 }
 
 /// Version 3 over IPv6, holding fe80::100.
