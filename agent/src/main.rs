@@ -132,6 +132,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
     }
     // Taken after the fork: the lock belongs to the process that stays.
     let _lock = lock::take(&run.run_dir)?;
+    let signals = catch_signals()?;
     log::start(log_target(run), run.log_detail)?;
     if let Some(path) = &run.pid_file {
         fs::write(path, format!("{}\n", std::process::id())).with_context(|| path.display().to_string())?;
@@ -141,7 +142,6 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         tracing::info!("flags without effect here: {}", ignored.join(" "));
     }
 
-    let signals = catch_signals()?;
     let (post, inbox) = Post::new()?;
     let results = post.clone();
     let runner = Runner::start(move |id, outcome| results.input(Input::Ran(id, outcome)))?;

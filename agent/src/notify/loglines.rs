@@ -189,6 +189,7 @@ mod tests {
 
     fn view(master: Option<(&str, u8)>, faults: &[&str]) -> Object {
         Object::Instance(Box::new(InstanceView {
+            place: String::new(),
             name: "VI_1".into(),
             group: None,
             interface: Some("eth0".into()),
@@ -353,6 +354,7 @@ mod tests {
         let key: lb_shared::names::ServiceKey = "192.0.2.1:80/tcp".parse().unwrap();
         let view = |live_weight| {
             Object::Service(Box::new(ServiceView {
+                order: 0,
                 key: key.clone(),
                 name: None,
                 entries: Vec::new(),

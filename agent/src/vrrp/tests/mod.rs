@@ -115,6 +115,8 @@ pub(super) fn group(name: &str, members: &[&str]) -> SyncGroup {
 
 pub(super) fn term(name: &str, delta: i32) -> Term {
     Term {
+        rise: 0,
+        fall: 0,
         tracker: TrackerName::Script(name.into()),
         delta,
         weight: delta,
