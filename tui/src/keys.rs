@@ -1,6 +1,7 @@
 //! Every key: what it is called, where it holds, what it does and what help says about it. One table.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use lb_shared::state::ObjectId;
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -198,15 +199,19 @@ pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
 }
 
 /// The keys the last line of a screen names.
-pub(crate) fn line(screen: Screen, detail: bool) -> &'static [Action] {
+pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Action] {
     use Action::{
         Back, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last, Mark,
-        NextPane, Open, Promote, Quit, Release, Sort, Undrain, Weight,
+        NextPane, Open, Promote, Quit, Release, Reload, Sort, Undrain, Weight,
     };
-    if detail {
-        return &[
-            Back, Drain, Undrain, Weight, Disable, Promote, Demote, Release, EventsOf, Copy, Help,
-        ];
+    match detail {
+        None => {}
+        Some(ObjectId::Server(_)) => {
+            return &[Back, Drain, Undrain, Weight, Disable, EventsOf, Copy, Help, Quit];
+        }
+        Some(ObjectId::Instance(_)) => return &[Back, Promote, Demote, Release, EventsOf, Copy, Help, Quit],
+        Some(ObjectId::Agent) => return &[Back, Reload, EventsOf, Help, Quit],
+        Some(_) => return &[Back, EventsOf, Copy, Help, Quit],
     }
     match screen {
         Screen::Overview => &[Open, NextPane, Promote, Demote, Release, Command, Help, Quit],

@@ -63,6 +63,19 @@ impl Bench {
         };
         bench.send(Msg::Link(News::Connected(hello, demo.events)));
         bench.send(Msg::Link(News::Update(Update::Snapshot(Box::new(demo.snapshot)))));
+        // A minute of samples before the last one, so that there is a history to draw.
+        for nth in 0..12u64 {
+            let mut earlier = demo.counters.clone();
+            earlier.at = fixture::NOW - Duration::from_secs(60 - 5 * nth);
+            for server in earlier.servers.values_mut() {
+                let share = |value: u64| value * (6 + (nth * 7) % 5) / 10;
+                server.connections_per_s = share(server.connections_per_s);
+                server.active = share(server.active);
+                server.bytes_in_per_s = share(server.bytes_in_per_s);
+                server.bytes_out_per_s = share(server.bytes_out_per_s);
+            }
+            bench.send(Msg::Link(News::Counters(Box::new(earlier))));
+        }
         bench.send(Msg::Link(News::Counters(Box::new(demo.counters))));
         bench
     }

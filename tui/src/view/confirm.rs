@@ -274,7 +274,10 @@ fn field_row(dialog: &Dialog, nth: usize, field: &Field) -> Row {
             line.push(format!("({a}) {left}  ({b}) {right}"), role);
         }
         None => {
-            let room = 40;
+            let room = match field.name {
+                crate::dialog::Name::Proof => INSIDE.saturating_sub(line.width() + 4).min(40),
+                _ => 40,
+            };
             let text = escape(&field.text);
             // The end is where one types.
             let from = text.chars().count().saturating_sub(room - 1);

@@ -221,7 +221,7 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let right = if app.screen == Screen::Events || !app.detail.is_empty() {
         Row::default()
     } else {
-        row(totals(scene, scene.wide), Role::Plain)
+        row(format!("  {}", totals(scene, scene.wide)), Role::Plain)
     };
     paint.both(area.x, 1, area.width, left, right);
 }
@@ -317,7 +317,7 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     }
     let hands_off = app.hands_off().is_some();
     let mut line = Row::default();
-    for action in keys::line(app.screen, !app.detail.is_empty()) {
+    for action in keys::line(app.screen, app.detail.last().map(|detail| &detail.object)) {
         if hands_off && keys::acts(*action) {
             continue;
         }

@@ -14,8 +14,8 @@ use lb_shared::text::{cut, escape, span, thousands};
 use std::time::Duration;
 
 /// Width of the second pane column, and of the gap before it.
-const SIDE: u16 = 50;
-const GAP: u16 = 2;
+const SIDE: u16 = 51;
+const GAP: u16 = 1;
 /// Minutes in a strip.
 const MINUTES: usize = 60;
 
@@ -34,7 +34,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
             paint.row(main.width, y, 1, &row("│", Role::Rule));
         }
         paint.panes(main, &main_panes(scene, main));
-        paint.panes(side, &side_panes(scene, side));
+        paint.panes_inset(side, &side_panes(scene, side), 1);
     } else {
         let mut panes = vec![
             instances(scene, area),

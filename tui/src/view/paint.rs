@@ -152,6 +152,11 @@ impl<'a> Paint<'a> {
 
     /// Draws panes one below the other. Where rows are missing, the last panes give first.
     pub(crate) fn panes(&mut self, area: Area, panes: &[Pane]) {
+        self.panes_inset(area, panes, 0);
+    }
+
+    /// The same with rules that begin further right than rows.
+    pub(crate) fn panes_inset(&mut self, area: Area, panes: &[Pane], inset: u16) {
         let heights = share(
             usize::from(area.height),
             &panes
@@ -164,7 +169,13 @@ impl<'a> Paint<'a> {
             if height == 0 {
                 continue;
             }
-            self.rule(area.x, y, area.width, &pane.title, &pane.note);
+            self.rule(
+                area.x + inset,
+                y,
+                area.width.saturating_sub(inset),
+                &pane.title,
+                &pane.note,
+            );
             for (nth, line) in pane.rows.iter().take(height - 1).enumerate() {
                 let down = u16::try_from(nth).unwrap_or(u16::MAX);
                 self.row(area.x, y + 1 + down, area.width, line);

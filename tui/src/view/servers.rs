@@ -3,13 +3,13 @@
 use super::Scene;
 use super::paint::{Area, Paint, Row, row};
 use super::table::{Column, Line, table};
-use super::words::{check, short};
+use super::words::check;
 use crate::list::List;
 use crate::theme::{Role, of_mark};
 use lb_shared::names::ServerId;
 use lb_shared::problems;
 use lb_shared::state::ServerView;
-use lb_shared::text::{short_span, thousands};
+use lb_shared::text::{escape, short_span, si, thousands};
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let list = &scene.app.servers;
@@ -109,7 +109,7 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
     let counters = view.server_counters(&it.id);
     let mark = of_mark(problems::server_mark(it));
     let number = |value: Option<u64>| value.map_or("-".to_owned(), thousands);
-    let rate = |value: Option<u64>| value.map_or("-".to_owned(), short);
+    let rate = |value: Option<u64>| value.map_or("-".to_owned(), si);
     let replies_pass = view
         .state
         .services
@@ -134,7 +134,10 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
         } else {
             "-".into()
         }),
-        plain(check(view, it, 6)),
+        plain(match it.word() {
+            "DOWN" if !scene.wide => escape(&it.reason),
+            _ => check(view, it, 6),
+        }),
         plain(
             counters
                 .and_then(|it| it.checked_at)
@@ -149,11 +152,11 @@ const SERVICE: Column = Column::new("SERVICE", 10).max(28).keep_end();
 const SERVER: Column = Column::new("SERVER", 20).gap(2).max(46).marked().keep_end();
 const WEIGHT: Column = Column::new("WEIGHT", 7).max(13).right();
 const ACTIVE: Column = Column::new("ACTIVE", 8).max(11).right();
-const INACT: Column = Column::new("INACT", 8).max(11).right();
+const INACT: Column = Column::new("INACT", 7).max(11).right();
 const CPS: Column = Column::new("CPS", 6).max(9).right();
 const IN: Column = Column::new("IN", 6).gap(2).right();
 const OUT: Column = Column::new("OUT", 6).right();
-const CHECK: Column = Column::new("CHECK", 16).gap(2).max(48);
+const CHECK: Column = Column::new("CHECK", 18).gap(2).max(48);
 const LAST: Column = Column::new("LAST", 5).gap(2).right();
 const FOR: Column = Column::new("FOR", 6).gap(2).max(8);
 
@@ -190,7 +193,7 @@ pub(crate) fn member_table(scene: &Scene<'_>, lines: &[Line], columns: usize) ->
         .collect();
     let mut layout = [
         STATE,
-        SERVER.gap(1),
+        SERVER.gap(1).min(19),
         WEIGHT,
         ACTIVE,
         INACT,

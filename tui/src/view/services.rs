@@ -5,11 +5,11 @@ use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::servers;
 use super::table::{Column, Line, table};
-use super::words::{bar, short, spark};
+use super::words::{bar, spark};
 use crate::theme::{Role, of_mark};
 use lb_shared::problems;
 use lb_shared::state::{Admin, Health, ServiceState, ServiceView, Target};
-use lb_shared::text::{escape, span, thousands};
+use lb_shared::text::{escape, si, span, thousands};
 use std::time::Duration;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
@@ -65,7 +65,7 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
         Column::new("ADDRESS", 22).max(46).keep_end(),
         Column::new("SCHED", 5).gap(2).max(8).drop(2),
         Column::new("FWD", 3).gap(2).drop(6),
-        Column::new("UP/ALL", 6).gap(1).max(11).right(),
+        Column::new("UP/ALL", 6).gap(2).max(11).right(),
         Column::new("QUORUM", 8).max(15).right().drop(7),
         Column::new("ACTIVE", 8).max(11).right(),
         Column::new("INACT", 8).max(11).right().drop(8),
@@ -84,7 +84,7 @@ fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role
     let (up, all) = view.up_of(&it.key);
     let totals = scene.data.services.get(&it.key);
     let number = |value: Option<u64>| value.map_or("-".to_owned(), thousands);
-    let rate = |value: Option<u64>| value.map_or("-".to_owned(), short);
+    let rate = |value: Option<u64>| value.map_or("-".to_owned(), si);
     // Replies of DR and TUN do not pass this host.
     let replies_pass = it.method == "NAT";
     let plain = |text: String| (text, Role::Plain);
@@ -181,8 +181,8 @@ fn members(scene: &Scene<'_>, service: &ServiceView, area: Area) -> Pane {
         all.push(row(
             format!(
                 " Totals for {name}: in {}  out {}   weight {} of {weight}   {}",
-                short(totals.bytes_in_per_s),
-                short(totals.bytes_out_per_s),
+                si(totals.bytes_in_per_s),
+                si(totals.bytes_out_per_s),
                 service.live_weight,
                 persistence(service)
             ),

@@ -35,6 +35,11 @@ impl Column {
         }
     }
 
+    pub(crate) const fn min(mut self, min: usize) -> Self {
+        self.min = min;
+        self
+    }
+
     pub(crate) const fn gap(mut self, gap: usize) -> Self {
         self.gap = gap;
         self

@@ -128,11 +128,11 @@ pub(crate) fn table_rows(scene: &Scene<'_>, columns: usize, height: usize, focus
         Column::new("VRID", 5).gap(2).max(6),
         Column::new("PRIO", 7).right(),
         Column::new("PINNED", 7).gap(2).drop(2),
-        Column::new("SINCE", 6).gap(2).max(8),
-        Column::new("MASTER", 17).gap(2).max(39),
+        Column::new("SINCE", 7).gap(2).max(8),
+        Column::new("MASTER", 17).gap(1).max(39),
         Column::new("HEARD", 5).right(),
         Column::new("EVERY", 5).gap(2).right().drop(5),
-        Column::new("VIPS", 4).gap(2).right().drop(3),
+        Column::new("VIPS", 4).gap(1).right().drop(3),
     ];
     let nobody_is_pinned = scene.view.state.instances.values().all(|it| it.pin.is_none());
     if nobody_is_pinned {
@@ -168,7 +168,7 @@ pub(crate) fn why_pane(scene: &Scene<'_>, object: &ObjectId, columns: u16, full:
             .map(|line| row(format!("   {line}"), Role::Plain))
             .collect()
     } else {
-        brief(&why, instance, columns)
+        brief(&why, instance, columns, scene.app.size.1 > 30)
     };
     if let Some(it) = instance.filter(|it| it.second_master) {
         rows.extend(look_at(it));
@@ -179,7 +179,7 @@ pub(crate) fn why_pane(scene: &Scene<'_>, object: &ObjectId, columns: u16, full:
 }
 
 /// The terms that count and what brings the state back.
-fn brief(why: &Why, instance: Option<&InstanceView>, columns: usize) -> Vec<Row> {
+fn brief(why: &Why, instance: Option<&InstanceView>, columns: usize, tall: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let beaten = instance.is_some_and(|it| it.state == VrrpState::Backup && it.master.is_some());
     if !beaten {
@@ -203,7 +203,9 @@ fn brief(why: &Why, instance: Option<&InstanceView>, columns: usize) -> Vec<Row>
             ("effective", Some(master)) => {
                 format!("{} advertises {}", master.address, master.priority)
             }
-            _ => term.text.clone(),
+            _ if tall => term.text.clone(),
+            // What is in brackets is in the detail, too.
+            _ => term.text.split(" (").next().unwrap_or_default().to_owned(),
         };
         let role = if term.ok == Some(false) {
             Role::Warn
@@ -215,15 +217,16 @@ fn brief(why: &Why, instance: Option<&InstanceView>, columns: usize) -> Vec<Row>
             role,
         ));
     }
-    let label = why
-        .returns
-        .iter()
-        .map(|(label, _)| label.len())
-        .max()
-        .unwrap_or(0);
+    // The first is the one that happens without anybody; a low terminal shows no more.
+    let two = instance.is_some_and(|it| it.second_master);
+    let ways = match (two, tall) {
+        (true, _) => &[],
+        (false, true) => why.returns.as_slice(),
+        (false, false) => &why.returns[..why.returns.len().min(1)],
+    };
+    let label = ways.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     rows.extend(
-        why.returns
-            .iter()
+        ways.iter()
             .map(|(name, what)| row(format!("   {name:<label$}  {what}"), Role::Plain)),
     );
     rows
