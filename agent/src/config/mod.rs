@@ -6,6 +6,7 @@
 //! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`keywords`] → [`rules`] → model.
 
 mod bind;
+mod define;
 mod expand;
 mod explain;
 mod findings;
