@@ -511,11 +511,11 @@ mod tests {
 
     #[test]
     fn names_are_replaced_where_a_name_ends() {
-        let known: &[(&str, &[&str])] = &[("A", &["1"]), ("B", &["$A/24"]), ("M", &["x {", "y", "}"])];
+        let known: &[(&str, &[&str])] = &[("A", &["1"]), ("B", &["${A}/24"]), ("M", &["x {", "y", "}"])];
         for (line, want) in [
             ("priority $A", vec!["priority 1"]),
             ("10.0.0.${A}0", vec!["10.0.0.10"]),
-            ("$A.5", vec!["$A.5"]),
+            ("$A.5 $A/24", vec!["$A.5 $A/24"]),
             ("$B,$A)", vec!["1/24,1)"]),
             ("$C stays", vec!["$C stays"]),
             ("block $M", vec!["block x {", "y", "}"]),

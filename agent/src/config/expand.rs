@@ -320,6 +320,13 @@ pub(crate) fn place(sources: &Sources, logical: &Logical<'_>, start: u32, end: u
         line: line.number,
         column: narrow(head.chars().count() + 1),
         width: narrow(meant.chars().count().max(1)),
-        excerpt: text.to_owned(),
+        excerpt: if text.len() > EXCERPT_MAX {
+            String::new()
+        } else {
+            text.to_owned()
+        },
     }
 }
+
+/// Bytes of a line that is still shown with a finding.
+const EXCERPT_MAX: usize = 500;

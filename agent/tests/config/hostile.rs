@@ -151,6 +151,8 @@ fn each_limit_is_named_and_leaves_no_model() {
         (continued, "bytes in one line"),
         (definitions, "definitions"),
         (repeated, "words from definitions"),
+        ("a\n".repeat(600_000), "statements"),
+        ("\n".repeat(1_000_001), "lines"),
         ("#".repeat(FILE_MAX + 1), "bytes in one file"),
     ] {
         let loaded = load_text(&text);

@@ -6,13 +6,13 @@ use crate::config::keyword::shown;
 use crate::config::keywords::{
     At, CheckWords, Checker, GroupEntry, Raw, RawCheck, RawServer, RawServerGroup, RawService,
 };
-use crate::config::similar;
 use crate::model::{
     Check, CheckKind, Forwarding, HttpGet, MiscCheck, Model, Persistence, PingCheck, QuorumScripts,
     Scheduler, Server, ServerScripts, Service, SorryServer, StatusRange, TcpCheck, Url,
 };
 use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey, with_port};
 use lb_shared::units::Weight;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 const DELAY_LOOP: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Different patterns of one configuration: each costs time and memory to prepare.
+const PATTERNS_MAX: usize = 2_000;
 /// Persistence that a service for all ports gets by itself: without it the ports of one client would scatter.
 const ALL_PORTS_PERSISTENCE_S: u32 = 360;
 
@@ -38,19 +40,18 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
         if let At::Group(name) = &it.what {
             used.insert(name);
         }
-        let Some((key, entries, family)) = identity(it, &groups, cx) else {
+        let Some(key) = key(it, &groups, cx) else {
             continue;
         };
         cx.object = format!("vs:{key}");
         if model.services.contains_key(&key) {
-            cx.error(
-                "S-11",
-                it.at,
-                format!("the service {key} is defined twice"),
-                &["the first one counts"],
-            );
+            let text = format!("the service {key} is defined twice");
+            cx.error("S-11", it.at, text, &["the first one counts"]);
             continue;
         }
+        let Some((entries, family)) = entries(it, &key, &groups, cx) else {
+            continue;
+        };
         if let Some((entry, other)) = entries.iter().find_map(|entry| Some((entry, taken.get(entry)?))) {
             let text = format!("{entry} is already balanced by the service {other}");
             cx.error("S-11", it.at, text, &["this service is left out"]);
@@ -73,44 +74,30 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
     cx.object.clear();
 }
 
-/// The service's name, what stands for it in the kernel, and its family.
-fn identity(
-    it: &RawService,
-    groups: &BTreeMap<&str, &RawServerGroup>,
-    cx: &mut Cx<'_>,
-) -> Option<(ServiceKey, Vec<VirtualKey>, Family)> {
+/// The service's name.
+fn key(it: &RawService, groups: &BTreeMap<&str, &RawServerGroup>, cx: &mut Cx<'_>) -> Option<ServiceKey> {
     match &it.what {
         At::Address(address, port) => {
-            let protocol = protocol(it, cx);
-            let key = VirtualKey::Address {
-                address: *address,
-                port: *port,
+            let (address, port, protocol) = (*address, *port, protocol(it, cx));
+            Some(ServiceKey::Single(VirtualKey::Address {
+                address,
+                port,
                 protocol,
-            };
-            Some((ServiceKey::Single(key), vec![key], Family::of(*address)))
+            }))
         }
         At::Fwmark(mark) => {
             if let Some((_, at)) = it.protocol {
-                cx.warn(
-                    "S-18",
-                    at,
-                    "a mark says nothing about a protocol",
-                    &["the line is ignored, as in keepalived"],
-                );
+                let notes: &[&str] = &["the line is ignored, as in keepalived"];
+                cx.warn("S-18", at, "a mark says nothing about a protocol", notes);
             }
-            let tunnels = matches!(it.forwarding, Some((Forwarding::Tunnel(_), _)));
-            let first = it
-                .servers
-                .first()
-                .filter(|_| !tunnels)
-                .map(|server| Family::of(server.address));
-            let family = it.family.or(first).unwrap_or(Family::Inet);
-            let key = VirtualKey::Fwmark { mark: *mark, family };
-            Some((ServiceKey::Single(key), vec![key], family))
+            let first = it.servers.first().filter(|_| !tunnels(it));
+            let family = it.family.or(first.map(|server| Family::of(server.address)));
+            let (mark, family) = (*mark, family.unwrap_or(Family::Inet));
+            Some(ServiceKey::Single(VirtualKey::Fwmark { mark, family }))
         }
         At::Group(name) => {
             let Some(group) = groups.get(name.as_str()) else {
-                let near = similar::nearest(name, groups.keys().copied());
+                let near = cx.nearest(name, groups.keys().copied());
                 let advice = near.map_or_else(
                     || format!("define it with 'virtual_server_group {} {{ … }}'", shown(name)),
                     |near| format!("did you mean '{near}'?"),
@@ -119,24 +106,39 @@ fn identity(
                 cx.error("S-12", it.at, text, &[&advice, "the service is left out"]);
                 return None;
             };
-            group_identity(it, group, cx)
+            let only_marks = group
+                .lines
+                .iter()
+                .all(|line| matches!(line, GroupEntry::Fwmark(..)));
+            let protocol = match (only_marks, &it.protocol) {
+                (true, None) => Protocol::Tcp,
+                _ => protocol(it, cx),
+            };
+            Some(ServiceKey::Group {
+                group: name.clone(),
+                protocol,
+            })
         }
     }
 }
 
-fn group_identity(
+fn tunnels(it: &RawService) -> bool {
+    matches!(it.forwarding, Some((Forwarding::Tunnel(_), _)))
+}
+
+/// What stands for a service in the kernel, and its family.
+fn entries(
     it: &RawService,
-    group: &RawServerGroup,
+    key: &ServiceKey,
+    groups: &BTreeMap<&str, &RawServerGroup>,
     cx: &mut Cx<'_>,
-) -> Option<(ServiceKey, Vec<VirtualKey>, Family)> {
-    let only_marks = group
-        .lines
-        .iter()
-        .all(|line| matches!(line, GroupEntry::Fwmark(..)));
-    let protocol = match (only_marks, &it.protocol) {
-        (true, None) => Protocol::Tcp,
-        _ => protocol(it, cx),
+) -> Option<(Vec<VirtualKey>, Family)> {
+    let (name, protocol) = match key {
+        ServiceKey::Single(key) => return Some((vec![*key], entry_family(key))),
+        ServiceKey::Group { group, protocol } => (group, *protocol),
     };
+    let group = groups.get(name.as_str())?;
+    let mut seen = BTreeSet::new();
     let mut entries = Vec::with_capacity(group.lines.len());
     for line in &group.lines {
         let entry = match *line {
@@ -147,42 +149,29 @@ fn group_identity(
             },
             GroupEntry::Fwmark(mark, family) => VirtualKey::Fwmark { mark, family },
         };
-        entries.push(entry);
+        if seen.insert(entry) {
+            entries.push(entry);
+        }
     }
-    let before = entries.len();
-    let mut seen = BTreeSet::new();
-    entries.retain(|entry| seen.insert(*entry));
-    if entries.len() < before {
-        let text = format!("the group '{}' lists an address twice", group.name);
+    if entries.len() < group.lines.len() {
+        let text = format!("the group '{name}' lists an address twice");
         cx.warn("S-11", group.at, text, &["once is enough"]);
     }
     let Some(family) = entries.first().map(entry_family) else {
-        let text = format!("the group '{}' has no addresses", group.name);
+        let text = format!("the group '{name}' has no addresses");
         cx.error("S-12", group.at, text, &["the service is left out"]);
         return None;
     };
-    let tunnels = matches!(it.forwarding, Some((Forwarding::Tunnel(_), _)));
-    if !tunnels && entries.iter().any(|entry| entry_family(entry) != family) {
-        let text = format!("the group '{}' has entries of both families", group.name);
-        cx.error(
-            "S-07",
-            group.at,
-            text,
-            &[
-                "that needs lb_kind TUN",
-                "entries of the second family are left out",
-            ],
-        );
+    if !tunnels(it) && entries.iter().any(|entry| entry_family(entry) != family) {
+        let text = format!("the group '{name}' has entries of both families");
+        let notes: &[&str] = &[
+            "that needs lb_kind TUN",
+            "entries of the second family are left out",
+        ];
+        cx.error("S-07", group.at, text, notes);
         entries.retain(|entry| entry_family(entry) == family);
     }
-    Some((
-        ServiceKey::Group {
-            group: group.name.clone(),
-            protocol,
-        },
-        entries,
-        family,
-    ))
+    Some((entries, family))
 }
 
 fn entry_family(entry: &VirtualKey) -> Family {
@@ -244,16 +233,14 @@ fn service(
     let mut servers: BTreeMap<ServerKey, Arc<Server>> = BTreeMap::new();
     for raw in &it.servers {
         if let Some(server) = server(raw, it, family, forwarding, cx) {
-            let key = server.key;
-            if servers.contains_key(&key) {
-                cx.error(
-                    "S-06",
-                    raw.at,
-                    format!("the server {key} is listed twice"),
-                    &["the first one counts, as in keepalived"],
-                );
-            } else {
-                servers.insert(key, Arc::new(server));
+            match servers.entry(server.key) {
+                Entry::Vacant(place) => {
+                    place.insert(Arc::new(server));
+                }
+                Entry::Occupied(first) => {
+                    let text = format!("the server {} is listed twice", first.key());
+                    cx.error("S-06", raw.at, text, &["the first one counts, as in keepalived"]);
+                }
             }
         }
     }
@@ -684,19 +671,28 @@ fn http_get(it: &RawCheck, server: ServerKey, words: &CheckWords, cx: &mut Cx<'_
 
 /// Whether a pattern can be used: in linear time if possible, else with a limit on its steps.
 fn compiles(pattern: &str, at: crate::config::lexer::Span, cx: &mut Cx<'_>) -> bool {
-    if regex::Regex::new(pattern).is_ok() || fancy_regex::Regex::new(pattern).is_ok() {
-        return true;
+    if let Some(known) = cx.patterns.get(pattern) {
+        return *known;
     }
-    cx.error(
-        "S-17",
-        at,
-        "the pattern is not a regular expression",
-        &[
+    if cx.patterns.len() >= PATTERNS_MAX {
+        cx.error(
+            "L-24",
+            at,
+            format!("more than {PATTERNS_MAX} different patterns"),
+            &["this one is not used", "let checks share their patterns"],
+        );
+        return false;
+    }
+    let good = regex::Regex::new(pattern).is_ok() || fancy_regex::Regex::new(pattern).is_ok();
+    if !good {
+        let notes: &[&str] = &[
             "the body is not searched",
             "test it with: curl -s URL | grep -P 'PATTERN'",
-        ],
-    );
-    false
+        ];
+        cx.error("S-17", at, "the pattern is not a regular expression", notes);
+    }
+    cx.patterns.insert(pattern.to_owned(), good);
+    good
 }
 
 fn misc(it: &RawCheck, delay_loop: Duration, cx: &mut Cx<'_>) -> Option<MiscCheck> {

@@ -5,7 +5,6 @@ use crate::config::findings::Cx;
 use crate::config::keyword::shown;
 use crate::config::keywords::{AddressLine, Raw, RawGroup, RawInstance, RawNotify, RawScript, TrackLine};
 use crate::config::lexer::Span;
-use crate::config::similar;
 use crate::model::{
     Authentication, Garp, Instance, InterfaceTrack, Model, NotifyScripts, ScriptTrack, SyncGroup, Tracking,
     UnicastPeer, VirtualAddress, VrrpScript, VrrpVersion,
@@ -92,8 +91,11 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
 /// Virtual routers seen so far, to notice two of one number on one link.
 #[derive(Default)]
 struct Routers {
-    seen: BTreeMap<(u8, Family, Option<String>), Vec<(String, Span, Option<BTreeSet<IpAddr>>)>>,
+    seen: BTreeMap<Router, (String, Span)>,
 }
+
+/// Number, family and interface; for a unicast instance also one of its peers.
+type Router = (u8, Family, Option<String>, Option<IpAddr>);
 
 fn instance(
     it: &RawInstance,
@@ -292,7 +294,7 @@ fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
     if interfaces.contains(name) || cx.global.dynamic_interfaces {
         return;
     }
-    let near = similar::nearest(name, interfaces.iter().map(String::as_str));
+    let near = cx.nearest(name, interfaces.iter().map(String::as_str));
     let advice = match near {
         Some(near) => format!("did you mean '{near}'?"),
         None => {
@@ -466,6 +468,7 @@ fn preemption(it: &RawInstance, initial_master: bool, strict: bool, cx: &mut Cx<
 
 fn peers(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> Vec<UnicastPeer> {
     let mut peers: Vec<UnicastPeer> = Vec::with_capacity(it.peers.len());
+    let mut seen = BTreeSet::new();
     for line in &it.peers {
         if Family::of(line.address) != family {
             let text = format!("peer {} is of another family than the addresses", line.address);
@@ -475,7 +478,7 @@ fn peers(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> Vec<UnicastPeer> 
                 text,
                 &["this peer is left out, as in keepalived"],
             );
-        } else if peers.iter().any(|peer| peer.address == line.address) {
+        } else if !seen.insert(line.address) {
             cx.warn(
                 "V-20",
                 line.at,
@@ -507,36 +510,27 @@ impl Routers {
         interface: Option<&String>,
         cx: &mut Cx<'_>,
     ) -> Option<()> {
-        let peers: Option<BTreeSet<IpAddr>> =
-            (!it.peers.is_empty()).then(|| it.peers.iter().map(|peer| peer.address).collect());
-        let others = self
-            .seen
-            .entry((vrid.get(), family, interface.cloned()))
-            .or_default();
         // Unicast instances may share a number as long as no advert could be for both.
-        let clash = others.iter().find(|(_, _, theirs)| match (&peers, theirs) {
-            (Some(ours), Some(theirs)) => !ours.is_disjoint(theirs),
-            (None, None) => true,
-            _ => false,
-        });
-        if let Some((name, at, _)) = clash {
+        let peers: Vec<Option<IpAddr>> = match it.peers.as_slice() {
+            [] => vec![None],
+            peers => peers.iter().map(|peer| Some(peer.address)).collect(),
+        };
+        let router = |peer: &Option<IpAddr>| (vrid.get(), family, interface.cloned(), *peer);
+        if let Some((name, at)) = peers.iter().find_map(|peer| self.seen.get(&router(peer))) {
             let line = cx.place(*at).line;
             let at = it.vrid.map_or(it.at, |(_, at)| at);
             let text = format!(
                 "virtual_router_id {vrid} is already that of '{name}' (line {line}) on this interface"
             );
-            cx.error(
-                "V-02",
-                at,
-                text,
-                &[
-                    "the instance is left out; keepalived ends here",
-                    "give each virtual router on a link its own number",
-                ],
-            );
+            let notes: &[&str] = &[
+                "the instance is left out; keepalived ends here",
+                "give each virtual router on a link its own number",
+            ];
+            cx.error("V-02", at, text, notes);
             return None;
         }
-        others.push((it.name.clone(), it.at, peers));
+        self.seen
+            .extend(peers.iter().map(|peer| (router(peer), (it.name.clone(), it.at))));
         Some(())
     }
 }
@@ -800,13 +794,10 @@ fn tracking(
     cx: &mut Cx<'_>,
 ) -> Tracking {
     let mut tracking = Tracking::default();
+    let mut seen = BTreeSet::new();
     for line in interfaces {
         let (weight, reverse) = line.weight.unwrap_or((0, false));
-        if tracking
-            .interfaces
-            .iter()
-            .any(|track: &InterfaceTrack| track.interface == line.name)
-        {
+        if !seen.insert(("interface", line.name.as_str())) {
             cx.warn(
                 "V-26",
                 line.at,
@@ -832,7 +823,7 @@ fn tracking(
     }
     for line in tracked {
         let Some(script) = scripts.get(line.name.as_str()) else {
-            let near = similar::nearest(&line.name, scripts.keys().copied());
+            let near = cx.nearest(&line.name, scripts.keys().copied());
             let advice = near.map_or_else(
                 || format!("define it above with 'vrrp_script {} {{ … }}'", shown(&line.name)),
                 |near| format!("did you mean '{near}'?"),
@@ -859,11 +850,7 @@ fn tracking(
             );
             continue;
         }
-        if tracking
-            .scripts
-            .iter()
-            .any(|track: &ScriptTrack| track.script == line.name)
-        {
+        if !seen.insert(("script", line.name.as_str())) {
             cx.warn(
                 "V-26",
                 line.at,
@@ -956,7 +943,7 @@ fn groups(
         for (member, at) in &it.members {
             let instance = InstanceName::from(member.as_str());
             if !model.instances.contains_key(&instance) {
-                let near = similar::nearest(member, model.instances.keys().map(|name| name.0.as_str()));
+                let near = cx.nearest(member, model.instances.keys().map(|name| name.0.as_str()));
                 let advice = near.map_or("define it with vrrp_instance".to_owned(), |near| {
                     format!("did you mean '{near}'?")
                 });
@@ -1003,6 +990,9 @@ fn groups(
         if !it.tracking_weight {
             unweighted(&mut tracking, it.at, "the group", cx);
         }
+        let group_scripts: BTreeSet<&String> = tracking.scripts.iter().map(|track| &track.script).collect();
+        let group_interfaces: BTreeSet<&String> =
+            tracking.interfaces.iter().map(|track| &track.interface).collect();
         for member in &members {
             if let Some(instance) = model.instances.get_mut(member) {
                 let instance = Arc::make_mut(instance);
@@ -1011,14 +1001,9 @@ fn groups(
                 }
                 // A tracker of both counts once, as the group's.
                 let own = &mut instance.tracking;
-                own.scripts
-                    .retain(|own| tracking.scripts.iter().all(|group| group.script != own.script));
-                own.interfaces.retain(|own| {
-                    tracking
-                        .interfaces
-                        .iter()
-                        .all(|group| group.interface != own.interface)
-                });
+                own.scripts.retain(|own| !group_scripts.contains(&own.script));
+                own.interfaces
+                    .retain(|own| !group_interfaces.contains(&own.interface));
             }
         }
         let group = SyncGroup {
