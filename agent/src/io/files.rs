@@ -24,9 +24,13 @@ const ENTRIES_MAX: usize = 10_000;
 /// How often a configuration that changes while it is read is read again.
 const ATTEMPTS: usize = 3;
 
-/// The real disk. Remembers what was read, to tell whether it is still the same.
+/// The real disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskFiles;
+
+/// The real disk, remembering what was read, to tell whether it is still the same.
 #[derive(Debug, Default)]
-pub struct DiskFiles {
+struct Remembering {
     seen: RefCell<BTreeMap<String, Stamp>>,
 }
 
@@ -59,13 +63,13 @@ impl Stamp {
 /// are told of.
 pub fn load_from_disk(path: &str, facts: &Facts<'_>) -> Loaded {
     for _ in 1..ATTEMPTS {
-        let files = DiskFiles::default();
+        let files = Remembering::default();
         let loaded = load(&files, path, facts);
         if files.is_unchanged() {
             return with_rights(loaded);
         }
     }
-    let files = DiskFiles::default();
+    let files = Remembering::default();
     let mut loaded = load(&files, path, facts);
     if !files.is_unchanged() {
         let text = format!("{path} or a file it includes changes while it is read");
@@ -147,32 +151,33 @@ fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
     (Some(names), Some(addresses))
 }
 
-impl DiskFiles {
+impl Remembering {
     /// Whether every file that was read is still as it was read.
-    pub fn is_unchanged(&self) -> bool {
-        self.seen
-            .borrow()
-            .iter()
-            .all(|(path, stamp)| fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == *stamp))
+    fn is_unchanged(&self) -> bool {
+        let same = |path: &str, stamp: Stamp| fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == stamp);
+        self.seen.borrow().iter().all(|(path, stamp)| same(path, *stamp))
+    }
+}
+
+impl Files for Remembering {
+    fn read(&self, path: &str) -> Result<Content, FileError> {
+        let (content, stamp) = read(path)?;
+        self.seen.borrow_mut().insert(path.to_owned(), stamp);
+        Ok(content)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        DiskFiles.glob(pattern)
+    }
+
+    fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {
+        DiskFiles.script(program, user)
     }
 }
 
 impl Files for DiskFiles {
     fn read(&self, path: &str) -> Result<Content, FileError> {
-        let file = open(path)?;
-        let metadata = file.metadata().map_err(|error| words(&error))?;
-        self.seen
-            .borrow_mut()
-            .insert(path.to_owned(), Stamp::of(&metadata));
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(FILE_MAX));
-        // One byte more than the limit, so that the reader can tell and name the limit.
-        file.take(FILE_MAX as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| words(&error))?;
-        Ok(Content {
-            bytes,
-            id: (metadata.dev(), metadata.ino()),
-        })
+        read(path).map(|(content, _)| content)
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {
@@ -216,6 +221,19 @@ impl Users for HostUsers {
     fn group(&self, name: &str) -> Option<u32> {
         Some(Group::from_name(name).ok().flatten()?.gid.as_raw())
     }
+}
+
+/// A whole file, and how to tell whether it is still the same later.
+fn read(path: &str) -> Result<(Content, Stamp), FileError> {
+    let file = open(path)?;
+    let metadata = file.metadata().map_err(|error| words(&error))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(FILE_MAX));
+    // One byte more than the limit, so that the reader can tell and name the limit.
+    file.take(FILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| words(&error))?;
+    let id = (metadata.dev(), metadata.ino());
+    Ok((Content { bytes, id }, Stamp::of(&metadata)))
 }
 
 fn words(error: &io::Error) -> FileError {
@@ -512,12 +530,12 @@ mod tests {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         fs::write(folder.join("b.conf"), "router_id x").unwrap();
         fs::write(folder.join("a.conf"), "").unwrap();
-        let said = |path: &Path| DiskFiles::default().read(path.to_str().unwrap()).unwrap_err().0;
+        let said = |path: &Path| DiskFiles.read(path.to_str().unwrap()).unwrap_err().0;
         assert_eq!(said(&fifo), "is a FIFO, not a file");
         assert_eq!(said(&folder), "is a folder, not a file");
         assert_eq!(said(&folder.join("none")), "does not exist");
         assert_eq!(said(Path::new("/dev/null")), "is a device, not a file");
-        let found = DiskFiles::default().glob(folder.join("*.conf").to_str().unwrap());
+        let found = DiskFiles.glob(folder.join("*.conf").to_str().unwrap());
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].ends_with("a.conf"));
         fs::remove_dir_all(&folder).unwrap();
@@ -529,17 +547,17 @@ mod tests {
         let script = folder.join("ck_hA.sh");
         fs::write(&script, "#!/bin/sh\nexit 0\n").unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o777)).unwrap();
-        let fact = DiskFiles::default().script(script.to_str().unwrap(), Some((65_534, 65_534)));
+        let fact = DiskFiles.script(script.to_str().unwrap(), Some((65_534, 65_534)));
         assert!(matches!(fact.state, ScriptState::Unsafe(_)), "{:?}", fact.state);
         assert!(fact.text.unwrap().contains("exit 0"));
         fs::set_permissions(&script, fs::Permissions::from_mode(0o600)).unwrap();
-        let fact = DiskFiles::default().script(script.to_str().unwrap(), Some((65_534, 65_534)));
+        let fact = DiskFiles.script(script.to_str().unwrap(), Some((65_534, 65_534)));
         assert!(
             matches!(fact.state, ScriptState::NotExecutable(_)),
             "{:?}",
             fact.state
         );
-        let fact = DiskFiles::default().script(folder.join("ck_HA.sh").to_str().unwrap(), None);
+        let fact = DiskFiles.script(folder.join("ck_HA.sh").to_str().unwrap(), None);
         let ScriptState::Missing { near: Some(near) } = fact.state else {
             panic!("{:?}", fact.state)
         };
@@ -552,7 +570,7 @@ mod tests {
         let folder = folder("stamp");
         let path = folder.join("a.conf");
         fs::write(&path, "one").unwrap();
-        let files = DiskFiles::default();
+        let files = Remembering::default();
         files.read(path.to_str().unwrap()).unwrap();
         assert!(files.is_unchanged());
         fs::write(&path, "another").unwrap();
