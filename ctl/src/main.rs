@@ -4,6 +4,7 @@ mod args;
 mod columns;
 mod confirm;
 mod connect;
+mod detach;
 #[cfg(test)]
 mod golden;
 mod look;

@@ -2,6 +2,7 @@
 
 use crate::args::{Global, Output};
 use crate::connect;
+use crate::detach::{self, Detach};
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
 use lb_shared::client::{ClientError, Update};
@@ -45,7 +46,15 @@ pub(crate) fn drain(
     };
     let redraw = io::stderr().is_terminal() && global.output == Output::Table && !global.quiet;
     let mut told: Option<Instant> = None;
+    let detach = Detach::armed();
     loop {
+        let goes_on = {
+            let (now, wall_ms) = clock(started);
+            let name = follow.name(&View::new(&state, now, wall_ms));
+            let again = if ids.len() == 1 { &name } else { "" };
+            format!("the drain goes on (lbctl drain --follow {again})").replace(" )", ")")
+        };
+        detach.check(&goes_on)?;
         let (now, wall_ms) = clock(started);
         follow.sample(&counters.counters()?, now);
         let ended = follow.ended(&state);
@@ -65,8 +74,9 @@ pub(crate) fn drain(
             .checked_duration_since(Instant::now())
             .filter(|left| !left.is_zero())
         {
-            match watch.next_within(left)? {
-                None => break,
+            detach.check(&goes_on)?;
+            match watch.next_within(left.min(detach::EVERY))? {
+                None => {}
                 Some(Update::Snapshot(snapshot)) => state = snapshot.state,
                 Some(Update::Event(event)) => {
                     state.apply(&event.event);

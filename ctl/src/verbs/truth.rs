@@ -2,6 +2,7 @@
 
 use crate::args::{Global, Output};
 use crate::connect;
+use crate::detach::{self, Detach};
 use crate::look::Out;
 use crate::trouble::Trouble;
 use lb_shared::client::{ClientError, Update};
@@ -53,6 +54,8 @@ pub(crate) fn wait(
     Ok(())
 }
 
+const GOES_ON: &str = "what was begun goes on (lbctl status)";
+
 /// Watches until the condition holds. `changed` hears every new reason. Connects again when the agent restarts.
 pub(crate) fn until(
     global: &Global,
@@ -66,8 +69,10 @@ pub(crate) fn until(
         reason: "nothing was heard yet".into(),
     };
     let mut noted = false;
+    let detach = Detach::armed();
     loop {
-        match follow(global, condition, deadline, &mut last, &mut changed) {
+        detach.check(GOES_ON)?;
+        match follow(global, condition, deadline, &detach, &mut last, &mut changed) {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 return Err(Refusal::new(
@@ -95,6 +100,7 @@ fn follow(
     global: &Global,
     condition: &Condition,
     deadline: Instant,
+    detach: &Detach,
     last: &mut Verdict,
     changed: &mut impl FnMut(&Verdict),
 ) -> Result<bool, Trouble> {
@@ -106,8 +112,9 @@ fn follow(
         if left.is_zero() {
             return Ok(false);
         }
-        match watch.next_within(left)? {
-            None => return Ok(false),
+        detach.check(GOES_ON)?;
+        match watch.next_within(left.min(detach::EVERY))? {
+            None => continue,
             Some(Update::Snapshot(snapshot)) => {
                 let Snapshot {
                     state: whole,
