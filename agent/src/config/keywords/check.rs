@@ -1,0 +1,421 @@
+//! Health checks: what all have in common, and each checker's own words.
+
+use super::{Entry, Inert, add};
+use crate::config::findings::Cx;
+use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
+use crate::config::keyword::Live::InPlace;
+use crate::config::keyword::Takes::{
+    self, Command, Flag, Int, Ip, Name, Nothing, OneOf, OptName, OptWords, Quoted, Seconds, Weight,
+    WholeSeconds, Words,
+};
+use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
+use crate::config::lexer::Span;
+use crate::config::tree::Statement;
+use crate::config::value::{self, ScriptWords};
+use crate::model::{HttpVersion, StatusRange};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Settings that a check takes from its server, and a server from its service.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CheckWords {
+    pub delay_loop: Option<Duration>,
+    pub retry: Option<u32>,
+    pub delay_before_retry: Option<Duration>,
+    pub warmup: Option<Duration>,
+    pub connect_timeout: Option<Duration>,
+    pub alpha: Option<bool>,
+    pub virtualhost: Option<String>,
+}
+
+/// Which checker a block is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Checker {
+    #[default]
+    Tcp,
+    Http,
+    Ssl,
+    Misc,
+    Ping,
+}
+
+/// A check as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawCheck {
+    pub checker: Checker,
+    pub at: Span,
+    pub words: CheckWords,
+    pub connect_ip: Option<IpAddr>,
+    pub connect_port: Option<u16>,
+    pub bind_to: Option<(IpAddr, Span)>,
+    pub bind_port: Option<u16>,
+    pub bind_if: Option<String>,
+    pub mark: u32,
+    pub log_all_failures: Option<bool>,
+    pub misc_path: Option<(ScriptWords, Span)>,
+    pub misc_timeout: Option<Duration>,
+    pub misc_dynamic: bool,
+    pub user: Option<(Option<String>, Option<String>)>,
+    pub version: HttpVersion,
+    pub enable_sni: bool,
+    pub sni_name: Option<String>,
+    pub fast_recovery: bool,
+    pub urls: Vec<RawUrl>,
+}
+
+/// A `url` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawUrl {
+    pub at: Span,
+    pub path: Option<String>,
+    pub digest: Option<[u8; 16]>,
+    pub status: Vec<StatusRange>,
+    pub virtualhost: Option<String>,
+    pub regex: Option<(String, Span)>,
+    pub regex_no_match: bool,
+    pub regex_flags: String,
+}
+
+const ANY_SECONDS: Takes = Seconds(0, 4_294_967_295_000_000);
+
+#[rustfmt::skip]
+const CONNECT_ROWS: &[Keyword<RawCheck>] = &[
+    row("connect_ip", Ip, "address of the server", InPlace, "Address to check.",
+        Set(|it, a, _| it.connect_ip = Some(a.ip()))),
+    row("connect_port", Int(1, 65_535), "port of the server", InPlace, "Port to check.",
+        Set(|it, a, _| it.connect_port = Some(a.small()))),
+    row("bindto", Ip, "chosen by the kernel", InPlace, "Source address.",
+        Set(|it, a, _| it.bind_to = Some((a.ip(), a.span())))),
+    row("bind_port", Int(1, 65_535), "chosen by the kernel", InPlace, "Source port.",
+        Set(|it, a, _| it.bind_port = Some(a.small()))),
+    row("bind_if", Name("IFNAME"), "none", InPlace, "Interface the check leaves by.",
+        Set(|it, a, _| it.bind_if = Some(a.text().to_owned()))),
+    row("connect_timeout", Seconds(1, 4_294_000_000), "that of the server, else 5", InPlace, "Time to connect, and for \
+        each answer.", Set(|it, a, _| it.words.connect_timeout = Some(a.span_of_time()))),
+    row("fwmark", Int(0, 4_294_967_295), "0", InPlace, "Mark of the packets sent.",
+        Set(|it, a, _| it.mark = a.small())),
+];
+
+#[rustfmt::skip]
+const TIMING_ROWS: &[Keyword<RawCheck>] = &[
+    row("retry", Int(0, 4_294_967_295), "that of the server, else 1 (MISC_CHECK 0)", InPlace, "Further tries before a \
+        server that is up is called down.", Set(|it, a, _| it.words.retry = Some(a.small()))),
+    row("delay_before_retry", ANY_SECONDS, "that of the server, else 1 (HTTP_GET, SSL_GET 3)", InPlace, "Pause before \
+        a further try.", Set(|it, a, _| it.words.delay_before_retry = Some(a.span_of_time()))),
+    row("warmup", ANY_SECONDS, "that of the server, else delay_loop", InPlace, "The first check comes within this span, \
+        at random.", Set(|it, a, _| it.words.warmup = Some(a.span_of_time()))),
+    row("delay_loop", Seconds(1, 4_294_967_295_000_000), "that of the server, else 60", InPlace, "Time between two \
+        checks.", Set(|it, a, _| it.words.delay_loop = Some(a.span_of_time()))),
+    row("alpha", Flag, "that of the server", InPlace, "Down until the first success.",
+        Set(|it, a, _| it.words.alpha = Some(a.flag()))),
+    row("log_all_failures", Flag, "checker_log_all_failures", InPlace, "Every failure is an event, not only the one that \
+        takes the server down.", Set(|it, a, _| it.log_all_failures = Some(a.flag()))),
+];
+
+#[rustfmt::skip]
+const MISC_ROWS: &[Keyword<RawCheck>] = &[
+    row("misc_path", Command, "required", InPlace, "The command; exit code 0 is success. Quote it when it has \
+        arguments.", Set(|it, a, _| it.misc_path = Some((a.script(), a.span())))),
+    row("misc_timeout", WholeSeconds(0, 4_294_967), "delay_loop", InPlace, "A run that takes longer is ended and has \
+        failed; 0 stands for delay_loop.", Set(|it, a, _| it.misc_timeout = Some(a.span_of_time()))),
+    row("misc_dynamic", Nothing, "off", InPlace, "Exit codes 2 to 255 are good and set the weight to code − 2.",
+        Set(|it, _, _| it.misc_dynamic = true)),
+    row("user", Words("USER [GROUP]"), "script_user", InPlace, "Whom it runs as.",
+        Set(|it, a, _| {
+            let word = |at: usize| a.words.get(at).map(|word: &crate::config::lexer::Word<'_>| word.text.to_owned());
+            it.user = Some((word(0), word(1)));
+        })),
+];
+
+#[rustfmt::skip]
+const HTTP_ROWS: &[Keyword<RawCheck>] = &[
+    row("nb_get_retry", Int(0, 4_294_967_295), "1", InPlace, "Old name of retry.",
+        Old("retry", |it, a, _| it.words.retry = Some(a.small()))),
+    row("virtualhost", Name("NAME"), "that of the server", InPlace, "Host asked for.",
+        Set(|it, a, _| it.words.virtualhost = Some(a.text().to_owned()))),
+    row("http_protocol", OneOf(&["1.0", "1.0C", "1.1", "1.0c"]), "1.0", InPlace, "Version of the request; 1.0C and 1.1 \
+        ask to close the connection.", Set(|it, a, _| it.version = match a.text() {
+            "1.1" => HttpVersion::V1_1,
+            "1.0" => HttpVersion::V1_0,
+            _ => HttpVersion::V1_0Close,
+        })),
+    row("enable_sni", Flag, "off", InPlace, "Sends the virtualhost in the TLS handshake.",
+        Set(|it, a, _| it.enable_sni = a.flag())),
+    row("sni_name", OptName("NAME"), "virtualhost", InPlace, "Name sent in the TLS handshake.",
+        Set(|it, a, _| {
+            it.enable_sni = true;
+            it.sni_name = (!a.text().is_empty()).then(|| a.text().to_owned());
+        })),
+    row("fast_recovery", Flag, "off", InPlace, "After a failure all urls are tried at once.",
+        Set(|it, a, _| it.fast_recovery = a.flag())),
+];
+
+#[rustfmt::skip]
+const HTTP_URL: &[Keyword<RawCheck>] = &[
+    row("url", Takes::Block(""), "required", InPlace, "One page; all must be good.", Block(|it, st, cx| url(it, &HTTP_GET_URL, st, cx))),
+];
+
+#[rustfmt::skip]
+const SSL_ROWS: &[Keyword<RawCheck>] = &[
+    row("tls_compliant", Flag, "off", InPlace, "Ends the connection with a TLS notice.",
+        Idle("the notice is always sent")),
+    row("url", Takes::Block(""), "required", InPlace, "One page; all must be good.", Block(|it, st, cx| url(it, &SSL_GET_URL, st, cx))),
+];
+
+const NO_OFFSET: &str = "the whole body is searched";
+
+#[rustfmt::skip]
+const URL_ROWS: &[Keyword<RawUrl>] = &[
+    row("path", Quoted("PATH"), "required", InPlace, "What is asked for.", Set(|it, a, _| it.path = Some(a.quoted()))),
+    row("digest", Name("HEX"), "none", InPlace, "MD5 of the body, 32 hexadecimal digits.", Set(digest)),
+    row("status_code", Words("CODE|A-B …"), "200-299", InPlace, "Status codes that are good.", Set(status_code)),
+    row("virtualhost", Name("NAME"), "that of the check", InPlace, "Host asked for.",
+        Set(|it, a, _| it.virtualhost = Some(a.text().to_owned()))),
+    row("regex", Quoted("PATTERN"), "none", InPlace, "Pattern the body must match.",
+        Set(|it, a, _| it.regex = Some((a.quoted(), a.span())))),
+    row("regex_no_match", Nothing, "off", InPlace, "The body must not match.",
+        Set(|it, _, _| it.regex_no_match = true)),
+    row("regex_options", OptWords("OPTION …"), "none", InPlace, "Options of the pattern: caseless, multiline, dotall, \
+        extended, ungreedy.", Set(regex_options)),
+    row("regex_min_offset", Int(0, 4_294_967_295), "0", InPlace, "Bytes not searched.", Known(NO_OFFSET)),
+    row("regex_max_offset", Int(0, 4_294_967_295), "the end", InPlace, "Where the search ends.", Known(NO_OFFSET)),
+    row("regex_stack", OptWords("START MAX"), "", InPlace, "Memory of the matcher.",
+        Idle("matching needs no stack and has a limit of its own")),
+];
+
+#[rustfmt::skip]
+const URL_TLS_ROWS: &[Keyword<RawUrl>] = &[
+    row("tls_compliant", Flag, "that of the check", InPlace, "Ends the connection with a TLS notice.",
+        Idle("the notice is always sent")),
+];
+
+macro_rules! table {
+    ($name:ident, $block:literal, $($part:ident),+) => {
+        pub(crate) const $name: Table<RawCheck> =
+            Table { block: concat!("virtual_server/real_server/", $block), parts: &[$($part),+] };
+    };
+}
+table!(TCP_CHECK, "TCP_CHECK", CONNECT_ROWS, TIMING_ROWS);
+table!(PING_CHECK, "PING_CHECK", CONNECT_ROWS, TIMING_ROWS);
+table!(
+    HTTP_GET,
+    "HTTP_GET",
+    CONNECT_ROWS,
+    TIMING_ROWS,
+    HTTP_ROWS,
+    HTTP_URL
+);
+table!(SSL_GET, "SSL_GET", CONNECT_ROWS, TIMING_ROWS, HTTP_ROWS, SSL_ROWS);
+table!(MISC_CHECK, "MISC_CHECK", MISC_ROWS, TIMING_ROWS);
+table!(DNS_CHECK, "DNS_CHECK", CONNECT_ROWS, TIMING_ROWS, DNS_ROWS);
+table!(UDP_CHECK, "UDP_CHECK", CONNECT_ROWS, TIMING_ROWS, UDP_ROWS);
+table!(SMTP_CHECK, "SMTP_CHECK", CONNECT_ROWS, TIMING_ROWS, SMTP_ROWS);
+table!(SMTP_HOST, "SMTP_CHECK/host", CONNECT_ROWS, TIMING_ROWS);
+
+pub(crate) const HTTP_GET_URL: Table<RawUrl> = Table {
+    block: "virtual_server/real_server/HTTP_GET/url",
+    parts: &[URL_ROWS],
+};
+pub(crate) const SSL_GET_URL: Table<RawUrl> = Table {
+    block: "virtual_server/real_server/SSL_GET/url",
+    parts: &[URL_ROWS, URL_TLS_ROWS],
+};
+
+const LEFT_OUT: &str = "the check is left out: the server counts as up";
+
+#[rustfmt::skip]
+const DNS_ROWS: &[Keyword<RawCheck>] = &[
+    row("type", Name("TYPE"), "SOA", InPlace, "Record asked for.", Known(LEFT_OUT)),
+    row("name", Name("NAME"), ".", InPlace, "Name asked for.", Known(LEFT_OUT)),
+];
+
+#[rustfmt::skip]
+const UDP_ROWS: &[Keyword<RawCheck>] = &[
+    row("payload", OptWords("HEX"), "empty", InPlace, "What is sent.", Known(LEFT_OUT)),
+    row("require_reply", OptWords("HEX"), "no reply is needed", InPlace, "What must come back.", Known(LEFT_OUT)),
+    row("min_reply_length", Int(0, 65_535), "0", InPlace, "Shortest reply.", Known(LEFT_OUT)),
+    row("max_reply_length", Int(0, 65_535), "255", InPlace, "Longest reply.", Known(LEFT_OUT)),
+];
+
+#[rustfmt::skip]
+const SMTP_ROWS: &[Keyword<RawCheck>] = &[
+    row("helo_name", Name("NAME"), "smtpchecker.keepalived.org", InPlace, "Name told to the server.", Known(LEFT_OUT)),
+    row("host", Takes::Block(""), "none", InPlace, "Old form: one check for each.",
+        KnownBlock(LEFT_OUT, |it, st, cx| read_block(&SMTP_HOST, it, st, cx))),
+];
+
+#[rustfmt::skip]
+pub(crate) const FILE_CHECK: Table<Inert> = Table { block: "virtual_server/real_server/FILE_CHECK", parts: &[&[
+    row("track_file", Name("NAME"), "required", InPlace, "The file.", Known(LEFT_OUT)),
+    row("weight", Weight(-2_147_483_647, 2_147_483_647), "that of the file", InPlace, "Multiplier.", Known(LEFT_OUT)),
+]] };
+
+#[rustfmt::skip]
+pub(crate) const BFD_CHECK: Table<Inert> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
+    row("name", Name("NAME"), "required", InPlace, "The session.", Known(LEFT_OUT)),
+    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.", Known(LEFT_OUT)),
+]] };
+
+fn check(
+    checker: Checker,
+    table: &'static Table<RawCheck>,
+    checks: &mut Vec<RawCheck>,
+    statement: &Statement<'_>,
+    cx: &mut Cx<'_>,
+) {
+    let mut it = RawCheck {
+        checker,
+        at: statement.keyword().span,
+        ..RawCheck::default()
+    };
+    // `TCP_CHECK` alone is complete: every setting has a default.
+    if statement.block.is_some() || matches!(checker, Checker::Http | Checker::Ssl | Checker::Misc) {
+        read_block(table, &mut it, statement, cx);
+    }
+    checks.push(it);
+}
+
+pub(super) fn tcp(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Tcp, &TCP_CHECK, checks, statement, cx);
+}
+
+pub(super) fn http(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Http, &HTTP_GET, checks, statement, cx);
+}
+
+pub(super) fn ssl(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Ssl, &SSL_GET, checks, statement, cx);
+}
+
+pub(super) fn misc(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Misc, &MISC_CHECK, checks, statement, cx);
+}
+
+pub(super) fn ping(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Ping, &PING_CHECK, checks, statement, cx);
+}
+
+/// Reads the words of a check that is left out.
+fn left_out(table: &'static Table<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    if statement.block.is_some() {
+        read_block(table, &mut RawCheck::default(), statement, cx);
+    }
+}
+
+pub(super) fn inert_smtp(statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    left_out(&SMTP_CHECK, statement, cx);
+}
+
+pub(super) fn inert_dns(statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    left_out(&DNS_CHECK, statement, cx);
+}
+
+pub(super) fn inert_udp(statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    left_out(&UDP_CHECK, statement, cx);
+}
+
+pub(super) fn inert_file(statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    read_block(&FILE_CHECK, &mut Inert, statement, cx);
+}
+
+pub(super) fn inert_bfd(statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    read_block(&BFD_CHECK, &mut Inert, statement, cx);
+}
+
+fn url(it: &mut RawCheck, table: &'static Table<RawUrl>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let mut url = RawUrl {
+        at: statement.keyword().span,
+        ..RawUrl::default()
+    };
+    read_block(table, &mut url, statement, cx);
+    it.urls.push(url);
+}
+
+fn digest(it: &mut RawUrl, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    let text = a.text();
+    let mut digest = [0; 16];
+    let fits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !fits {
+        cx.error(
+            "S-16",
+            a.span(),
+            "the digest is not 32 hexadecimal digits",
+            &[
+                "the body is not compared, as in keepalived",
+                "print it with: curl -s URL | md5sum",
+            ],
+        );
+        return;
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).unwrap_or("00");
+        *byte = u8::from_str_radix(pair, 16).unwrap_or(0);
+    }
+    it.digest = Some(digest);
+}
+
+fn status_code(it: &mut RawUrl, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    for word in a.words {
+        let text = word.text.trim_end_matches(';');
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        let code = |text: &str| value::number(text).filter(|code| (100..=599).contains(code));
+        match (code(low), code(high)) {
+            (Some(low), Some(high)) if low <= high => it.status.push(StatusRange {
+                low: u16::try_from(low).unwrap_or(200),
+                high: u16::try_from(high).unwrap_or(299),
+            }),
+            _ => {
+                let text = format!(
+                    "status_code '{}' is not a code or a range in 100–599",
+                    shown(word.text)
+                );
+                cx.error(
+                    "L-05",
+                    word.span,
+                    text,
+                    &["it is left out", "write for example: status_code 200-299 304"],
+                );
+            }
+        }
+    }
+}
+
+fn regex_options(it: &mut RawUrl, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    for word in a.words {
+        match word.text {
+            "caseless" => it.regex_flags.push('i'),
+            "multiline" => it.regex_flags.push('m'),
+            "dotall" => it.regex_flags.push('s'),
+            "extended" => it.regex_flags.push('x'),
+            "ungreedy" => it.regex_flags.push('U'),
+            "utf" | "ucp" | "no_utf_check" | "no_auto_capture" | "no_start_optimize" | "no_auto_possess" => {}
+            other => {
+                let text = format!("regex option '{}' does not act", shown(other));
+                cx.warn(
+                    "L-13",
+                    word.span,
+                    text,
+                    &["known are caseless, multiline, dotall, extended and ungreedy; Unicode is always on"],
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn add_all(entries: &mut Vec<Entry>) {
+    for table in [&TCP_CHECK, &PING_CHECK, &HTTP_GET, &SSL_GET, &MISC_CHECK] {
+        add(entries, table);
+    }
+    for table in [&DNS_CHECK, &UDP_CHECK, &SMTP_CHECK, &SMTP_HOST] {
+        let from = entries.len();
+        add(entries, table);
+        // The rows are shared with checks that act; in these blocks they do not.
+        for entry in &mut entries[from..] {
+            entry.standing = crate::config::keyword::Standing::Known(LEFT_OUT);
+        }
+    }
+    add(entries, &HTTP_GET_URL);
+    add(entries, &SSL_GET_URL);
+    add(entries, &FILE_CHECK);
+    add(entries, &BFD_CHECK);
+}

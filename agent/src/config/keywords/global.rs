@@ -1,0 +1,475 @@
+//! `global_defs`, and the words that stand at the top of a file.
+
+use super::service::{RawServerGroup, RawService};
+use super::static_net;
+use super::track::{self, RawScript, inert};
+use super::vrrp::{RawGroup, RawInstance};
+use crate::config::findings::Cx;
+use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
+use crate::config::keyword::Live::{InPlace, NextStart};
+use crate::config::keyword::Takes::{
+    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds,
+    WholeSeconds, Words,
+};
+use crate::config::keyword::{Args, Keyword, Table, row};
+use crate::config::lexer::Span;
+use crate::config::value::{self, ScriptWords};
+use crate::model::VrrpVersion;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Everything that stands at the top of a file, as written.
+#[derive(Debug, Default)]
+pub(crate) struct Raw {
+    pub instances: Vec<RawInstance>,
+    pub groups: Vec<RawGroup>,
+    pub scripts: Vec<RawScript>,
+    pub server_groups: Vec<RawServerGroup>,
+    pub services: Vec<RawService>,
+    /// Trackers that are known but do not act: names of files, processes and BFD sessions.
+    pub inert_trackers: BTreeSet<String>,
+}
+
+/// `global_defs` as written.
+#[derive(Debug, Default)]
+pub(crate) struct GlobalDefs {
+    pub router_id: Option<String>,
+    pub lvs_flush: bool,
+    pub lvs_flush_on_stop: bool,
+    pub lvs_timeouts: [u32; 3],
+    pub script_security: bool,
+    pub script_user: Option<(Option<String>, Option<String>, Span)>,
+    pub startup_delay: Option<Duration>,
+    pub version: Option<VrrpVersion>,
+    pub mcast_group4: Option<IpAddr>,
+    pub mcast_group6: Option<IpAddr>,
+    pub garp_master_delay: Option<Duration>,
+    pub garp_master_repeat: Option<u32>,
+    pub garp_master_refresh: Option<Duration>,
+    pub garp_master_refresh_repeat: Option<u32>,
+    pub garp_lower_prio_delay: Option<Duration>,
+    pub garp_lower_prio_repeat: Option<u32>,
+    pub garp_interval: Option<Duration>,
+    pub gna_interval: Option<Duration>,
+    pub min_garp: bool,
+    pub down_timer_adverts: Option<u8>,
+    pub lower_prio_no_advert: Option<bool>,
+    pub higher_prio_send_advert: Option<bool>,
+    pub check_unicast_src: bool,
+    pub skip_check_adv_addr: bool,
+    pub strict: bool,
+    pub owner_ignore_adverts: Option<bool>,
+    pub v3_checksum_as_v2: bool,
+    pub dynamic_interfaces: bool,
+    pub notify_priority_changes: bool,
+    pub checker_log_all_failures: bool,
+    pub random_seed: Option<u64>,
+}
+
+pub(crate) const ROOT: Table<Raw> = Table {
+    block: "",
+    parts: &[ROOT_ROWS],
+};
+pub(crate) const GLOBAL: Table<GlobalDefs> = Table {
+    block: "global_defs",
+    parts: &[GLOBAL_ROWS],
+};
+
+const NO_NAMESPACE: &str =
+    "the agent runs in the network namespace it was started in; start it with 'ip netns exec'";
+const NO_STATIC: &str = "it is not set; set it with the host's own network configuration";
+const NO_LINKBEAT: &str = "the kernel reports link changes; polling is not needed";
+
+#[rustfmt::skip]
+const ROOT_ROWS: &[Keyword<Raw>] = &[
+    row("global_defs", Takes::Block(""), "", InPlace, "Settings for the whole agent, and defaults for all objects.",
+        // Read before everything else: see `bind`.
+        Block(|_, _, _| {})),
+    row("linkbeat_use_polling", Nothing, "off", NextStart, "Asks each interface for its link state.",
+        Idle(NO_LINKBEAT)),
+    row("net_namespace", Name("NAME"), "none", NextStart, "Network namespace of the whole agent.",
+        Known(NO_NAMESPACE)),
+    row("net_namespace_ipvs", OptName("NAME"), "net_namespace", NextStart, "Network namespace of IPVS.",
+        Known(NO_NAMESPACE)),
+    row("namespace_with_ipsets", Nothing, "off", NextStart, "Allows ipsets in a namespace on old kernels.",
+        Idle("no ipsets are used")),
+    row("use_pid_dir", Nothing, "off", NextStart, "Puts pid files into a folder of their own.",
+        Idle("the run folder is chosen by --run-dir")),
+    row("instance", Name("NAME"), "none", NextStart, "Name of this agent among several on one host.",
+        Known("run several agents with different --run-dir")),
+    row("child_wait_time", Name("SECONDS"), "5", NextStart, "How long a stop may take.",
+        Idle("there is one process; nothing has to be waited for")),
+    row("track_group", Takes::Block("NAME"), "", InPlace, "Names instances whose trackers static addresses follow.",
+        KnownBlock(NO_STATIC, |_, st, cx| inert(&static_net::TRACK_GROUP, st, cx))),
+    row("static_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses set at start and removed at stop.",
+        KnownBlock(NO_STATIC, |_, _, _| {})),
+    row("static_routes", List("ROUTE-LINE"), "", InPlace, "Routes set at start and removed at stop.",
+        KnownBlock(NO_STATIC, |_, _, _| {})),
+    row("static_rules", List("RULE-LINE"), "", InPlace, "Policy rules set at start and removed at stop.",
+        KnownBlock(NO_STATIC, |_, _, _| {})),
+    row("garp_group", Takes::Block(""), "", InPlace, "Interfaces that share a pace for announcements.",
+        KnownBlock("announcements are paced per interface by vrrp_garp_interval alone",
+            |_, st, cx| inert(&static_net::GARP_GROUP, st, cx))),
+    row("linkbeat_interfaces", List("IFNAME [MII|ETHTOOL|IOCTL]"), "", NextStart, "Interfaces asked for their link \
+        state.", KnownBlock(NO_LINKBEAT, |_, _, _| {})),
+    row("interface_up_down_delays", List("IFNAME DOWN-DELAY [UP-DELAY]"), "0", InPlace, "How long a change of an \
+        interface must last before it counts.", KnownBlock("every change counts at once", |_, _, _| {})),
+    row("vrrp_script", Takes::Block("NAME"), "", InPlace, "A script that is run periodically for track_script. It \
+        must stand above its use.", Block(super::vrrp::script)),
+    row("vrrp_track_process", Takes::Block("NAME"), "", InPlace, "Watches that a process exists.",
+        KnownBlock("instances run as if the process were there",
+            |it, st, cx| inert_tracker(&track::PROCESS, it, st, cx))),
+    row("track_file", Takes::Block("NAME"), "", InPlace, "Watches the number in a file.",
+        KnownBlock("instances run as if the number in the file were 0",
+            |it, st, cx| inert_tracker(&track::FILE, it, st, cx))),
+    row("vrrp_track_file", Takes::Block("NAME"), "", InPlace, "Old name of track_file.",
+        KnownBlock("instances run as if the number in the file were 0",
+            |it, st, cx| inert_tracker(&track::OLD_FILE, it, st, cx))),
+    row("vrrp_sync_group", Takes::Block("NAME"), "", InPlace, "Instances that change state together.",
+        Block(super::vrrp::group)),
+    row("vrrp_instance", Takes::Block("NAME"), "", InPlace, "One virtual router.", Block(super::vrrp::instance)),
+    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880).",
+        KnownBlock("what follows the session runs as if it were up",
+            |it, st, cx| inert_tracker(&track::BFD, it, st, cx))),
+    row("virtual_server_group", Takes::Block("NAME"), "", InPlace, "A named list of addresses that share one \
+        virtual_server.", Block(super::service::server_group)),
+    row("virtual_server", Takes::Block("ADDRESS [PORT] | fwmark N | group NAME"), "", InPlace, "One IPVS service.",
+        Block(super::service::service)),
+    row("SSL", Takes::Block(""), "", InPlace, "Client certificate for SSL_GET.",
+        KnownBlock("SSL_GET shows no client certificate", |_, st, cx| inert(&static_net::SSL, st, cx))),
+];
+
+/// A tracker that does not act: its words are checked, and its name is known to those who follow it.
+fn inert_tracker(
+    table: &'static Table<super::Inert>,
+    it: &mut Raw,
+    statement: &crate::config::tree::Statement<'_>,
+    cx: &mut Cx<'_>,
+) {
+    if let Some(name) = statement.arguments().first() {
+        it.inert_trackers.insert(name.text.to_owned());
+    }
+    inert(table, statement, cx);
+}
+
+const ONE_PROCESS: &str = "the agent is one process; set nice, affinity and limits in its systemd unit";
+const NO_MAIL: &str = "no mail is sent; use notify scripts or 'lbctl events -f'";
+const NO_SNMP: &str = "there is no SNMP; use 'lbctl status -o json'";
+const NO_DBUS: &str = "there is no D-Bus; use the agent's socket";
+const NO_FIFO: &str = "no FIFO is written; use notify scripts or 'lbctl events -f'";
+const NO_FIREWALL: &str = "no firewall rules are made";
+const NO_DUMP: &str = "no dump files are written; use 'lbctl status -o json'";
+const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
+const NO_SCRIPT: &str = "the script is not run; use ExecStartPre and ExecStopPost of the systemd unit";
+
+#[rustfmt::skip]
+const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
+    row("tmp_config_directory", Name("FOLDER"), "memory", NextStart, "Where a copy of the configuration is kept.",
+        Idle("no copy is kept")),
+    row("config_save_dir", Name("FOLDER"), "off", NextStart, "Saves the configuration at each reload, for debugging.",
+        Idle("'lbctl config' shows what is in force")),
+    row("process_names", Nothing, "off", NextStart, "Gives processes distinct names.", Idle(ONE_PROCESS)),
+    row("process_name", Name("NAME"), "", NextStart, "Name of the parent process.", Idle(ONE_PROCESS)),
+    row("vrrp_process_name", Name("NAME"), "", NextStart, "Name of the VRRP process.", Idle(ONE_PROCESS)),
+    row("checker_process_name", Name("NAME"), "", NextStart, "Name of the checker process.", Idle(ONE_PROCESS)),
+    row("bfd_process_name", Name("NAME"), "", NextStart, "Name of the BFD process.", Idle(ONE_PROCESS)),
+    row("lvs_process_name", Name("NAME"), "", NextStart, "Old name of checker_process_name.", Idle(ONE_PROCESS)),
+    row("use_symlink_paths", Flag, "off", InPlace, "Keeps symbolic links in script paths.",
+        Idle("scripts are run by the path that is written")),
+    row("set_supplementary_groups", Flag, "off", InPlace, "Gives scripts the further groups of their user.",
+        Known("scripts run with their user's first group only")),
+    row("router_id", Name("TEXT"), "the host's name", InPlace, "Name of this node in status and events.",
+        Set(|it, a, _| it.router_id = Some(a.text().to_owned()))),
+    row("notification_email", List("ADDRESS"), "none", InPlace, "Who gets mail.", KnownBlock(NO_MAIL, |_, _, _| {})),
+    row("notification_email_from", Name("ADDRESS"), "keepalived@host", InPlace, "Sender of mail.", Known(NO_MAIL)),
+    row("smtp_server", Words("ADDRESS|NAME [PORT]"), "none", InPlace, "Mail server.", Known(NO_MAIL)),
+    row("smtp_helo_name", Name("NAME"), "the host's name", InPlace, "Name told to the mail server.", Known(NO_MAIL)),
+    row("smtp_connect_timeout", WholeSeconds(0, 4_294_967), "30", InPlace, "Time to connect to the mail server.",
+        Known(NO_MAIL)),
+    row("smtp_alert", Flag, "off", InPlace, "Default of every smtp_alert.", Known(NO_MAIL)),
+    row("smtp_alert_vrrp", Flag, "off", InPlace, "Default of smtp_alert of instances and groups.", Known(NO_MAIL)),
+    row("smtp_alert_checker", Flag, "off", InPlace, "Default of smtp_alert of services.", Known(NO_MAIL)),
+    row("startup_script", Script, "none", NextStart, "Run once before everything else.", Known(NO_SCRIPT)),
+    row("startup_script_timeout", WholeSeconds(1, 1_000), "10", NextStart, "How long it may take.", Known(NO_SCRIPT)),
+    row("shutdown_script", Script, "none", NextStart, "Run once after everything else.", Known(NO_SCRIPT)),
+    row("shutdown_script_timeout", WholeSeconds(1, 1_000), "10", NextStart, "How long it may take.",
+        Known(NO_SCRIPT)),
+    row("max_auto_priority", OptInt(-1, 99), "0", NextStart, "Highest real-time priority taken when timers run late.",
+        Known(ONE_PROCESS)),
+    row("min_auto_priority_delay", Int(1, 10_000_000), "1000000", NextStart, "Lateness in microseconds that raises \
+        it.", Known(ONE_PROCESS)),
+    row("checker_log_all_failures", Flag, "off", InPlace, "Default of log_all_failures.",
+        Set(|it, a, _| it.checker_log_all_failures = a.flag())),
+    row("dynamic_interfaces", OptName("allow_if_changes"), "off", InPlace, "Interfaces may be missing at start. The \
+        agent waits for missing ones in any case; with this word it does not complain.",
+        Set(|it, _, _| it.dynamic_interfaces = true)),
+    row("no_email_faults", Nothing, "off", InPlace, "No mail on entering FAULT.", Known(NO_MAIL)),
+    row("default_interface", Name("IFNAME"), "eth0", InPlace, "Interface of static addresses that name none.",
+        Known(NO_STATIC)),
+    row("disable_local_igmp", Nothing, "off", NextStart, "Turns off IGMP reports for link-local groups, for the whole \
+        host.", Known("the host's setting stays")),
+    row("v3_checksum_as_v2", Flag, "off", InPlace, "Default of v3_checksum_as_v2 of instances.",
+        Set(|it, a, _| it.v3_checksum_as_v2 = a.flag())),
+    row("lvs_timeouts", Words("[tcp N] [tcpfin N] [udp N]"), "the kernel's", InPlace, "IPVS connection time-outs in \
+        seconds, 0 to 2678400; 0 leaves one as it is.", Set(lvs_timeouts)),
+    row("lvs_flush", Nothing, "off", NextStart, "Empties the whole IPVS table at start, services of others included.",
+        Set(|it, _, _| it.lvs_flush = true)),
+    row("lvs_flush_on_stop", OptName("VS"), "off", InPlace, "Empties the whole IPVS table at the end. With VS: only \
+        our own services, which is done in any case.", Set(flush_on_stop)),
+    row("lvs_flush_onstop", OptName("VS"), "off", InPlace, "Old spelling of lvs_flush_on_stop.",
+        Old("lvs_flush_on_stop", flush_on_stop)),
+    row("lvs_sync_daemon", Words("IFNAME [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"),
+        "none", InPlace, "Copies connections to the other director.",
+        Known("connections are not copied to the other director; they end at a failover")),
+    row("vrrp_mcast_group4", Ip, "224.0.0.18", InPlace, "Where IPv4 adverts are sent.",
+        Set(|it, a, cx| multicast(&mut it.mcast_group4, a, true, cx))),
+    row("vrrp_mcast_group6", Ip, "ff02::12", InPlace, "Where IPv6 adverts are sent.",
+        Set(|it, a, cx| multicast(&mut it.mcast_group6, a, false, cx))),
+    row("vrrp_garp_master_delay", WholeSeconds(0, 4_294_967), "5", InPlace, "From MASTER to the second block of \
+        announcements; 0: no second block.", Set(|it, a, _| it.garp_master_delay = Some(a.span_of_time()))),
+    row("vrrp_garp_master_repeat", Int(0, 4_294_967_295), "5", InPlace, "Announcements of each address in a block; 0 \
+        becomes 1.", Set(|it, a, _| it.garp_master_repeat = Some(a.small::<u32>().max(1)))),
+    row("vrrp_garp_master_refresh", WholeSeconds(0, 4_294_967), "0", InPlace, "Period of further announcements while \
+        MASTER; 0: none.", Set(|it, a, _| it.garp_master_refresh = Some(a.span_of_time()))),
+    row("vrrp_garp_master_refresh_repeat", Int(0, 4_294_967_295), "1", InPlace, "Announcements of each address at each \
+        of those; 0 becomes 1.", Set(|it, a, _| it.garp_master_refresh_repeat = Some(a.small::<u32>().max(1)))),
+    row("vrrp_garp_lower_prio_delay", WholeSeconds(0, 4_294_967), "vrrp_garp_master_delay", InPlace, "Delay of the \
+        second block after a lower master was heard.",
+        Set(|it, a, _| it.garp_lower_prio_delay = Some(a.span_of_time()))),
+    row("vrrp_garp_lower_prio_repeat", Int(0, 4_294_967_295), "vrrp_garp_master_repeat", InPlace, "Announcements of \
+        each address after a lower master was heard.", Set(|it, a, _| it.garp_lower_prio_repeat = Some(a.small()))),
+    row("vrrp_down_timer_adverts", Int(1, 100), "3", InPlace, "Adverts missed before a backup takes over.",
+        Set(|it, a, _| it.down_timer_adverts = Some(a.small()))),
+    // 0 stands in many copied files: keepalived reports it and uses 0, which is what is meant.
+    row("vrrp_garp_interval", Seconds(0, 4_294_967_295_000), "0", InPlace, "Time between two gratuitous ARPs on an \
+        interface.", Set(|it, a, _| it.garp_interval = Some(a.span_of_time()))),
+    row("vrrp_gna_interval", Seconds(0, 4_294_967_295_000), "0", InPlace, "Time between two neighbour adverts on an \
+        interface.", Set(|it, a, _| it.gna_interval = Some(a.span_of_time()))),
+    row("vrrp_min_garp", Flag, "off", InPlace, "One announcement and no second block, where nothing else is set.",
+        Set(|it, a, _| it.min_garp = a.flag())),
+    row("vrrp_garp_extra_if", Words("[all] SECONDS"), "off", InPlace, "Default of garp_extra_if.",
+        Known("addresses on other interfaces are announced with the rest, not periodically")),
+    row("vrrp_vmac_garp_intvl", Words("[all] SECONDS"), "off", InPlace, "Old name of vrrp_garp_extra_if.",
+        Known("addresses on other interfaces are announced with the rest, not periodically")),
+    row("vrrp_lower_prio_no_advert", Flag, "off", InPlace, "Default of lower_prio_no_advert.",
+        Set(|it, a, _| it.lower_prio_no_advert = Some(a.flag()))),
+    row("vrrp_higher_prio_send_advert", Flag, "off", InPlace, "Default of higher_prio_send_advert.",
+        Set(|it, a, _| it.higher_prio_send_advert = Some(a.flag()))),
+    row("vrrp_version", OneOf(&["2", "3"]), "2 (IPv6: 3)", InPlace, "Protocol version of instances.",
+        Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 }))),
+    row("vrrp_iptables", OptWords("IN-CHAIN [OUT-CHAIN]"), "INPUT OUTPUT", InPlace, "Uses iptables for no_accept.",
+        Known(NO_FIREWALL)),
+    row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.", Known(NO_FIREWALL)),
+    row("nftables", OptName("TABLE"), "keepalived", InPlace, "Uses nftables for no_accept.", Known(NO_FIREWALL)),
+    row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of the chains.",
+        Known(NO_FIREWALL)),
+    row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.", Known(NO_FIREWALL)),
+    row("nftables_counters", Nothing, "off", InPlace, "Counters in the rules.", Known(NO_FIREWALL)),
+    row("nftables_ipvs", OptName("TABLE"), "keepalived_ipvs", InPlace, "One marked service for each server group.",
+        Known("a group is programmed as one service for each of its addresses")),
+    row("nftables_ipvs_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of those chains.",
+        Known(NO_FIREWALL)),
+    row("nftables_ipvs_start_fwmark", Int(1, 4_294_967_295), "1000", InPlace, "First mark used.",
+        Known(NO_FIREWALL)),
+    row("vrrp_check_unicast_src", Nothing, "off", InPlace, "Adverts from others than the listed peers are ignored.",
+        Set(|it, _, _| it.check_unicast_src = true)),
+    row("vrrp_skip_check_adv_addr", Flag, "off", InPlace, "Default of skip_check_adv_addr.",
+        Set(|it, a, _| it.skip_check_adv_addr = a.flag())),
+    row("vrrp_strict", Flag, "off", InPlace, "Default of strict_mode.", Set(|it, a, _| it.strict = a.flag())),
+    row("vrrp_priority", Int(-20, 19), "0", NextStart, "Nice value of the VRRP process.", Idle(ONE_PROCESS)),
+    row("vrrp_no_swap", Nothing, "off", NextStart, "Locks the VRRP process in memory.", Known(ONE_PROCESS)),
+    row("vrrp_rt_priority", Int(1, 99), "0", NextStart, "Real-time priority of the VRRP process.",
+        Known(ONE_PROCESS)),
+    row("vrrp_cpu_affinity", Words("CPU"), "all", NextStart, "CPUs of the VRRP process.", Known(ONE_PROCESS)),
+    row("vrrp_rlimit_rttime", Int(1, 4_294_967_295), "10000", NextStart, "Longest real-time run in microseconds.",
+        Known(ONE_PROCESS)),
+    row("vrrp_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of vrrp_rlimit_rttime.",
+        Known(ONE_PROCESS)),
+    row("checker_priority", Int(-20, 19), "0", NextStart, "Nice value of the checker process.", Idle(ONE_PROCESS)),
+    row("checker_no_swap", Nothing, "off", NextStart, "Locks the checker process in memory.", Idle(ONE_PROCESS)),
+    row("checker_rt_priority", Int(1, 99), "0", NextStart, "Real-time priority of the checker process.",
+        Idle(ONE_PROCESS)),
+    row("checker_cpu_affinity", Words("CPU"), "all", NextStart, "CPUs of the checker process.", Idle(ONE_PROCESS)),
+    row("checker_rlimit_rttime", Int(1, 4_294_967_295), "10000", NextStart, "Longest real-time run in microseconds.",
+        Idle(ONE_PROCESS)),
+    row("checker_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of checker_rlimit_rttime.",
+        Idle(ONE_PROCESS)),
+    row("bfd_priority", Int(-20, 19), "0", NextStart, "Nice value of the BFD process.", Idle(ONE_PROCESS)),
+    row("bfd_no_swap", Nothing, "off", NextStart, "Locks the BFD process in memory.", Idle(ONE_PROCESS)),
+    row("bfd_rt_priority", Int(1, 99), "0", NextStart, "Real-time priority of the BFD process.", Idle(ONE_PROCESS)),
+    row("bfd_cpu_affinity", Words("CPU"), "all", NextStart, "CPUs of the BFD process.", Idle(ONE_PROCESS)),
+    row("bfd_rlimit_rttime", Int(1, 4_294_967_295), "10000", NextStart, "Longest real-time run in microseconds.",
+        Idle(ONE_PROCESS)),
+    row("bfd_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of bfd_rlimit_rttime.",
+        Idle(ONE_PROCESS)),
+    row("notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets all events.", Known(NO_FIFO)),
+    row("notify_fifo_script", Script, "none", InPlace, "Program that reads it.", Known(NO_FIFO)),
+    row("vrrp_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets VRRP events.",
+        Known(NO_FIFO)),
+    row("vrrp_notify_fifo_script", Script, "none", InPlace, "Program that reads it.", Known(NO_FIFO)),
+    row("lvs_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets service events.",
+        Known(NO_FIFO)),
+    row("lvs_notify_fifo_script", Script, "none", InPlace, "Program that reads it.", Known(NO_FIFO)),
+    row("vrrp_notify_priority_changes", Flag, "off", InPlace, "Default of notify_priority_changes.",
+        Set(|it, a, _| it.notify_priority_changes = a.flag())),
+    row("fifo_write_vrrp_states_on_reload", Nothing, "off", InPlace, "Writes all states again after a reload.",
+        Known(NO_FIFO)),
+    row("snmp_socket", Name("ADDRESS"), "unix:/var/agentx/master", NextStart, "SNMP agent to join.", Known(NO_SNMP)),
+    row("enable_traps", Nothing, "off", NextStart, "SNMP traps.", Known(NO_SNMP)),
+    row("enable_snmp_vrrp", Nothing, "off", NextStart, "VRRP over SNMP.", Known(NO_SNMP)),
+    row("enable_snmp_keepalived", Nothing, "off", NextStart, "Old name of enable_snmp_vrrp.", Known(NO_SNMP)),
+    row("enable_snmp_checker", Nothing, "off", NextStart, "Services over SNMP.", Known(NO_SNMP)),
+    row("enable_snmp_rfc", Nothing, "off", NextStart, "Both standard MIBs.", Known(NO_SNMP)),
+    row("enable_snmp_rfcv2", Nothing, "off", NextStart, "The MIB of RFC 2787.", Known(NO_SNMP)),
+    row("enable_snmp_rfcv3", Nothing, "off", NextStart, "The MIB of RFC 6527.", Known(NO_SNMP)),
+    row("snmp_vs_stats_update_interval", Seconds(1_000, 30_000_000), "5", NextStart, "Age of service counters.",
+        Known(NO_SNMP)),
+    row("snmp_rs_stats_update_interval", Seconds(1_000, 30_000_000), "as for services", NextStart, "Age of server \
+        counters.", Known(NO_SNMP)),
+    row("enable_dbus", Nothing, "off", NextStart, "Starts the D-Bus service.", Known(NO_DBUS)),
+    row("dbus_service_name", Name("NAME"), "org.keepalived.Vrrp1", NextStart, "Its name.", Known(NO_DBUS)),
+    row("dbus_no_interface_name", Name("NAME"), "none", NextStart, "Path of instances without interface.",
+        Known(NO_DBUS)),
+    row("script_user", Words("USER [GROUP]"), "keepalived_script if it exists, else the agent's", InPlace, "Whom \
+        scripts run as unless they say otherwise.", Set(|it, a, _| {
+            let word = |at: usize| {
+                a.words.get(at).map(|word: &crate::config::lexer::Word<'_>| word.text.trim_end_matches(':').to_owned())
+            };
+            let group = word(1).filter(|group| !group.is_empty()).or_else(|| word(2));
+            it.script_user = Some((word(0), group, a.span()));
+        })),
+    row("enable_script_security", Nothing, "off", InPlace, "Scripts that somebody other than root could change are not \
+        run as root.", Set(|it, _, _| it.script_security = true)),
+    row("vrrp_netlink_cmd_rcv_bufs", Int(0, 4_294_967_295), "the system's", NextStart, "A buffer size.",
+        Idle(BUFFERS)),
+    row("vrrp_netlink_cmd_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
+        Idle(BUFFERS)),
+    row("vrrp_netlink_monitor_rcv_bufs", Int(0, 4_294_967_295), "the system's", NextStart, "A buffer size.",
+        Idle(BUFFERS)),
+    row("vrrp_netlink_monitor_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
+        Idle(BUFFERS)),
+    row("lvs_netlink_cmd_rcv_bufs", Int(0, 4_294_967_295), "the system's", NextStart, "A buffer size.",
+        Idle(BUFFERS)),
+    row("lvs_netlink_cmd_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
+        Idle(BUFFERS)),
+    row("lvs_netlink_monitor_rcv_bufs", Int(0, 4_294_967_295), "the system's", NextStart, "A buffer size.",
+        Idle(BUFFERS)),
+    row("lvs_netlink_monitor_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
+        Idle(BUFFERS)),
+    row("process_monitor_rcv_bufs", Int(0, 4_294_967_295), "the system's", NextStart, "A buffer size.",
+        Idle(BUFFERS)),
+    row("process_monitor_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
+        Idle(BUFFERS)),
+    row("rs_init_notifies", Flag, "off", NextStart, "Runs notify_up and notify_down for the first state of servers.",
+        Known("the first state of a server is not notified")),
+    row("no_checker_emails", Flag, "off", InPlace, "Mail only when a server changes.", Known(NO_MAIL)),
+    row("vrrp_rx_bufs_policy", Name("MTU|ADVERT|BYTES"), "the system's", NextStart, "How receive buffers are sized.",
+        Idle(BUFFERS)),
+    row("vrrp_rx_bufs_multiplier", Int(1, 4_294_967_295), "3", NextStart, "Multiplier for that.", Idle(BUFFERS)),
+    row("vrrp_startup_delay", Seconds(1_000, 4_294_967_295_000), "0", NextStart, "Instances begin that long after \
+        start.", Set(|it, a, _| it.startup_delay = Some(a.span_of_time()))),
+    row("vrrp_delay_after_boot", Seconds(1_000, 4_294_967_295_000), "0", NextStart, "Instances begin that long after \
+        boot.", Known("instances begin at once, or after vrrp_startup_delay")),
+    row("log_unknown_vrids", Nothing, "off", InPlace, "Logs adverts of virtual routers that are not configured.",
+        Idle("they are always counted; 'lbctl vrrp' shows them")),
+    row("vrrp_owner_ignore_adverts", Flag, "off", InPlace, "Default of owner_ignore_adverts.",
+        Set(|it, a, _| it.owner_ignore_adverts = Some(a.flag()))),
+    row("vmac_prefix", Name("TEXT"), "vrrp", NextStart, "Beginning of the names of VMACs.", Known(super::vrrp::NO_VMAC)),
+    row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", NextStart, "The same for single addresses.",
+        Known(super::vrrp::NO_VMAC)),
+    row("umask", Name("MASK"), "0177", NextStart, "Mode mask of files that are made.",
+        Idle("the agent's files have fixed modes")),
+    row("random_seed", Int(0, 4_294_967_295), "the time", InPlace, "Seed of ${_RANDOM}.",
+        Set(|it, a, _| it.random_seed = u64::try_from(a.int()).ok())),
+    row("reload_check_config", OptName("LOG-FILE"), "off", InPlace, "Checks a file before a reload.",
+        Idle("a reload is always checked first, and refused whole if anything is wrong")),
+    row("reload_time_file", Name("PATH"), "none", InPlace, "Reloads at the time written in a file.",
+        Known("use 'lbctl reload' from a timer")),
+    row("reload_repeat", Nothing, "off", InPlace, "Keeps that file.", Known("use 'lbctl reload' from a timer")),
+    row("reload_file", OptName("PATH"), "none", InPlace, "A file that exists while the configuration is read.",
+        Known("no such file is made; 'lbctl reload' answers when it is over")),
+    row("include_check", OptWords("OPTION"), "none", InPlace, "Makes include report missing files.",
+        Known("include warns of a missing file; includea reports everything")),
+    row("data_use_instance", Flag, "off", InPlace, "Names in the names of dump files.", Known(NO_DUMP)),
+    row("state_dump_file", Name("PATH"), "", InPlace, "Where state is dumped.", Known(NO_DUMP)),
+    row("stats_dump_file", Name("PATH"), "", InPlace, "Where statistics are dumped.", Known(NO_DUMP)),
+    row("json_dump_file", Name("PATH"), "", InPlace, "Where JSON is dumped.", Known(NO_DUMP)),
+    row("json_version", OneOf(&["1", "2"]), "1", InPlace, "Layout of that.", Known(NO_DUMP)),
+    row("iproute_usr_dir", Name("PATH"), "", NextStart, "Where iproute2's names are.",
+        Known("names of tables and scopes are read as numbers or their usual words")),
+    row("iproute_etc_dir", Name("PATH"), "/etc/iproute2", NextStart, "Where local names of iproute2 are.",
+        Known("names of tables and scopes are read as numbers or their usual words")),
+];
+
+fn flush_on_stop(it: &mut GlobalDefs, a: &Args<'_, '_>, _: &mut Cx<'_>) {
+    it.lvs_flush_on_stop = a.text() != "VS";
+}
+
+fn lvs_timeouts(it: &mut GlobalDefs, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    for pair in a.words.chunks(2) {
+        let slot = match pair[0].text {
+            "tcp" => 0,
+            "tcpfin" => 1,
+            "udp" => 2,
+            other => {
+                let text = format!("lvs_timeouts knows tcp, tcpfin and udp, not '{other}'");
+                cx.error(
+                    "L-06",
+                    pair[0].span,
+                    text,
+                    &["write 'lvs_timeouts tcp N tcpfin N udp N'"],
+                );
+                continue;
+            }
+        };
+        match pair.get(1).map(|word| (word, value::number(word.text))) {
+            Some((_, Some(number))) if (0..=2_678_400).contains(&number) => {
+                it.lvs_timeouts[slot] = u32::try_from(number).unwrap_or(0);
+            }
+            Some((word, _)) => {
+                let text = format!(
+                    "lvs_timeouts {} '{}' is not a number in 0–2678400",
+                    pair[0].text, word.text
+                );
+                cx.error("L-05", word.span, text, &["this time-out stays as it is"]);
+            }
+            None => cx.error(
+                "L-03",
+                pair[0].span,
+                "a number of seconds is missing",
+                &["it stays as it is"],
+            ),
+        }
+    }
+}
+
+fn multicast(slot: &mut Option<IpAddr>, a: &Args<'_, '_>, v4: bool, cx: &mut Cx<'_>) {
+    let address = a.ip();
+    if address.is_multicast() && address.is_ipv4() == v4 {
+        *slot = Some(address);
+    } else {
+        let family = if v4 { "IPv4" } else { "IPv6" };
+        cx.error(
+            "L-07",
+            a.span(),
+            format!("{address} is not an {family} multicast address"),
+            &["using the default"],
+        );
+    }
+}
+
+impl GlobalDefs {
+    /// The words of `script_user`.
+    pub(crate) fn script_words(&self) -> ScriptWords {
+        let (user, group) = self
+            .script_user
+            .as_ref()
+            .map_or((None, None), |(user, group, _)| (user.clone(), group.clone()));
+        ScriptWords {
+            argv: Vec::new(),
+            user,
+            group,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What instances follow: scripts, processes, files; and the lines of the `track_…` blocks.
+
+use super::{Entry, Inert, add};
+use crate::config::findings::Cx;
+use crate::config::keyword::Does::{Known, Set};
+use crate::config::keyword::Live::InPlace;
+use crate::config::keyword::Takes::{
+    Command, Int, Name, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words,
+};
+use crate::config::keyword::{Keyword, Table, read_block, row, shown};
+use crate::config::lexer::Span;
+use crate::config::tree::Statement;
+use crate::config::value::{self, ScriptWords};
+use std::time::Duration;
+
+/// A `vrrp_script` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawScript {
+    pub name: String,
+    pub at: Span,
+    pub script: Option<(ScriptWords, Span)>,
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub weight: i32,
+    pub reverse: bool,
+    pub rise: Option<u32>,
+    pub fall: Option<u32>,
+    pub user: Option<(Option<String>, Option<String>)>,
+    pub init_fail: bool,
+}
+
+pub(crate) const SCRIPT: Table<RawScript> = Table {
+    block: "vrrp_script",
+    parts: &[SCRIPT_ROWS],
+};
+
+#[rustfmt::skip]
+const SCRIPT_ROWS: &[Keyword<RawScript>] = &[
+    row("script", Command, "required", InPlace, "The command of the check; exit code 0 is success. Quote it when \
+        it has arguments. It is not given to a shell.",
+        Set(|it, a, _| it.script = Some((a.script(), a.span())))),
+    row("interval", Seconds(0, 4_294_967_000_000), "1", InPlace, "Time from the beginning of one run to the next; \
+        runs never overlap. 0 becomes 1.",
+        Set(|it, a, _| it.interval = Some(a.span_of_time()))),
+    row("timeout", Seconds(0, 4_294_967_000_000), "the interval", InPlace, "A run that takes longer is ended and \
+        counts as a failure.",
+        Set(|it, a, _| it.timeout = Some(a.span_of_time()))),
+    row("weight", Weight(-253, 253), "0", InPlace, "0: failure puts the instance into FAULT. Positive: added while \
+        it succeeds. Negative: added while it fails. 'reverse' swaps success and failure.",
+        Set(|it, a, _| (it.weight, it.reverse) = a.weight())),
+    row("rise", Int(1, 2_147_483_647), "1", InPlace, "Successes in a row that make it good again.",
+        Set(|it, a, _| it.rise = Some(a.small()))),
+    row("fall", Int(1, 2_147_483_647), "1", InPlace, "Failures in a row that make it bad.",
+        Set(|it, a, _| it.fall = Some(a.small()))),
+    row("user", Words("USER [GROUP]"), "script_user", InPlace, "Whom it runs as.",
+        Set(|it, a, _| {
+            let word = |at: usize| a.words.get(at).map(|word: &crate::config::lexer::Word<'_>| word.text.to_owned());
+            it.user = Some((word(0), word(1)));
+        })),
+    row("init_fail", Nothing, "off", InPlace, "It counts as failed until its first success, and instances start \
+        without waiting for its first result.",
+        Set(|it, _, _| it.init_fail = true)),
+];
+
+const NO_PROCESS: &str = "processes are not watched; the instance runs as if the process were there";
+const NO_FILE: &str = "the file is not watched; the instance runs as if its number were 0";
+
+#[rustfmt::skip]
+pub(crate) const PROCESS: Table<Inert> = Table { block: "vrrp_track_process", parts: &[&[
+    row("process", Quoted("NAME [PARAMETERS]"), "required", InPlace, "The process looked for; with parameters the \
+        command line is compared as well.", Known(NO_PROCESS)),
+    row("param_match", OneOf(&["initial", "partial"]), "exact", InPlace, "How parameters are compared.",
+        Known(NO_PROCESS)),
+    row("weight", Weight(-254, 254), "0", InPlace, "As for vrrp_script, depending on the quorum.", Known(NO_PROCESS)),
+    row("quorum", Int(1, 65_535), "1", InPlace, "Fewest processes for success.", Known(NO_PROCESS)),
+    row("quorum_max", Int(0, 65_535), "no limit", InPlace, "Most processes for success.", Known(NO_PROCESS)),
+    row("delay", Seconds(1, 3_600_000_000), "0", InPlace, "Sets fork_delay and terminate_delay.", Known(NO_PROCESS)),
+    row("fork_delay", Seconds(1, 3_600_000_000), "0", InPlace, "How long a process must live to count.",
+        Known(NO_PROCESS)),
+    row("terminate_delay", Seconds(1, 3_600_000_000), "0", InPlace, "How long a process must be gone to count; rides \
+        over restarts.", Known(NO_PROCESS)),
+    row("full_command", Nothing, "off", InPlace, "Compares the whole command line.", Known(NO_PROCESS)),
+]] };
+
+#[rustfmt::skip]
+const FILE_ROWS: &[Keyword<Inert>] = &[
+    row("file", Quoted("PATH"), "required", InPlace, "The file whose first number counts; 0 when there is none.",
+        Known(NO_FILE)),
+    row("weight", Weight(-254, 254), "1", InPlace, "The number is multiplied by it. A result of -254 or less is a \
+        fault. Weight 0: any number but 0 is a fault.", Known(NO_FILE)),
+    row("init_file", OptWords("VALUE [overwrite]"), "none", InPlace, "Creates the file at start.", Known(NO_FILE)),
+];
+
+pub(crate) const FILE: Table<Inert> = Table {
+    block: "track_file",
+    parts: &[FILE_ROWS],
+};
+pub(crate) const OLD_FILE: Table<Inert> = Table {
+    block: "vrrp_track_file",
+    parts: &[FILE_ROWS],
+};
+
+const NO_BFD: &str = "BFD is not spoken yet; what follows the session runs as if it were up";
+
+#[rustfmt::skip]
+pub(crate) const BFD: Table<Inert> = Table { block: "bfd_instance", parts: &[&[
+    row("neighbor_ip", Name("ADDRESS"), "required", InPlace, "The other end of the session.", Known(NO_BFD)),
+    row("neighbour_ip", Name("ADDRESS"), "required", InPlace, "The same as neighbor_ip.", Known(NO_BFD)),
+    row("source_ip", Name("ADDRESS"), "chosen by the kernel", InPlace, "This end of the session.", Known(NO_BFD)),
+    row("min_rx", Name("MILLISECONDS"), "10", InPlace, "Shortest interval at which packets can be taken.",
+        Known(NO_BFD)),
+    row("min_tx", Name("MILLISECONDS"), "10", InPlace, "Interval between packets while up.", Known(NO_BFD)),
+    row("idle_tx", Name("MILLISECONDS"), "1000", InPlace, "Interval between packets while not up.", Known(NO_BFD)),
+    row("multiplier", Int(1, 255), "5", InPlace, "Packets missed before the session is down.", Known(NO_BFD)),
+    row("passive", Nothing, "off", InPlace, "Waits for the other end to speak first.", Known(NO_BFD)),
+    row("ttl", Int(1, 255), "255 (IPv4), 64 (IPv6)", InPlace, "TTL or hop limit of packets sent.", Known(NO_BFD)),
+    row("hoplimit", Int(1, 255), "255 (IPv4), 64 (IPv6)", InPlace, "The same as ttl.", Known(NO_BFD)),
+    row("max_hops", Int(-1, 255), "0", InPlace, "Most hops a packet may have made; -1: any.", Known(NO_BFD)),
+    row("multihop", crate::config::keyword::Takes::Flag, "off", InPlace, "Uses the port for sessions over several \
+        hops.", Known(NO_BFD)),
+    row("weight", Weight(-253, 253), "0", InPlace, "Weight of the session for track_bfd.", Known(NO_BFD)),
+    row("vrrp", Nothing, "on", InPlace, "Reports the session to instances.", Known(NO_BFD)),
+    row("checker", Nothing, "on", InPlace, "Reports the session to checks.", Known(NO_BFD)),
+]] };
+
+/// A line of `track_interface`, `track_script` and their like.
+#[derive(Clone, Debug)]
+pub(crate) struct TrackLine {
+    pub name: String,
+    pub at: Span,
+    /// Given here: it overrides that of the definition.
+    pub weight: Option<(i32, bool)>,
+}
+
+/// Reads the lines `NAME [weight N [reverse|noreverse]]` of a block.
+pub(crate) fn track_lines(statement: &Statement<'_>, cx: &mut Cx<'_>) -> Vec<TrackLine> {
+    let Some(block) = &statement.block else {
+        crate::config::keyword::no_block(statement, cx);
+        return Vec::new();
+    };
+    let mut lines = Vec::with_capacity(block.statements.len());
+    for line in &block.statements {
+        let name = line.keyword();
+        let mut weight = None;
+        let mut words = line.arguments().iter().peekable();
+        while let Some(word) = words.next() {
+            match word.text {
+                "weight" => match words.next().map(|number| (number, value::number(number.text))) {
+                    Some((_, Some(number))) if (-254..=254).contains(&number) => {
+                        weight = Some((i32::try_from(number).unwrap_or(0), false));
+                    }
+                    Some((number, Some(_))) => {
+                        let text = format!("weight {} is outside -254–254", shown(number.text));
+                        cx.error(
+                            "L-05",
+                            number.span,
+                            text,
+                            &["the weight of the definition is used"],
+                        );
+                    }
+                    Some((number, None)) => {
+                        let text = format!("weight '{}' is not a whole number", shown(number.text));
+                        cx.error(
+                            "L-04",
+                            number.span,
+                            text,
+                            &["the weight of the definition is used"],
+                        );
+                    }
+                    None => cx.error(
+                        "L-03",
+                        word.span,
+                        "'weight' needs N",
+                        &["keepalived ends with code 2 here"],
+                    ),
+                },
+                "reverse" | "noreverse" if weight.is_some() => {
+                    weight = weight.map(|(number, _)| (number, word.text == "reverse"));
+                }
+                _ => {
+                    let text = format!("'{}' has no meaning behind a name here", shown(word.text));
+                    cx.error(
+                        "L-08",
+                        word.span,
+                        text,
+                        &["write one name a line: NAME [weight N [reverse]]"],
+                    );
+                    break;
+                }
+            }
+        }
+        let name_text = name.text.trim_end_matches(';');
+        if name_text.len() != name.text.len() {
+            crate::config::mistakes::semicolon(name, block.open.line, cx);
+        }
+        if !name_text.is_empty() {
+            lines.push(TrackLine {
+                name: name_text.to_owned(),
+                at: name.span,
+                weight,
+            });
+        }
+    }
+    lines
+}
+
+/// Reads a block whose words are known but do not act.
+pub(crate) fn inert(table: &'static Table<Inert>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    read_block(table, &mut Inert, statement, cx);
+}
+
+pub(super) fn add_all(entries: &mut Vec<Entry>) {
+    add(entries, &SCRIPT);
+    add(entries, &PROCESS);
+    add(entries, &FILE);
+    add(entries, &OLD_FILE);
+    add(entries, &BFD);
+}

@@ -1,0 +1,655 @@
+//! Virtual routers, their groups, and the lines of addresses.
+
+use super::static_net;
+use super::track::{RawScript, SCRIPT, TrackLine, inert, track_lines};
+use super::{Entry, Inert, Raw, add};
+use crate::config::findings::Cx;
+use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Set};
+use crate::config::keyword::Live::{InPlace, Restart};
+use crate::config::keyword::Takes::{
+    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds, Secret,
+    WholeSeconds, Words,
+};
+use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
+use crate::config::lexer::Span;
+use crate::config::tree::Statement;
+use crate::config::value::{self, ScriptWords};
+use crate::model::VrrpVersion;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The notify words of an instance or a group.
+#[derive(Debug, Default)]
+pub(crate) struct RawNotify {
+    pub master: Option<(ScriptWords, Span)>,
+    pub backup: Option<(ScriptWords, Span)>,
+    pub fault: Option<(ScriptWords, Span)>,
+    pub stop: Option<(ScriptWords, Span)>,
+    pub master_rx_lower_pri: Option<(ScriptWords, Span)>,
+    pub any: Option<(ScriptWords, Span)>,
+    pub priority_changes: Option<bool>,
+}
+
+/// A peer as written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerLine {
+    pub address: IpAddr,
+    pub min_ttl: Option<u8>,
+    pub max_ttl: Option<u8>,
+    pub at: Span,
+}
+
+/// A line of `virtual_ipaddress` as written.
+#[derive(Clone, Debug)]
+pub(crate) struct AddressLine {
+    pub address: IpAddr,
+    pub prefix_len: Option<u8>,
+    pub device: Option<(String, Span)>,
+    pub label: Option<String>,
+    pub scope: u8,
+    pub broadcast: Option<IpAddr>,
+    pub track: bool,
+    pub at: Span,
+}
+
+/// A `vrrp_instance` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawInstance {
+    pub name: String,
+    pub at: Span,
+    pub state_master: Option<(bool, Span)>,
+    pub interface: Option<(String, Span)>,
+    pub vrid: Option<(u8, Span)>,
+    /// The VRID line is there but says nothing usable.
+    pub vrid_told: bool,
+    pub priority: Option<(u8, Span)>,
+    pub advert_int: Option<(Duration, Span)>,
+    pub version: Option<VrrpVersion>,
+    pub addresses: Vec<AddressLine>,
+    pub excluded: Vec<AddressLine>,
+    pub no_addresses: bool,
+    pub auth_type: Option<(&'static str, Span)>,
+    pub auth_pass: Option<(String, Span)>,
+    pub auth_hmac: Option<Span>,
+    pub nopreempt: Option<Span>,
+    pub preempt_delay: Option<(Duration, Span)>,
+    pub track_interface: Vec<TrackLine>,
+    pub track_script: Vec<TrackLine>,
+    pub dont_track_primary: bool,
+    pub unicast: bool,
+    pub peers: Vec<PeerLine>,
+    pub source: Option<(IpAddr, Span)>,
+    pub mcast_dst: Option<IpAddr>,
+    pub unicast_fault_no_peer: bool,
+    pub check_unicast_src: bool,
+    pub v3_checksum_as_v2: Option<bool>,
+    pub native_ipv6: bool,
+    pub no_accept: Option<Span>,
+    pub skip_check_adv_addr: Option<bool>,
+    pub strict: Option<bool>,
+    pub lower_prio_no_advert: Option<bool>,
+    pub higher_prio_send_advert: Option<bool>,
+    pub owner_ignore_adverts: Option<bool>,
+    pub garp_master_delay: Option<Duration>,
+    pub garp_master_repeat: Option<u32>,
+    pub garp_master_refresh: Option<Duration>,
+    pub garp_master_refresh_repeat: Option<u32>,
+    pub garp_lower_prio_delay: Option<Duration>,
+    pub garp_lower_prio_repeat: Option<u32>,
+    pub down_timer_adverts: Option<u8>,
+    pub notify: RawNotify,
+    pub debug: u8,
+}
+
+/// A `vrrp_sync_group` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawGroup {
+    pub name: String,
+    pub at: Span,
+    pub members: Vec<(String, Span)>,
+    pub tracking_weight: bool,
+    pub track_interface: Vec<TrackLine>,
+    pub track_script: Vec<TrackLine>,
+    pub notify: RawNotify,
+}
+
+pub(crate) const INSTANCE: Table<RawInstance> = Table {
+    block: "vrrp_instance",
+    parts: &[INSTANCE_ROWS],
+};
+pub(crate) const GROUP: Table<RawGroup> = Table {
+    block: "vrrp_sync_group",
+    parts: &[GROUP_ROWS],
+};
+
+pub(super) const NO_VMAC: &str =
+    "the instance uses the interface's own address and gratuitous ARP, as without use_vmac";
+const NO_MAIL: &str = "no mail is sent; use notify scripts or 'lbctl events -f'";
+const NO_HMAC: &str = "an instance with it is left out";
+const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
+const NO_TRACK_FILE: &str = "the instance runs as if the number in the file were 0";
+const NO_TRACK_PROCESS: &str = "the instance runs as if the process were there";
+const NO_TRACK_BFD: &str = "the instance runs as if the session were up";
+
+#[rustfmt::skip]
+const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
+    row("state", OneOf(&["MASTER", "BACKUP"]), "BACKUP", Restart, "Wished first state. It matters only with priority \
+        255; below that an instance begins as BACKUP and waits. MASTER cancels nopreempt and preempt_delay.",
+        Set(|it, a, _| it.state_master = Some((a.text() == "MASTER", a.span())))),
+    row("interface", Name("IFNAME"), "required", Restart, "Interface of adverts and, unless they say otherwise, of \
+        addresses. A unicast instance needs none.", Set(|it, a, _| it.interface = Some((a.text().to_owned(), a.span())))),
+    row("virtual_router_id", Int(1, 255), "required", Restart, "Number of the virtual router: equal on all its nodes, \
+        unique on the link for each family.", Set(|it, a, _| it.vrid = Some((a.small(), a.span())))),
+    row("priority", Int(1, 255), "100 (255 with state MASTER)", InPlace, "Election priority. The highest wins; 255 owns \
+        the addresses.", Set(|it, a, _| it.priority = Some((a.small(), a.span())))),
+    row("advert_int", Seconds(10_000, 255_000_000), "1", InPlace, "Time between adverts. Version 2: whole seconds. \
+        Version 3: steps of 0.01 s up to 40.95.", Set(|it, a, _| it.advert_int = Some((a.span_of_time(), a.span())))),
+    row("version", OneOf(&["2", "3"]), "vrrp_version", Restart, "Protocol version.",
+        Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 }))),
+    row("virtual_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses advertised and held while MASTER; at most \
+        255. The first one decides the family.", Block(|it, st, cx| address_lines(&mut it.addresses, st, cx))),
+    row("virtual_ipaddress_excluded", List("ADDRESS-LINE"), "", InPlace, "Addresses held while MASTER but not \
+        advertised; of either family.", Block(|it, st, cx| address_lines(&mut it.excluded, st, cx))),
+    row("no_virtual_ipaddress", Nothing, "off", InPlace, "Having no address is meant.",
+        Set(|it, _, _| it.no_addresses = true)),
+    row("virtual_routes", List("ROUTE-LINE"), "", InPlace, "Routes present while MASTER.",
+        KnownBlock("the routes are not set", |_, _, _| {})),
+    row("virtual_rules", List("RULE-LINE"), "", InPlace, "Policy rules present while MASTER.",
+        KnownBlock("the rules are not set", |_, _, _| {})),
+    row("authentication", Takes::Block(""), "none", InPlace, "Password of version 2.",
+        Block(|it, st, cx| read_block(&AUTHENTICATION, it, st, cx))),
+    row("auth_hmac", Takes::Block(""), "none", InPlace, "Signed adverts (2.4).",
+        KnownBlock(NO_HMAC, |it, st, cx| {
+            it.auth_hmac = Some(st.keyword().span);
+            inert(&HMAC, st, cx);
+        })),
+    row("nopreempt", Nothing, "off", InPlace, "A BACKUP of higher priority leaves the MASTER alone.",
+        Set(|it, a, _| it.nopreempt = Some(a.keyword.span))),
+    row("preempt", Nothing, "on", InPlace, "A BACKUP of higher priority takes over.",
+        Set(|it, _, _| it.nopreempt = None)),
+    row("preempt_delay", Seconds(0, 1_000_000_000), "0", InPlace, "How long a node of higher priority puts up with a \
+        lower master after first hearing it.",
+        Set(|it, a, _| it.preempt_delay = Some((a.span_of_time(), a.span())))),
+    row("track_interface", List("IFNAME [weight N [reverse]]"), "", InPlace, "Interfaces to follow. Weight 0: FAULT while \
+        one is down. The own interface is always followed.",
+        Block(|it, st, cx| it.track_interface.extend(track_lines(st, cx)))),
+    row("track_script", List("NAME [weight N [reverse]]"), "", InPlace, "Scripts to follow, with the weight of the \
+        vrrp_script unless one is given here.", Block(|it, st, cx| it.track_script.extend(track_lines(st, cx)))),
+    row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes to follow.",
+        KnownBlock(NO_TRACK_PROCESS, |_, _, _| {})),
+    row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files to follow.",
+        KnownBlock(NO_TRACK_FILE, |_, _, _| {})),
+    row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions to follow.",
+        KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
+    row("dont_track_primary", Nothing, "off", InPlace, "The state of the own interface does not matter.",
+        Set(|it, _, _| it.dont_track_primary = true)),
+    row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address is not on the interface.",
+        Known("adverts fail while the address is missing, which is shown; the state does not change")),
+    row("unicast_peer", List("ADDRESS [min_ttl N] [max_ttl N]"), "multicast", Restart, "Adverts go to these peers. \
+        Adverts whose TTL is outside the bounds are dropped.", Block(peers)),
+    row("unicast_src_ip", Ip, "first address of the interface", Restart, "Source of adverts to peers.",
+        Set(|it, a, _| it.source = Some((a.ip(), a.span())))),
+    row("mcast_src_ip", Ip, "first address of the interface", Restart, "Source of multicast adverts.",
+        Set(|it, a, _| it.source = Some((a.ip(), a.span())))),
+    row("mcast_dst_ip", Ip, "vrrp_mcast_group4 or 6", Restart, "Destination of multicast adverts.",
+        Set(|it, a, cx| {
+            if a.ip().is_multicast() {
+                it.mcast_dst = Some(a.ip());
+            } else {
+                let text = format!("{} is not a multicast address", a.ip());
+                cx.error("L-07", a.span(), text, &["using the default"]);
+            }
+        })),
+    row("unicast_ttl", Int(0, 255), "255", InPlace, "TTL of adverts to peers.",
+        Known("adverts to peers leave with TTL 255")),
+    row("unicast_fault_no_peer", Nothing, "off", InPlace, "FAULT when unicast is wanted and no peer is listed.",
+        Set(|it, _, _| it.unicast_fault_no_peer = true)),
+    row("check_unicast_src", Nothing, "vrrp_check_unicast_src", InPlace, "Adverts from others than the listed peers are \
+        ignored.", Set(|it, _, _| it.check_unicast_src = true)),
+    row("old_unicast_checksum", OptName("never"), "detected", InPlace, "The checksum of version 1.3 and before.",
+        Known("adverts with that checksum are not understood; update the peer")),
+    row("v3_checksum_as_v2", Flag, "the global one", InPlace, "Version 3 over IPv4 without pseudo-header in the checksum \
+        (RFC 9568).", Set(|it, a, _| it.v3_checksum_as_v2 = Some(a.flag()))),
+    row("native_ipv6", Nothing, "off", Restart, "IPv6 even if no address says so.",
+        Set(|it, _, _| it.native_ipv6 = true)),
+    row("use_vmac", OptWords("[name] IFNAME MAC …"), "off", Restart, "Adverts and addresses on an interface with the \
+        virtual MAC.", Known(NO_VMAC)),
+    row("use_vmac_addr", Nothing, "off", Restart, "The same for addresses on other interfaces.", Known(NO_VMAC)),
+    row("vmac_xmit_base", Nothing, "off", Restart, "Adverts leave by the real interface.", Known(NO_VMAC)),
+    row("use_ipvlan", OptWords("[name] IFNAME …"), "off", Restart, "ipvlan instead of macvlan.", Known(NO_VMAC)),
+    row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.", Known(NO_EXTRA)),
+    row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "Periodic announcements on other interfaces.",
+        Known(NO_EXTRA)),
+    row("vrf", Name("NAME"), "none", Restart, "VRF of the instance.", Known("sockets are bound to the interface alone")),
+    row("accept", Nothing, "on", InPlace, "Packets to the addresses are accepted.",
+        Set(|it, _, _| it.no_accept = None)),
+    row("no_accept", Nothing, "off", InPlace, "Packets to the addresses are dropped unless this node owns them.",
+        Known("packets to the addresses are accepted, as without it")),
+    row("promote_secondaries", Nothing, "off", InPlace, "Secondary addresses survive the removal of the first.",
+        Known("set net.ipv4.conf.IFNAME.promote_secondaries=1 with sysctl")),
+    row("skip_check_adv_addr", Flag, "vrrp_skip_check_adv_addr", InPlace, "The list of addresses is not checked in \
+        adverts of the same master as before.", Set(|it, a, _| it.skip_check_adv_addr = Some(a.flag()))),
+    row("strict_mode", Flag, "vrrp_strict", InPlace, "Keeps to the letter of the RFC.",
+        Set(|it, a, _| it.strict = Some(a.flag()))),
+    row("lower_prio_no_advert", Flag, "the global one", InPlace, "A MASTER does not answer adverts of lower priority.",
+        Set(|it, a, _| it.lower_prio_no_advert = Some(a.flag()))),
+    row("higher_prio_send_advert", Flag, "the global one", InPlace, "A MASTER that yields sends one more advert.",
+        Set(|it, a, _| it.higher_prio_send_advert = Some(a.flag()))),
+    row("owner_ignore_adverts", Flag, "the global one", InPlace, "With priority 255 all adverts are ignored.",
+        Set(|it, a, _| it.owner_ignore_adverts = Some(a.flag()))),
+    row("garp_master_delay", WholeSeconds(0, 4_294_967), "the global one", InPlace, "See vrrp_garp_master_delay.",
+        Set(|it, a, _| it.garp_master_delay = Some(a.span_of_time()))),
+    row("garp_master_repeat", Int(0, 4_294_967_295), "the global one", InPlace, "See vrrp_garp_master_repeat.",
+        Set(|it, a, _| it.garp_master_repeat = Some(a.small::<u32>().max(1)))),
+    row("garp_master_refresh", WholeSeconds(0, 4_294_967), "the global one", InPlace, "See vrrp_garp_master_refresh.",
+        Set(|it, a, _| it.garp_master_refresh = Some(a.span_of_time()))),
+    row("garp_master_refresh_repeat", Int(0, 4_294_967_295), "the global one", InPlace,
+        "See vrrp_garp_master_refresh_repeat.",
+        Set(|it, a, _| it.garp_master_refresh_repeat = Some(a.small::<u32>().max(1)))),
+    row("garp_lower_prio_delay", WholeSeconds(0, 4_294_967), "the global one", InPlace,
+        "See vrrp_garp_lower_prio_delay.", Set(|it, a, _| it.garp_lower_prio_delay = Some(a.span_of_time()))),
+    row("garp_lower_prio_repeat", Int(0, 4_294_967_295), "the global one", InPlace, "See vrrp_garp_lower_prio_repeat.",
+        Set(|it, a, _| it.garp_lower_prio_repeat = Some(a.small()))),
+    row("down_timer_adverts", Int(1, 100), "the global one", InPlace, "See vrrp_down_timer_adverts.",
+        Set(|it, a, _| it.down_timer_adverts = Some(a.small()))),
+    row("timer_expired_backup", OptInt(1, 254), "off", InPlace, "To BACKUP when timers ran late.",
+        Known("a master whose timers ran late carries on")),
+    row("thread_timer_expired", OptInt(1, 254), "off", InPlace, "Other name of timer_expired_backup.",
+        Known("a master whose timers ran late carries on")),
+    row("kernel_rx_buf_size", Int(0, 4_294_967_295), "the system's", InPlace, "Receive buffer.",
+        Idle("the agent sizes its own buffers")),
+    row("debug", Int(0, 4), "0", InPlace, "Level of detail of this instance's debug lines.",
+        Set(|it, a, _| it.debug = a.small())),
+    row("linkbeat_use_polling", Nothing, "off", InPlace, "Asks the interface for its link state.",
+        Idle("the kernel reports link changes; polling is not needed")),
+    row("lvs_sync_daemon_interface", Name("IFNAME"), "none", InPlace, "Old form of lvs_sync_daemon.",
+        Known("connections are not copied to the other director; they end at a failover")),
+    row("notify_master", Script, "none", InPlace, "Run on entering MASTER.",
+        Set(|it, a, _| it.notify.master = Some((a.script(), a.span())))),
+    row("notify_backup", Script, "none", InPlace, "Run on entering BACKUP.",
+        Set(|it, a, _| it.notify.backup = Some((a.script(), a.span())))),
+    row("notify_fault", Script, "none", InPlace, "Run on entering FAULT.",
+        Set(|it, a, _| it.notify.fault = Some((a.script(), a.span())))),
+    row("notify_stop", Script, "none", InPlace, "Run at the end.",
+        Set(|it, a, _| it.notify.stop = Some((a.script(), a.span())))),
+    row("notify", Script, "none", InPlace, "Run on every change, with four further arguments: INSTANCE, name, state, \
+        priority.", Set(|it, a, _| it.notify.any = Some((a.script(), a.span())))),
+    row("notify_deleted", OptWords("SCRIPT [USER [GROUP]]"), "FAULT is notified", InPlace, "What is notified when a \
+        reload removes the instance.", Known("FAULT is notified")),
+    row("notify_master_rx_lower_pri", Script, "none", InPlace, "Run when a MASTER hears a lower one.",
+        Set(|it, a, _| it.notify.master_rx_lower_pri = Some((a.script(), a.span())))),
+    row("notify_priority_changes", Flag, "the global one", InPlace, "Changes of priority are events of their own.",
+        Set(|it, a, _| it.notify.priority_changes = Some(a.flag()))),
+    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.", Known(NO_MAIL)),
+];
+
+#[rustfmt::skip]
+pub(crate) const AUTHENTICATION: Table<RawInstance> = Table { block: "vrrp_instance/authentication", parts: &[&[
+    row("auth_type", OneOf(&["PASS", "AH"]), "none", InPlace, "PASS: a password in plain text. AH: not spoken.",
+        Set(|it, a, _| it.auth_type = Some((if a.text() == "AH" { "AH" } else { "PASS" }, a.span())))),
+    row("auth_pass", Secret, "required", InPlace, "The password; its first 8 bytes count.",
+        Set(|it, a, _| it.auth_pass = Some((a.text().to_owned(), a.span())))),
+]] };
+
+#[rustfmt::skip]
+pub(crate) const HMAC: Table<Inert> = Table { block: "vrrp_instance/auth_hmac", parts: &[&[
+    row("key", Secret, "required", InPlace, "A key.", Known(NO_HMAC)),
+    row("active_key", Int(1, 255), "the only key", InPlace, "Key that signs.", Known(NO_HMAC)),
+    row("time_window", WholeSeconds(1, 300), "max(3 × advert_int, 5)", InPlace, "Accepted clock difference.",
+        Known(NO_HMAC)),
+    row("anti_replay", OneOf(&["time", "monotonic"]), "time", InPlace, "How repeats are noticed.", Known(NO_HMAC)),
+    row("mode", OneOf(&["enforce", "permissive", "receive-only"]), "enforce", InPlace, "Whether unsigned adverts pass.",
+        Known(NO_HMAC)),
+]] };
+
+#[rustfmt::skip]
+const GROUP_ROWS: &[Keyword<RawGroup>] = &[
+    row("group", List("INSTANCE"), "required", Restart, "Members.", Block(members)),
+    row("notify_master", Script, "none", InPlace, "Run when the group becomes MASTER.",
+        Set(|it, a, _| it.notify.master = Some((a.script(), a.span())))),
+    row("notify_backup", Script, "none", InPlace, "Run when the group becomes BACKUP.",
+        Set(|it, a, _| it.notify.backup = Some((a.script(), a.span())))),
+    row("notify_fault", Script, "none", InPlace, "Run when the group enters FAULT.",
+        Set(|it, a, _| it.notify.fault = Some((a.script(), a.span())))),
+    row("notify_stop", Script, "none", InPlace, "Run at the end.",
+        Set(|it, a, _| it.notify.stop = Some((a.script(), a.span())))),
+    row("notify", Script, "none", InPlace, "Run on every change, with four further arguments: GROUP, name, state, 0.",
+        Set(|it, a, _| it.notify.any = Some((a.script(), a.span())))),
+    row("notify_priority_changes", Flag, "the global one", InPlace, "Changes of priority of members are events of their \
+        own.", Set(|it, a, _| it.notify.priority_changes = Some(a.flag()))),
+    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.", Known(NO_MAIL)),
+    row("global_tracking", Nothing, "off", InPlace, "Old word.", Idle("groups always track for all their members")),
+    row("sync_group_tracking_weight", Nothing, "off", InPlace, "Members keep trackers with weights. Without it such \
+        trackers are dropped.", Set(|it, _, _| it.tracking_weight = true)),
+    row("track_interface", List("IFNAME [weight N [reverse]]"), "", InPlace, "Interfaces followed for every member.",
+        Block(|it, st, cx| it.track_interface.extend(track_lines(st, cx)))),
+    row("track_script", List("NAME [weight N [reverse]]"), "", InPlace, "Scripts followed for every member.",
+        Block(|it, st, cx| it.track_script.extend(track_lines(st, cx)))),
+    row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files followed for every member.",
+        KnownBlock(NO_TRACK_FILE, |_, _, _| {})),
+    row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes followed for every member.",
+        KnownBlock(NO_TRACK_PROCESS, |_, _, _| {})),
+    row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions followed for every member.",
+        KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
+];
+
+/// The name behind a root keyword; tells when it is missing.
+pub(super) fn name(statement: &Statement<'_>, cx: &mut Cx<'_>) -> Option<String> {
+    match statement.arguments() {
+        [] => {
+            let text = format!("'{}' needs a name", statement.keyword().text);
+            cx.error("L-03", statement.keyword().span, text, &["the block is skipped"]);
+            None
+        }
+        [name, rest @ ..] => {
+            if let Some(extra) = rest.first() {
+                let text = format!(
+                    "'{}' does not take '{}'",
+                    statement.keyword().text,
+                    shown(extra.text)
+                );
+                cx.warn("L-08", extra.span, text, &["it is ignored, as keepalived does"]);
+            }
+            Some(name.text.to_owned())
+        }
+    }
+}
+
+pub(super) fn script(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(name) = name(statement, cx) else { return };
+    let mut it = RawScript {
+        name,
+        at: statement.span(),
+        ..RawScript::default()
+    };
+    let object = std::mem::replace(&mut cx.object, format!("script {}", it.name));
+    read_block(&SCRIPT, &mut it, statement, cx);
+    cx.object = object;
+    raw.scripts.push(it);
+}
+
+pub(super) fn instance(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(name) = name(statement, cx) else { return };
+    let mut it = RawInstance {
+        name,
+        at: statement.span(),
+        ..RawInstance::default()
+    };
+    let object = std::mem::replace(&mut cx.object, format!("vrrp:{}", it.name));
+    read_block(&INSTANCE, &mut it, statement, cx);
+    let lines = statement
+        .block
+        .as_ref()
+        .map_or(&[][..], |block| &block.statements);
+    it.vrid_told = lines
+        .iter()
+        .any(|line| line.keyword().text == "virtual_router_id");
+    cx.object = object;
+    raw.instances.push(it);
+}
+
+pub(super) fn group(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(name) = name(statement, cx) else { return };
+    let mut it = RawGroup {
+        name,
+        at: statement.span(),
+        ..RawGroup::default()
+    };
+    let object = std::mem::replace(&mut cx.object, format!("group:{}", it.name));
+    read_block(&GROUP, &mut it, statement, cx);
+    cx.object = object;
+    raw.groups.push(it);
+}
+
+fn members(it: &mut RawGroup, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(block) = &statement.block else {
+        return no_block(statement, cx);
+    };
+    for word in block.statements.iter().flat_map(|line| &line.words) {
+        let name = word.text.trim_end_matches(';');
+        if !name.is_empty() {
+            it.members.push((name.to_owned(), word.span));
+        }
+    }
+}
+
+fn peers(it: &mut RawInstance, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(block) = &statement.block else {
+        return no_block(statement, cx);
+    };
+    it.unicast = true;
+    for line in &block.statements {
+        let word = line.keyword();
+        let Ok(address) = word.text.trim_end_matches(';').parse::<IpAddr>() else {
+            let text = format!("'{}' is not an IP address", shown(word.text));
+            cx.error("L-07", word.span, text, &["this peer is left out"]);
+            continue;
+        };
+        let mut peer = PeerLine {
+            address,
+            min_ttl: None,
+            max_ttl: None,
+            at: word.span,
+        };
+        for pair in line.arguments().chunks(2) {
+            let slot = match pair[0].text {
+                "min_ttl" => &mut peer.min_ttl,
+                "max_ttl" => &mut peer.max_ttl,
+                other => {
+                    let text = format!("'{}' has no meaning behind a peer", shown(other));
+                    cx.error(
+                        "L-08",
+                        pair[0].span,
+                        text,
+                        &["one peer a line: ADDRESS [min_ttl N] [max_ttl N]"],
+                    );
+                    break;
+                }
+            };
+            match pair
+                .get(1)
+                .and_then(|word| value::number(word.text))
+                .and_then(|number| u8::try_from(number).ok())
+            {
+                Some(ttl) => *slot = Some(ttl),
+                None => {
+                    let text = format!("'{}' needs a number in 0–255", pair[0].text);
+                    cx.error("L-05", pair[0].span, text, &["the bound is left out"]);
+                }
+            }
+        }
+        it.peers.push(peer);
+    }
+}
+
+fn address_lines(list: &mut Vec<AddressLine>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(block) = &statement.block else {
+        return no_block(statement, cx);
+    };
+    for line in &block.statements {
+        list.extend(address_line(line, block.open.line, cx));
+    }
+}
+
+/// Reads `ADDRESS[/LENGTH] [dev IFNAME] [label TEXT] …`; `None` after telling that there is no address.
+fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Option<AddressLine> {
+    let first = line.keyword();
+    let mut text = first.text;
+    if let Some(bare) = text.strip_suffix(';') {
+        crate::config::mistakes::semicolon(first, block_line, cx);
+        text = bare;
+        if text.is_empty() {
+            return None;
+        }
+    }
+    let (address, length) = text
+        .split_once('/')
+        .map_or((text, None), |(address, length)| (address, Some(length)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        let what = format!("'{}' is not an IP address", shown(text));
+        let note = if text.starts_with('$') {
+            "the name is not defined above"
+        } else {
+            "write ADDRESS/LENGTH"
+        };
+        cx.error(
+            "L-07",
+            first.span,
+            what,
+            &["the line is ignored, as keepalived does", note],
+        );
+        return None;
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let prefix_len = match length.map(|length| (length, value::number(length))) {
+        None => None,
+        Some((_, Some(length))) if (0..=most).contains(&length) => u8::try_from(length).ok(),
+        Some((length, _)) => {
+            let what = format!("prefix length '{}' is not in 0–{most}", shown(length));
+            cx.error("L-05", first.span, what, &[&format!("/{most} is used")]);
+            None
+        }
+    };
+    let mut it = AddressLine {
+        address,
+        prefix_len,
+        device: None,
+        label: None,
+        scope: 0,
+        broadcast: None,
+        track: true,
+        at: first.span,
+    };
+    let mut words = line.arguments().iter();
+    while let Some(word) = words.next() {
+        let mut next = |cx: &mut Cx<'_>| {
+            let next = words.next().copied();
+            if next.is_none() {
+                let what = format!("'{}' needs a word behind it", word.text);
+                cx.error("L-03", word.span, what, &["it is ignored"]);
+            }
+            next
+        };
+        match word.text {
+            "dev" => it.device = next(cx).map(|word| (word.text.trim_end_matches(';').to_owned(), word.span)),
+            "label" => {
+                it.label = next(cx).and_then(|word| {
+                    let fits = word.text.len() <= 15;
+                    if !fits {
+                        let what = "a label has at most 15 characters";
+                        cx.error("V-21", word.span, what, &["the address gets no label"]);
+                    }
+                    fits.then(|| word.text.to_owned())
+                });
+            }
+            "scope" => it.scope = next(cx).map_or(0, |word| scope(word, cx)),
+            "brd" | "broadcast" => {
+                it.broadcast = next(cx).and_then(|word| broadcast(word, address, prefix_len, cx))
+            }
+            "no_track" => it.track = false,
+            other => match static_net::ADDRESS_LINE.rows().find(|row| row.info.name == other) {
+                Some(row) => {
+                    if cx.first_in_file(word.span, "(address line)", row.info.name) {
+                        let what = format!("'{other}' is known but does not act yet");
+                        cx.warn(
+                            "L-13",
+                            word.span,
+                            what,
+                            &["the address is put on the interface without it"],
+                        );
+                    }
+                    if matches!(row.info.takes, Name(_)) {
+                        words.next();
+                    }
+                }
+                None => {
+                    let names = static_net::ADDRESS_LINE.rows().map(|row| row.info.name);
+                    let near = crate::config::similar::nearest(other, names);
+                    let advice = match near {
+                        Some(near) => format!("did you mean '{near}'?"),
+                        None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
+                            "write one address a line".to_owned()
+                        }
+                        None => "known are dev, label, scope, brd and no_track".to_owned(),
+                    };
+                    let what = format!("'{}' has no meaning behind an address", shown(other));
+                    cx.error(
+                        "L-08",
+                        word.span,
+                        what,
+                        &[&advice, "the rest of the line is ignored"],
+                    );
+                    break;
+                }
+            },
+        }
+    }
+    Some(it)
+}
+
+/// Scope names as iproute2 has them.
+fn scope(word: crate::config::lexer::Word<'_>, cx: &mut Cx<'_>) -> u8 {
+    match word.text {
+        "global" => 0,
+        "site" => 200,
+        "link" => 253,
+        "host" => 254,
+        "nowhere" => 255,
+        other => value::number(other)
+            .and_then(|number| u8::try_from(number).ok())
+            .unwrap_or_else(|| {
+                let what = format!("scope '{}' is not known", shown(other));
+                cx.error(
+                    "L-06",
+                    word.span,
+                    what,
+                    &["global is used", "write global, site, link, host or a number"],
+                );
+                0
+            }),
+    }
+}
+
+fn broadcast(
+    word: crate::config::lexer::Word<'_>,
+    address: IpAddr,
+    prefix_len: Option<u8>,
+    cx: &mut Cx<'_>,
+) -> Option<IpAddr> {
+    let IpAddr::V4(v4) = address else {
+        cx.error(
+            "L-07",
+            word.span,
+            "IPv6 has no broadcast address",
+            &["it is left out"],
+        );
+        return None;
+    };
+    let host = u32::MAX
+        .checked_shr(u32::from(prefix_len.unwrap_or(32)))
+        .unwrap_or(0);
+    match word.text {
+        "+" => Some(IpAddr::V4((v4.to_bits() | host).into())),
+        "-" => Some(IpAddr::V4((v4.to_bits() & !host).into())),
+        other => match other.parse::<std::net::Ipv4Addr>() {
+            Ok(address) => Some(IpAddr::V4(address)),
+            Err(_) => {
+                let what = format!("'{}' is not an IPv4 address", shown(other));
+                cx.error(
+                    "L-07",
+                    word.span,
+                    what,
+                    &["write an address, + or -", "it is left out"],
+                );
+                None
+            }
+        },
+    }
+}
+
+pub(super) fn add_all(entries: &mut Vec<Entry>) {
+    add(entries, &INSTANCE);
+    add(entries, &AUTHENTICATION);
+    add(entries, &HMAC);
+    add(entries, &GROUP);
+}

@@ -1,0 +1,37 @@
+//! Rules across objects: what was written becomes a model in which every name means something.
+
+mod script;
+mod service;
+mod vrrp;
+
+use super::findings::Cx;
+use super::keywords::Raw;
+use crate::model::{Global, Model};
+
+/// Makes the model. Objects that cannot be run are left out, each with a finding.
+pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
+    let mut model = Model {
+        global: global(cx),
+        ..Model::default()
+    };
+    script::identity_of_all(cx);
+    vrrp::objects(&raw, &mut model, cx);
+    service::objects(&raw, &mut model, cx);
+    script::security(&raw, cx);
+    model
+}
+
+fn global(cx: &Cx<'_>) -> Global {
+    let micros = cx
+        .global
+        .startup_delay
+        .map_or(0, |delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
+    Global {
+        router_id: cx.global.router_id.clone(),
+        lvs_flush: cx.global.lvs_flush,
+        lvs_flush_on_stop: cx.global.lvs_flush_on_stop,
+        script_security: cx.global.script_security,
+        vrrp_startup_delay_us: micros,
+        lvs_timeouts: cx.global.lvs_timeouts,
+    }
+}

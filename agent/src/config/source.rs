@@ -1,0 +1,413 @@
+//! Files, includes and positions: the configuration as one list of lines, each knowing where it stands.
+
+use super::findings::limit_reached;
+use lb_shared::diagnostic::{Diagnostic, Place, Severity};
+
+/// The seam to the disk: a map in tests, the real thing in the shell.
+pub trait Files {
+    /// The whole file. Only regular files, never waiting, never more than [`FILE_MAX`] bytes.
+    fn read(&self, path: &str) -> Result<Content, FileError>;
+    /// The regular files that match a shell pattern, sorted. Empty when there are none.
+    fn glob(&self, pattern: &str) -> Vec<String>;
+    /// What is known about a program that is to be run by `user`.
+    fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact;
+}
+
+/// A file as read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    /// Device and inode, or anything else that is the same for two names of one file.
+    pub id: (u64, u64),
+}
+
+/// Why a file could not be read, in words that follow its name: `does not exist`.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct FileError(pub String);
+
+/// What is known about a program.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ScriptFact {
+    /// Its absolute path, found in PATH for a bare name.
+    pub path: Option<String>,
+    pub state: ScriptState,
+    /// The first bytes of its text, if it is a script.
+    pub text: Option<String>,
+}
+
+/// Whether a program can be run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum ScriptState {
+    #[default]
+    Fine,
+    /// There is no such file; perhaps one whose name differs by little.
+    Missing { near: Option<String> },
+    /// It is there, but its user may not run it: why.
+    NotExecutable(String),
+    /// Somebody other than root could change it: how.
+    Unsafe(String),
+}
+
+/// Bytes of one file.
+pub const FILE_MAX: usize = 16 << 20;
+/// Bytes of all files together.
+pub const TOTAL_MAX: usize = 64 << 20;
+/// Files read.
+pub const FILES_MAX: usize = 10_000;
+/// Includes inside includes.
+pub const INCLUDE_DEPTH_MAX: usize = 32;
+/// Files one pattern may match.
+pub const MATCHES_MAX: usize = 10_000;
+/// Bytes of one line.
+pub const LINE_MAX: usize = 64 << 10;
+/// Characters after which keepalived ignores a line.
+const KEEPALIVED_LINE_MAX: usize = 1023;
+
+/// One file that was read, or one reading of it if it was included twice.
+#[derive(Debug)]
+pub struct SourceFile {
+    pub name: String,
+    pub text: String,
+    /// The line that included it: index of a file, number of the line.
+    pub included_from: Option<(u32, u32)>,
+}
+
+/// A line of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub file: u32,
+    /// From 1.
+    pub number: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// Everything that was read, in the order in which it counts.
+#[derive(Debug, Default)]
+pub struct Sources {
+    pub files: Vec<SourceFile>,
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Sources {
+    pub(crate) fn text(&self, line: Line) -> &str {
+        &self.files[line.file as usize].text[line.start as usize..line.end as usize]
+    }
+
+    /// The folder of a file, as written: empty for the working folder.
+    pub(crate) fn folder(&self, file: u32) -> &str {
+        self.files[file as usize]
+            .name
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
+    }
+
+    /// The whole of a line as a place.
+    pub(crate) fn whole(&self, line: Line) -> Place {
+        let text = self.text(line);
+        let indent = text.chars().take_while(|c| c.is_whitespace()).count();
+        let width = text.trim().chars().count().max(1);
+        Place {
+            file: self.files[line.file as usize].name.clone(),
+            line: line.number,
+            column: u32::try_from(indent + 1).unwrap_or(1),
+            width: u32::try_from(width).unwrap_or(1),
+            excerpt: text.to_owned(),
+        }
+    }
+}
+
+/// The sources, what was found on the way, and whether anything at all can be made of them.
+pub(crate) struct Read {
+    pub sources: Sources,
+    pub findings: Vec<Diagnostic>,
+    /// The named file cannot be read, or a limit was passed: half a configuration is worse than none.
+    pub fatal: bool,
+}
+
+/// Reads a file (or the files a pattern names) with all that it includes.
+pub(crate) fn read(files: &dyn Files, path: &str) -> Read {
+    let mut reader = Reader {
+        files,
+        sources: Sources::default(),
+        findings: Vec::new(),
+        fatal: false,
+        total: 0,
+        open: Vec::new(),
+    };
+    let names = if is_pattern(path) {
+        files.glob(path)
+    } else {
+        vec![path.to_owned()]
+    };
+    if names.is_empty() {
+        let text = format!("{path}: no file matches");
+        reader
+            .findings
+            .push(Diagnostic::new(Severity::Error, "L-21", text));
+        reader.fatal = true;
+    }
+    for name in names {
+        match files.read(&name) {
+            Ok(content) => reader.file(name, content, None),
+            Err(why) => {
+                let finding = Diagnostic::new(Severity::Error, "L-21", format!("{name} {why}"))
+                    .note("keepalived ends here, although its -t says that all is well");
+                reader.findings.push(finding);
+                reader.fatal = true;
+            }
+        }
+    }
+    Read {
+        sources: reader.sources,
+        findings: reader.findings,
+        fatal: reader.fatal,
+    }
+}
+
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '{'])
+}
+
+struct Reader<'f> {
+    files: &'f dyn Files,
+    sources: Sources,
+    findings: Vec<Diagnostic>,
+    fatal: bool,
+    total: usize,
+    /// Identities of the files being read, outermost first.
+    open: Vec<(u64, u64)>,
+}
+
+impl Reader<'_> {
+    fn limit(&mut self, what: &str, limit: usize, place: Option<Place>) {
+        self.findings.push(limit_reached(what, limit, place));
+        self.fatal = true;
+    }
+
+    fn file(&mut self, name: String, content: Content, from: Option<Line>) {
+        let place = from.map(|line| self.sources.whole(line));
+        if self.sources.files.len() >= FILES_MAX {
+            return self.limit("files", FILES_MAX, place);
+        }
+        self.total += content.bytes.len();
+        if content.bytes.len() > FILE_MAX {
+            return self.limit("bytes in one file", FILE_MAX, place);
+        }
+        if self.total > TOTAL_MAX {
+            return self.limit("bytes in all files", TOTAL_MAX, place);
+        }
+        let (text, valid) = match String::from_utf8(content.bytes) {
+            Ok(text) => (text, true),
+            Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
+        };
+        let index = u32::try_from(self.sources.files.len()).expect("FILES_MAX fits");
+        let spans = line_spans(&text);
+        let included_from = from.map(|line| (line.file, line.number));
+        self.sources.files.push(SourceFile {
+            name,
+            text,
+            included_from,
+        });
+        self.open.push(content.id);
+        for (position, (start, end)) in spans.into_iter().enumerate() {
+            if self.fatal {
+                break;
+            }
+            let number = u32::try_from(position + 1).expect("a file has fewer lines than bytes");
+            self.line(
+                Line {
+                    file: index,
+                    number,
+                    start,
+                    end,
+                },
+                valid,
+            );
+        }
+        self.open.pop();
+    }
+
+    fn line(&mut self, line: Line, valid: bool) {
+        let text = self.sources.text(line);
+        let (length, nul) = (text.len(), text.contains('\0'));
+        let broken = !valid && before_comment(text).contains(char::REPLACEMENT_CHARACTER);
+        let long = length > KEEPALIVED_LINE_MAX && text.chars().count() > KEEPALIVED_LINE_MAX;
+        let include = include_of(text).map(|(word, pattern)| (word.to_owned(), pattern.to_owned()));
+        if length > LINE_MAX {
+            let place = Place {
+                excerpt: String::new(),
+                width: 1,
+                ..self.sources.whole(line)
+            };
+            return self.limit("bytes in one line", LINE_MAX, Some(place));
+        }
+        if nul {
+            self.say(
+                line,
+                "L-18",
+                "a NUL byte; the line is ignored",
+                "keepalived ignores the line as well",
+            );
+            return;
+        }
+        if broken {
+            self.say(line, "L-19", "bytes that are not UTF-8", "save the file as UTF-8");
+        }
+        if long {
+            let place = Place {
+                excerpt: String::new(),
+                width: 1,
+                ..self.sources.whole(line)
+            };
+            let finding = Diagnostic::new(
+                Severity::Warning,
+                "L-20",
+                "the line is longer than 1023 characters",
+            )
+            .note("keepalived ignores such a line; it is read here")
+            .note("break the line with '\\' at its end");
+            self.findings.push(finding.at(place));
+        }
+        match include {
+            Some((word, pattern)) => self.include(line, &word, &pattern),
+            None => self.sources.lines.push(line),
+        }
+    }
+
+    fn say(&mut self, line: Line, code: &str, text: &str, note: &str) {
+        let finding = Diagnostic::new(Severity::Error, code, text).note(note);
+        self.findings.push(finding.at(self.sources.whole(line)));
+    }
+
+    fn include(&mut self, line: Line, word: &str, pattern: &str) {
+        let folder = self.sources.folder(line.file);
+        let pattern = if pattern.starts_with('/') || folder.is_empty() {
+            pattern.to_owned()
+        } else {
+            format!("{folder}/{pattern}")
+        };
+        if self.open.len() >= INCLUDE_DEPTH_MAX {
+            let place = self.sources.whole(line);
+            return self.limit("includes inside each other", INCLUDE_DEPTH_MAX, Some(place));
+        }
+        let names = self.files.glob(&pattern);
+        if names.len() > MATCHES_MAX {
+            let place = self.sources.whole(line);
+            return self.limit("files of one include", MATCHES_MAX, Some(place));
+        }
+        if names.is_empty() {
+            let (severity, note) = match (word, is_pattern(&pattern)) {
+                ("include" | "includer", false) => (Severity::Warning, "keepalived says nothing about it"),
+                ("include" | "includer" | "includem", true) => return,
+                ("includeb", true) if !pattern.contains('{') => return,
+                _ => (Severity::Error, "the word asks for an error in this case"),
+            };
+            let finding = Diagnostic::new(severity, "L-22", format!("{pattern}: no file matches"));
+            self.findings
+                .push(finding.note(note).at(self.sources.whole(line)));
+        }
+        for name in names {
+            if self.fatal {
+                return;
+            }
+            match self.files.read(&name) {
+                Ok(content) if self.open.contains(&content.id) => {
+                    let text = format!("{name} includes itself; it is not read again");
+                    self.say(line, "L-23", &text, "remove one of the includes");
+                }
+                Ok(content) => self.file(name, content, Some(line)),
+                Err(why) => {
+                    let text = format!("{name} {why}");
+                    self.say(line, "L-21", &text, "keepalived would go on without the file");
+                }
+            }
+        }
+    }
+}
+
+/// Byte spans of the lines, without their ends, a byte-order mark and carriage returns.
+fn line_spans(text: &str) -> Vec<(u32, u32)> {
+    let mut spans = Vec::with_capacity(text.len() / 24);
+    let mut start = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
+    while start < text.len() {
+        let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let cut = if text[start..end].ends_with('\r') {
+            end - 1
+        } else {
+            end
+        };
+        let narrow = |at: usize| u32::try_from(at).expect("FILE_MAX fits");
+        spans.push((narrow(start), narrow(cut)));
+        start = end + 1;
+    }
+    spans
+}
+
+/// The part of a line before its comment: `!` or `#` outside double quotes, unless escaped.
+pub(crate) fn before_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, byte) in line.bytes().enumerate() {
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b'!' | b'#' if !quoted && !escaped => return &line[..at],
+            _ => {}
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    line
+}
+
+/// The word and the pattern of an include line.
+fn include_of(line: &str) -> Option<(&str, &str)> {
+    const WORDS: &[&str] = &[
+        "include", "includer", "includem", "includew", "includeb", "includea",
+    ];
+    let (word, rest) = line.trim_start().split_once([' ', '\t'])?;
+    let pattern = before_comment(rest).trim().trim_matches('"');
+    (WORDS.contains(&word) && !pattern.is_empty()).then_some((word, pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_end_a_line_except_in_quotes_and_after_a_backslash() {
+        for (line, want) in [
+            ("priority 100 # main", "priority 100 "),
+            ("! all of it", ""),
+            (r#"script "/bin/x #1" ! y"#, r#"script "/bin/x #1" "#),
+            (r"regex a\#b # c", r"regex a\#b "),
+        ] {
+            assert_eq!(before_comment(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_know_bom_crlf_and_a_missing_last_newline() {
+        let text = "\u{feff}a\r\n\nb";
+        let lines: Vec<&str> = line_spans(text)
+            .iter()
+            .map(|&(start, end)| &text[start as usize..end as usize])
+            .collect();
+        assert_eq!(lines, ["a", "", "b"]);
+    }
+
+    #[test]
+    fn only_the_include_words_include() {
+        assert_eq!(
+            include_of("  include conf.d/*.conf # all"),
+            Some(("include", "conf.d/*.conf"))
+        );
+        assert_eq!(include_of("include_check"), None);
+        assert_eq!(include_of("included x"), None);
+        assert_eq!(include_of("include"), None);
+    }
+}
