@@ -1,3 +1,301 @@
-//! The agent's program.
+//! The agent's program: arguments, the order in which things start, and the exit codes.
 
-fn main() {}
+mod cli;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use cli::{Cli, Command, Run};
+use lb_shared::diagnostic::{Diagnostic, Severity};
+use lb_shared::paths;
+use lbagent::control;
+use lbagent::engine::{Boot, Input, NewModel, StopMode};
+use lbagent::io::clock::{self, Clock};
+use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
+use lbagent::io::dial::Dialler;
+use lbagent::io::lane::{IpvsLane, NetLane};
+use lbagent::io::loader::{self, Loader};
+use lbagent::io::rtnl_socket::Monitor;
+use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
+use lbagent::io::store::{self, Stamps, Store};
+use lbagent::io::{cleanup, lock, log, service_manager, sys, sysctl};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// keepalived's exit codes.
+const EXIT_FATAL: u8 = 1;
+const EXIT_CONFIG: u8 = 2;
+const EXIT_PERMISSION: u8 = 4;
+const EXIT_NO_CONFIG: u8 = 6;
+
+/// Values under /proc/sys/net/ipv4/vs that a drain changes for its time.
+const DRAIN_SYSCTLS: [&str; 2] = ["expire_nodest_conn", "expire_quiescent_template"];
+
+/// An error with the exit code it leads to.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Exit {
+    code: u8,
+    text: String,
+}
+
+fn exit(code: u8, text: impl Into<String>) -> anyhow::Error {
+    Exit {
+        code,
+        text: text.into(),
+    }
+    .into()
+}
+
+fn main() -> ExitCode {
+    if let Some(fd) = runner_fd_argument(std::env::args_os()) {
+        runner_main(fd);
+    }
+    let cli = Cli::parse();
+    match start(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = error.downcast_ref::<Exit>().map_or(EXIT_FATAL, |exit| exit.code);
+            eprintln!("{}: {error:#}", paths::AGENT);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Some(Command::Cleanup) => {
+            cleanup::run(&cli.run.run_dir)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::CheckConfig { file, output }) => {
+            let file = file.clone().unwrap_or_else(|| cli.run.config());
+            Ok(loader::check(&file, cli.run.config_id.clone(), output == "json"))
+        }
+        Some(Command::Reference { page }) => {
+            print!(
+                "{}",
+                loader::reference(page).with_context(|| format!("there is no page {page}"))?
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        None if cli.run.config_test.is_some() => Ok(loader::config_test(
+            &cli.run.config(),
+            cli.run.config_id.clone(),
+            cli.run.config_test.as_deref(),
+        )),
+        None => {
+            agent(&cli.run)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn agent(run: &Run) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(exit(
+            EXIT_PERMISSION,
+            "must be started as root: it sets addresses (CAP_NET_ADMIN) and sends VRRP (CAP_NET_RAW)\n  \
+             to look at a running agent use lbctl; to check a file use lbagent -t -f FILE",
+        ));
+    }
+    prepare_folder(&run.run_dir, 0o755)?;
+    prepare_folder(&run.state_dir, 0o700)?;
+    let config = fs::canonicalize(run.config()).map_err(|e| {
+        exit(
+            EXIT_NO_CONFIG,
+            format!(
+                "configuration file {}: {e}\n  name one with -f FILE; looked for {} and {}",
+                run.config().display(),
+                paths::CONFIG,
+                paths::CONFIG_KEEPALIVED
+            ),
+        )
+    })?;
+    let mut loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
+    let loaded = loader.load();
+    let model = match loaded.model {
+        Some(model) => model,
+        None => return Err(exit(EXIT_CONFIG, unusable(&loaded.findings, loader.file()))),
+    };
+    if let (Some(pid), false) = (lock::running_keepalived(), run.beside_keepalived) {
+        bail!(
+            "a keepalived (pid {pid}) runs in this network namespace; nothing was touched\n  \
+             stop it first: systemctl disable --now keepalived"
+        );
+    }
+    if !run.foreground {
+        nix::unistd::daemon(false, false).context("cannot go to the background")?;
+    }
+    // Taken after the fork: the lock belongs to the process that stays.
+    let _lock = lock::take(&run.run_dir)?;
+    let signals = catch_signals()?;
+    log::start(log_target(run), run.log_detail)?;
+    if let Some(path) = &run.pid_file {
+        fs::write(path, format!("{}\n", std::process::id())).with_context(|| path.display().to_string())?;
+    }
+    let ignored = run.ignored.given();
+    if !ignored.is_empty() {
+        tracing::info!("flags without effect here: {}", ignored.join(" "));
+    }
+
+    let (post, inbox) = Post::new()?;
+    let results = post.clone();
+    let runner = Runner::start(move |id, outcome| results.input(Input::Ran(id, outcome)))?;
+    runner.enforce_script_security(model.global.script_security);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .context("cannot start the worker threads")?;
+    let clock = Clock::start();
+    let previous = store::load_ledger(&run.run_dir);
+    let results = post.clone();
+    let dialler = Dialler::start(runtime.handle().clone(), move |id, outcome| {
+        results.input(Input::Checked(id, outcome))
+    });
+    let results = post.clone();
+    let net = NetLane::start(move |news| results.input(Input::Net(news)));
+    let results = post.clone();
+    let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
+    let results = post.clone();
+    let store = Store::start(run.state_dir.clone(), run.run_dir.clone(), move |id, result| {
+        results.input(Input::Persisted(id, result));
+    })?;
+    let asks = post.clone();
+    let control = control::start(
+        &control::Setup {
+            socket: run.socket(),
+            read_only: None,
+            epoch: clock.epoch(),
+            peer_groups: sys::peer_groups,
+        },
+        control::ToEngine::new(move |ask| asks.send(message(ask))),
+        runtime.handle(),
+    )?;
+    let boot = Boot {
+        model: NewModel {
+            model,
+            file: loader.file().display().to_string(),
+            findings: loaded.findings,
+            asked: None,
+            dry_run: false,
+            force: true,
+        },
+        intent: store::load_intent(&run.state_dir),
+        previous,
+        wall_ms: clock::wall_ms(),
+        host: nix::unistd::gethostname()
+            .map_or_else(|_| "?".into(), |name| name.to_string_lossy().into_owned()),
+        pid: std::process::id(),
+        ipvs_sysctls: DRAIN_SYSCTLS
+            .into_iter()
+            .filter_map(|name| Some((name, sysctl::read(&format!("net/ipv4/vs/{name}")).ok()?)))
+            .collect(),
+    };
+    let results = post.clone();
+    let _monitor = Monitor::start(move |news| results.input(Input::Net(news)))?;
+    let reload = loader.start(post)?;
+    let shell = Shell {
+        clock,
+        net,
+        ipvs,
+        dialler,
+        runner,
+        store,
+        stamps: Stamps::open(&run.run_dir),
+        tell: Box::new(move |event| control.emit(event)),
+        signals,
+        reload: Box::new(move |ask: ReloadAsk| reload.ask(ask)),
+        run_dir: run.run_dir.clone(),
+        stop_mode: StopMode {
+            keep_addresses: run.keep_addresses,
+            keep_ipvs: run.keep_ipvs,
+            hand_over: false,
+        },
+        pid_file: run.pid_file.clone(),
+    };
+    let seed = clock::boot_us() ^ u64::from(std::process::id()) << 32;
+    let result = core::run(shell, boot, seed, &inbox);
+    service_manager::notify("STOPPING=1");
+    runtime.shutdown_background();
+    result
+}
+
+/// A question of a client, as the core takes it. Whoever asked may be gone when the answer comes.
+fn message(ask: control::Ask) -> Message {
+    match ask {
+        control::Ask::Act { actor, act, reply } => Message::Act {
+            actor,
+            act,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Counters { reply } => Message::Counters {
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Reload {
+            actor,
+            dry_run,
+            force,
+            reply,
+        } => Message::Reload(ReloadAsk {
+            dry_run,
+            force,
+            asked: Some((Box::new(move |answer| drop(reply.send(answer))), actor)),
+        }),
+    }
+}
+
+fn prepare_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .with_context(|| format!("cannot make the folder {}", path.display()))?;
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() || found.permissions().mode() & 0o022 != 0 {
+        bail!(
+            "{} is not a folder that only its owner may write to\n  chmod go-w {}",
+            path.display(),
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+fn log_target(run: &Run) -> log::Target {
+    match &run.log_file {
+        Some(path) => log::Target::File(path.clone()),
+        None if run.log_console || run.no_syslog => log::Target::Console,
+        None => log::Target::Syslog(run.log_facility),
+    }
+}
+
+fn unusable(findings: &[Diagnostic], file: &Path) -> String {
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+        .map(Diagnostic::drawn)
+        .collect();
+    format!("{} cannot be run:\n{}", file.display(), errors.join("\n"))
+}
+
+/// Signals arrive on a descriptor, in their turn. Blocked before the first thread, so that no thread takes one.
+fn catch_signals() -> anyhow::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ] {
+        set.add(signal);
+    }
+    set.thread_block().context("cannot block signals")?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
+}

@@ -52,6 +52,8 @@ pub struct ServerCounters {
     pub checked_at: Option<Mono>,
     /// How long it took, in microseconds.
     pub check_us: Option<u64>,
+    /// While it drains: seconds until its last connection should be gone; `None` when nobody can tell.
+    pub drain_eta_s: Option<u64>,
 }
 
 impl ServerCounters {

@@ -187,6 +187,21 @@ impl What {
         self.name().split('.').next().unwrap_or_default()
     }
 
+    /// The word under which clients choose: `vrrp`, `track`, `check`, `service`, `action`, `config`, `ipvs`, `link`,
+    /// `agent` or `lost`.
+    pub fn topic(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            _ => match self.kind() {
+                "server" => "check",
+                "drain" | "override" => "action",
+                "kernel" => "ipvs",
+                "state" => "agent",
+                kind => kind,
+            },
+        }
+    }
+
     /// The event of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|what| what.name() == name)

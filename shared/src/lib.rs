@@ -4,11 +4,27 @@
 //! the events with [`state::State::apply`] gives the state again. Nothing in here reads a clock, a file or a socket,
 //! except [`client`] (feature `client`), which connects to an agent.
 
+#[cfg(feature = "client")]
+pub mod client;
+pub mod condition;
 pub mod counters;
 pub mod diagnostic;
+pub mod drain;
+pub mod duration;
 pub mod event;
+pub mod filter;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
+pub mod frame;
+pub mod glob;
+pub mod json;
 pub mod names;
 pub mod paths;
+pub mod problems;
 pub mod request;
+pub mod select;
 pub mod state;
+pub mod text;
 pub mod units;
+pub mod view;
+pub mod why;

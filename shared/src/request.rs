@@ -123,6 +123,48 @@ pub enum WeightChange {
     Config,
 }
 
+impl WeightChange {
+    /// Reads `50`, `+10`, `-10`, `50%` or `config`.
+    ///
+    /// A plain 0 is refused: it would look like a drain without being one.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let bad = || {
+            Refusal::new(
+                RefusalCode::BadRequest,
+                format!("'{}' is no weight", crate::text::escape(text)),
+                "write 50, +10, -10, 50% or config",
+            )
+        };
+        if text == "config" {
+            return Ok(Self::Config);
+        }
+        if let Some(percent) = text.strip_suffix('%') {
+            return match percent.parse() {
+                Ok(0) => Err(zero()),
+                Ok(percent @ 1..=10_000) => Ok(Self::Percent(percent)),
+                Ok(_) | Err(_) => Err(bad()),
+            };
+        }
+        if text.starts_with(['+', '-']) {
+            let by: i32 = text.parse().map_err(|_| bad())?;
+            return Ok(Self::By(by.into()));
+        }
+        match text.parse().ok().and_then(Weight::new) {
+            Some(Weight::ZERO) => Err(zero()),
+            Some(weight) => Ok(Self::To(weight)),
+            None => Err(bad()),
+        }
+    }
+}
+
+fn zero() -> Refusal {
+    Refusal::new(
+        RefusalCode::BadRequest,
+        "a weight of 0 is a drain without an end",
+        "use drain, which lets connections finish and can be undone by undrain",
+    )
+}
+
 /// Whether a request needs more than the viewer's role. The only table of rights.
 impl Request {
     pub fn role(&self) -> Role {
@@ -298,4 +340,31 @@ refusals! {
     Netlink = "netlink", 1;
     /// The change could not be made durable, so it was not made.
     Disk = "disk", 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_a_number_a_step_a_share_or_the_configured_one() {
+        for (text, want) in [
+            ("50", WeightChange::To(Weight::clamped(50))),
+            ("+10", WeightChange::By(10)),
+            ("-10", WeightChange::By(-10)),
+            ("50%", WeightChange::Percent(50)),
+            ("config", WeightChange::Config),
+        ] {
+            assert_eq!(WeightChange::parse(text), Ok(want));
+        }
+        for text in ["0", "0%", "", "x", "4294967296", "+99999999999"] {
+            assert!(WeightChange::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_own_word() {
+        let words: std::collections::BTreeSet<_> = RefusalCode::ALL.iter().map(|code| code.word()).collect();
+        assert_eq!(words.len(), RefusalCode::ALL.len());
+    }
 }

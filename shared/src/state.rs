@@ -136,6 +136,9 @@ pub struct Term {
     pub delta: i32,
     /// What a change of its verdict would do: the weight in force; 0 means FAULT when it fails.
     pub weight: i32,
+    /// How many successes it takes to be ok again, and failures to fail; 0 where that is not counted.
+    pub rise: u32,
+    pub fall: u32,
     /// `None` before its first result.
     pub ok: Option<bool>,
     pub since: Mono,
@@ -168,6 +171,8 @@ pub struct InstanceView {
     /// Another master is heard while this node is MASTER.
     pub second_master: bool,
     pub base_priority: u8,
+    /// Where the file sets it, `keepalived.conf:41`; empty when it does not.
+    pub place: String,
     /// What is (or would be) advertised; 0 in FAULT.
     pub effective_priority: u8,
     pub terms: Vec<Term>,
@@ -248,6 +253,8 @@ pub enum Programmed {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     pub key: ServiceKey,
+    /// Its place among the services of the file, counted from 0: the order of lists.
+    pub order: u32,
     /// `snmp_name`, or the group's name.
     pub name: Option<String>,
     /// The IPVS services behind it: one, or as many as its group has entries.

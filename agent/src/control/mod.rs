@@ -1,1 +1,120 @@
-//! control
+//! Control: the room where clients are heard.
+//!
+//! Promises: whoever connects is known by the kernel's word only and gets one role for the life of the connection; no
+//! client can delay the engine or another client; everything a client may read is answered from the [`hub`], which
+//! folds the engine's events as every watching client does. Only acts, reloads and counters go to the engine, through
+//! [`ToEngine`]; what they do is decided there.
+
+mod engine;
+mod frames;
+mod hub;
+mod limits;
+mod lines;
+mod listen;
+mod ops;
+mod peer;
+mod session;
+mod wait;
+
+pub use engine::{Ask, ToEngine};
+pub use listen::BindError;
+pub use peer::PeerGroups;
+
+use engine::Engine;
+use hub::Hub;
+use lb_shared::event::Event;
+use peer::Roles;
+use session::Doors;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+/// What the room needs to know to open.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The socket on which the peer decides the role.
+    pub socket: PathBuf,
+    /// A socket on which everybody is a viewer, if one is wanted.
+    pub read_only: Option<PathBuf>,
+    /// The moment [`lb_shared::units::Mono::ZERO`] stands for.
+    pub epoch: Instant,
+    /// `SO_PEERGROUPS`: an option only unsafe code can read, so it comes from outside.
+    pub peer_groups: PeerGroups,
+}
+
+/// Opens the sockets and serves them on `runtime` until the handle is gone.
+///
+/// Takes over a socket that a dead agent left; refuses whatever else is in the way. Call it with the instance lock
+/// held.
+pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<ControlHandle, BindError> {
+    let _entered = runtime.enter();
+    let roles = Roles::resolve();
+    let door = listen::Door::open(&setup.socket, roles.admin_gid)?;
+    let read_only = match &setup.read_only {
+        Some(path) => Some(listen::Door::open(path, roles.viewer_gid)?),
+        None => None,
+    };
+    let hub = Arc::new(Hub::new(setup.epoch));
+    let (events, incoming) = mpsc::unbounded_channel();
+    let (stop, stopped) = watch::channel(false);
+    let engine = Arc::new(Engine::new(engine, Arc::clone(&hub)));
+    let doors = Doors::new(
+        Arc::clone(&hub),
+        Arc::clone(&engine),
+        roles,
+        setup.peer_groups,
+        stopped.clone(),
+    );
+    runtime.spawn(pump(Arc::clone(&hub), incoming));
+    runtime.spawn(until(stopped, engine::sample_drains(engine, hub)));
+    runtime.spawn(session::accept(Arc::clone(&doors), door, None));
+    if let Some(door) = read_only {
+        runtime.spawn(session::accept(
+            doors,
+            door,
+            Some(lb_shared::request::Role::Viewer),
+        ));
+    }
+    Ok(ControlHandle { events, stop })
+}
+
+/// Folds the engine's events. The engine only queues them: copying a big state may take longer than it can wait.
+async fn pump(hub: Arc<Hub>, mut incoming: mpsc::UnboundedReceiver<Event>) {
+    while let Some(event) = incoming.recv().await {
+        hub.publish(event);
+    }
+}
+
+/// Runs `task` until the handle is dropped.
+async fn until(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = task => {}
+        _ = stopped.changed() => {}
+    }
+}
+
+/// The engine's end of the room. Sockets close and their files go when it is dropped.
+#[derive(Debug)]
+pub struct ControlHandle {
+    events: mpsc::UnboundedSender<Event>,
+    stop: watch::Sender<bool>,
+}
+
+impl ControlHandle {
+    /// Tells everybody what happened; never waits.
+    pub fn emit(&self, event: Event) {
+        // The receiver lives as long as the runtime; without one there is nobody left to tell.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Drop for ControlHandle {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use crate::model::{Job, JobId};
 use crate::net::NetOp;
 use crate::vrrp::{Advert, Endpoint};
 use lb_shared::event::Event;
+use lb_shared::names::InstanceName;
 use lb_shared::request::Reply;
 use lb_shared::state::Override;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,8 @@ use std::net::IpAddr;
 /// One thing to do.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// A VRRP advert.
-    Send(Advert),
+    /// A VRRP advert of an instance.
+    Send(InstanceName, Advert),
     /// The sockets to hear adverts on, all of them; what is not in here is closed.
     Listen(BTreeSet<Endpoint>),
     /// Changes of links and addresses, in order.

@@ -9,6 +9,7 @@ use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
+use lb_shared::names::InstanceName;
 use lb_shared::request::Act;
 
 /// One change of the world.
@@ -30,6 +31,8 @@ pub enum Input {
     Model(Box<NewModel>),
     /// A reload was refused before it came here.
     ReloadRefused(Vec<Diagnostic>),
+    /// The kernel did not take an advert.
+    SendFailed(InstanceName),
     /// An operator's change.
     Command(Ticket, Command),
     /// Somebody wants the counters of the instances.

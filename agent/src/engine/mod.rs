@@ -2,9 +2,237 @@
 //!
 //! A plain value: no sockets, no clock, no files, no async. Inputs go in one at a time, actions are drained to the
 //! end before the next. Knows every other room; no room but the shell knows it.
+//!
+//! Read `input.rs` and `action.rs` first. Each input is handled by one function of the file it belongs to; what the
+//! machines answer (their `Effect`s) becomes actions and events in `report.rs`.
 
 mod action;
+mod adopt;
+mod apply;
+mod boot;
+mod commands;
+mod ground;
+mod guards;
 mod input;
+mod intent;
+mod ipvs_keeper;
+mod jobs;
+mod net_keeper;
+mod reconcile;
+mod report;
+mod stop;
+mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
+pub use boot::{Boot, Previous, StoredIntent};
 pub use input::{Command, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+
+use crate::health::Health;
+use crate::model::Model;
+use crate::track::Trackers;
+use crate::vrrp::{Endpoint, Routers};
+use lb_shared::event::What;
+use lb_shared::names::{InstanceName, ServiceKey, TrackerName, VirtualKey};
+use lb_shared::state::{AgentView, ObjectId, State};
+use lb_shared::units::Mono;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+/// Everything the agent knows and decides.
+pub struct Engine {
+    now: Mono,
+    boot: Option<Boot>,
+    model: Model,
+    /// Where things are in the model: derived from it when it changes.
+    index: Index,
+    routers: Routers,
+    trackers: Trackers,
+    health: Health,
+    net: net_keeper::NetKeeper,
+    ipvs: ipvs_keeper::IpvsKeeper,
+    intent: intent::Intent,
+    commands: commands::Commands,
+    jobs: jobs::Jobs,
+    agent: AgentView,
+    /// What the emitted events add up to.
+    state: State,
+    touched: BTreeSet<ObjectId>,
+    stopping: Option<stop::Stopping>,
+    /// Instances whose mastership was taken over from an earlier run.
+    adopted: BTreeSet<InstanceName>,
+    listening: BTreeSet<Endpoint>,
+    sysctls_at_start: Option<BTreeMap<&'static str, String>>,
+    /// IPVS has been brought up to the model once (or is missing): addresses may appear.
+    gate_open: bool,
+    gate_opens_at: Option<Mono>,
+    ledger: Ledger,
+    ledger_due: bool,
+    queue: VecDeque<Action>,
+}
+
+/// Look-ups derived from the model.
+#[derive(Debug, Default)]
+struct Index {
+    /// Instances by the interfaces they stand on.
+    by_interface: BTreeMap<String, BTreeSet<InstanceName>>,
+    /// Instances by what they or their group track.
+    by_tracker: BTreeMap<TrackerName, BTreeSet<InstanceName>>,
+    /// The service behind each IPVS service.
+    by_entry: BTreeMap<VirtualKey, ServiceKey>,
+    /// Every virtual address of every instance.
+    virtual_addresses: BTreeSet<IpAddr>,
+}
+
+impl Engine {
+    /// An engine that waits for the first [`NetNews::Table`] and the first news of IPVS before it does anything.
+    /// `seed` drives the only randomness there is: when first checks run.
+    pub fn new(boot: Boot, seed: u64, now: Mono) -> Self {
+        let owned = boot
+            .previous
+            .iter()
+            .flat_map(|it| &it.ledger.services)
+            .filter_map(|key| key.parse().ok());
+        let ipvs = ipvs_keeper::IpvsKeeper::new(now, owned.collect(), boot.ipvs_sysctls.clone());
+        let intent = intent::Intent::restore(&boot.intent.overrides, now, boot.wall_ms);
+        let mut engine = Self {
+            now,
+            model: Model::default(),
+            index: Index::default(),
+            routers: Routers::new(seed),
+            trackers: Trackers::new(),
+            health: Health::new(seed),
+            net: net_keeper::NetKeeper::default(),
+            ipvs,
+            intent,
+            commands: commands::Commands::default(),
+            jobs: jobs::Jobs::default(),
+            agent: AgentView::default(),
+            state: State::default(),
+            touched: BTreeSet::new(),
+            stopping: None,
+            adopted: BTreeSet::new(),
+            listening: BTreeSet::new(),
+            sysctls_at_start: None,
+            gate_open: false,
+            gate_opens_at: None,
+            ledger: Ledger::default(),
+            ledger_due: false,
+            queue: VecDeque::new(),
+            boot: Some(boot),
+        };
+        engine.introduce();
+        engine.ipvs.ask(now, &mut engine.queue);
+        engine
+    }
+
+    /// One change of the world. Time must not run backwards, and the actions of the change before must have been
+    /// drained.
+    pub fn handle(&mut self, now: Mono, input: Input) {
+        assert!(
+            now >= self.now,
+            "time ran backwards: {now:?} after {:?}",
+            self.now
+        );
+        self.now = now;
+        match input {
+            Input::Tick => self.on_tick(),
+            Input::Datagram(datagram) => {
+                let mut effects = Vec::new();
+                self.routers.on_datagram(now, &datagram, &mut effects);
+                self.on_router_effects(effects);
+            }
+            Input::Net(news) => self.on_net(news),
+            Input::Ipvs(news) => self.on_ipvs(news),
+            Input::Checked(id, outcome) => {
+                let mut effects = Vec::new();
+                self.health.on_checked(now, id, &outcome, &mut effects);
+                self.on_health_effects(effects);
+            }
+            Input::Ran(id, outcome) => self.on_ran(id, &outcome),
+            Input::Model(new) => self.on_model(*new),
+            Input::ReloadRefused(findings) => self.on_reload_refused(&findings),
+            Input::SendFailed(name) => {
+                let mut effects = Vec::new();
+                self.routers.on_send_failed(now, &name, &mut effects);
+                self.on_router_effects(effects);
+            }
+            Input::Command(ticket, command) => self.on_command(ticket, command),
+            Input::Sample(ticket) => self.on_sample(ticket),
+            Input::Persisted(id, result) => self.on_persisted(id, result),
+            Input::Stop(mode) => self.on_stop(mode),
+        }
+        self.settle();
+    }
+
+    /// The next thing to do; drain to `None` before the next input.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.queue.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        [
+            self.routers.deadline(),
+            self.trackers.deadline(),
+            self.health.deadline(),
+            self.intent.deadline(),
+            self.commands.deadline(),
+            self.gate_opens_at,
+            self.stopping.as_ref().map(stop::Stopping::deadline),
+            Some(self.ipvs.deadline(self.is_draining())),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What the emitted events add up to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn on_tick(&mut self) {
+        let now = self.now;
+        if self.gate_opens_at.is_some_and(|at| at <= now) {
+            self.open_gate();
+        }
+        let mut effects = Vec::new();
+        self.routers.on_tick(now, &mut effects);
+        self.on_router_effects(effects);
+        let mut effects = Vec::new();
+        self.trackers.on_tick(now, &mut effects);
+        self.on_tracker_effects(effects);
+        let mut effects = Vec::new();
+        self.health.on_tick(now, &mut effects);
+        self.on_health_effects(effects);
+        self.expire_overrides();
+        self.commands_on_tick();
+        let draining = self.is_draining();
+        self.ipvs.on_tick(now, draining, &mut self.queue);
+        self.stop_on_tick();
+    }
+
+    /// Brings everything that follows from the input up to date: kernel plans, views, answers, the ledger.
+    fn settle(&mut self) {
+        self.plan_ipvs(false);
+        self.try_open_gate();
+        self.flush_touched();
+        self.answer_settled();
+        self.stop_advance();
+        self.write_ledger();
+    }
+
+    /// Connections are being counted down.
+    fn is_draining(&self) -> bool {
+        self.health.draining().next().is_some()
+    }
+
+    fn touch(&mut self, object: ObjectId) {
+        self.touched.insert(object);
+    }
+
+    /// Something happened to the agent as a whole.
+    fn say(&mut self, what: What, text: impl Into<String>, why: Option<String>) {
+        self.emit(what, ObjectId::Agent, text.into(), why, None);
+    }
+}

@@ -28,3 +28,13 @@ pub enum CheckOutcome {
     /// This host's fault (no descriptors, no memory, no script): says nothing about the server.
     Inconclusive { why: String },
 }
+
+impl CheckOutcome {
+    /// How long the run took, if it says anything about the server.
+    pub fn took(&self) -> Option<Duration> {
+        match self {
+            Self::Pass { took, .. } | Self::Fail { took, .. } => Some(*took),
+            Self::Inconclusive { .. } => None,
+        }
+    }
+}

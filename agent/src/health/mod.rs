@@ -1,8 +1,425 @@
 //! Health: which servers of which services may take traffic, and with what weight.
 //!
-//! Knows schedules, retries, verdicts and quorum. Does not know sockets (a check arrives here as its outcome) nor
-//! IPVS (the engine reads our verdicts).
+//! Knows schedules, retries, verdicts, operators' overrides and quorum. Does not know sockets (a check arrives here as
+//! its outcome) nor IPVS (the engine reads our [`Standing`]s).
 
+pub mod checks;
+mod effect;
+mod intent;
 mod job;
+mod probe;
+mod random;
+mod reload;
+mod server;
+mod service;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod view;
 
+pub use checks::misc_outcome;
+pub use effect::{Effect, Standing};
 pub use job::{CheckId, CheckJob, CheckOutcome};
+
+use crate::model::CheckKind;
+use intent::Intent;
+use lb_shared::event::What;
+use lb_shared::names::{ServerId, ServiceKey};
+use lb_shared::state::{DrainThen, OverrideKind};
+use lb_shared::units::Mono;
+use probe::{Judged, Phase};
+use random::Random;
+use server::ServerState;
+use service::ServiceState;
+use settle::Notes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// All services and their servers.
+///
+/// A check that was asked for with [`Effect::Check`] must be answered with [`Health::on_checked`], unless it was
+/// cancelled. Every change of what [`Health::server_view`] or [`Health::service_view`] give is announced by an effect.
+#[derive(Debug)]
+pub struct Health {
+    services: BTreeMap<ServiceKey, ServiceState>,
+    /// By a number of our own: a name with a group in it is dear to copy.
+    servers: BTreeMap<u64, ServerState>,
+    /// What operators want, also of servers that are not configured now.
+    overrides: BTreeMap<ServerId, (OverrideKind, Option<Mono>)>,
+    draining: BTreeMap<ServerId, u64>,
+    agenda: BTreeSet<(Mono, Due)>,
+    running: BTreeMap<CheckId, (u64, u64)>,
+    next_number: u64,
+    random: Random,
+    stopped: bool,
+}
+
+/// What can be due.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Due {
+    /// A check, by the numbers of server and probe.
+    Probe(u64, u64),
+    /// The end of an operator's override.
+    Intent(u64),
+}
+
+impl Health {
+    /// No services yet. The seed decides the random part of the first checks' times.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            services: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+            draining: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            running: BTreeMap::new(),
+            next_number: 1,
+            random: Random::new(seed),
+            stopped: false,
+        }
+    }
+
+    /// A check ended. An outcome nobody waits for is ignored.
+    pub fn on_checked(&mut self, now: Mono, id: CheckId, outcome: &CheckOutcome, out: &mut Vec<Effect>) {
+        let Some((server_number, probe_number)) = self.running.remove(&id) else {
+            return;
+        };
+        let Some(server) = self.servers.get_mut(&server_number) else {
+            return;
+        };
+        let before = server.health();
+        let Some(probe) = server
+            .probes
+            .iter_mut()
+            .find(|probe| probe.number == probe_number)
+        else {
+            return;
+        };
+        let weight_before = probe.weight;
+        let judged = probe.on_outcome(now, outcome);
+        if let Phase::Waiting { at } = probe.phase {
+            self.agenda.insert((at, Due::Probe(server_number, probe_number)));
+        }
+        let weight_changed = probe.weight != weight_before;
+        let keyword = probe.check.kind.keyword();
+        server.last_check = Some((now, outcome.took().unwrap_or_default()));
+        let note = match judged {
+            Judged::Same if !weight_changed => return,
+            Judged::Same => (What::WeightChanged, "weight given by its check".to_owned(), None),
+            Judged::Resumed => (
+                What::ServerChanged,
+                format!("{keyword} can be carried out again"),
+                None,
+            ),
+            Judged::Noted(why) => (What::ServerChanged, format!("{keyword} failed"), Some(why)),
+            Judged::Alarm(why) => (
+                What::CheckInconclusive,
+                format!("{keyword} could not be carried out; the last verdict stays"),
+                Some(why),
+            ),
+            Judged::Good | Judged::Bad(_) => server.on_verdict(now, keyword, before, &judged, out),
+        };
+        let service = server.id.service.clone();
+        self.settle(now, &service, Notes::from([(server_number, note)]), out);
+    }
+
+    /// An operator's override of a server; `None` ends it. Kept for a server that is not configured (yet).
+    ///
+    /// The deadline of a drain does what the drain's `then` says, once, with [`What::DrainDeadline`]; that of a
+    /// weight or of `disable` ends it. The same override again changes nothing but the deadline.
+    pub fn on_override(
+        &mut self,
+        now: Mono,
+        server: &ServerId,
+        kind: Option<OverrideKind>,
+        deadline: Option<Mono>,
+        out: &mut Vec<Effect>,
+    ) {
+        let kind = kind.filter(|kind| !matches!(kind, OverrideKind::Pin(_)));
+        match kind {
+            Some(kind) => self.overrides.insert(server.clone(), (kind, deadline)),
+            None => self.overrides.remove(server),
+        };
+        let Some(number) = self.number(server) else {
+            return;
+        };
+        let note = self.impose(now, number);
+        if let Some(note) = note {
+            self.settle(now, &server.service, Notes::from([(number, note)]), out);
+        }
+    }
+
+    /// Connection counts of a draining server: decides when it is drained.
+    ///
+    /// Drained means: no active connection, for 5 s. For UDP, whose connections are all "inactive", and for firewall
+    /// marks there must be no inactive one either. Persistence templates count unless the kernel expires those of
+    /// servers with weight 0.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "plain numbers, as the kernel gives them"
+    )]
+    pub fn on_connections(
+        &mut self,
+        now: Mono,
+        server: &ServerId,
+        active: u64,
+        inactive: u64,
+        persistent: u64,
+        templates_expire: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(&number) = self.draining.get(server) else {
+            return;
+        };
+        let (Some(state), Some(service)) =
+            (self.servers.get_mut(&number), self.services.get(&server.service))
+        else {
+            return;
+        };
+        let Intent::Drain(drain) = &mut state.intent else {
+            return;
+        };
+        let templates_hold = service.config.persistence.is_some() && persistent > 0 && !templates_expire;
+        let quiet = active == 0 && !templates_hold && (inactive == 0 || service.is_tcp());
+        let began = drain.active_at_start.is_none();
+        drain.active_at_start.get_or_insert(active);
+        let note = if drain.on_sample(now, quiet) {
+            let took = humantime(now.since(drain.since));
+            self.draining.remove(server);
+            (
+                What::DrainFinished,
+                "DRAIN -> DRAINED".to_owned(),
+                Some(format!("no connections left, after {took}")),
+            )
+        } else if began {
+            (What::ServerChanged, format!("draining, {active} active"), None)
+        } else {
+            return;
+        };
+        self.settle(now, &server.service, Notes::from([(number, note)]), out);
+    }
+
+    /// `ha_suspend`: checks rest while the service's address is not on this host; servers stay as they are.
+    pub fn on_suspend(&mut self, now: Mono, service: &ServiceKey, suspended: bool, out: &mut Vec<Effect>) {
+        let Some(state) = self.services.get_mut(service) else {
+            return;
+        };
+        if state.suspended == suspended {
+            return;
+        }
+        state.suspended = suspended;
+        let numbers: Vec<u64> = state.servers.values().copied().collect();
+        for number in numbers {
+            if suspended {
+                self.rest(number, out);
+            } else {
+                self.wake(now, number);
+            }
+        }
+        let text = if suspended {
+            "checks suspended: its address is not on this host"
+        } else {
+            "checks resumed"
+        };
+        out.push(Effect::ServiceChanged {
+            service: service.clone(),
+            what: What::ServiceChanged,
+            text: text.to_owned(),
+            why: None,
+        });
+    }
+
+    /// Starts the checks and ends the overrides whose time has come.
+    pub fn on_tick(&mut self, now: Mono, out: &mut Vec<Effect>) {
+        while let Some(&(at, due)) = self.agenda.first()
+            && at <= now
+        {
+            self.agenda.pop_first();
+            match due {
+                Due::Probe(server, probe) => self.start_check(now, server, probe, out),
+                Due::Intent(server) => self.end_intent(now, server, out),
+            }
+        }
+    }
+
+    /// When [`Health::on_tick`] has something to do next.
+    pub fn deadline(&self) -> Option<Mono> {
+        self.agenda.first().map(|&(at, _)| at)
+    }
+
+    /// What the kernel should have for a service.
+    pub fn standing(&self, service: &ServiceKey) -> Option<Standing> {
+        Some(self.services.get(service)?.standing(&self.servers))
+    }
+
+    /// Servers that are being drained and are not drained yet.
+    pub fn draining(&self) -> impl Iterator<Item = &ServerId> {
+        self.draining.keys()
+    }
+
+    /// When a check of this server last ended, and how long it took.
+    pub fn last_check(&self, server: &ServerId) -> Option<(Mono, Duration)> {
+        self.servers.get(&self.number(server)?)?.last_check
+    }
+
+    /// The end: no more checks, and the scripts of services with `omega`.
+    pub fn stop(&mut self, _now: Mono, out: &mut Vec<Effect>) {
+        if std::mem::replace(&mut self.stopped, true) {
+            return;
+        }
+        self.agenda.clear();
+        out.extend(std::mem::take(&mut self.running).into_keys().map(Effect::Cancel));
+        for service in self.services.values() {
+            if service.config.omega {
+                service.farewell(service.servers.values().filter_map(|n| self.servers.get(n)), out);
+            }
+        }
+    }
+
+    fn number(&self, id: &ServerId) -> Option<u64> {
+        self.services.get(&id.service)?.servers.get(&id.server).copied()
+    }
+
+    fn start_check(&mut self, now: Mono, server: u64, probe: u64, out: &mut Vec<Effect>) {
+        let Some(state) = self.servers.get_mut(&server) else {
+            return;
+        };
+        let Some(probe_state) = state.probes.iter_mut().find(|p| p.number == probe) else {
+            return;
+        };
+        let id = CheckId(self.next_number);
+        self.next_number += 1;
+        let broken = match &probe_state.check.kind {
+            CheckKind::Misc(misc) => misc.broken.clone(),
+            CheckKind::Tcp(_) | CheckKind::Http(_) | CheckKind::Ping(_) => None,
+        };
+        probe_state.phase = Phase::Running { id, started_at: now };
+        self.running.insert(id, (server, probe));
+        match broken {
+            // It is never started, but an operator keeps hearing of it.
+            Some(why) => self.on_checked(now, id, &CheckOutcome::Inconclusive { why }, out),
+            None => {
+                let job = CheckJob {
+                    kind: probe_state.check.kind.clone(),
+                    url: probe_state.url,
+                };
+                out.push(Effect::Check { id, job });
+            }
+        }
+    }
+
+    /// Takes a server's checks off the agenda and cancels those under way.
+    fn rest(&mut self, number: u64, out: &mut Vec<Effect>) {
+        let Some(server) = self.servers.get_mut(&number) else {
+            return;
+        };
+        for probe in &mut server.probes {
+            match std::mem::replace(&mut probe.phase, Phase::Idle) {
+                Phase::Idle => {}
+                Phase::Waiting { at } => {
+                    self.agenda.remove(&(at, Due::Probe(number, probe.number)));
+                }
+                Phase::Running { id, .. } => {
+                    self.running.remove(&id);
+                    out.push(Effect::Cancel(id));
+                }
+            }
+        }
+    }
+
+    /// Puts a server's resting checks on the agenda, spread over their `delay_loop`.
+    fn wake(&mut self, now: Mono, number: u64) {
+        let Some(server) = self.servers.get_mut(&number) else {
+            return;
+        };
+        for probe in &mut server.probes {
+            if matches!(probe.phase, Phase::Idle) {
+                let span = probe.check.delay_loop.min(probe.check.warmup);
+                let at = now + self.random.below(span);
+                probe.phase = Phase::Waiting { at };
+                self.agenda.insert((at, Due::Probe(number, probe.number)));
+            }
+        }
+    }
+
+    /// Makes a server's intent what its override says; the event to announce if that changed anything.
+    fn impose(&mut self, now: Mono, number: u64) -> Option<settle::Note> {
+        let server = self.servers.get_mut(&number)?;
+        let wanted = self.overrides.get(&server.id).copied();
+        if let Some(at) = server.intent.deadline() {
+            self.agenda.remove(&(at, Due::Intent(number)));
+        }
+        let note = server.on_override(now, wanted);
+        if let Some(at) = server.intent.deadline() {
+            self.agenda.insert((at, Due::Intent(number)));
+        }
+        match &server.intent {
+            Intent::Drain(drain) if !drain.drained => {
+                self.draining.insert(server.id.clone(), number);
+            }
+            Intent::Drain(_) | Intent::None | Intent::Disable { .. } | Intent::Weight { .. } => {
+                self.draining.remove(&server.id);
+            }
+        }
+        note
+    }
+
+    /// The deadline of an override has come.
+    fn end_intent(&mut self, now: Mono, number: u64, out: &mut Vec<Effect>) {
+        let Some(server) = self.servers.get_mut(&number) else {
+            return;
+        };
+        let id = server.id.clone();
+        let (what, text, why) = match &mut server.intent {
+            Intent::None => return,
+            Intent::Drain(drain) => {
+                drain.deadline_passed = true;
+                let left = if drain.drained {
+                    "drained"
+                } else {
+                    "connections are left"
+                };
+                match drain.then {
+                    DrainThen::Keep if drain.drained => return,
+                    DrainThen::Keep => (What::DrainDeadline, "weight stays 0", left),
+                    DrainThen::Undrain => {
+                        self.overrides.remove(&id);
+                        (What::DrainDeadline, "back into rotation", left)
+                    }
+                    DrainThen::Disable => {
+                        self.overrides.insert(id.clone(), (OverrideKind::Disable, None));
+                        (
+                            What::DrainDeadline,
+                            "disabled: remaining connections are cut",
+                            left,
+                        )
+                    }
+                }
+            }
+            Intent::Disable { .. } | Intent::Weight { .. } => {
+                self.overrides.remove(&id);
+                (
+                    What::ServerChanged,
+                    "the operator's change ended",
+                    "its time is over",
+                )
+            }
+        };
+        let keep = matches!(&server.intent, Intent::Drain(drain) if drain.then == DrainThen::Keep);
+        if !keep {
+            self.impose(now, number);
+        }
+        let note = (what, text.to_owned(), Some(why.to_owned()));
+        self.settle(now, &id.service, Notes::from([(number, note)]), out);
+    }
+}
+
+/// `5m 26s`, without fractions of a second.
+fn humantime(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}

@@ -3,9 +3,16 @@
 //! Knows the shape of the table, how to plan from one to the other without touching what need not be touched, and the
 //! bytes of the generic netlink family. Does not know health or operators (the engine asks) nor sockets.
 
+pub mod apply;
+pub mod genl;
+pub mod plan;
 pub mod table;
 
+pub use apply::{Refusal, Settled, explain, settle};
+pub use plan::{plan, plan_service};
+
 use lb_shared::names::{ServerKey, VirtualKey};
+use std::fmt;
 use table::{DestinationSettings, ServiceSettings};
 
 /// One change of the table.
@@ -26,4 +33,39 @@ pub enum IpvsOp {
         name: &'static str,
         value: String,
     },
+}
+
+impl IpvsOp {
+    /// The service it is about.
+    pub fn service(&self) -> Option<&VirtualKey> {
+        match self {
+            Self::AddService(key, _)
+            | Self::EditService(key, _)
+            | Self::RemoveService(key)
+            | Self::AddServer(key, ..)
+            | Self::EditServer(key, ..)
+            | Self::RemoveServer(key, _) => Some(key),
+            Self::Timeouts(_) | Self::Flush | Self::Sysctl { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for IpvsOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddService(key, settings) => write!(f, "add service {key} {}", settings.scheduler),
+            Self::EditService(key, settings) => write!(f, "edit service {key} {}", settings.scheduler),
+            Self::RemoveService(key) => write!(f, "remove service {key}"),
+            Self::AddServer(key, server, it) => {
+                write!(f, "add server {server} to {key}, weight {}", it.weight)
+            }
+            Self::EditServer(key, server, it) => {
+                write!(f, "edit server {server} of {key}, weight {}", it.weight)
+            }
+            Self::RemoveServer(key, server) => write!(f, "remove server {server} from {key}"),
+            Self::Timeouts([tcp, fin, udp]) => write!(f, "set timeouts {tcp} {fin} {udp}"),
+            Self::Flush => f.write_str("flush the whole table"),
+            Self::Sysctl { name, value } => write!(f, "set net.ipv4.vs.{name} to {value}"),
+        }
+    }
 }

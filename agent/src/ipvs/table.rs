@@ -64,7 +64,7 @@ pub struct DestinationSettings {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
 pub enum Method {
     Masquerade,
-    /// What the kernel makes of a destination with an own address; never sent.
+    /// Somebody else's doing: the kernel sees by itself that an address is its own, and lists the method as set.
     Local,
     Tunnel {
         kind: u8,

@@ -13,7 +13,7 @@ mod vrrp;
 pub use check::{Check, CheckKind, HttpGet, HttpVersion, MiscCheck, PingCheck, StatusRange, TcpCheck, Url};
 pub use global::Global;
 pub use job::{Job, JobEnd, JobId, JobOutcome};
-pub use notify::{NotifyScripts, QuorumScripts, Script, ServerScripts};
+pub use notify::{NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
     Authentication, Garp, Instance, InterfaceTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer,

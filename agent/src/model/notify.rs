@@ -1,5 +1,7 @@
 //! Scripts to run when something happens.
 
+use lb_shared::names::{GroupName, InstanceName};
+
 /// A program to run: absolute path, arguments, and whom it runs as.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
 pub struct Script {
@@ -20,6 +22,25 @@ pub struct NotifyScripts {
     pub master_rx_lower_priority: Option<Script>,
     /// `notify`: gets kind, name, state and priority as further arguments.
     pub any: Option<Script>,
+}
+
+/// Whose state changed.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum NotifyWho {
+    Instance(InstanceName),
+    Group(GroupName),
+}
+
+/// The states scripts and FIFOs know.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum NotifyState {
+    Master,
+    Backup,
+    Fault,
+    /// The agent stops.
+    Stop,
+    /// A reload removed it.
+    Deleted,
 }
 
 /// `quorum_up` and `quorum_down` of a service.

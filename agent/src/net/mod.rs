@@ -3,11 +3,18 @@
 //! Knows the shape of the tables, how to plan from one to the other, and the bytes of rtnetlink, ARP and neighbour
 //! discovery. Does not know who wants an address (the engine asks the machines) nor sockets.
 
+pub mod announce;
+pub mod apply;
+pub mod plan;
+pub mod rtnl;
 mod table;
 
+pub use announce::announce;
+pub use plan::plan;
 pub use table::{Address, AddressKey, Link, NetTable};
 
 use crate::wire::LinkIndex;
+use std::fmt;
 use std::net::IpAddr;
 
 /// One change of this host's interfaces.
@@ -32,4 +39,21 @@ pub enum NetOp {
         path: String,
         value: String,
     },
+}
+
+impl fmt::Display for NetOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddAddress { key, .. } => write!(f, "add address {key}"),
+            Self::RemoveAddress { key } => write!(f, "remove address {key}"),
+            Self::Announce { link, about, .. } => write!(f, "announce {about} on link {}", link.0),
+            Self::Sysctl { path, value } => write!(f, "set {path} to {value}"),
+        }
+    }
+}
+
+impl fmt::Display for AddressKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} on link {}", self.address, self.prefix_len, self.link.0)
+    }
 }

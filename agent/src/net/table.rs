@@ -1,7 +1,7 @@
 //! Links and addresses: one type for what is wanted and for what the kernel has.
 
 use crate::wire::LinkIndex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// An interface.
@@ -55,21 +55,29 @@ impl NetTable {
         self.links.values().find(|link| link.name == name)
     }
 
-    /// The first usable address of a family on a link: global before link-local for IPv4, link-local for IPv6
-    /// when `link_local` is set. Addresses in `except` (our virtual ones) do not count.
-    pub fn primary(&self, link: LinkIndex, v4: bool, except: &[IpAddr]) -> Option<IpAddr> {
-        self.addresses
-            .iter()
+    /// The first usable address of a family on a link: any for IPv4, link-local for IPv6. Addresses in `except`
+    /// (virtual ones, which may leave at any time) do not count.
+    pub fn primary(&self, link: LinkIndex, v4: bool, except: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+        self.on_link(link)
             .filter(|(key, address)| {
-                key.link == link
-                    && address.usable
-                    && key.address.is_ipv4() == v4
-                    && !except.contains(&key.address)
+                address.usable && key.address.is_ipv4() == v4 && !except.contains(&key.address)
             })
             .map(|(key, _)| key.address)
             .find(|address| match address {
                 IpAddr::V4(_) => true,
                 IpAddr::V6(v6) => v6.is_unicast_link_local(),
             })
+    }
+
+    /// The addresses of one link.
+    pub fn on_link(&self, link: LinkIndex) -> impl Iterator<Item = (&AddressKey, &Address)> {
+        let first = AddressKey {
+            link,
+            address: IpAddr::from([0, 0, 0, 0]),
+            prefix_len: 0,
+        };
+        self.addresses
+            .range(first..)
+            .take_while(move |(key, _)| key.link == link)
     }
 }

@@ -1,1 +1,199 @@
-//! track
+//! Trackers: scripts and interfaces whose verdicts move priorities or put instances into FAULT.
+//!
+//! Knows when a script is to run and what its results mean. Does not run anything (a script leaves as a [`Job`] and comes
+//! back as a [`JobOutcome`]), does not watch interfaces (the engine tells), and does not know instances: [`Trackers::terms`]
+//! answers what a list of `track_*` lines adds up to.
+
+mod script;
+mod terms;
+
+pub use terms::Sum;
+
+use crate::model::{Job, JobOutcome, VrrpScript};
+use lb_shared::event::What;
+use lb_shared::names::TrackerName;
+use lb_shared::state::TrackerView;
+use lb_shared::units::Mono;
+use script::Script;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One thing that follows from an input.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// Run a script; its outcome comes back through [`Trackers::on_ran`].
+    Run { script: String, job: Job },
+    /// Its view is another one now, or gone for [`What::TrackerRemoved`].
+    Changed {
+        tracker: TrackerName,
+        what: What,
+        text: String,
+        why: Option<String>,
+    },
+}
+
+/// Everything that is watched.
+#[derive(Clone, Debug, Default)]
+pub struct Trackers {
+    scripts: BTreeMap<String, Script>,
+    interfaces: BTreeMap<String, Interface>,
+    agenda: BTreeSet<(Mono, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct Interface {
+    up: bool,
+    since: Mono,
+}
+
+impl Interface {
+    fn word(&self) -> &'static str {
+        if self.up { "up" } else { "down" }
+    }
+}
+
+impl Trackers {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts definitions in force, at start and at a reload. A script whose command is the same keeps its verdict and its
+    /// timer; one with another command keeps its verdict until the first result of the new one.
+    pub fn apply(&mut self, now: Mono, scripts: &BTreeMap<String, Arc<VrrpScript>>, out: &mut Vec<Effect>) {
+        let gone: Vec<_> = self
+            .scripts
+            .keys()
+            .filter(|name| !scripts.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            let script = self.scripts.remove(&name).expect("the name is one of its keys");
+            if let Some(at) = script.scheduled {
+                self.agenda.remove(&(at, name.clone()));
+            }
+            out.push(removed(TrackerName::Script(name)));
+        }
+        for (name, cfg) in scripts {
+            match self.scripts.get_mut(name) {
+                Some(script) => script.reconfigure(now, cfg, out),
+                None => {
+                    let script = Script::new(now, cfg.clone(), out);
+                    self.scripts.insert(name.clone(), script);
+                }
+            }
+            self.schedule(name);
+        }
+        self.on_tick(now, out);
+    }
+
+    /// A run of a script is over.
+    pub fn on_ran(&mut self, now: Mono, script: &str, outcome: &JobOutcome, out: &mut Vec<Effect>) {
+        if let Some(machine) = self.scripts.get_mut(script) {
+            machine.on_ran(now, outcome, out);
+            self.schedule(script);
+            self.on_tick(now, out);
+        }
+    }
+
+    /// What the engine says about an interface: up and running, or not. `None`: nobody tracks it any more.
+    pub fn on_interface(&mut self, now: Mono, name: &str, up: Option<bool>, out: &mut Vec<Effect>) {
+        let tracker = TrackerName::Interface(name.to_owned());
+        let before = self.interfaces.get(name).map(|interface| interface.up);
+        if before == up {
+            return;
+        }
+        let Some(up) = up else {
+            self.interfaces.remove(name);
+            out.push(removed(tracker));
+            return;
+        };
+        self.interfaces
+            .insert(name.to_owned(), Interface { up, since: now });
+        out.push(Effect::Changed {
+            tracker,
+            what: if up { What::TrackerOk } else { What::TrackerFailed },
+            text: if up { "up" } else { "down" }.to_owned(),
+            why: None,
+        });
+    }
+
+    /// Begins the runs that are due.
+    pub fn on_tick(&mut self, now: Mono, out: &mut Vec<Effect>) {
+        while let Some((at, name)) = self.agenda.first() {
+            if *at > now {
+                break;
+            }
+            let name = name.clone();
+            if let Some(script) = self.scripts.get_mut(&name) {
+                script.on_tick(now, out);
+            }
+            self.schedule(&name);
+        }
+    }
+
+    /// When something is due next.
+    pub fn deadline(&self) -> Option<Mono> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// A tracker as clients see it.
+    pub fn view(&self, name: &TrackerName) -> Option<TrackerView> {
+        match name {
+            TrackerName::Script(script) => self.scripts.get(script).map(Script::view),
+            TrackerName::Interface(interface) => {
+                let found = self.interfaces.get(interface)?;
+                Some(TrackerView {
+                    name: name.clone(),
+                    ok: Some(found.up),
+                    since: found.since,
+                    detail: found.word().to_owned(),
+                })
+            }
+            TrackerName::File(_) | TrackerName::Process(_) | TrackerName::Bfd(_) => None,
+        }
+    }
+
+    /// Successes and failures in a row that a script's verdict takes; zero for one that is not there.
+    fn counts(&self, script: &str) -> (u32, u32) {
+        self.scripts.get(script).map_or((0, 0), Script::counts)
+    }
+
+    /// Every tracker.
+    pub fn views(&self) -> Vec<TrackerView> {
+        let scripts = self.scripts.values().map(Script::view);
+        let interfaces = self
+            .interfaces
+            .keys()
+            .filter_map(|name| self.view(&TrackerName::Interface(name.clone())));
+        scripts.chain(interfaces).collect()
+    }
+
+    fn schedule(&mut self, name: &str) {
+        let Some(script) = self.scripts.get_mut(name) else {
+            return;
+        };
+        let deadline = script.deadline();
+        if script.scheduled == deadline {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut script.scheduled, deadline) {
+            self.agenda.remove(&(old, name.to_owned()));
+        }
+        if let Some(new) = deadline {
+            self.agenda.insert((new, name.to_owned()));
+        }
+    }
+}
+
+fn removed(tracker: TrackerName) -> Effect {
+    Effect::Changed {
+        tracker,
+        what: What::TrackerRemoved,
+        text: "removed".to_owned(),
+        why: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,10 @@
 //! Bytes, with no idea of our domain.
 
+pub mod checksum;
+pub mod dialog;
+pub mod ip;
+pub mod netlink;
+
 /// The kernel's number of an interface. It changes when an interface is made anew under its old name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
 pub struct LinkIndex(pub u32);

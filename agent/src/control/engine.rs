@@ -1,0 +1,210 @@
+//! The way to the engine: acts, reloads and counters, and nothing else.
+
+use super::hub::Hub;
+use super::limits;
+use lb_shared::counters::Counters;
+use lb_shared::drain;
+use lb_shared::event::Actor;
+use lb_shared::names::ServerId;
+use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
+use lb_shared::state::Admin;
+use lb_shared::units::Mono;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, oneshot};
+
+/// What only the engine can answer. A dropped `reply` counts as no answer.
+#[derive(Debug)]
+pub enum Ask {
+    Act {
+        actor: Actor,
+        act: Act,
+        reply: oneshot::Sender<Reply>,
+    },
+    Reload {
+        actor: Actor,
+        dry_run: bool,
+        force: bool,
+        reply: oneshot::Sender<Reply>,
+    },
+    Counters {
+        reply: oneshot::Sender<Reply>,
+    },
+}
+
+/// Hands an [`Ask`] to the core thread; must not wait. `false` says that it is gone.
+#[derive(Clone)]
+pub struct ToEngine(Arc<dyn Fn(Ask) -> bool + Send + Sync>);
+
+impl ToEngine {
+    /// Wraps the way to the core, such as the sending end of its queue.
+    pub fn new(send: impl Fn(Ask) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(send))
+    }
+}
+
+impl fmt::Debug for ToEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToEngine")
+    }
+}
+
+/// [`ToEngine`] with what is remembered between questions.
+#[derive(Debug)]
+pub(super) struct Engine {
+    to: ToEngine,
+    hub: Arc<Hub>,
+    counters: Mutex<Sampled>,
+    keys: Mutex<BTreeMap<(u32, String), (Instant, Reply)>>,
+}
+
+#[derive(Debug, Default)]
+struct Sampled {
+    at: Option<Instant>,
+    counters: Arc<Counters>,
+    /// Active connections of draining servers over the last minute.
+    drains: BTreeMap<ServerId, VecDeque<(Mono, u64)>>,
+}
+
+impl Engine {
+    pub(super) fn new(to: ToEngine, hub: Arc<Hub>) -> Self {
+        Self {
+            to,
+            hub,
+            counters: Mutex::default(),
+            keys: Mutex::default(),
+        }
+    }
+
+    /// Carries an act to the engine. An act with a key already seen from this uid is answered as the first time.
+    pub(super) async fn act(&self, actor: Actor, act: Act) -> Reply {
+        let Some(key) = act.key.clone().filter(|_| !act.dry_run) else {
+            return self.ask(|reply| Ask::Act { actor, act, reply }).await;
+        };
+        // Held over the question: the same key on two connections must not act twice.
+        let mut keys = self.keys.lock().await;
+        let now = Instant::now();
+        keys.retain(|_, (at, _)| now.duration_since(*at) < limits::KEY_REMEMBERED);
+        let id = (actor.uid, key);
+        if let Some((_, reply)) = keys.get(&id) {
+            return reply.clone();
+        }
+        let reply = self.ask(|reply| Ask::Act { actor, act, reply }).await;
+        if keys.len() == limits::KEYS_REMEMBERED {
+            let oldest = keys
+                .iter()
+                .min_by_key(|(_, (at, _))| *at)
+                .map(|(id, _)| id.clone());
+            oldest.and_then(|id| keys.remove(&id));
+        }
+        keys.insert(id, (now, reply.clone()));
+        reply
+    }
+
+    /// Has the configuration loaded.
+    pub(super) async fn reload(&self, actor: Actor, dry_run: bool, force: bool) -> Reply {
+        self.ask(|reply| Ask::Reload {
+            actor,
+            dry_run,
+            force,
+            reply,
+        })
+        .await
+    }
+
+    /// All counters, at most a second old; whoever asks meanwhile shares the answer.
+    pub(super) async fn counters(&self) -> Result<Arc<Counters>, Refusal> {
+        let mut sampled = self.counters.lock().await;
+        if sampled.at.is_some_and(|at| at.elapsed() < limits::COUNTERS_FRESH) {
+            return Ok(Arc::clone(&sampled.counters));
+        }
+        match self
+            .ask_within(limits::COUNTERS, |reply| Ask::Counters { reply })
+            .await
+        {
+            Reply::Counters(mut counters) => {
+                sampled.remember(&self.hub, &mut counters);
+                sampled.at = Some(Instant::now());
+                sampled.counters = Arc::new(*counters);
+                Ok(Arc::clone(&sampled.counters))
+            }
+            Reply::Refused(refusal) => Err(refusal),
+            other => Err(Refusal::new(
+                RefusalCode::Internal,
+                format!(
+                    "the engine answered counters with {:?}",
+                    std::mem::discriminant(&other)
+                ),
+                "",
+            )),
+        }
+    }
+
+    async fn ask(&self, ask: impl FnOnce(oneshot::Sender<Reply>) -> Ask) -> Reply {
+        self.ask_within(limits::ENGINE, ask).await
+    }
+
+    async fn ask_within(&self, limit: Duration, ask: impl FnOnce(oneshot::Sender<Reply>) -> Ask) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let gone = || {
+            Reply::Refused(Refusal::new(
+                RefusalCode::Internal,
+                "the agent is stopping",
+                "ask again when it runs",
+            ))
+        };
+        if !(self.to.0)(ask(reply)) {
+            return gone();
+        }
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => gone(),
+            Err(_) => Reply::Refused(Refusal::new(
+                RefusalCode::Busy,
+                format!("the engine did not answer within {} s", limit.as_secs()),
+                "look at lbctl status and events before you repeat it: it may still be done",
+            )),
+        }
+    }
+}
+
+impl Sampled {
+    fn remember(&mut self, hub: &Hub, counters: &mut Counters) {
+        let seen = hub.seen();
+        let draining = |id: &ServerId| {
+            seen.state
+                .servers
+                .get(id)
+                .is_some_and(|view| view.admin == Admin::Draining)
+        };
+        self.drains.retain(|id, _| draining(id));
+        for (id, server) in &mut counters.servers {
+            if draining(id) {
+                let samples = self.drains.entry(id.clone()).or_default();
+                drain::remember(samples, seen.now, server.active);
+                server.drain_eta_s = drain::eta(samples.make_contiguous()).map(|eta| eta.as_secs());
+            }
+        }
+    }
+}
+
+/// Looks at the counters now and then while something drains, so that the estimate has a history.
+pub(super) async fn sample_drains(engine: Arc<Engine>, hub: Arc<Hub>) {
+    let mut tick = tokio::time::interval(limits::DRAIN_SAMPLE);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let draining = hub
+            .seen()
+            .state
+            .servers
+            .values()
+            .any(|view| view.admin == Admin::Draining);
+        if draining {
+            // Without an answer there is no estimate; the next round tries again.
+            let _ = engine.counters().await;
+        }
+    }
+}

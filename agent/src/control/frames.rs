@@ -1,0 +1,155 @@
+//! A connection that speaks frames: request, reply, request, reply; or a watch until it ends.
+
+use super::limits::{self, Budget};
+use super::session::Session;
+use lb_shared::frame::{self, FIRST_BYTE, FrameError, HEAD_LEN, Kind, PREFACE_LEN, VERSION, Version};
+use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+/// Serves a connection whose first byte has been read already.
+pub(super) async fn serve(session: Session, mut stream: UnixStream, refusal: Option<Refusal>) {
+    // However it ends, the peer is gone or was told; there is nobody to report to.
+    let _ = talk(&session, &mut stream, refusal).await;
+}
+
+async fn talk(session: &Session, stream: &mut UnixStream, refusal: Option<Refusal>) -> io::Result<()> {
+    let mut preface = [0; PREFACE_LEN];
+    preface[0] = FIRST_BYTE;
+    timeout(limits::PREFACE, stream.read_exact(&mut preface[1..])).await??;
+    let Ok(theirs) = Version::from_preface(&preface) else {
+        return Ok(());
+    };
+    send_bytes(stream, &VERSION.preface()).await?;
+    if theirs != VERSION {
+        // Our preface is the answer: the client says which side is older.
+        return Ok(());
+    }
+    if let Some(refusal) = refusal {
+        return send(stream, &Reply::Refused(refusal)).await;
+    }
+    let mut budget = Budget::new(limits::REQUEST_BURST, limits::REQUESTS_PER_S, Instant::now());
+    loop {
+        let request = match read_request(stream).await? {
+            Read::Request(request) => request,
+            Read::Bad(error) => {
+                send(stream, &bad(&error)).await?;
+                continue;
+            }
+            Read::Fatal(error) => return send(stream, &bad(&error)).await,
+            Read::End => return Ok(()),
+        };
+        tokio::time::sleep(budget.take(Instant::now())).await;
+        if matches!(request, Request::Watch) {
+            return watch(session, stream).await;
+        }
+        let reply = session.answer(request).await;
+        send(stream, &reply).await?;
+    }
+}
+
+enum Read {
+    Request(Request),
+    /// This message is bad, the next may be good.
+    Bad(FrameError),
+    /// Where the next message begins is unknown.
+    Fatal(FrameError),
+    End,
+}
+
+async fn read_request(stream: &mut UnixStream) -> io::Result<Read> {
+    let mut head = [0; HEAD_LEN];
+    if stream.read(&mut head[..1]).await? == 0 {
+        return Ok(Read::End);
+    }
+    let whole = async {
+        stream.read_exact(&mut head[1..]).await?;
+        let length = match frame::head(head) {
+            Ok((Kind::Request, length)) => length,
+            Ok((Kind::Part | Kind::Reply, _)) => return Ok(Read::Fatal(FrameError::Kind(head[4]))),
+            Err(error) => return Ok(Read::Fatal(error)),
+        };
+        // Grows with what really arrives, not with what was claimed.
+        let mut body = Vec::new();
+        (&mut *stream).take(length as u64).read_to_end(&mut body).await?;
+        if body.len() < length {
+            return Ok(Read::End);
+        }
+        Ok(match frame::decode_request(&body) {
+            Ok(request) => Read::Request(request),
+            Err(error) => Read::Bad(error),
+        })
+    };
+    timeout(limits::PARTIAL, whole).await?
+}
+
+fn bad(error: &FrameError) -> Reply {
+    Reply::Refused(Refusal::new(
+        RefusalCode::BadRequest,
+        error.to_string(),
+        "use clients of the agent's version",
+    ))
+}
+
+/// The state, then every event; after a gap the state again. The peer's next byte or its going ends it.
+async fn watch(session: &Session, stream: &mut UnixStream) -> io::Result<()> {
+    let _place = match session.doors.open_watch(0) {
+        Ok(place) => place,
+        Err(refusal) => return send(stream, &Reply::Refused(refusal)).await,
+    };
+    let (mut reader, mut writer) = stream.split();
+    let mut byte = [0];
+    tokio::select! {
+        _ = reader.read(&mut byte) => Ok(()),
+        ended = follow(session, &mut writer) => ended,
+    }
+}
+
+async fn follow(session: &Session, writer: &mut tokio::net::unix::WriteHalf<'_>) -> io::Result<()> {
+    loop {
+        let mut subscription = session.doors.hub.subscribe(None);
+        let mut last = subscription.seen.seq;
+        let snapshot = subscription.seen.snapshot(session.role);
+        drop(subscription.seen);
+        write(writer, &Reply::Snapshot(Box::new(snapshot))).await?;
+        loop {
+            match subscription.news.recv().await {
+                Ok(event) => {
+                    last = event.seq;
+                    write(writer, &Reply::Event(Box::new(Arc::unwrap_or_clone(event)))).await?;
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    let lost = Reply::Lost {
+                        from: last + 1,
+                        to: last + missed,
+                    };
+                    write(writer, &lost).await?;
+                    break;
+                }
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Writes without a time limit: a watcher that does not read holds one message here and nothing else.
+async fn write(writer: &mut tokio::net::unix::WriteHalf<'_>, reply: &Reply) -> io::Result<()> {
+    let bytes = frame::encode_reply(reply).map_err(io::Error::other)?;
+    writer.write_all(&bytes).await
+}
+
+async fn send(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+    let bytes = frame::encode_reply(reply)
+        .or_else(|error| frame::encode_reply(&bad(&error)))
+        .map_err(io::Error::other)?;
+    send_bytes(stream, &bytes).await
+}
+
+async fn send_bytes(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
+    timeout(limits::WRITE_STALL, stream.write_all(bytes)).await?
+}

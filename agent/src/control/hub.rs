@@ -1,0 +1,211 @@
+//! The hub: the state as every client sees it, the last events, and those who watch.
+
+use super::limits;
+use lb_shared::event::{Event, Numbered};
+use lb_shared::request::{Role, Snapshot};
+use lb_shared::state::State;
+use lb_shared::units::Mono;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast;
+
+/// Folds events, numbers them and passes them on.
+#[derive(Debug)]
+pub(super) struct Hub {
+    epoch: Instant,
+    inner: Mutex<Inner>,
+    news: broadcast::Sender<Arc<Numbered>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Shared with whoever reads it just now; the fold copies it then.
+    state: Arc<State>,
+    seq: u64,
+    ring: VecDeque<Arc<Numbered>>,
+}
+
+/// The state at one moment, without copying it.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) state: Arc<State>,
+    pub(super) seq: u64,
+    pub(super) now: Mono,
+    pub(super) wall_ms: u64,
+}
+
+impl Seen {
+    /// For the wire.
+    pub(super) fn snapshot(&self, role: Role) -> Snapshot {
+        Snapshot {
+            seq: self.seq,
+            now: self.now,
+            wall_ms: self.wall_ms,
+            role: Some(role),
+            state: (*self.state).clone(),
+        }
+    }
+}
+
+/// A state, and every event after it. A reader that falls behind gets `Lagged` and looks again.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) seen: Seen,
+    /// Events asked for that came before `seen`.
+    pub(super) past: Vec<Arc<Numbered>>,
+    pub(super) news: broadcast::Receiver<Arc<Numbered>>,
+}
+
+impl Hub {
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            inner: Mutex::new(Inner {
+                state: Arc::default(),
+                seq: 0,
+                ring: VecDeque::new(),
+            }),
+            news: broadcast::channel(limits::EVENTS_BEHIND).0,
+        }
+    }
+
+    /// Folds one event and tells the watchers.
+    pub(super) fn publish(&self, event: Event) {
+        let mut inner = self.lock();
+        Arc::make_mut(&mut inner.state).apply(&event);
+        inner.seq += 1;
+        let numbered = Arc::new(Numbered {
+            seq: inner.seq,
+            wall_ms: wall_ms(),
+            event,
+        });
+        if inner.ring.len() == limits::EVENTS_KEPT {
+            inner.ring.pop_front();
+        }
+        inner.ring.push_back(Arc::clone(&numbered));
+        // Sent under the lock, so that a subscription misses nothing and sees nothing twice. No receiver: no matter.
+        let _ = self.news.send(numbered);
+    }
+
+    /// The state now.
+    pub(super) fn seen(&self) -> Seen {
+        let inner = self.lock();
+        self.seen_in(&inner)
+    }
+
+    /// The state now and all that follows; with `after`, also the kept events with a higher number.
+    pub(super) fn subscribe(&self, after: Option<u64>) -> Subscription {
+        let inner = self.lock();
+        Subscription {
+            seen: self.seen_in(&inner),
+            past: match after {
+                Some(after) => inner
+                    .ring
+                    .iter()
+                    .filter(|event| event.seq > after)
+                    .cloned()
+                    .collect(),
+                None => Vec::new(),
+            },
+            news: self.news.subscribe(),
+        }
+    }
+
+    /// The newest `limit` kept events with a number above `after`, oldest first.
+    pub(super) fn events(&self, after: Option<u64>, limit: usize) -> Vec<Arc<Numbered>> {
+        let inner = self.lock();
+        let after = after.unwrap_or(0);
+        let first = inner.ring.partition_point(|event| event.seq <= after);
+        let first = first.max(inner.ring.len().saturating_sub(limit));
+        inner.ring.range(first..).cloned().collect()
+    }
+
+    /// The moment on the engine's clock.
+    pub(super) fn now(&self) -> Mono {
+        Mono(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn seen_in(&self, inner: &Inner) -> Seen {
+        Seen {
+            state: Arc::clone(&inner.state),
+            seq: inner.seq,
+            now: self.now(),
+            wall_ms: wall_ms(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here is left half-done by a panic of a reader.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Unix time in milliseconds.
+pub(super) fn wall_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::event::{Change, What};
+    use lb_shared::state::{AgentView, Object, ObjectId};
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    fn host(name: usize) -> Event {
+        Event {
+            what: What::Applied,
+            object: ObjectId::Agent,
+            text: String::new(),
+            why: None,
+            actor: None,
+            at: Mono::ZERO,
+            changes: vec![Change::Put(Object::Agent(AgentView {
+                host: name.to_string(),
+                ..AgentView::default()
+            }))],
+        }
+    }
+
+    #[test]
+    fn a_subscription_continues_exactly_where_its_state_ends() {
+        let hub = Hub::new(Instant::now());
+        hub.publish(host(1));
+        let mut subscription = hub.subscribe(None);
+        hub.publish(host(2));
+        assert_eq!(
+            (subscription.seen.seq, subscription.seen.state.agent.host.as_str()),
+            (1, "1")
+        );
+        assert_eq!(subscription.news.try_recv().unwrap().seq, 2);
+        assert_eq!(subscription.news.try_recv(), Err(TryRecvError::Empty));
+    }
+
+    #[test]
+    fn a_reader_that_never_reads_costs_no_more_than_the_ring() {
+        let hub = Hub::new(Instant::now());
+        let mut slow = hub.subscribe(None);
+        for i in 0..limits::EVENTS_KEPT + 500 {
+            hub.publish(host(i));
+        }
+        assert_eq!(hub.events(None, usize::MAX).len(), limits::EVENTS_KEPT);
+        assert_eq!(hub.events(None, usize::MAX)[0].seq, 501);
+        assert!(matches!(slow.news.try_recv(), Err(TryRecvError::Lagged(_))));
+    }
+
+    #[test]
+    fn the_past_is_cut_by_number_and_by_limit() {
+        let hub = Hub::new(Instant::now());
+        (1..=9).for_each(|i| hub.publish(host(i)));
+        let seqs = |after, limit| -> Vec<u64> { hub.events(after, limit).iter().map(|e| e.seq).collect() };
+        assert_eq!(seqs(Some(6), 100), [7, 8, 9]);
+        assert_eq!(seqs(None, 2), [8, 9]);
+        assert!(seqs(Some(9), 2).is_empty());
+        assert!(seqs(Some(99), 2).is_empty());
+        let past: Vec<u64> = hub.subscribe(Some(7)).past.iter().map(|e| e.seq).collect();
+        assert_eq!(past, [8, 9]);
+    }
+}

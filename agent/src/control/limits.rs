@@ -1,0 +1,99 @@
+//! What one client may take from the others. Sizes of requests and answers are in `lb_shared::frame`.
+
+use std::time::Duration;
+
+/// Connections in all.
+pub(super) const CONNECTIONS: usize = 64;
+/// Of these, kept free for uid 0.
+pub(super) const CONNECTIONS_FOR_ROOT: usize = 4;
+/// Connections of one uid other than 0.
+pub(super) const CONNECTIONS_PER_UID: usize = 8;
+/// Streams of events in all.
+pub(super) const WATCHES: usize = 16;
+/// Streams of events on one connection.
+pub(super) const WATCHES_PER_CONNECTION: usize = 2;
+/// From connecting to the end of the greeting; also how long the first byte may take.
+pub(super) const PREFACE: Duration = Duration::from_secs(2);
+/// A request that has begun must be whole by then.
+pub(super) const PARTIAL: Duration = Duration::from_secs(5);
+/// A client that does not read its answer is let go.
+pub(super) const WRITE_STALL: Duration = Duration::from_secs(10);
+/// Requests a connection may have saved up, and how many it earns per second.
+pub(super) const REQUEST_BURST: u32 = 100;
+pub(super) const REQUESTS_PER_S: u32 = 50;
+/// Acts of one uid, likewise.
+pub(super) const ACT_BURST: u32 = 20;
+pub(super) const ACTS_PER_S: u32 = 10;
+/// Events kept for those who ask for the past.
+pub(super) const EVENTS_KEPT: usize = 10_000;
+/// Events a watcher may lag behind before it loses some: about 4 MiB of them, shared by all watchers.
+pub(super) const EVENTS_BEHIND: usize = 8_192;
+/// Answers that wait for a slow reader of JSON lines.
+pub(super) const LINES_QUEUED: usize = 32;
+/// How long the engine may take for an act: disk and kernel are part of it.
+pub(super) const ENGINE: Duration = Duration::from_secs(30);
+/// The same for counters, which lists can do without.
+pub(super) const COUNTERS: Duration = Duration::from_secs(2);
+/// Counters younger than this are given again.
+pub(super) const COUNTERS_FRESH: Duration = Duration::from_millis(900);
+/// How often the connections of draining servers are looked at, for the estimate.
+pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);
+/// How long an act's key is remembered, and how many are.
+pub(super) const KEY_REMEMBERED: Duration = Duration::from_secs(600);
+pub(super) const KEYS_REMEMBERED: usize = 1_024;
+/// How often it is checked that the socket's file is still ours.
+pub(super) const SOCKET_CHECK: Duration = Duration::from_secs(15);
+
+/// A budget that refills with time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    left: f64,
+    burst: u32,
+    per_s: u32,
+    at: std::time::Instant,
+}
+
+impl Budget {
+    pub(super) fn new(burst: u32, per_s: u32, now: std::time::Instant) -> Self {
+        Self {
+            left: f64::from(burst),
+            burst,
+            per_s,
+            at: now,
+        }
+    }
+
+    /// Takes one; how long to wait before using it.
+    pub(super) fn take(&mut self, now: std::time::Instant) -> Duration {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(self.per_s);
+        self.left = (self.left + earned).min(f64::from(self.burst)) - 1.0;
+        self.at = now;
+        if self.left >= 0.0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64(-self.left / f64::from(self.per_s))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_budget_lets_a_burst_through_and_then_slows_down() {
+        let start = Instant::now();
+        let mut budget = Budget::new(3, 10, start);
+        for _ in 0..3 {
+            assert_eq!(budget.take(start), Duration::ZERO);
+        }
+        assert_eq!(budget.take(start), Duration::from_millis(100));
+        assert_eq!(budget.take(start), Duration::from_millis(200));
+        let later = start + Duration::from_secs(60);
+        for _ in 0..3 {
+            assert_eq!(budget.take(later), Duration::ZERO);
+        }
+        assert!(budget.take(later) > Duration::ZERO);
+    }
+}

@@ -1,0 +1,248 @@
+//! A connection that speaks JSON lines: one request per line, answered in order; streams run beside them.
+
+use super::limits::{self, Budget};
+use super::ops::{self, Answer, Call};
+use super::session::Session;
+use lb_shared::frame::REQUEST_MAX;
+use lb_shared::json;
+use lb_shared::request::{Refusal, RefusalCode, Role};
+use serde_json::{Map, Value};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Where the lines for the client go. Full while the client does not read: whoever writes waits then.
+pub(super) type Lines = mpsc::Sender<Vec<u8>>;
+
+/// Serves a connection whose first byte has been read already.
+pub(super) async fn serve(session: Session, stream: UnixStream, first: u8, refusal: Option<Refusal>) {
+    let (reader, writer) = stream.into_split();
+    let (lines, queue) = mpsc::channel(limits::LINES_QUEUED);
+    let streams = Arc::new(AtomicUsize::new(0));
+    let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&streams)));
+    let reader = BufReader::new(io::Cursor::new([first]).chain(reader));
+    let talking = talk(session, reader, lines, refusal, streams);
+    // The writer ends first only when the client is gone; nothing is worth doing then.
+    tokio::pin!(writing);
+    tokio::select! {
+        () = talking => drop(writing.await),
+        _ = &mut writing => {}
+    }
+}
+
+async fn talk(
+    mut session: Session,
+    mut reader: impl AsyncBufRead + Unpin,
+    lines: Lines,
+    refusal: Option<Refusal>,
+    open: Arc<AtomicUsize>,
+) {
+    if let Some(refusal) = refusal {
+        let _ = lines.send(refusal_line(None, &refusal)).await;
+        return;
+    }
+    let mut budget = Budget::new(limits::REQUEST_BURST, limits::REQUESTS_PER_S, Instant::now());
+    let mut streams = JoinSet::new();
+    loop {
+        let line = match read_line(&mut reader).await {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(ReadError::Refused(refusal)) => {
+                let _ = lines.send(refusal_line(None, &refusal)).await;
+                break;
+            }
+            Err(ReadError::Gone) => return,
+        };
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        tokio::time::sleep(budget.take(Instant::now())).await;
+        let sent = match Call::parse(&line) {
+            Err((id, refusal)) => lines.send(refusal_line(id.as_ref(), &refusal)).await,
+            Ok(call) if call.op == "role" => {
+                let answer = lower(&mut session, &call);
+                send(&lines, &call, answer).await
+            }
+            Ok(call) if call.op == "watch" => {
+                match ops::watch::Watch::open(&session, &call, open.load(Ordering::Relaxed)) {
+                    Ok(stream) => {
+                        let lines = lines.clone();
+                        let open = Arc::clone(&open);
+                        open.fetch_add(1, Ordering::Relaxed);
+                        streams.spawn(async move {
+                            stream.run(&lines).await;
+                            open.fetch_sub(1, Ordering::Relaxed);
+                        });
+                        Ok(())
+                    }
+                    Err(refusal) => lines.send(refusal_line(call.id.as_ref(), &refusal)).await,
+                }
+            }
+            Ok(call) => {
+                let answer = ops::answer(&session, &call).await;
+                send(&lines, &call, answer).await
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    // No more requests; what is under way is finished.
+    while streams.join_next().await.is_some() {}
+}
+
+/// `{"op":"role","role":"viewer"}` lowers this connection's role, or tells it; it never raises it.
+fn lower(session: &mut Session, call: &Call) -> Result<Answer, Refusal> {
+    let wanted = match call.text("role")? {
+        None => session.role,
+        Some("viewer") => Role::Viewer,
+        Some("operator") => Role::Operator,
+        Some("admin") => Role::Admin,
+        Some(other) => {
+            return Err(Refusal::new(
+                RefusalCode::BadRequest,
+                format!("there is no role '{}'", lb_shared::text::escape(other)),
+                "roles are viewer, operator and admin",
+            ));
+        }
+    };
+    if wanted > session.role {
+        return Err(Refusal::new(
+            RefusalCode::Forbidden,
+            format!("this connection is {} and stays so", session.role.word()),
+            "a role can only be lowered",
+        ));
+    }
+    session.role = wanted;
+    Ok(Answer::Data(serde_json::json!({"role": wanted})))
+}
+
+async fn send(
+    lines: &Lines,
+    call: &Call,
+    answer: Result<Answer, Refusal>,
+) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
+    match answer {
+        Err(refusal) => lines.send(refusal_line(call.id.as_ref(), &refusal)).await,
+        Ok(Answer::Data(data)) if call.rows && data.is_array() => send_rows(lines, call, data).await,
+        Ok(Answer::Data(data)) => {
+            let mut fields = vec![("ok", true.into()), ("data", data)];
+            if !call.ignored().is_empty() {
+                fields.push(("ignored", call.ignored().into()));
+            }
+            lines.send(line(call.id.as_ref(), fields)).await
+        }
+    }
+}
+
+async fn send_rows(lines: &Lines, call: &Call, data: Value) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
+    let Value::Array(rows) = data else {
+        return Ok(());
+    };
+    let id = call.id.as_ref();
+    let count = rows.len();
+    lines
+        .send(line(id, vec![("ok", true.into()), ("rows", true.into())]))
+        .await?;
+    for row in rows {
+        lines.send(line(id, vec![("row", row)])).await?;
+    }
+    lines
+        .send(line(id, vec![("end", true.into()), ("rows", count.into())]))
+        .await
+}
+
+/// One line: the version, the request's id and these fields.
+pub(super) fn line(id: Option<&Value>, fields: Vec<(&str, Value)>) -> Vec<u8> {
+    let mut object = Map::new();
+    object.insert("v".into(), json::VERSION.into());
+    if let Some(id) = id {
+        object.insert("id".into(), id.clone());
+    }
+    object.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let mut bytes = Value::Object(object).to_string().into_bytes();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The line that says no.
+pub(super) fn refusal_line(id: Option<&Value>, refusal: &Refusal) -> Vec<u8> {
+    line(id, vec![("ok", false.into()), ("error", json::refusal(refusal))])
+}
+
+enum ReadError {
+    Refused(Refusal),
+    Gone,
+}
+
+/// The next line without its end; `None` at the end of input. A last line without a line feed counts.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Vec<u8>>, ReadError> {
+    let gone = |_: io::Error| ReadError::Gone;
+    // Waiting for a request may take for ever; one that has begun must come to its end.
+    if reader.fill_buf().await.map_err(gone)?.is_empty() {
+        return Ok(None);
+    }
+    let mut line = Vec::new();
+    let mut limited = (&mut *reader).take(REQUEST_MAX as u64 + 1);
+    match timeout(limits::PARTIAL, limited.read_until(b'\n', &mut line)).await {
+        Ok(read) => read.map_err(gone)?,
+        Err(_) => {
+            return Err(ReadError::Refused(Refusal::new(
+                RefusalCode::BadRequest,
+                "a line was begun and not ended within 5 s",
+                "end every request with a line feed",
+            )));
+        }
+    };
+    if line.len() > REQUEST_MAX {
+        return Err(ReadError::Refused(Refusal::new(
+            RefusalCode::BadRequest,
+            format!("a line is longer than {REQUEST_MAX} bytes"),
+            "split the request",
+        )));
+    }
+    Ok(Some(line))
+}
+
+/// Writes until everybody who had something to say is done. Returns early when the client is gone or does not read.
+async fn write_all(
+    mut writer: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    streams: Arc<AtomicUsize>,
+) {
+    let mut probe = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            line = queue.recv() => {
+                let Some(line) = line else { return };
+                let written = if streams.load(Ordering::Relaxed) > 0 {
+                    // A stream waits for its reader: it has a bounded memory of its own.
+                    writer.write_all(&line).await
+                } else {
+                    match timeout(limits::WRITE_STALL, writer.write_all(&line)).await {
+                        Ok(written) => written,
+                        Err(_) => return,
+                    }
+                };
+                if written.is_err() {
+                    return;
+                }
+            }
+            // A client that only listens is noticed to be gone by an empty write.
+            _ = probe.tick() => {
+                if let Err(error) = writer.try_write(&[])
+                    && error.kind() != io::ErrorKind::WouldBlock
+                {
+                    return;
+                }
+            }
+        }
+    }
+}

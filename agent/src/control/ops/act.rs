@@ -1,0 +1,175 @@
+//! Operations that change something: targets are resolved here, everything else is the engine's business.
+
+use super::super::session::Session;
+use super::super::wait;
+use super::Call;
+use lb_shared::filter::{Filter, Item};
+use lb_shared::json;
+use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Request, Verb, WeightChange};
+use lb_shared::select;
+use lb_shared::state::{DrainThen, Target};
+use lb_shared::view::View;
+use serde_json::Value;
+use std::time::Duration;
+
+/// What `drain` takes when no `timeout` is given.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
+
+pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    if call.op == "reload" {
+        let request = Request::Reload {
+            dry_run: call.flag("dry_run")?,
+            force: call.flag("force")?,
+        };
+        return match session.answer(request).await {
+            Reply::Reloaded(reloaded) => Ok(json::reloaded(&reloaded)),
+            other => Err(unexpected(other)),
+        };
+    }
+    let verb = verb(call)?;
+    let act = Act {
+        verb,
+        targets: targets(session, call, verb)?,
+        dry_run: call.flag("dry_run")?,
+        force: call.flag("force")?,
+        message: call.text("message")?.unwrap_or_default().to_owned(),
+        key: call.text("key")?.map(ToOwned::to_owned),
+    };
+    let request = Request::Act(act.clone());
+    // Before anything else: what somebody may not do needs no confirming.
+    session.allow(&request)?;
+    if act.targets.len() > 1 && !act.dry_run && !call.flag("yes")? {
+        return Err(Refusal::new(
+            RefusalCode::Confirm,
+            format!("this would {} {} objects", verb.word(), act.targets.len()),
+            "add \"yes\":true",
+        ));
+    }
+    let waiting = call.flag("wait")? && !act.dry_run;
+    let limit = call.span("wait_timeout")?;
+    let seen = session.doors.hub.seen();
+    let view = View::new(&seen.state, seen.now, seen.wall_ms);
+    match session.answer(request).await {
+        Reply::Acted(acted) => {
+            let mut data = json::acted(&view, &acted);
+            if waiting {
+                data["waited"] = wait::for_act(session, &act, limit).await?;
+            }
+            Ok(data)
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(reply: Reply) -> Refusal {
+    match reply {
+        Reply::Refused(refusal) => refusal,
+        _ => Refusal::new(
+            RefusalCode::Internal,
+            "the engine answered something else",
+            "look at its log",
+        ),
+    }
+}
+
+fn verb(call: &Call) -> Result<Verb, Refusal> {
+    let bad = |message: String| Refusal::new(RefusalCode::BadRequest, message, "see docs/socket.md");
+    Ok(match call.op.as_str() {
+        "drain" => Verb::Drain {
+            timeout_ms: match call.text("timeout") {
+                Ok(Some("never")) => None,
+                _ => Some(ms(call.span("timeout")?.unwrap_or(DRAIN_TIMEOUT))),
+            },
+            then: match call.text("then")?.unwrap_or("keep") {
+                "keep" => DrainThen::Keep,
+                "undrain" => DrainThen::Undrain,
+                "disable" => DrainThen::Disable,
+                other => {
+                    return Err(bad(format!(
+                        "\"then\" is keep, undrain or disable, not '{}'",
+                        lb_shared::text::escape(other)
+                    )));
+                }
+            },
+        },
+        "undrain" => Verb::Undrain,
+        "disable" => Verb::Disable {
+            cut: call.flag("cut")?,
+        },
+        "weight" => Verb::Weight(weight(call)?),
+        "promote" => Verb::Promote {
+            for_ms: call.span("for")?.map(ms),
+        },
+        "demote" => Verb::Demote {
+            hard: call.flag("hard")?,
+        },
+        _ => Verb::Release,
+    })
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn weight(call: &Call) -> Result<WeightChange, Refusal> {
+    let text = match call.number("weight") {
+        Ok(Some(number)) => number.to_string(),
+        Ok(None) => String::new(),
+        Err(_) => call.text("weight")?.unwrap_or_default().to_owned(),
+    };
+    WeightChange::parse(&text)
+}
+
+fn targets(session: &Session, call: &Call, verb: Verb) -> Result<Vec<Target>, Refusal> {
+    let typed = call.texts("targets")?;
+    let filter = Filter::parse(call.text("filter")?.unwrap_or_default())?;
+    let all = call.flag("all")?;
+    if typed.is_empty() && !all {
+        return Err(Refusal::new(
+            RefusalCode::BadRequest,
+            "\"targets\" is missing",
+            "name at least one, or say \"all\":true",
+        ));
+    }
+    let seen = session.doors.hub.seen();
+    let view = View::new(&seen.state, seen.now, seen.wall_ms);
+    let found: Vec<Target> = match verb {
+        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+            let ids = if all {
+                seen.state.servers.keys().cloned().collect()
+            } else {
+                select::servers(&view, &typed, false)?
+            };
+            ids.into_iter()
+                .filter(|id| {
+                    let server = seen.state.servers.get(id);
+                    server.is_some_and(|it| filter.passes(&view, Item::Server(it)))
+                })
+                .map(Target::Server)
+                .collect()
+        }
+        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => {
+            let names = if all {
+                seen.state.instances.keys().cloned().collect()
+            } else {
+                select::instances(&view, &typed)?
+            };
+            names
+                .into_iter()
+                .filter(|name| {
+                    let instance = seen.state.instances.get(name);
+                    instance.is_some_and(|it| filter.passes(&view, Item::Instance(it)))
+                })
+                .map(Target::Instance)
+                .collect()
+        }
+    };
+    if found.is_empty() {
+        return Err(Refusal::new(
+            RefusalCode::NotFound,
+            "nothing matches these targets",
+            "",
+        ));
+    }
+    Ok(found)
+}

@@ -1,0 +1,194 @@
+//! The operations of the JSON dialect: arguments in, data out. The same requests as the binary dialect's underneath.
+
+mod act;
+mod read;
+pub(super) mod watch;
+
+use super::session::Session;
+use lb_shared::duration;
+use lb_shared::request::{Refusal, RefusalCode};
+use lb_shared::text::escape;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// A request of one line.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) op: String,
+    pub(super) id: Option<Value>,
+    pub(super) rows: bool,
+    arguments: Map<String, Value>,
+    /// Arguments somebody looked at; the rest is told back as ignored.
+    used: Mutex<BTreeSet<String>>,
+}
+
+/// What a request gets.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Data(Value),
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::new(
+        RefusalCode::BadRequest,
+        message,
+        "see the protocol in docs/socket.md",
+    )
+}
+
+impl Call {
+    /// Reads a line. The id is given back with the refusal where it can be read.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, (Option<Value>, Refusal)> {
+        let value: Value = serde_json::from_slice(line).map_err(|error| {
+            (
+                None,
+                Refusal::new(
+                    RefusalCode::BadJson,
+                    format!("this is no JSON: {error}"),
+                    "send one JSON object per line, such as {\"op\":\"status\"}",
+                ),
+            )
+        })?;
+        let Value::Object(mut arguments) = value else {
+            return Err((
+                None,
+                Refusal::new(
+                    RefusalCode::BadJson,
+                    "a request is a JSON object",
+                    "such as {\"op\":\"status\"}",
+                ),
+            ));
+        };
+        let id = match arguments.remove("id") {
+            None | Some(Value::Null) => None,
+            Some(id @ (Value::String(_) | Value::Number(_))) => Some(id),
+            Some(_) => return Err((None, bad("\"id\" is a string or a number"))),
+        };
+        match arguments.remove("v") {
+            None => {}
+            Some(version) if version == lb_shared::json::VERSION => {}
+            Some(version) => {
+                let mut refusal = Refusal::new(
+                    RefusalCode::BadVersion,
+                    format!("version {version} is not spoken here"),
+                    "this agent speaks version 1",
+                );
+                refusal.details = vec![("supported".into(), "1".into())];
+                return Err((id, refusal));
+            }
+        }
+        let op = match arguments.remove("op") {
+            Some(Value::String(op)) => op,
+            Some(_) | None => return Err((id, bad("\"op\" is missing or no string"))),
+        };
+        let call = Self {
+            op,
+            id: id.clone(),
+            rows: false,
+            arguments,
+            used: Mutex::default(),
+        };
+        match call.flag("rows") {
+            Ok(rows) => Ok(Self { rows, ..call }),
+            Err(refusal) => Err((id, refusal)),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.insert(name.to_owned());
+        drop(used);
+        self.arguments.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A yes or no; no when it is absent.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(bad(format!("\"{name}\" is true or false"))),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(bad(format!("\"{name}\" is a string"))),
+        }
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_u64()
+                .map(Some)
+                .ok_or_else(|| bad(format!("\"{name}\" is a whole number"))),
+        }
+    }
+
+    /// A list of strings; one string counts as a list of one.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        let wrong = || bad(format!("\"{name}\" is a list of strings"));
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(vec![text.clone()]),
+            Some(Value::Array(list)) => list
+                .iter()
+                .map(|value| value.as_str().map(ToOwned::to_owned).ok_or_else(wrong))
+                .collect(),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A span: `NAME` as text such as `"10m"`, or `NAME_s` as a number of seconds.
+    pub(super) fn span(&self, name: &str) -> Result<Option<Duration>, Refusal> {
+        if let Some(seconds) = self.get(&format!("{name}_s")) {
+            return seconds
+                .as_f64()
+                .filter(|seconds| (0.0..=1e9).contains(seconds))
+                .map(|seconds| Some(Duration::from_secs_f64(seconds)))
+                .ok_or_else(|| bad(format!("\"{name}_s\" is a number of seconds")));
+        }
+        self.text(name)?
+            .map(|text| {
+                duration::parse(text)
+                    .map_err(|error| Refusal::new(RefusalCode::BadDuration, error.to_string(), ""))
+            })
+            .transpose()
+    }
+
+    /// Names of arguments nobody looked at.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        self.arguments
+            .keys()
+            .filter(|name| !used.contains(*name))
+            .map(|name| escape(name))
+            .collect()
+    }
+}
+
+/// Carries one request out.
+pub(super) async fn answer(session: &Session, call: &Call) -> Result<Answer, Refusal> {
+    let data = match call.op.as_str() {
+        "ping" => Ok(serde_json::json!("pong")),
+        "hello" | "status" | "vrrp" | "services" | "servers" | "show" | "why" | "stats" | "config"
+        | "events" => read::answer(session, call).await,
+        "is" | "wait" => super::wait::answer(session, call).await,
+        "ops" => Ok(Value::Array(Vec::new())),
+        "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "reload" => {
+            act::answer(session, call).await
+        }
+        other => Err(Refusal::new(
+            RefusalCode::UnknownOp,
+            format!("there is no op '{}'", escape(other)),
+            "ops are hello ping role status vrrp services servers show why stats config events watch is wait drain \
+             undrain disable weight promote demote release reload ops",
+        )),
+    };
+    data.map(Answer::Data)
+}

@@ -1,0 +1,189 @@
+//! Operations that read: answered from the hub.
+
+use super::super::session::Session;
+use super::Call;
+use lb_shared::counters::Counters;
+use lb_shared::filter::{Filter, Item};
+use lb_shared::json;
+use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
+use lb_shared::select;
+use lb_shared::state::{Object, ObjectId};
+use lb_shared::view::View;
+use lb_shared::why;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    match call.op.as_str() {
+        "hello" => {
+            let client = call.text("client")?.unwrap_or_default().to_owned();
+            return match session.answer(Request::Hello { client }).await {
+                Reply::Hello(hello) => Ok(json::hello(&hello)),
+                Reply::Refused(refusal) => Err(refusal),
+                _ => Err(Refusal::new(
+                    RefusalCode::Internal,
+                    "the agent answered something else",
+                    "",
+                )),
+            };
+        }
+        "events" => return events(session, call),
+        _ => {}
+    }
+    // Lists are worth having without numbers, as while the engine is busy.
+    let counters: Option<Arc<Counters>> = session.doors.engine.counters().await.ok();
+    let seen = session.doors.hub.seen();
+    let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(counters.as_deref());
+    let targets = call.texts("targets")?;
+    let filter = Filter::parse(call.text("filter")?.unwrap_or_default())?;
+    match call.op.as_str() {
+        "status" => {
+            let mut status = json::status(&view);
+            status["role"] = json!(session.role);
+            Ok(status)
+        }
+        "vrrp" => instances(&view, &targets, &filter),
+        "services" => services(&view, &targets, &filter),
+        "servers" => servers(&view, &targets, &filter),
+        "show" => {
+            let found = objects(&view, &targets)?;
+            Ok(json::list(found, |object| shown(&view, &object)))
+        }
+        "why" => {
+            let found = objects(&view, &targets)?;
+            let mut reasons = found
+                .iter()
+                .filter_map(|object| why::why(&view, object))
+                .map(|reason| json::why(&view, &reason));
+            match (found.len(), reasons.next()) {
+                (1, Some(reason)) => Ok(reason),
+                (_, first) => Ok(first.into_iter().chain(reasons).collect()),
+            }
+        }
+        "stats" => stats(&view, &targets),
+        _ => Ok(json::config(&view)),
+    }
+}
+
+pub(super) fn instances(view: &View<'_>, targets: &[String], filter: &Filter) -> Result<Value, Refusal> {
+    let chosen: Option<BTreeSet<_>> = chosen(targets, || select::instances(view, targets))?;
+    let found = view
+        .state
+        .instances
+        .values()
+        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.name)))
+        .filter(|it| filter.passes(view, Item::Instance(it)));
+    Ok(json::list(found, |it| json::instance(view, it)))
+}
+
+pub(super) fn services(view: &View<'_>, targets: &[String], filter: &Filter) -> Result<Value, Refusal> {
+    let chosen: Option<BTreeSet<_>> = chosen(targets, || select::services(view, targets))?;
+    let found = view
+        .services()
+        .into_iter()
+        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.key)))
+        .filter(|it| filter.passes(view, Item::Service(it)));
+    Ok(json::list(found, |it| json::service(view, it)))
+}
+
+pub(super) fn servers(view: &View<'_>, targets: &[String], filter: &Filter) -> Result<Value, Refusal> {
+    let chosen: Option<BTreeSet<_>> = chosen(targets, || select::servers(view, targets, true))?;
+    let found = view
+        .servers()
+        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.id)))
+        .filter(|it| filter.passes(view, Item::Server(it)));
+    Ok(json::list(found, |it| json::server(view, it)))
+}
+
+fn chosen<T: Ord>(
+    targets: &[String],
+    find: impl FnOnce() -> Result<Vec<T>, Refusal>,
+) -> Result<Option<BTreeSet<T>>, Refusal> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    find().map(|found| Some(found.into_iter().collect()))
+}
+
+fn objects(view: &View<'_>, targets: &[String]) -> Result<Vec<ObjectId>, Refusal> {
+    if targets.is_empty() {
+        return Err(Refusal::new(
+            RefusalCode::BadRequest,
+            "\"targets\" is missing",
+            "name at least one object",
+        ));
+    }
+    select::objects(view, targets)
+}
+
+/// Everything about one object, its reason included.
+fn shown(view: &View<'_>, id: &ObjectId) -> Value {
+    let state = view.state;
+    let object = match id {
+        ObjectId::Agent => Some(Object::Agent(state.agent.clone())),
+        ObjectId::Instance(name) => state
+            .instances
+            .get(name)
+            .map(|it| Object::Instance(Box::new(it.clone()))),
+        ObjectId::Group(name) => state.groups.get(name).cloned().map(Object::Group),
+        ObjectId::Tracker(name) => state.trackers.get(name).cloned().map(Object::Tracker),
+        ObjectId::Service(key) => state
+            .services
+            .get(key)
+            .map(|it| Object::Service(Box::new(it.clone()))),
+        ObjectId::Server(id) => state
+            .servers
+            .get(id)
+            .map(|it| Object::Server(Box::new(it.clone()))),
+        ObjectId::Override(target) => state.overrides.get(target).cloned().map(Object::Override),
+    };
+    let mut form = object.map_or(Value::Null, |object| json::object(view, &object));
+    if let (Some(reason), Some(form)) = (why::why(view, id), form.as_object_mut()) {
+        form.insert("explanation".into(), json::why(view, &reason));
+    }
+    form
+}
+
+fn stats(view: &View<'_>, targets: &[String]) -> Result<Value, Refusal> {
+    let wanted: Option<BTreeSet<ObjectId>> = chosen(targets, || select::objects(view, targets))?;
+    let wants = |id: ObjectId| wanted.as_ref().is_none_or(|wanted| wanted.contains(&id));
+    let instances = view
+        .state
+        .instances
+        .values()
+        .filter(|it| wants(ObjectId::Instance(it.name.clone())));
+    let servers = view.servers().filter(|it| {
+        wants(ObjectId::Server(it.id.clone())) || wants(ObjectId::Service(it.id.service.clone()))
+    });
+    Ok(json!({
+        "vrrp": json::list(instances, |it| json::instance_stats(view, it)),
+        "servers": json::list(servers, |it| json::server_stats(view, it)),
+    }))
+}
+
+fn events(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let limit = call.number("limit")?.unwrap_or(200);
+    let kinds = call.texts("kinds")?;
+    let after = call.number("after")?;
+    let since = call.span("since")?;
+    let seen = session.doors.hub.seen();
+    let view = View::new(&seen.state, seen.now, seen.wall_ms);
+    let oldest = since.map_or(0, |since| {
+        seen.wall_ms
+            .saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    });
+    let mut found: Vec<_> = session
+        .doors
+        .hub
+        .events(after, usize::MAX)
+        .into_iter()
+        .filter(|event| event.wall_ms >= oldest)
+        .filter(|event| super::watch::wanted(&kinds, event.event.what))
+        .collect();
+    let skip = found
+        .len()
+        .saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+    found.drain(..skip);
+    Ok(json::list(found, |event| json::event(&view, &event)))
+}

@@ -1,0 +1,199 @@
+//! The stream of events.
+
+use super::super::hub::Subscription;
+use super::super::lines::{Lines, line};
+use super::super::session::{Session, WatchPlace};
+use super::Call;
+use lb_shared::event::{Numbered, What};
+use lb_shared::json;
+use lb_shared::request::{Refusal, RefusalCode};
+use lb_shared::select;
+use lb_shared::state::{ObjectId, State};
+use lb_shared::view::{View, rfc3339};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// The topics there are.
+const TOPICS: [&str; 10] = [
+    "vrrp", "track", "check", "service", "action", "config", "ipvs", "link", "agent", "lost",
+];
+
+/// A stream that was asked for.
+#[derive(Debug)]
+pub(in super::super) struct Watch {
+    id: Option<Value>,
+    topics: Vec<String>,
+    objects: Option<BTreeSet<ObjectId>>,
+    heartbeat: Option<Duration>,
+    fifo: bool,
+    session: Session,
+    subscription: Subscription,
+    from: u64,
+    _place: WatchPlace,
+}
+
+/// Whether an event belongs to one of the topics; no topics stand for all.
+pub(super) fn wanted(topics: &[String], what: What) -> bool {
+    topics.is_empty() || topics.iter().any(|topic| topic == what.topic())
+}
+
+impl Watch {
+    /// Checks what was asked for and begins to listen.
+    pub(in super::super) fn open(session: &Session, call: &Call, own: usize) -> Result<Self, Refusal> {
+        let bad = |message: String| Refusal::new(RefusalCode::BadRequest, message, "see docs/socket.md");
+        let topics = call.texts("topics")?;
+        if let Some(unknown) = topics.iter().find(|topic| !TOPICS.contains(&topic.as_str())) {
+            return Err(bad(format!(
+                "there is no topic '{}'; topics are {}",
+                lb_shared::text::escape(unknown),
+                TOPICS.join(" ")
+            )));
+        }
+        let fifo = match call.text("format")? {
+            None | Some("json") => false,
+            Some("fifo") => true,
+            Some(_) => return Err(bad("\"format\" is json or fifo".into())),
+        };
+        // Without "from", or with "now", only what comes.
+        let after = match call.number("from") {
+            Ok(from) => from,
+            Err(_) => match call.text("from")? {
+                Some("now") => None,
+                Some(_) | None => return Err(bad("\"from\" is \"now\" or the number of an event".into())),
+            },
+        };
+        let heartbeat = call.span("heartbeat")?;
+        if heartbeat.is_some_and(|every| every < Duration::from_secs(1)) {
+            return Err(bad("\"heartbeat\" is at least 1s".into()));
+        }
+        let place = session.doors.open_watch(own)?;
+        let subscription = session
+            .doors
+            .hub
+            .subscribe(after.map(|from| from.saturating_sub(1)));
+        let targets = call.texts("targets")?;
+        let objects = if targets.is_empty() {
+            None
+        } else {
+            let seen = &subscription.seen;
+            let view = View::new(&seen.state, seen.now, seen.wall_ms);
+            let mut objects: BTreeSet<ObjectId> = select::objects(&view, &targets)?.into_iter().collect();
+            add_servers(&seen.state, &mut objects);
+            Some(objects)
+        };
+        Ok(Self {
+            id: call.id.clone(),
+            topics,
+            objects,
+            heartbeat,
+            fifo,
+            session: session.clone(),
+            from: after.unwrap_or(subscription.seen.seq),
+            subscription,
+            _place: place,
+        })
+    }
+
+    /// Streams until the agent stops or the client is gone.
+    pub(in super::super) async fn run(mut self, lines: &Lines) {
+        let head = vec![
+            ("ok", true.into()),
+            ("stream", true.into()),
+            ("from", self.from.into()),
+        ];
+        if !self.fifo && lines.send(line(self.id.as_ref(), head)).await.is_err() {
+            return;
+        }
+        let mut last = self.subscription.seen.seq;
+        for event in std::mem::take(&mut self.subscription.past) {
+            if !self.tell(lines, &event).await {
+                return;
+            }
+        }
+        // The state itself is of no more use; holding it would make the hub copy it.
+        self.subscription.seen.state = Arc::default();
+        loop {
+            let news = match self.heartbeat {
+                None => self.subscription.news.recv().await,
+                Some(every) => match tokio::time::timeout(every, self.subscription.news.recv()).await {
+                    Ok(news) => news,
+                    Err(_) => {
+                        let now = rfc3339(super::super::hub::wall_ms());
+                        let beat = line(self.id.as_ref(), vec![("hb", now.into())]);
+                        if lines.send(beat).await.is_err() {
+                            return;
+                        }
+                        continue;
+                    }
+                },
+            };
+            let going_on = match news {
+                Ok(event) => {
+                    last = event.seq;
+                    self.tell(lines, &event).await
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    let lost = json!({"from": last + 1, "to": last + missed});
+                    last += missed;
+                    let lost = line(self.id.as_ref(), vec![("lost", lost)]);
+                    lines.send(lost).await.is_ok()
+                }
+                Err(RecvError::Closed) => {
+                    let end = vec![("end", true.into()), ("reason", "shutdown".into())];
+                    let _ = lines.send(line(self.id.as_ref(), end)).await;
+                    false
+                }
+            };
+            if !going_on {
+                return;
+            }
+        }
+    }
+
+    /// Sends an event if it is wanted; false when nobody listens any more.
+    async fn tell(&self, lines: &Lines, event: &Numbered) -> bool {
+        if !wanted(&self.topics, event.event.what)
+            || self
+                .objects
+                .as_ref()
+                .is_some_and(|objects| !objects.contains(&event.event.object))
+        {
+            return true;
+        }
+        if self.fifo {
+            for text in json::fifo(&event.event) {
+                if lines.send(format!("{text}\n").into_bytes()).await.is_err() {
+                    return false;
+                }
+            }
+            return true;
+        }
+        let bytes = {
+            // Names as they are now: the object may have been renamed or be gone.
+            let seen = self.session.doors.hub.seen();
+            let view = View::new(&seen.state, seen.now, seen.wall_ms);
+            match json::event(&view, event) {
+                Value::Object(fields) => {
+                    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.clone()));
+                    line(self.id.as_ref(), fields.collect())
+                }
+                _ => Vec::new(),
+            }
+        };
+        lines.send(bytes).await.is_ok()
+    }
+}
+
+/// Watching a service is watching its servers, too.
+fn add_servers(state: &State, objects: &mut BTreeSet<ObjectId>) {
+    let servers: Vec<ObjectId> = state
+        .servers
+        .keys()
+        .filter(|id| objects.contains(&ObjectId::Service(id.service.clone())))
+        .map(|id| ObjectId::Server(id.clone()))
+        .collect();
+    objects.extend(servers);
+}

@@ -1,0 +1,167 @@
+//! The first model: what an earlier run left is kept where it is still ours, and removed where it is stale.
+
+use super::Engine;
+use super::boot::Previous;
+use super::ipvs_keeper::Status;
+use crate::model::{Instance, Model};
+use crate::net::AddressKey;
+use lb_shared::event::{Actor, What};
+use lb_shared::names::{Family, InstanceName, ServerId};
+use lb_shared::state::{AgentView, DrainThen, ObjectId, OverrideKind, Target};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl Engine {
+    /// Says who we are before anything is known.
+    pub(super) fn introduce(&mut self) {
+        let Some(boot) = &self.boot else { return };
+        self.sysctls_at_start = Some(boot.ipvs_sysctls.clone());
+        self.agent = AgentView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: boot.host.clone(),
+            pid: boot.pid,
+            ..AgentView::default()
+        };
+    }
+
+    /// Puts the first model in force as soon as the interfaces and the IPVS table are known.
+    pub(super) fn begin(&mut self) {
+        if !self.net.known() || *self.ipvs.status() == Status::Unknown {
+            return;
+        }
+        let Some(boot) = self.boot.take() else { return };
+        if let Some(trouble) = &boot.intent.trouble {
+            self.say(What::IntentTrouble, trouble.clone(), None);
+        }
+        let model = &boot.model.model;
+        let resumed = boot
+            .previous
+            .as_ref()
+            .map_or_else(Vec::new, |it| self.resumable(model, it));
+        self.adopted = resumed.iter().map(|(name, _)| name.clone()).collect();
+        self.clean_up(model, boot.previous.as_ref());
+        if boot.intent.lost {
+            self.doubt_stays_drained(model, boot.wall_ms);
+        }
+        let crashed = boot.previous.is_some();
+        self.put_in_force(boot.model, crashed);
+        for (name, ago) in resumed {
+            let mut effects = Vec::new();
+            self.routers.resume(self.now, &name, ago, &mut effects);
+            self.on_router_effects(effects);
+            let text = format!(
+                "still MASTER: this node's last advert was {} ms ago",
+                ago.as_millis()
+            );
+            self.emit(What::Adopted, ObjectId::Instance(name), text, None, None);
+        }
+        self.say(
+            What::Started,
+            format!("version {}", env!("CARGO_PKG_VERSION")),
+            None,
+        );
+    }
+
+    /// Instances of the earlier run whose mastership nobody can have missed yet: the last advert is younger than two
+    /// intervals and the addresses are still on the interface.
+    fn resumable(&self, model: &Model, previous: &Previous) -> Vec<(InstanceName, Duration)> {
+        let mut found = Vec::new();
+        for (name, master) in &previous.ledger.masters {
+            let name = InstanceName::from(name.as_str());
+            let Some(instance) = model.instances.get(&name) else {
+                continue;
+            };
+            let Some(ago) = previous.sent_ago.get(&name.0) else {
+                continue;
+            };
+            let same = instance.vrid.get() == master.vrid
+                && (instance.family == Family::Inet6) == master.inet6
+                && instance.interface == master.interface;
+            let fresh = *ago < 2 * Duration::from_micros(master.advert_interval_us);
+            let there = self
+                .held_by(instance)
+                .keys()
+                .all(|key| self.net.have().addresses.contains_key(key));
+            if same && fresh && there {
+                found.push((name, *ago));
+            }
+        }
+        found
+    }
+
+    fn clean_up(&mut self, model: &Model, previous: Option<&Previous>) {
+        let kept = |name: &InstanceName| self.adopted.contains(name);
+        let keys_of = |instance: &Instance| self.held_by(instance).into_keys().collect::<Vec<_>>();
+        let adopted: BTreeSet<AddressKey> = model
+            .instances
+            .values()
+            .filter(|it| kept(&it.name))
+            .flat_map(|it| keys_of(it))
+            .collect();
+        let mut stale: BTreeSet<AddressKey> = model
+            .instances
+            .values()
+            .filter(|it| !kept(&it.name))
+            .flat_map(|it| keys_of(it))
+            .collect();
+        let earlier = previous
+            .iter()
+            .flat_map(|it| it.ledger.masters.values())
+            .flat_map(|it| &it.addresses);
+        for (device, address, prefix_len) in earlier {
+            if let Some(link) = self.net.have().link(device) {
+                stale.insert(AddressKey {
+                    link: link.index,
+                    address: *address,
+                    prefix_len: *prefix_len,
+                });
+            }
+        }
+        stale.retain(|key| !adopted.contains(key));
+        self.net.adopt(adopted);
+        self.remove_leftovers(&stale);
+    }
+
+    /// With the stored overrides unreadable, the kernel is the witness: a server it holds at weight 0 against the
+    /// configuration was drained by somebody.
+    fn doubt_stays_drained(&mut self, model: &Model, wall_ms: u64) {
+        let mut doubtful = Vec::new();
+        for service in model.services.values() {
+            for entry in &service.entries {
+                let Some(have) = self.ipvs.have().services.get(entry) else {
+                    continue;
+                };
+                for (key, server) in &service.servers {
+                    let zero = have
+                        .destinations
+                        .get(key)
+                        .is_some_and(|it| it.settings.weight == 0);
+                    if zero && server.weight.get() > 0 {
+                        doubtful.push(ServerId {
+                            service: service.key.clone(),
+                            server: *key,
+                        });
+                    }
+                }
+            }
+        }
+        for id in doubtful {
+            let actor = Actor {
+                user: "unknown operator".into(),
+                ..Actor::default()
+            };
+            let message = "found at weight 0 while the stored overrides were unreadable";
+            let kind = OverrideKind::Drain {
+                then: DrainThen::Keep,
+            };
+            let target = Target::Server(id);
+            self.intent.put(super::intent::make(
+                target,
+                kind,
+                None,
+                (&actor, message),
+                (self.now, wall_ms),
+            ));
+        }
+    }
+}

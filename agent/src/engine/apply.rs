@@ -1,0 +1,404 @@
+//! A model comes into force: every machine takes its part of it, and only what differs is touched.
+
+use super::action::Action;
+use super::input::NewModel;
+use super::{Engine, Index};
+use crate::model::{Instance, Model};
+use lb_shared::diagnostic::{Diagnostic, Severity};
+use lb_shared::event::What;
+use lb_shared::names::{InstanceName, ServerId, TrackerName};
+use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
+use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Target};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Engine {
+    pub(super) fn on_model(&mut self, new: NewModel) {
+        let changes = changes(&self.model, &new.model);
+        let asked = new.asked.clone();
+        if self.boot.is_some() || self.stopping.is_some() {
+            let refusal = Refusal::new(
+                RefusalCode::Busy,
+                "the agent is starting or stopping",
+                "try again in a moment",
+            );
+            return self.answer(asked.map(|(ticket, _)| ticket), Reply::Refused(refusal));
+        }
+        if let (Some(name), false) = (self.master_lost_by(&new.model), new.force || asked.is_none()) {
+            let refusal = Refusal::new(
+                RefusalCode::Config,
+                format!("{name} is MASTER on this node and is not in the new file: its addresses would go"),
+                "to do it anyway: add --force",
+            );
+            return self.answer(asked.map(|(ticket, _)| ticket), Reply::Refused(refusal));
+        }
+        let mut reloaded = Reloaded {
+            dry_run: new.dry_run,
+            revision: self.agent.config.revision + 1,
+            changes,
+            findings: new.findings.clone(),
+        };
+        if new.dry_run {
+            return self.answer(asked.map(|(ticket, _)| ticket), Reply::Reloaded(reloaded));
+        }
+        self.put_in_force(new, false);
+        reloaded.revision = self.agent.config.revision;
+        self.answer(asked.map(|(ticket, _)| ticket), Reply::Reloaded(reloaded));
+    }
+
+    fn master_lost_by(&self, new: &Model) -> Option<InstanceName> {
+        let lost = |name: &&InstanceName| !new.instances.contains_key(*name) && self.routers.is_master(name);
+        self.model.instances.keys().find(lost).cloned()
+    }
+
+    /// The machines take a new model. `crashed`: servers are as the kernel has them until their checks speak.
+    pub(super) fn put_in_force(&mut self, new: NewModel, crashed: bool) {
+        let now = self.now;
+        let NewModel {
+            model,
+            file,
+            findings,
+            asked,
+            ..
+        } = new;
+        let first = self.agent.config.revision == 0;
+        let before = std::mem::replace(&mut self.model, model);
+        for entry in self.index.by_entry.keys() {
+            self.ipvs.touch(*entry);
+        }
+        self.index = Index::of(&self.model);
+        for entry in self.index.by_entry.keys() {
+            self.ipvs.touch(*entry);
+        }
+        self.config_view(&file, &findings);
+
+        let mut effects = Vec::new();
+        self.trackers.apply(now, &self.model.scripts, &mut effects);
+        self.on_tracker_effects(effects);
+        self.refresh_interfaces();
+
+        let startup_delay = if first {
+            Duration::from_micros(self.model.global.vrrp_startup_delay_us)
+        } else {
+            Duration::ZERO
+        };
+        let mut effects = Vec::new();
+        self.routers.apply(
+            now,
+            &self.model.instances,
+            &self.model.groups,
+            startup_delay,
+            &mut effects,
+        );
+        self.on_router_effects(effects);
+        self.refresh_grounds(None);
+        for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
+            self.give_terms(&name);
+            self.give_pin(&name);
+        }
+        self.hold_changed(&before);
+
+        self.apply_health(crashed && first);
+        self.rebind_overrides();
+        self.want_sysctls();
+        self.timeouts_and_flush(first, before.global.lvs_timeouts);
+        self.touch_all();
+        self.ledger_due = true;
+        let actor = asked.map(|(_, actor)| actor);
+        let text = format!("revision {} from {file}", self.agent.config.revision);
+        self.emit(What::Applied, ObjectId::Agent, text, None, actor);
+        for finding in findings.iter().filter(|it| it.severity >= Severity::Warning) {
+            self.say(What::Finding, finding.line(), None);
+        }
+    }
+
+    fn apply_health(&mut self, adopt: bool) {
+        let mut effects = Vec::new();
+        if adopt {
+            let (model, have, intent) = (&self.model, self.ipvs.have(), &self.intent);
+            // Whether the kernel lets a server serve; `None` when it does not have it. A service the kernel does not
+            // know says nothing about its servers.
+            let seen = |id: &ServerId| {
+                let service = model.services.get(&id.service)?;
+                let known: Vec<_> = service
+                    .entries
+                    .iter()
+                    .filter_map(|entry| have.services.get(entry))
+                    .collect();
+                if known.is_empty() {
+                    return Some(true);
+                }
+                let meant = intent.get(&Target::Server(id.clone())).is_some()
+                    || service
+                        .servers
+                        .get(&id.server)
+                        .is_some_and(|it| it.weight.get() == 0);
+                let found = known.iter().find_map(|it| it.destinations.get(&id.server))?;
+                Some(found.settings.weight > 0 || meant)
+            };
+            self.health
+                .apply(self.now, &self.model.services, Some(&seen), &mut effects);
+        } else {
+            self.health
+                .apply(self.now, &self.model.services, None, &mut effects);
+        }
+        self.on_health_effects(effects);
+    }
+
+    fn timeouts_and_flush(&mut self, first: bool, before: [u32; 3]) {
+        let mut ops = Vec::new();
+        if first && self.model.global.lvs_flush {
+            ops.push(crate::ipvs::IpvsOp::Flush);
+        }
+        let timeouts = self.model.global.lvs_timeouts;
+        if timeouts != [0; 3] && (first || timeouts != before) {
+            ops.push(crate::ipvs::IpvsOp::Timeouts(timeouts));
+        }
+        self.ipvs.send(ops, &mut self.queue);
+    }
+
+    /// Addresses that came or went with the file, of instances that are MASTER and stay so.
+    fn hold_changed(&mut self, before: &Model) {
+        let changed: Vec<Arc<Instance>> = self
+            .model
+            .instances
+            .values()
+            .filter(|it| self.routers.is_master(&it.name) && before.instances.get(&it.name) != Some(*it))
+            .cloned()
+            .collect();
+        for instance in changed {
+            let want = self.held_by(&instance);
+            let news = self
+                .net
+                .held(&instance.name)
+                .is_none_or(|held| want.keys().any(|key| !held.contains_key(key)));
+            self.hold_addresses(&instance.name, if news { instance.garp.repeat } else { 0 });
+        }
+    }
+
+    fn config_view(&mut self, file: &str, findings: &[Diagnostic]) {
+        if let Some(name) = &self.model.global.router_id {
+            self.agent.host.clone_from(name);
+        }
+        self.agent.config = ConfigView {
+            file: file.to_owned(),
+            revision: self.agent.config.revision + 1,
+            loaded_at: self.now,
+            warnings: findings
+                .iter()
+                .filter(|it| it.severity >= Severity::Warning)
+                .count() as u32,
+            refused: Vec::new(),
+        };
+    }
+
+    pub(super) fn on_reload_refused(&mut self, findings: &[Diagnostic]) {
+        let errors: Vec<&Diagnostic> = findings
+            .iter()
+            .filter(|it| it.severity == Severity::Error)
+            .collect();
+        self.agent.config.refused = errors.iter().map(|it| it.line()).collect();
+        let text = format!("reload refused, nothing changed: {} errors", errors.len());
+        let why = errors.first().map(|it| it.line());
+        self.say(What::ReloadRefused, text, why);
+    }
+
+    /// The terms an instance's trackers contribute, its own and its group's.
+    pub(super) fn give_terms(&mut self, name: &InstanceName) {
+        let Some(instance) = self.model.instances.get(name) else {
+            return;
+        };
+        let group = self
+            .model
+            .groups
+            .values()
+            .find(|group| group.members.contains(name));
+        let mut tracking = vec![&instance.tracking];
+        tracking.extend(group.map(|group| &group.tracking));
+        let weights = group.is_none_or(|group| group.tracking_weight);
+        let sum = self.trackers.terms(&tracking, weights);
+        let terms = crate::vrrp::Terms {
+            terms: sum.terms,
+            waiting: sum.waiting,
+            faults: sum.faults,
+        };
+        let mut effects = Vec::new();
+        self.routers.on_terms(self.now, name, terms, &mut effects);
+        self.on_router_effects(effects);
+        self.touch(ObjectId::Instance(name.clone()));
+    }
+
+    pub(super) fn give_pin(&mut self, name: &InstanceName) {
+        let pin = match self.intent.get(&Target::Instance(name.clone())).map(|it| it.kind) {
+            Some(OverrideKind::Pin(pin)) => Some(pin),
+            _ => None,
+        };
+        let mut effects = Vec::new();
+        self.routers.on_pin(self.now, name, pin, &mut effects);
+        self.on_router_effects(effects);
+    }
+
+    /// Overrides find their targets again; those without one sleep.
+    fn rebind_overrides(&mut self) {
+        for it in self.intent.to_store() {
+            let there = self.target_exists(&it.target);
+            if it.dormant == there {
+                self.intent.set_dormant(&it.target, !there);
+            }
+            if let (true, Target::Server(id)) = (there, &it.target) {
+                self.give_override(id);
+            }
+            self.touch(ObjectId::Override(it.target));
+        }
+    }
+
+    pub(super) fn give_override(&mut self, id: &ServerId) {
+        let it = self.intent.get(&Target::Server(id.clone()));
+        let (kind, until) = (it.map(|it| it.kind), it.and_then(|it| it.until));
+        let mut effects = Vec::new();
+        self.health.on_override(self.now, id, kind, until, &mut effects);
+        self.on_health_effects(effects);
+    }
+
+    pub(super) fn target_exists(&self, target: &Target) -> bool {
+        match target {
+            Target::Instance(name) => self.model.instances.contains_key(name),
+            Target::Server(id) => self
+                .model
+                .services
+                .get(&id.service)
+                .is_some_and(|it| it.servers.contains_key(&id.server)),
+        }
+    }
+
+    fn touch_all(&mut self) {
+        let objects: Vec<ObjectId> = (self.model.instances.keys().cloned().map(ObjectId::Instance))
+            .chain(self.model.groups.keys().cloned().map(ObjectId::Group))
+            .chain(self.state.groups.keys().cloned().map(ObjectId::Group))
+            .chain(self.index.by_tracker.keys().cloned().map(ObjectId::Tracker))
+            .chain(self.state.trackers.keys().cloned().map(ObjectId::Tracker))
+            .chain(self.model.services.keys().cloned().map(ObjectId::Service))
+            .chain(self.model.services.values().flat_map(|service| {
+                let key = service.key.clone();
+                service.servers.keys().map(move |server| {
+                    ObjectId::Server(ServerId {
+                        service: key.clone(),
+                        server: *server,
+                    })
+                })
+            }))
+            .collect();
+        self.touched.extend(objects);
+    }
+
+    pub(super) fn answer(&mut self, ticket: Option<super::Ticket>, reply: Reply) {
+        if let Some(ticket) = ticket {
+            self.queue.push_back(Action::Answer(ticket, reply));
+        }
+    }
+}
+
+impl Index {
+    fn of(model: &Model) -> Self {
+        let mut index = Self::default();
+        for instance in model.instances.values() {
+            for name in super::ground::interfaces(instance) {
+                index
+                    .by_interface
+                    .entry(name.to_owned())
+                    .or_default()
+                    .insert(instance.name.clone());
+            }
+            let group = model
+                .groups
+                .values()
+                .find(|group| group.members.contains(&instance.name));
+            let tracking = std::iter::once(&instance.tracking).chain(group.map(|group| &group.tracking));
+            for tracking in tracking {
+                let interfaces = tracking
+                    .interfaces
+                    .iter()
+                    .map(|it| TrackerName::Interface(it.interface.clone()));
+                let scripts = tracking
+                    .scripts
+                    .iter()
+                    .map(|it| TrackerName::Script(it.script.clone()));
+                for tracker in interfaces.chain(scripts) {
+                    index
+                        .by_tracker
+                        .entry(tracker)
+                        .or_default()
+                        .insert(instance.name.clone());
+                }
+            }
+            let addresses = super::ground::addresses(instance).map(|it| it.address);
+            index.virtual_addresses.extend(addresses);
+        }
+        for service in model.services.values() {
+            for entry in &service.entries {
+                index.by_entry.insert(*entry, service.key.clone());
+            }
+        }
+        index
+    }
+}
+
+/// What a new model changes, one line an object.
+fn changes(old: &Model, new: &Model) -> Vec<String> {
+    let mut lines = Vec::new();
+    if old.global != new.global {
+        lines.push("~ global_defs".to_owned());
+    }
+    compare(&mut lines, "vrrp:", &old.instances, &new.instances);
+    compare(&mut lines, "group:", &old.groups, &new.groups);
+    compare(&mut lines, "script:", &old.scripts, &new.scripts);
+    for (key, service) in &new.services {
+        match old.services.get(key) {
+            None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),
+            Some(before) if before == service => {}
+            Some(before) => {
+                let bare = |service: &crate::model::Service| crate::model::Service {
+                    servers: BTreeMap::new(),
+                    ..service.clone()
+                };
+                if bare(before) != bare(service) {
+                    lines.push(format!("~ vs:{key}"));
+                }
+                compare(
+                    &mut lines,
+                    &format!("rs:{key}/"),
+                    &before.servers,
+                    &service.servers,
+                );
+            }
+        }
+    }
+    lines.extend(
+        old.services
+            .keys()
+            .filter(|key| !new.services.contains_key(key))
+            .map(|key| format!("- vs:{key}")),
+    );
+    lines
+}
+
+fn compare<K: Ord + std::fmt::Display, V: PartialEq>(
+    lines: &mut Vec<String>,
+    prefix: &str,
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+) {
+    for (key, value) in new {
+        match old.get(key) {
+            None => lines.push(format!("+ {prefix}{key}")),
+            Some(before) if before == value => {}
+            Some(_) => lines.push(format!("~ {prefix}{key}")),
+        }
+    }
+    lines.extend(
+        old.keys()
+            .filter(|key| !new.contains_key(key))
+            .map(|key| format!("- {prefix}{key}")),
+    );
+}

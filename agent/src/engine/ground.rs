@@ -1,0 +1,101 @@
+//! What an instance stands on: its interface, its source address, and whether they carry it.
+
+use crate::model;
+use crate::net::NetTable;
+use crate::vrrp::Ground;
+use lb_shared::names::Family;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Interfaces whose state matters to an instance: its own and those of its addresses.
+pub(super) fn interfaces(instance: &model::Instance) -> BTreeSet<&str> {
+    addresses(instance)
+        .map(|address| address.device.as_str())
+        .chain(instance.interface.as_deref())
+        .collect()
+}
+
+/// Every address an instance holds while MASTER.
+pub(super) fn addresses(instance: &model::Instance) -> impl Iterator<Item = &model::VirtualAddress> {
+    instance.addresses.iter().chain(&instance.excluded_addresses)
+}
+
+/// The ground of an instance, given the host's interfaces. `virtual_addresses` of all instances never serve as a
+/// source: they may leave at any time.
+pub(super) fn ground(
+    instance: &model::Instance,
+    net: &NetTable,
+    virtual_addresses: &BTreeSet<IpAddr>,
+) -> Ground {
+    let mut faults = BTreeSet::new();
+    let own = instance.interface.as_deref().map(|name| (name, net.link(name)));
+    for name in interfaces(instance) {
+        let is_own = instance.interface.as_deref() == Some(name);
+        let tracked = if is_own {
+            !instance.ignore_own_interface
+        } else {
+            addresses(instance).any(|address| address.device == name && address.track)
+        };
+        match net.link(name) {
+            None => {
+                faults.insert(format!("interface {name} does not exist"));
+            }
+            Some(link) if tracked && !link.running => {
+                faults.insert(format!("interface {name} is down"));
+            }
+            Some(_) => {}
+        }
+    }
+    let link = own.and_then(|(_, link)| link).map(|link| link.index);
+    let source = source(instance, net, virtual_addresses);
+    if source.is_none() && faults.is_empty() {
+        faults.insert(match (instance.source, &instance.interface) {
+            (Some(address), _) => format!("source address {address} is not on this host"),
+            (None, Some(name)) => {
+                let kind = if instance.family == Family::Inet {
+                    "IPv4"
+                } else {
+                    "link-local IPv6"
+                };
+                format!("interface {name} has no {kind} address to send from")
+            }
+            (None, None) => "neither interface nor unicast_src_ip is given".to_owned(),
+        });
+    }
+    if instance.fault_without_peer && instance.unicast_peers.is_empty() {
+        faults.insert("no unicast peer".to_owned());
+    }
+    let own_addresses = net
+        .addresses
+        .keys()
+        .filter(|key| link.is_none_or(|link| key.link == link))
+        .map(|key| key.address)
+        .filter(|address| Family::of(*address) == instance.family && !virtual_addresses.contains(address))
+        .collect();
+    Ground {
+        link,
+        source,
+        own_addresses,
+        faults,
+    }
+}
+
+fn source(
+    instance: &model::Instance,
+    net: &NetTable,
+    virtual_addresses: &BTreeSet<IpAddr>,
+) -> Option<IpAddr> {
+    match (instance.source, instance.interface.as_deref()) {
+        (Some(address), _) => net
+            .addresses
+            .iter()
+            .any(|(key, it)| key.address == address && it.usable)
+            .then_some(address),
+        (None, Some(name)) => net.primary(
+            net.link(name)?.index,
+            instance.family == Family::Inet,
+            virtual_addresses,
+        ),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,285 @@
+//! What a command may not do without `--force`, and what it leads to.
+
+use super::Engine;
+use super::commands::Step;
+use lb_shared::names::{InstanceName, ServerId, ServerKey, ServiceKey};
+use lb_shared::request::{Act, Refusal, RefusalCode, Verb};
+use lb_shared::state::{OverrideKind, Pin, Target, VrrpState};
+use std::collections::BTreeMap;
+
+impl Engine {
+    /// Refuses what would do harm; else says what the steps lead to.
+    pub(super) fn guard(
+        &self,
+        act: &Act,
+        steps: &[Step],
+        effects: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        match act.verb {
+            Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+                self.guard_servers(act, steps, effects, warnings)
+            }
+            Verb::Promote { .. } => steps
+                .iter()
+                .filter_map(instance_of)
+                .try_for_each(|name| self.guard_promote(name, effects, warnings)),
+            Verb::Demote { hard } => steps
+                .iter()
+                .filter_map(instance_of)
+                .try_for_each(|name| self.guard_demote(act, name, hard, effects)),
+            Verb::Release => Ok(()),
+        }
+    }
+
+    fn guard_servers(
+        &self,
+        act: &Act,
+        steps: &[Step],
+        effects: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        if let (Verb::Disable { cut: false }, false) = (act.verb, act.force) {
+            for id in steps.iter().filter_map(server_of) {
+                let active = self.server_counters(id).active;
+                if active > 0 {
+                    return Err(Refusal::new(
+                        RefusalCode::Connections,
+                        format!("{id} has {active} active connections"),
+                        "drain it first, or cut them: add --cut",
+                    ));
+                }
+            }
+        }
+        for (key, changes) in by_service(steps) {
+            self.guard_service(act, key, &changes, effects)?;
+            self.tell_of_kernel(act, key, &changes, effects, warnings);
+        }
+        Ok(())
+    }
+
+    /// A service must keep a server in rotation, and its quorum.
+    fn guard_service(
+        &self,
+        act: &Act,
+        key: &ServiceKey,
+        changes: &BTreeMap<ServerKey, Option<OverrideKind>>,
+        effects: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let Some(service) = self.model.services.get(key) else {
+            return Ok(());
+        };
+        let (mut before, mut after, mut weight_after) = (0, 0, 0);
+        for server in service.servers.keys() {
+            let id = ServerId {
+                service: key.clone(),
+                server: *server,
+            };
+            let Some(view) = self.health.server_view(&id) else {
+                continue;
+            };
+            let now = view.in_rotation();
+            let up = self.is_up(&id);
+            let (stays, weight) = match changes.get(server) {
+                None => (now, view.effective.map_or(0, |weight| u64::from(weight.get()))),
+                Some(None) => (up, u64::from(view.configured.get())),
+                Some(Some(OverrideKind::Weight(weight))) => (up, u64::from(weight.get())),
+                Some(Some(OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Pin(_))) => {
+                    (false, 0)
+                }
+            };
+            before += u32::from(now);
+            after += u32::from(stays);
+            weight_after += if stays { weight } else { 0 };
+        }
+        let name = self
+            .health
+            .service_view(key)
+            .and_then(|view| view.name)
+            .unwrap_or_else(|| key.to_string());
+        let (all, quorum) = (service.servers.len(), service.quorum);
+        let enough = weight_after >= quorum.saturating_sub(service.hysteresis).max(1);
+        let takes_away = after < before || !enough;
+        if takes_away && !act.force && !matches!(act.verb, Verb::Undrain) {
+            let hint = format!(
+                "quorum {quorum}, weight after the {} {weight_after}{}",
+                act.verb.word(),
+                if enough { "" } else { ": the service would go DOWN" }
+            );
+            let refusal = |code, message: String| {
+                let mut refusal = Refusal::new(
+                    code,
+                    message,
+                    format!("{hint}\nto see the effect: add --dry-run      to do it anyway: add --force"),
+                );
+                refusal.details = vec![
+                    ("service".into(), name.clone()),
+                    ("quorum".into(), quorum.to_string()),
+                    ("weight_after".into(), weight_after.to_string()),
+                ];
+                refusal
+            };
+            if after == 0 && before > 0 {
+                let message =
+                    format!("{name} would keep 0 of {all} servers in rotation ({before} in rotation now)");
+                return Err(refusal(RefusalCode::LastServer, message));
+            }
+            if !enough && before > 0 {
+                let message = format!("{name} would fall below its quorum");
+                return Err(refusal(RefusalCode::Quorum, message));
+            }
+        }
+        let verdict = if enough { "ok" } else { "the quorum is lost" };
+        effects.push(format!(
+            "{name}: {after} of {all} servers in rotation, weight {weight_after}, quorum {quorum}: {verdict}"
+        ));
+        Ok(())
+    }
+
+    /// What else is done so that the drain is one, and which traffic still reaches the server.
+    fn tell_of_kernel(
+        &self,
+        act: &Act,
+        key: &ServiceKey,
+        changes: &BTreeMap<ServerKey, Option<OverrideKind>>,
+        effects: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) {
+        let Some(service) = self.model.services.get(key) else {
+            return;
+        };
+        let drains = changes
+            .values()
+            .any(|it| matches!(it, Some(OverrideKind::Drain { .. })));
+        if !drains || !matches!(act.verb, Verb::Drain { .. }) {
+            return;
+        }
+        let scheduler = &service.scheduler;
+        if scheduler.hashes_clients() && !scheduler.flag_1 {
+            let name = &scheduler.name;
+            effects.push(format!(
+                "{name}-fallback is turned on while a server is drained, else {name} would refuse its clients"
+            ));
+        }
+        if let Some(persistence) = &service.persistence {
+            let templates: u64 = changes
+                .keys()
+                .map(|server| {
+                    self.server_counters(&ServerId {
+                        service: key.clone(),
+                        server: *server,
+                    })
+                    .persistent
+                })
+                .sum();
+            effects.push(format!(
+                "persistence {}s, {templates} templates: known clients move at once (expire_quiescent_template is set to 1 for this host while the drain lasts)",
+                persistence.timeout_s
+            ));
+        }
+        if self.ipvs_missing().is_some() {
+            warnings.push(
+                "there is no IPVS in this kernel: the drain is stored and holds once there is".to_owned(),
+            );
+        }
+    }
+
+    fn guard_promote(
+        &self,
+        name: &InstanceName,
+        effects: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let Some(view) = self.routers.view(name) else {
+            return Ok(());
+        };
+        if view.state == VrrpState::Fault {
+            let why = view.faults.join(", ");
+            return Err(Refusal::new(
+                RefusalCode::Fault,
+                format!("{name} is in FAULT: {why}"),
+                "promote cannot lift a fault; mend it or use another node",
+            ));
+        }
+        if let Some(master) = view.master.as_ref().filter(|master| master.priority == 255) {
+            return Err(Refusal::new(
+                RefusalCode::SplitBrain,
+                format!(
+                    "{} owns the addresses of {name} (priority 255) and would not yield",
+                    master.address
+                ),
+                "demote it there, or stop its agent",
+            ));
+        }
+        for term in view.terms.iter().filter(|term| term.ok == Some(false)) {
+            warnings.push(format!(
+                "{} is failing ({}); promote ignores it",
+                term.tracker, term.detail
+            ));
+        }
+        effects.push(format!("moves {}", view.addresses.join(", ")));
+        Ok(())
+    }
+
+    fn guard_demote(
+        &self,
+        act: &Act,
+        name: &InstanceName,
+        hard: bool,
+        effects: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let Some(view) = self.routers.view(name) else {
+            return Ok(());
+        };
+        let heard = self.routers.counters(name).and_then(|it| it.heard_at);
+        let recent = heard.is_some_and(|at| self.now.since(at).as_secs() < 24 * 3600);
+        if hard && view.state == VrrpState::Master && !recent && !act.force {
+            return Err(Refusal::new(
+                RefusalCode::NoSuccessor,
+                format!(
+                    "no other node was heard as master of {name} in the last 24 hours: its addresses might go unserved"
+                ),
+                "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
+            ));
+        }
+        if view.state == VrrpState::Master {
+            effects.push(format!("gives up {}", view.addresses.join(", ")));
+        }
+        effects.push(if hard {
+            "stays BACKUP even if nobody else is master".to_owned()
+        } else {
+            "becomes MASTER again only if no other node is".to_owned()
+        });
+        Ok(())
+    }
+}
+
+fn instance_of(step: &Step) -> Option<&InstanceName> {
+    match (&step.target, step.set.as_ref().map(|it| it.kind)) {
+        (
+            Target::Instance(name),
+            Some(OverrideKind::Pin(Pin::Promoted | Pin::Demoted | Pin::DemotedHard)),
+        ) => Some(name),
+        _ => None,
+    }
+}
+
+fn server_of(step: &Step) -> Option<&ServerId> {
+    match &step.target {
+        Target::Server(id) => Some(id),
+        Target::Instance(_) => None,
+    }
+}
+
+fn by_service(steps: &[Step]) -> BTreeMap<&ServiceKey, BTreeMap<ServerKey, Option<OverrideKind>>> {
+    let mut services: BTreeMap<&ServiceKey, BTreeMap<ServerKey, Option<OverrideKind>>> = BTreeMap::new();
+    for step in steps {
+        if let Some(id) = server_of(step) {
+            services
+                .entry(&id.service)
+                .or_default()
+                .insert(id.server, step.set.as_ref().map(|it| it.kind));
+        }
+    }
+    services
+}

@@ -1,0 +1,428 @@
+//! Keeps the kernel's IPVS table as it should be.
+//!
+//! `have` is what the kernel holds as far as we know: the last dump, plus every operation sent since, as if it had
+//! worked. What did not work comes back and makes us look again.
+
+use super::action::{Action, BatchId};
+use super::input::OpError;
+use crate::ipvs::{IpvsOp, plan_service};
+
+use crate::ipvs::table::{IpvsService, IpvsTable};
+use lb_shared::names::VirtualKey;
+use lb_shared::units::Mono;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Between two looks at the whole table: IPVS tells nobody about changes.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
+/// While something is being drained.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// A dump that did not come within this time is asked for again.
+const DUMP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Corrections of one service within [`FIGHT_WINDOW`] after which somebody is fighting us.
+const FIGHT_COUNT: usize = 3;
+const FIGHT_WINDOW: Duration = Duration::from_secs(300);
+/// How often a fought-over service is still put right.
+const FIGHT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whether there is an IPVS to talk to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Status {
+    /// Nothing heard yet.
+    Unknown,
+    Available,
+    Missing(String),
+}
+
+/// What the engine should say about the kernel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Note {
+    Available,
+    Missing(String),
+    Healed {
+        key: VirtualKey,
+        text: String,
+        fight: bool,
+    },
+    Refused {
+        key: Option<VirtualKey>,
+        text: String,
+    },
+    Recovered(VirtualKey),
+    /// The kernel's view of this service is now what we want.
+    Settled(VirtualKey),
+}
+
+#[derive(Debug)]
+struct Failure {
+    text: String,
+    tries: u32,
+    retry_at: Mono,
+}
+
+#[derive(Debug)]
+struct Batch {
+    id: BatchId,
+    ops: Vec<IpvsOp>,
+    /// Sent after the dump that is under way was asked for, so the dump will not show it.
+    after_dump: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct IpvsKeeper {
+    status: Status,
+    have: IpvsTable,
+    in_flight: VecDeque<Batch>,
+    dump_asked_at: Option<Mono>,
+    dumped_at: Option<Mono>,
+    audit_at: Mono,
+    dirty: BTreeSet<VirtualKey>,
+    /// Services that are ours to remove.
+    owned: BTreeSet<VirtualKey>,
+    failed: BTreeMap<VirtualKey, Failure>,
+    corrections: BTreeMap<VirtualKey, VecDeque<Mono>>,
+    sysctls: BTreeMap<&'static str, String>,
+    next_batch: u64,
+}
+
+impl IpvsKeeper {
+    /// `owned`: services of an earlier run.
+    pub(super) fn new(
+        now: Mono,
+        owned: BTreeSet<VirtualKey>,
+        sysctls: BTreeMap<&'static str, String>,
+    ) -> Self {
+        Self {
+            status: Status::Unknown,
+            have: IpvsTable::default(),
+            in_flight: VecDeque::new(),
+            dump_asked_at: None,
+            dumped_at: None,
+            audit_at: now,
+            dirty: BTreeSet::new(),
+            owned,
+            failed: BTreeMap::new(),
+            corrections: BTreeMap::new(),
+            sysctls,
+            next_batch: 0,
+        }
+    }
+
+    /// A keeper that stands in while the real one is being asked.
+    pub(super) fn idle() -> Self {
+        Self::new(Mono::ZERO, BTreeSet::new(), BTreeMap::new())
+    }
+
+    pub(super) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    pub(super) fn have(&self) -> &IpvsTable {
+        &self.have
+    }
+
+    pub(super) fn dumped_at(&self) -> Option<Mono> {
+        self.dumped_at
+    }
+
+    pub(super) fn owned(&self) -> &BTreeSet<VirtualKey> {
+        &self.owned
+    }
+
+    /// Nothing is on its way and nothing waits to be sent, refused services aside.
+    pub(super) fn at_rest(&self) -> bool {
+        match self.status {
+            Status::Unknown => false,
+            Status::Missing(_) => true,
+            Status::Available => {
+                self.in_flight.is_empty() && self.dirty.iter().all(|key| self.failed.contains_key(key))
+            }
+        }
+    }
+
+    /// Whether the kernel holds what this service needs, or why not.
+    pub(super) fn settled(&self, key: &VirtualKey) -> Result<bool, &str> {
+        if let Some(failure) = self.failed.get(key) {
+            return Err(&failure.text);
+        }
+        let flying = self
+            .in_flight
+            .iter()
+            .any(|batch| batch.ops.iter().any(|op| op.service() == Some(key)));
+        Ok(self.status == Status::Available && !flying && !self.dirty.contains(key))
+    }
+
+    /// This service may need other entries than it has.
+    pub(super) fn touch(&mut self, key: VirtualKey) {
+        self.dirty.insert(key);
+    }
+
+    /// What has been refused, for people.
+    pub(super) fn trouble(&self) -> Vec<String> {
+        self.failed
+            .iter()
+            .map(|(key, failure)| format!("{key}: {}", failure.text))
+            .collect()
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self, watching: bool) -> Mono {
+        let look = match self.dump_asked_at {
+            Some(asked_at) => asked_at + DUMP_TIMEOUT,
+            None if watching => self
+                .audit_at
+                .min(self.dumped_at.unwrap_or(Mono::ZERO) + WATCH_INTERVAL),
+            None => self.audit_at,
+        };
+        self.failed
+            .values()
+            .map(|failure| failure.retry_at)
+            .fold(look, Mono::min)
+    }
+
+    /// Looks again when it is time to, and retries what was refused.
+    pub(super) fn on_tick(&mut self, now: Mono, watching: bool, out: &mut VecDeque<Action>) {
+        for (key, failure) in &self.failed {
+            if failure.retry_at <= now {
+                self.dirty.insert(*key);
+            }
+        }
+        if self.deadline(watching) <= now {
+            let due = match self.dump_asked_at {
+                Some(asked_at) => asked_at + DUMP_TIMEOUT <= now,
+                None => true,
+            };
+            if due {
+                self.dump_asked_at = None;
+                self.ask(now, out);
+            }
+        }
+    }
+
+    /// Asks for the whole table, unless it is already on its way.
+    pub(super) fn ask(&mut self, now: Mono, out: &mut VecDeque<Action>) {
+        if self.dump_asked_at.is_none() {
+            self.dump_asked_at = Some(now);
+            self.audit_at = now + AUDIT_INTERVAL;
+            self.in_flight
+                .iter_mut()
+                .for_each(|batch| batch.after_dump = false);
+            out.push_back(Action::DumpIpvs);
+        }
+    }
+
+    /// The kernel has no IPVS.
+    pub(super) fn on_missing(&mut self, now: Mono, why: String) -> Vec<Note> {
+        self.dump_asked_at = None;
+        self.audit_at = now + AUDIT_INTERVAL;
+        self.in_flight.clear();
+        self.failed.clear();
+        self.have = IpvsTable::default();
+        let status = Status::Missing(why.clone());
+        let news = self.status != status;
+        self.status = status;
+        if news {
+            vec![Note::Missing(why)]
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The whole table has been read. Everything we know about is compared with it.
+    pub(super) fn on_table(
+        &mut self,
+        now: Mono,
+        table: IpvsTable,
+        wanted: impl Iterator<Item = VirtualKey>,
+    ) -> Vec<Note> {
+        let mut notes = Vec::new();
+        self.dump_asked_at = None;
+        self.dumped_at = Some(now);
+        self.have = table;
+        for batch in self.in_flight.iter().filter(|batch| batch.after_dump) {
+            for op in &batch.ops {
+                // A refusal here will be reported by the kernel in its own time.
+                let _ = self.have.apply(op);
+            }
+        }
+        if self.status != Status::Available {
+            if matches!(self.status, Status::Missing(_)) {
+                notes.push(Note::Available);
+            }
+            self.status = Status::Available;
+        }
+        self.dirty.extend(wanted);
+        self.dirty.extend(self.owned.iter().copied());
+        notes
+    }
+
+    /// Sends what is missing for everything touched. `want` says what a service should be; `audit` means that nobody
+    /// asked for a change, so that any difference is somebody else's doing.
+    pub(super) fn plan(
+        &mut self,
+        now: Mono,
+        audit: bool,
+        want: impl Fn(&VirtualKey) -> Option<IpvsService>,
+        out: &mut VecDeque<Action>,
+    ) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if self.status != Status::Available {
+            return notes;
+        }
+        let mut ops = Vec::new();
+        for key in std::mem::take(&mut self.dirty) {
+            if self
+                .failed
+                .get(&key)
+                .is_some_and(|failure| failure.retry_at > now)
+            {
+                self.dirty.insert(key);
+                continue;
+            }
+            let wanted = want(&key);
+            let have = self.have.services.get(&key);
+            if wanted.is_none() && !self.owned.contains(&key) {
+                continue;
+            }
+            let planned = plan_service(key, wanted.as_ref(), have);
+            if wanted.is_some() {
+                self.owned.insert(key);
+            } else if planned.is_empty() {
+                self.owned.remove(&key);
+            }
+            if planned.is_empty() {
+                if self.failed.remove(&key).is_some() {
+                    notes.push(Note::Recovered(key));
+                }
+                notes.push(Note::Settled(key));
+                continue;
+            }
+            if audit && !self.failed.contains_key(&key) {
+                match self.correct(now, key) {
+                    None => continue,
+                    Some(fight) => {
+                        let text = planned
+                            .iter()
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join(", ");
+                        notes.push(Note::Healed { key, text, fight });
+                    }
+                }
+            }
+            ops.extend(planned);
+        }
+        self.send(ops, out);
+        notes
+    }
+
+    /// Whether a difference found by an audit is put right now, and whether that smells of a fight.
+    fn correct(&mut self, now: Mono, key: VirtualKey) -> Option<bool> {
+        let seen = self.corrections.entry(key).or_default();
+        seen.retain(|at| now.since(*at) < FIGHT_WINDOW);
+        if seen.len() > FIGHT_COUNT && seen.back().is_some_and(|at| now.since(*at) < FIGHT_PAUSE) {
+            return None;
+        }
+        seen.push_back(now);
+        Some(seen.len() > FIGHT_COUNT)
+    }
+
+    /// Sends operations as they are.
+    pub(super) fn send(&mut self, ops: Vec<IpvsOp>, out: &mut VecDeque<Action>) {
+        if ops.is_empty() {
+            return;
+        }
+        for op in &ops {
+            let _ = self.have.apply(op);
+        }
+        self.next_batch += 1;
+        let id = BatchId(self.next_batch);
+        out.push_back(Action::Ipvs(id, ops.clone()));
+        self.in_flight.push_back(Batch {
+            id,
+            ops,
+            after_dump: self.dump_asked_at.is_some(),
+        });
+    }
+
+    /// Puts sysctls to these values and everything else in our care back to what it was at the start.
+    pub(super) fn set_sysctls(&mut self, want: &BTreeMap<&'static str, String>, out: &mut VecDeque<Action>) {
+        let ops: Vec<IpvsOp> = want
+            .iter()
+            .filter(|(name, value)| self.sysctls.get(*name).is_some_and(|have| have != *value))
+            .map(|(name, value)| IpvsOp::Sysctl {
+                name,
+                value: value.clone(),
+            })
+            .collect();
+        for op in &ops {
+            if let IpvsOp::Sysctl { name, value } = op {
+                self.sysctls.insert(name, value.clone());
+            }
+        }
+        self.send(ops, out);
+    }
+
+    /// A batch is over.
+    pub(super) fn on_done(
+        &mut self,
+        now: Mono,
+        id: BatchId,
+        failures: Vec<(usize, OpError)>,
+        out: &mut VecDeque<Action>,
+    ) -> Vec<Note> {
+        let Some(place) = self.in_flight.iter().position(|batch| batch.id == id) else {
+            return Vec::new();
+        };
+        let Some(batch) = self.in_flight.remove(place) else {
+            return Vec::new();
+        };
+        let mut notes = Vec::new();
+        let refused: BTreeSet<VirtualKey> = failures
+            .iter()
+            .filter_map(|(place, _)| batch.ops.get(*place)?.service().copied())
+            .collect();
+        for key in batch
+            .ops
+            .iter()
+            .filter_map(IpvsOp::service)
+            .copied()
+            .collect::<BTreeSet<_>>()
+        {
+            if !refused.contains(&key) {
+                // Compared once more: the same key may have been touched meanwhile.
+                self.dirty.insert(key);
+            }
+        }
+        for (place, error) in &failures {
+            let Some(op) = batch.ops.get(*place) else { continue };
+            let text = format!("{op}: {}", error.text);
+            let Some(key) = op.service().copied() else {
+                notes.push(Note::Refused { key: None, text });
+                continue;
+            };
+            let tries = self.failed.get(&key).map_or(0, |failure| failure.tries);
+            if tries == 0 {
+                notes.push(Note::Refused {
+                    key: Some(key),
+                    text: text.clone(),
+                });
+            }
+            let pause = Duration::from_secs(1 << tries.min(6));
+            self.failed.insert(
+                key,
+                Failure {
+                    text,
+                    tries: tries + 1,
+                    retry_at: now + pause,
+                },
+            );
+            self.dirty.insert(key);
+        }
+        if !failures.is_empty() {
+            // What we believe about the table is no longer what it is.
+            self.ask(now, out);
+        }
+        notes
+    }
+}

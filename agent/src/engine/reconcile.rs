@@ -1,0 +1,442 @@
+//! News of the kernel: what changed without us, what became of what we asked for, and the gate at the start.
+
+use super::Engine;
+use super::input::{IpvsNews, NetNews};
+use super::ipvs_keeper::{Note, Status};
+use super::net_keeper::Held;
+use crate::net::{AddressKey, Link};
+use lb_shared::event::What;
+use lb_shared::names::{InstanceName, TrackerName, VirtualKey};
+use lb_shared::state::{ObjectId, OverrideKind, Target};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long addresses wait for IPVS at the start before they appear without it.
+const GATE_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Engine {
+    pub(super) fn on_net(&mut self, news: NetNews) {
+        match news {
+            NetNews::Table(table) => self.on_net_table(table),
+            NetNews::Link(link) => self.on_link(link),
+            NetNews::LinkGone(index) => {
+                if let Some(link) = self.net.on_link_gone(index) {
+                    self.on_interface_news(&link.name, What::LinkGone, "gone");
+                }
+            }
+            NetNews::Address(key, address) => {
+                let ours = address.ours;
+                let new = self.net.on_address(key, address);
+                self.on_address_there(key, new, ours);
+            }
+            NetNews::AddressGone(key) => {
+                let stolen = self.net.on_address_gone(&key);
+                self.on_address_gone(key, stolen);
+            }
+            NetNews::Done(id, failures) => {
+                for (op, error) in self.net.on_done(id, failures) {
+                    self.say(What::KernelRefused, op.to_string(), Some(error.text));
+                }
+            }
+        }
+    }
+
+    fn on_net_table(&mut self, table: crate::net::NetTable) {
+        let lost: Vec<AddressKey> = if self.net.known() {
+            let there = &table.addresses;
+            let names = self.model.instances.keys();
+            names
+                .filter_map(|name| self.net.held(name))
+                .flat_map(Held::keys)
+                .filter(|key| !there.contains_key(key))
+                .copied()
+                .collect()
+        } else {
+            Vec::new()
+        };
+        self.net.on_table(table);
+        self.refresh_interfaces();
+        self.refresh_grounds(None);
+        for key in lost {
+            self.on_address_gone(key, true);
+        }
+        self.begin();
+    }
+
+    fn on_link(&mut self, link: Link) {
+        let name = link.name.clone();
+        let running = link.running;
+        let before = self.net.on_link(link);
+        match before {
+            Some(before) if before.name != name => {
+                self.on_interface_news(&before.name, What::LinkGone, "renamed");
+                self.on_interface_news(
+                    &name,
+                    if running { What::LinkUp } else { What::LinkDown },
+                    "appeared",
+                );
+            }
+            Some(before) if before.running == running => {}
+            Some(_) => {
+                let (what, word) = if running {
+                    (What::LinkUp, "up")
+                } else {
+                    (What::LinkDown, "down")
+                };
+                self.on_interface_news(&name, what, word);
+            }
+            None => self.on_interface_news(
+                &name,
+                if running { What::LinkUp } else { What::LinkDown },
+                "appeared",
+            ),
+        }
+    }
+
+    fn on_interface_news(&mut self, name: &str, what: What, word: &str) {
+        let tracker = TrackerName::Interface(name.to_owned());
+        if self.index.by_interface.contains_key(name) || self.index.by_tracker.contains_key(&tracker) {
+            self.say(what, format!("interface {name} {word}"), None);
+        }
+        self.refresh_interface(name);
+        self.refresh_grounds(Some(name));
+    }
+
+    /// Tells the trackers about every interface there is or that is tracked.
+    pub(super) fn refresh_interfaces(&mut self) {
+        let tracked = self.index.by_tracker.keys().filter_map(|tracker| match tracker {
+            TrackerName::Interface(name) => Some(name.clone()),
+            _ => None,
+        });
+        for name in tracked.collect::<BTreeSet<_>>() {
+            self.refresh_interface(&name);
+        }
+    }
+
+    fn refresh_interface(&mut self, name: &str) {
+        if !self.net.known() {
+            return;
+        }
+        let up = self.net.have().link(name).map(|link| link.running);
+        let mut effects = Vec::new();
+        self.trackers.on_interface(self.now, name, up, &mut effects);
+        self.on_tracker_effects(effects);
+    }
+
+    /// Gives instances the ground they stand on: all, or those on one interface.
+    pub(super) fn refresh_grounds(&mut self, interface: Option<&str>) {
+        if !self.net.known() {
+            return;
+        }
+        let names: Vec<InstanceName> = match interface {
+            None => self.model.instances.keys().cloned().collect(),
+            Some(name) => self
+                .index
+                .by_interface
+                .get(name)
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+        };
+        for name in names {
+            self.give_ground(&name);
+        }
+        self.listen();
+    }
+
+    pub(super) fn give_ground(&mut self, name: &InstanceName) {
+        let Some(instance) = self.model.instances.get(name) else {
+            return;
+        };
+        let ground = super::ground::ground(instance, self.net.have(), &self.index.virtual_addresses);
+        let mut effects = Vec::new();
+        self.routers.on_ground(self.now, name, ground, &mut effects);
+        self.on_router_effects(effects);
+        self.touch(ObjectId::Instance(name.clone()));
+    }
+
+    fn on_address_there(&mut self, key: AddressKey, new: bool, marked: bool) {
+        if !self.index.virtual_addresses.contains(&key.address) {
+            self.refresh_grounds_of(key);
+            return;
+        }
+        if !new || self.net.is_ours(&key) || self.boot.is_some() {
+            return;
+        }
+        let place = self.place(&key);
+        if marked {
+            self.say(
+                What::AddressFound,
+                format!("{place} was here without us; removing it"),
+                None,
+            );
+            self.net.clean(&BTreeSet::from([key]), &mut self.queue);
+        } else {
+            self.say(
+                What::AddressFound,
+                format!("{place} was added by somebody else; left alone"),
+                Some("this node is not MASTER for it: two hosts may answer for the address".into()),
+            );
+        }
+    }
+
+    fn on_address_gone(&mut self, key: AddressKey, stolen: bool) {
+        if !self.index.virtual_addresses.contains(&key.address) {
+            self.refresh_grounds_of(key);
+        }
+        if !stolen {
+            return;
+        }
+        let holders: Vec<InstanceName> = self.net.holders(&key).cloned().collect();
+        for name in holders {
+            let text = format!("{} was removed by somebody else", self.place(&key));
+            self.emit(
+                What::AddressLost,
+                ObjectId::Instance(name.clone()),
+                text,
+                None,
+                None,
+            );
+            let mut effects = Vec::new();
+            self.routers
+                .on_address_lost(self.now, &name, key.address, &mut effects);
+            self.on_router_effects(effects);
+        }
+    }
+
+    fn refresh_grounds_of(&mut self, key: AddressKey) {
+        let name = self.net.have().links.get(&key.link).map(|link| link.name.clone());
+        self.refresh_grounds(name.as_deref());
+    }
+
+    fn place(&self, key: &AddressKey) -> String {
+        let device = self
+            .net
+            .have()
+            .links
+            .get(&key.link)
+            .map_or("?", |link| &link.name);
+        format!("{}/{} dev {device}", key.address, key.prefix_len)
+    }
+
+    /// Hears adverts where instances need them.
+    pub(super) fn listen(&mut self) {
+        let endpoints = self.routers.endpoints();
+        if endpoints != self.listening {
+            self.listening.clone_from(&endpoints);
+            self.queue.push_back(super::Action::Listen(endpoints));
+        }
+    }
+
+    pub(super) fn on_ipvs(&mut self, news: IpvsNews) {
+        let now = self.now;
+        let notes = match news {
+            IpvsNews::Missing(why) => {
+                let notes = self.ipvs.on_missing(now, why);
+                self.begin();
+                notes
+            }
+            IpvsNews::Done(id, failures) => self.ipvs.on_done(now, id, failures, &mut self.queue),
+            IpvsNews::Table(table) => {
+                let first = *self.ipvs.status() != Status::Available;
+                let wanted: Vec<VirtualKey> = self.index.by_entry.keys().copied().collect();
+                let notes = self.ipvs.on_table(now, table, wanted.into_iter());
+                self.begin();
+                self.plan_ipvs(!first);
+                self.count_connections();
+                self.answer_samples();
+                notes
+            }
+        };
+        self.on_ipvs_notes(notes);
+    }
+
+    pub(super) fn plan_ipvs(&mut self, audit: bool) {
+        if self.boot.is_some()
+            || self
+                .stopping
+                .as_ref()
+                .is_some_and(|stopping| !stopping.may_touch_ipvs())
+        {
+            return;
+        }
+        let empty = self.stopping.is_some();
+        let mut ipvs = std::mem::replace(&mut self.ipvs, super::ipvs_keeper::IpvsKeeper::idle());
+        let mut queue = std::mem::take(&mut self.queue);
+        let want = |key: &VirtualKey| if empty { None } else { self.want_ipvs(key) };
+        let notes = ipvs.plan(self.now, audit, want, &mut queue);
+        self.ipvs = ipvs;
+        self.queue = queue;
+        self.on_ipvs_notes(notes);
+    }
+
+    fn on_ipvs_notes(&mut self, notes: Vec<Note>) {
+        for note in notes {
+            match note {
+                Note::Available => self.say(
+                    What::IpvsAvailable,
+                    "IPVS is there: services are being programmed",
+                    None,
+                ),
+                Note::Missing(why) => {
+                    self.touch_services();
+                    let text = "services are not available; VRRP and checks go on";
+                    self.say(What::IpvsMissing, text, Some(why));
+                }
+                Note::Healed { key, text, fight } => {
+                    let why = if fight {
+                        "somebody keeps changing it: look for another program that sets it".to_owned()
+                    } else {
+                        "somebody else had changed it".to_owned()
+                    };
+                    let object = self.object_of(&key);
+                    self.emit(
+                        What::DriftHealed,
+                        object,
+                        format!("put right: {text}"),
+                        Some(why),
+                        None,
+                    );
+                }
+                Note::Refused { key, text } => {
+                    let object = key.map_or(ObjectId::Agent, |key| self.object_of(&key));
+                    self.emit(
+                        What::KernelRefused,
+                        object,
+                        text,
+                        Some("retried with growing pauses".into()),
+                        None,
+                    );
+                    self.touch(ObjectId::Agent);
+                }
+                Note::Recovered(key) => {
+                    let object = self.object_of(&key);
+                    self.emit(
+                        What::KernelRecovered,
+                        object,
+                        "the kernel took it".into(),
+                        None,
+                        None,
+                    );
+                    self.touch(ObjectId::Agent);
+                }
+                Note::Settled(key) => {
+                    let object = self.object_of(&key);
+                    self.touch(object);
+                }
+            }
+        }
+    }
+
+    fn object_of(&self, key: &VirtualKey) -> ObjectId {
+        self.index
+            .by_entry
+            .get(key)
+            .cloned()
+            .map_or(ObjectId::Agent, ObjectId::Service)
+    }
+
+    fn touch_services(&mut self) {
+        for key in self.model.services.keys().cloned().collect::<Vec<_>>() {
+            self.touch(ObjectId::Service(key));
+        }
+    }
+
+    pub(super) fn ipvs_missing(&self) -> Option<String> {
+        match self.ipvs.status() {
+            Status::Missing(why) => Some(why.clone()),
+            Status::Unknown | Status::Available => None,
+        }
+    }
+
+    /// Addresses may appear once IPVS can serve them, so that no packet meets a hole.
+    pub(super) fn try_open_gate(&mut self) {
+        if self.gate_open || self.boot.is_some() {
+            return;
+        }
+        if self.ipvs.at_rest() {
+            self.open_gate();
+        } else if self.gate_opens_at.is_none() {
+            self.gate_opens_at = Some(self.now + GATE_PATIENCE);
+        }
+    }
+
+    pub(super) fn open_gate(&mut self) {
+        self.gate_open = true;
+        self.gate_opens_at = None;
+        let masters: Vec<(InstanceName, u32)> = self
+            .model
+            .instances
+            .values()
+            .filter(|it| self.routers.is_master(&it.name))
+            .map(|it| (it.name.clone(), it.garp.repeat))
+            .collect();
+        for (name, rounds) in masters {
+            let rounds = if self.adopted.contains(&name) { 0 } else { rounds };
+            self.hold_addresses(&name, rounds);
+        }
+    }
+
+    /// How many connections the servers being drained still have.
+    fn count_connections(&mut self) {
+        let draining: Vec<_> = self.health.draining().cloned().collect();
+        for id in draining {
+            let Some(service) = self.model.services.get(&id.service) else {
+                continue;
+            };
+            let expire = service.persistence.is_some();
+            let counters = self.server_counters(&id);
+            let mut effects = Vec::new();
+            self.health.on_connections(
+                self.now,
+                &id,
+                counters.active,
+                counters.inactive,
+                counters.persistent,
+                expire,
+                &mut effects,
+            );
+            self.on_health_effects(effects);
+        }
+    }
+
+    /// Sysctls a drain needs: connections of a drained server's closed entries move on, and so do persistent clients.
+    pub(super) fn want_sysctls(&mut self) {
+        let Some(original) = self.sysctls_at_start.clone() else {
+            return;
+        };
+        let mut want = original;
+        for it in self.intent.iter() {
+            let Target::Server(id) = &it.target else { continue };
+            let takes_away = matches!(it.kind, OverrideKind::Drain { .. } | OverrideKind::Disable);
+            let Some(service) = self.model.services.get(&id.service).filter(|_| takes_away) else {
+                continue;
+            };
+            want.insert("expire_nodest_conn", "1".into());
+            if service.persistence.is_some() {
+                want.insert("expire_quiescent_template", "1".into());
+            }
+        }
+        self.ipvs.set_sysctls(&want, &mut self.queue);
+    }
+
+    /// Takes away addresses an earlier run left on the interfaces.
+    pub(super) fn remove_leftovers(&mut self, keys: &BTreeSet<AddressKey>) {
+        let there: Vec<String> = keys
+            .iter()
+            .filter(|key| self.net.have().addresses.contains_key(key))
+            .map(|key| self.place(key))
+            .collect();
+        if there.is_empty() {
+            return;
+        }
+        self.net.adopt(keys.iter().copied());
+        self.net.clean(keys, &mut self.queue);
+        self.say(
+            What::Cleaned,
+            format!("removed {}", there.join(", ")),
+            Some("left by an earlier run".into()),
+        );
+    }
+}

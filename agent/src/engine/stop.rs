@@ -1,0 +1,171 @@
+//! The end: farewell, addresses away, then IPVS, so that no packet meets a hole. And what is written down meanwhile.
+
+use super::Engine;
+use super::action::{Action, LedgerMaster};
+use super::input::StopMode;
+use super::net_keeper::Held;
+use crate::ipvs::IpvsOp;
+use lb_shared::event::What;
+use lb_shared::names::{Family, InstanceName};
+use lb_shared::units::Mono;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The longest an orderly stop takes before it is cut short.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A stop under way.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    mode: StopMode,
+    stage: StopStage,
+    until: Mono,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum StopStage {
+    /// The addresses are being removed.
+    Addresses,
+    /// The IPVS table is being emptied of what is ours.
+    Ipvs,
+    Finished,
+}
+
+impl Stopping {
+    pub(super) fn deadline(&self) -> Mono {
+        if self.stage == StopStage::Finished {
+            Mono(u64::MAX)
+        } else {
+            self.until
+        }
+    }
+
+    pub(super) fn may_touch_ipvs(&self) -> bool {
+        self.stage == StopStage::Ipvs && !self.mode.keep_ipvs && !self.mode.hand_over
+    }
+}
+
+impl Engine {
+    pub(super) fn on_stop(&mut self, mode: StopMode) {
+        if let Some(stopping) = &mut self.stopping {
+            // Asked twice: hurry, but in the same order.
+            stopping.until = stopping.until.min(self.now + Duration::from_secs(1));
+            return;
+        }
+        let until = self.now + STOP_PATIENCE;
+        self.stopping = Some(Stopping {
+            mode,
+            stage: StopStage::Addresses,
+            until,
+        });
+        let why = mode
+            .hand_over
+            .then(|| "for a restart: addresses and services stay".to_owned());
+        self.say(What::Stopping, "goodbye", why);
+        let mut effects = Vec::new();
+        self.routers.stop(self.now, !mode.hand_over, &mut effects);
+        self.on_router_effects(effects);
+        if !self.keeps_addresses() {
+            for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
+                self.net.set_held(&name, Held::new(), Vec::new(), &mut self.queue);
+            }
+        }
+        if !mode.hand_over {
+            let mut effects = Vec::new();
+            self.health.stop(self.now, &mut effects);
+            self.on_health_effects(effects);
+        }
+    }
+
+    /// Whether a stop took everything down, so that the next start has nothing to adopt.
+    pub fn left_in_order(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|it| !it.mode.hand_over)
+    }
+
+    /// A stop that leaves the addresses where they are.
+    pub(super) fn keeps_addresses(&self) -> bool {
+        self.stopping
+            .as_ref()
+            .is_some_and(|it| it.mode.keep_addresses || it.mode.hand_over)
+    }
+
+    pub(super) fn stop_on_tick(&mut self) {
+        let now = self.now;
+        if let Some(stopping) = &mut self.stopping
+            && stopping.stage != StopStage::Finished
+            && stopping.until <= now
+        {
+            stopping.stage = StopStage::Finished;
+            self.queue.push_back(Action::Finished);
+        }
+    }
+
+    /// The next stage once the one before is done.
+    pub(super) fn stop_advance(&mut self) {
+        let Some(stopping) = &mut self.stopping else {
+            return;
+        };
+        if stopping.stage == StopStage::Addresses && self.net.at_rest() {
+            stopping.stage = StopStage::Ipvs;
+            if stopping.may_touch_ipvs() {
+                if self.model.global.lvs_flush_on_stop {
+                    self.ipvs.send(vec![IpvsOp::Flush], &mut self.queue);
+                }
+                let back = self.sysctls_at_start.clone().unwrap_or_default();
+                self.ipvs.set_sysctls(&back, &mut self.queue);
+                for entry in self.ipvs.owned().clone() {
+                    self.ipvs.touch(entry);
+                }
+                self.plan_ipvs(false);
+            }
+        }
+        let Some(stopping) = &mut self.stopping else {
+            return;
+        };
+        if stopping.stage == StopStage::Ipvs && (self.ipvs.at_rest() || !stopping.may_touch_ipvs()) {
+            stopping.stage = StopStage::Finished;
+            self.queue.push_back(Action::Finished);
+        }
+    }
+
+    /// Writes down what we own when that changed.
+    pub(super) fn write_ledger(&mut self) {
+        if !self.ledger_due || self.boot.is_some() {
+            return;
+        }
+        self.ledger_due = false;
+        let masters: BTreeMap<String, LedgerMaster> = self
+            .model
+            .instances
+            .values()
+            .filter(|it| self.is_ours_to_adopt(&it.name))
+            .map(|it| {
+                let addresses = super::ground::addresses(it)
+                    .map(|address| (address.device.clone(), address.address, address.prefix_len))
+                    .collect();
+                let master = LedgerMaster {
+                    vrid: it.vrid.get(),
+                    inet6: it.family == Family::Inet6,
+                    interface: it.interface.clone(),
+                    advert_interval_us: u64::try_from(it.advert_interval.as_micros()).unwrap_or(u64::MAX),
+                    addresses,
+                };
+                (it.name.0.clone(), master)
+            })
+            .collect();
+        let services = self.index.by_entry.keys().map(ToString::to_string).collect();
+        let ledger = super::Ledger { masters, services };
+        if ledger != self.ledger {
+            self.ledger = ledger.clone();
+            self.queue.push_back(Action::Ledger(ledger));
+        }
+    }
+
+    /// Mastership the next start may take over: a stop with farewell ended it.
+    fn is_ours_to_adopt(&self, name: &InstanceName) -> bool {
+        match &self.stopping {
+            None => self.routers.is_master(name),
+            Some(stopping) => stopping.mode.hand_over && self.ledger.masters.contains_key(&name.0),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What the machines need of the kernel.
+
+use super::Engine;
+use super::net_keeper::Held;
+use crate::health::Standing;
+use crate::ipvs::table::{
+    Destination, DestinationCounters, DestinationSettings, IpvsService, Method, ServiceSettings, flags,
+};
+use crate::model::{self, Forwarding, TunnelType};
+use crate::net::{Address, AddressKey, NetOp, announce};
+use lb_shared::names::{InstanceName, ServiceKey, VirtualKey};
+
+impl Engine {
+    /// What IPVS should hold for an entry; `None` when no service of ours is behind it.
+    pub(super) fn want_ipvs(&self, entry: &VirtualKey) -> Option<IpvsService> {
+        let key = self.index.by_entry.get(entry)?;
+        let service = self.model.services.get(key)?;
+        let standing = self.health.standing(key)?;
+        Some(wanted_service(service, &standing))
+    }
+
+    /// Marks everything behind a service for planning.
+    pub(super) fn replan(&mut self, key: &ServiceKey) {
+        if let Some(service) = self.model.services.get(key) {
+            for entry in service.entries.clone() {
+                self.ipvs.touch(entry);
+            }
+        }
+    }
+
+    /// Puts an instance's addresses on or takes them off, then announces them `rounds` times.
+    pub(super) fn hold_addresses(&mut self, name: &InstanceName, rounds: u32) {
+        let master = self.gate_open && self.routers.is_master(name);
+        let instance = if master {
+            self.model.instances.get(name).cloned()
+        } else {
+            None
+        };
+        let (want, announcements) = match &instance {
+            Some(instance) => {
+                let want = self.held_by(instance);
+                let announcements = self.announcements(instance, &want, rounds);
+                (want, announcements)
+            }
+            None if self.keeps_addresses() => return,
+            None => (Held::new(), Vec::new()),
+        };
+        self.net.set_held(name, want, announcements, &mut self.queue);
+    }
+
+    pub(super) fn held_by(&self, instance: &model::Instance) -> Held {
+        super::ground::addresses(instance)
+            .filter_map(|address| {
+                let link = self.net.have().link(&address.device)?;
+                Some((
+                    AddressKey {
+                        link: link.index,
+                        address: address.address,
+                        prefix_len: address.prefix_len,
+                    },
+                    Address {
+                        label: address.label.clone(),
+                        scope: address.scope,
+                        broadcast: address.broadcast,
+                        ours: true,
+                        usable: true,
+                    },
+                ))
+            })
+            .collect()
+    }
+
+    fn announcements(&self, instance: &model::Instance, held: &Held, rounds: u32) -> Vec<NetOp> {
+        let mut round = Vec::new();
+        // The order of the file, as adverts have it.
+        for address in super::ground::addresses(instance) {
+            let found = held
+                .keys()
+                .filter(|key| key.address == address.address)
+                .find_map(|key| self.net.have().links.get(&key.link));
+            round.extend(found.and_then(|link| announce(link, address.address, false)));
+        }
+        (0..rounds).flat_map(|_| round.clone()).collect()
+    }
+}
+
+fn wanted_service(service: &model::Service, standing: &Standing) -> IpvsService {
+    let mut bits = 0;
+    let scheduler = &service.scheduler;
+    // A server of weight 0 black-holes its share of the clients of sh and mh, unless they may move.
+    let fallback = scheduler.flag_1 || (scheduler.hashes_clients() && standing.any_draining_or_zero);
+    for (set, bit) in [
+        (service.persistence.is_some(), flags::PERSISTENT),
+        (service.one_packet, flags::ONE_PACKET),
+        (fallback, flags::SCHED_1),
+        (scheduler.flag_2, flags::SCHED_2),
+        (scheduler.flag_3, flags::SCHED_3),
+    ] {
+        if set {
+            bits |= bit;
+        }
+    }
+    let bits_of_family = service.family.bits();
+    IpvsService {
+        settings: ServiceSettings {
+            scheduler: scheduler.name.clone(),
+            flags: bits,
+            timeout_s: service.persistence.as_ref().map_or(0, |it| it.timeout_s),
+            prefix_len: service
+                .persistence
+                .as_ref()
+                .map_or(bits_of_family, |it| it.prefix_len),
+            engine: service.persistence.as_ref().and_then(|it| it.engine.clone()),
+        },
+        destinations: standing
+            .servers
+            .iter()
+            .map(|(key, &(forwarding, weight, upper_threshold, lower_threshold))| {
+                let method = method(forwarding);
+                let settings = DestinationSettings {
+                    method,
+                    weight: weight.get(),
+                    upper_threshold,
+                    lower_threshold,
+                };
+                (
+                    *key,
+                    Destination {
+                        settings,
+                        counters: DestinationCounters::default(),
+                    },
+                )
+            })
+            .collect(),
+    }
+}
+
+fn method(forwarding: Forwarding) -> Method {
+    match forwarding {
+        Forwarding::Nat => Method::Masquerade,
+        Forwarding::Direct => Method::Direct,
+        Forwarding::Tunnel(TunnelType::Ipip) => Method::Tunnel {
+            kind: 0,
+            port: 0,
+            flags: 0,
+        },
+        Forwarding::Tunnel(TunnelType::Gue { port, checksum }) => Method::Tunnel {
+            kind: 1,
+            port,
+            flags: checksum,
+        },
+        Forwarding::Tunnel(TunnelType::Gre { checksum }) => Method::Tunnel {
+            kind: 2,
+            port: 0,
+            flags: checksum,
+        },
+    }
+}

@@ -1,0 +1,460 @@
+//! The core thread: waits, feeds the engine, carries its actions out. Decides nothing.
+//!
+//! Each turn takes packets first, then news from the other threads, then what is due, so that a late agent hears its
+//! peers before it believes them silent. Nothing in here waits for anything but the next thing to do.
+
+use super::clock::{self, Clock};
+use super::dial::Dialler;
+use super::lane::{IpvsLane, NetLane};
+use super::runner::Runner;
+use super::service_manager;
+use super::store::{self, Stamps, Store};
+use super::vrrp::Sockets;
+use crate::engine::{Action, Boot, Command, Engine, Input, NewModel, StopMode, Ticket};
+use crate::notify::loglines;
+use anyhow::Context as _;
+use lb_shared::diagnostic::Diagnostic;
+use lb_shared::event::{Actor, Event, Level, What};
+use lb_shared::request::{Act, Reply};
+use lb_shared::units::Mono;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// Packets taken in one turn before timers get their say.
+const PACKETS_PER_TURN: usize = 256;
+/// Messages taken in one turn; the rest wakes the core again.
+const MESSAGES_PER_TURN: usize = 1_024;
+/// What the loop waits on.
+const TOKEN_NEWS: u64 = 1;
+const TOKEN_TIMER: u64 = 2;
+const TOKEN_SIGNAL: u64 = 3;
+const TOKEN_ADVERTS: u64 = 4;
+
+/// Where an answer goes; whoever asked may be gone by then.
+pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
+
+/// What other threads tell the core.
+pub enum Message {
+    Input(Input),
+    /// An operator's change.
+    Act {
+        actor: Actor,
+        act: Act,
+        reply: ReplyTo,
+    },
+    /// Somebody wants all counters.
+    Counters {
+        reply: ReplyTo,
+    },
+    /// Somebody wants the configuration read again.
+    Reload(ReloadAsk),
+    /// A reload was refused before it came to the engine: for whoever asked, and for everybody.
+    Refused {
+        reply: Option<(ReplyTo, Reply)>,
+        findings: Vec<Diagnostic>,
+    },
+    /// A file was loaded: for whoever asked.
+    Loaded {
+        new: Box<NewModel>,
+        asked: Option<(ReplyTo, Actor)>,
+    },
+}
+
+/// The way to the core thread; may be cloned and never waits.
+#[derive(Clone)]
+pub struct Post {
+    messages: mpsc::Sender<Message>,
+    wake: Arc<EventFd>,
+}
+
+impl Post {
+    /// A way to the core, and the core's end of it.
+    pub fn new() -> anyhow::Result<(Self, Inbox)> {
+        let (messages, inbox) = mpsc::channel();
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let wake = Arc::new(EventFd::from_value_and_flags(0, flags).context("eventfd")?);
+        Ok((
+            Self {
+                messages,
+                wake: Arc::clone(&wake),
+            },
+            Inbox {
+                messages: inbox,
+                wake,
+            },
+        ))
+    }
+
+    /// False when the core is gone.
+    pub fn send(&self, message: Message) -> bool {
+        let sent = self.messages.send(message).is_ok();
+        // A full counter wakes the core as well.
+        let _ = self.wake.write(1);
+        sent
+    }
+
+    /// Tells the engine something.
+    pub fn input(&self, input: Input) {
+        self.send(Message::Input(input));
+    }
+}
+
+/// The core's end of [`Post`].
+pub struct Inbox {
+    messages: mpsc::Receiver<Message>,
+    wake: Arc<EventFd>,
+}
+
+/// What the core thread holds.
+pub struct Shell {
+    pub clock: Clock,
+    pub net: NetLane,
+    pub ipvs: IpvsLane,
+    pub dialler: Dialler,
+    pub runner: Runner,
+    pub store: Store,
+    pub stamps: Stamps,
+    /// Tells the clients what happened; must not wait.
+    pub tell: Box<dyn Fn(Event)>,
+    pub signals: SignalFd,
+    /// Asks the loader to read the configuration again.
+    pub reload: Box<dyn Fn(ReloadAsk)>,
+    pub run_dir: PathBuf,
+    pub stop_mode: StopMode,
+    pub pid_file: Option<PathBuf>,
+}
+
+/// A wish for the configuration to be read again.
+pub struct ReloadAsk {
+    pub dry_run: bool,
+    pub force: bool,
+    /// `None`: SIGHUP.
+    pub asked: Option<(ReplyTo, Actor)>,
+}
+
+struct Core {
+    shell: Shell,
+    engine: Engine,
+    sockets: Sockets,
+    epoll: Epoll,
+    timer: TimerFd,
+    armed: Option<Mono>,
+    answers: BTreeMap<Ticket, ReplyTo>,
+    next_ticket: u64,
+    finished: bool,
+    ready: bool,
+}
+
+/// Runs the agent until it has said goodbye.
+pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result<()> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("epoll")?;
+    let timer = TimerFd::new(
+        ClockId::CLOCK_MONOTONIC,
+        TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+    )
+    .context("timerfd")?;
+    let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+    epoll
+        .add(inbox.wake.as_fd(), readable(TOKEN_NEWS))
+        .context("epoll")?;
+    epoll.add(timer.as_fd(), readable(TOKEN_TIMER)).context("epoll")?;
+    epoll
+        .add(shell.signals.as_fd(), readable(TOKEN_SIGNAL))
+        .context("epoll")?;
+    let sockets = Sockets::new().context("epoll")?;
+    epoll
+        .add(sockets.as_fd(), readable(TOKEN_ADVERTS))
+        .context("epoll")?;
+    let engine = Engine::new(boot, seed, shell.clock.now());
+    let mut core = Core {
+        shell,
+        engine,
+        sockets,
+        epoll,
+        timer,
+        armed: None,
+        answers: BTreeMap::new(),
+        next_ticket: 0,
+        finished: false,
+        ready: false,
+    };
+    core.carry_out();
+    while !core.finished {
+        core.turn(inbox)?;
+    }
+    core.end();
+    Ok(())
+}
+
+impl Core {
+    fn turn(&mut self, inbox: &Inbox) -> anyhow::Result<()> {
+        self.arm();
+        let mut events = [EpollEvent::empty(); 64];
+        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(e) => return Err(e).context("epoll_wait"),
+        };
+        let mut heard = false;
+        for event in &events[..count] {
+            match event.data() {
+                TOKEN_NEWS => {
+                    let _ = inbox.wake.read();
+                }
+                TOKEN_TIMER => {
+                    self.armed = None;
+                    let _ = self.timer.wait();
+                }
+                TOKEN_SIGNAL => {}
+                _ => heard = true,
+            }
+        }
+        if heard {
+            self.hear();
+        }
+        let mut taken = 0;
+        while taken < MESSAGES_PER_TURN
+            && let Ok(message) = inbox.messages.try_recv()
+        {
+            taken += 1;
+            self.on_message(message);
+        }
+        if taken == MESSAGES_PER_TURN {
+            let _ = inbox.wake.write(1);
+        }
+        self.signals();
+        if let Some(at) = self.engine.next_deadline()
+            && at <= self.shell.clock.now()
+        {
+            self.feed(Input::Tick);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self) {
+        // More may wait than one turn takes: the descriptor then stays readable.
+        for _ in 0..PACKETS_PER_TURN {
+            match self.sockets.receive() {
+                Ok(Some(datagram)) => self.feed(Input::Datagram(datagram)),
+                Ok(None) => return,
+                Err(e) => return tracing::error!("hearing adverts: {e}"),
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Input(input) => self.feed(input),
+            Message::Act { actor, act, reply } => {
+                let ticket = self.ticket(reply);
+                self.feed(Input::Command(
+                    ticket,
+                    Command {
+                        actor,
+                        wall_ms: clock::wall_ms(),
+                        act,
+                    },
+                ));
+            }
+            Message::Counters { reply } => {
+                let ticket = self.ticket(reply);
+                self.feed(Input::Sample(ticket));
+            }
+            Message::Reload(ask) => (self.shell.reload)(ask),
+            Message::Refused { reply, findings } => {
+                if let Some((to, reply)) = reply {
+                    to(reply);
+                }
+                self.feed(Input::ReloadRefused(findings));
+            }
+            Message::Loaded { mut new, asked } => {
+                if !new.dry_run {
+                    self.shell
+                        .runner
+                        .enforce_script_security(new.model.global.script_security);
+                }
+                new.asked = asked.map(|(reply, actor)| (self.ticket(reply), actor));
+                self.feed(Input::Model(new));
+            }
+        }
+    }
+
+    fn ticket(&mut self, reply: ReplyTo) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.answers.insert(ticket, reply);
+        ticket
+    }
+
+    fn signals(&mut self) {
+        while let Ok(Some(info)) = self.shell.signals.read_signal() {
+            match Signal::try_from(info.ssi_signo as i32) {
+                Ok(Signal::SIGHUP) => {
+                    service_manager::notify("RELOADING=1");
+                    (self.shell.reload)(ReloadAsk {
+                        dry_run: false,
+                        force: true,
+                        asked: None,
+                    });
+                }
+                Ok(Signal::SIGTERM | Signal::SIGINT) => {
+                    service_manager::notify("STOPPING=1");
+                    self.feed(Input::Stop(self.shell.stop_mode));
+                }
+                Ok(Signal::SIGUSR2) => {
+                    // For a restart or an upgrade: leave everything in place for the next one to adopt.
+                    service_manager::notify("STOPPING=1");
+                    self.feed(Input::Stop(StopMode {
+                        hand_over: true,
+                        ..self.shell.stop_mode
+                    }));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        if self.finished {
+            return;
+        }
+        self.engine.handle(self.shell.clock.now(), input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        let mut failed = Vec::new();
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::Send(instance, advert) => match self.sockets.send(&advert) {
+                    Ok(()) => self.shell.stamps.sent(&instance.0),
+                    Err(e) => {
+                        tracing::debug!("advert of {instance} not sent: {e}");
+                        failed.push(Input::SendFailed(instance));
+                    }
+                },
+                Action::Listen(endpoints) => {
+                    for (endpoint, e) in self.sockets.set(&endpoints) {
+                        tracing::warn!("cannot hear adverts on {endpoint:?}: {e}");
+                    }
+                }
+                Action::Net(id, ops) => self.shell.net.submit(id, ops),
+                Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
+                Action::DumpIpvs => self.shell.ipvs.dump(),
+                Action::Check(id, job) => self.shell.dialler.begin(id, *job),
+                Action::CancelCheck(id) => self.shell.dialler.cancel(id),
+                Action::Run(id, job) => self.shell.runner.run(id, job),
+                Action::Emit(event) => self.emit(event),
+                Action::Answer(ticket, reply) => {
+                    if let Some(to) = self.answers.remove(&ticket) {
+                        to(reply);
+                    }
+                }
+                Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
+                Action::Ledger(ledger) => {
+                    let slots = self.shell.stamps.slots_for(ledger.masters.keys());
+                    self.shell.store.ledger(ledger, slots);
+                }
+                Action::Finished => self.finished = true,
+            }
+        }
+        for input in failed {
+            self.feed(input);
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        log(&event);
+        if event.what == What::Started && !self.ready {
+            self.ready = true;
+            service_manager::notify("READY=1");
+        }
+        if matches!(event.what, What::Applied | What::ReloadRefused) {
+            service_manager::notify("READY=1");
+        }
+        (self.shell.tell)(event);
+    }
+
+    /// Sets the timer to the engine's next deadline.
+    fn arm(&mut self) {
+        let next = self.engine.next_deadline();
+        if next == self.armed {
+            return;
+        }
+        self.armed = next;
+        let result = match next {
+            None => self.timer.unset(),
+            Some(at) => {
+                let wait = self.shell.clock.until(at).max(Duration::from_micros(1));
+                self.timer.set(
+                    Expiration::OneShot(TimeSpec::from(wait)),
+                    TimerSetTimeFlags::empty(),
+                )
+            }
+        };
+        if let Err(e) = result {
+            tracing::error!("timerfd: {e}");
+        }
+    }
+
+    fn end(self) {
+        let Shell {
+            tell,
+            store,
+            run_dir,
+            pid_file,
+            ..
+        } = self.shell;
+        drop(tell);
+        store.finish();
+        if self.engine.left_in_order() {
+            store::clear_ledger(&run_dir);
+        }
+        if let Some(path) = pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// One line, or keepalived's own line where scripts know it by heart.
+fn log(event: &Event) {
+    let lines = loglines::lines(event);
+    let text = if lines.is_empty() {
+        let why = event
+            .why
+            .as_ref()
+            .map(|why| format!(" ({why})"))
+            .unwrap_or_default();
+        let actor = event
+            .actor
+            .as_ref()
+            .map(|actor| format!(" by {actor}"))
+            .unwrap_or_default();
+        vec![format!(
+            "{} {}: {}{why}{actor}",
+            event.what.name(),
+            event.object,
+            event.text
+        )]
+    } else {
+        lines
+    };
+    for text in text.iter().map(|text| lb_shared::text::escape(text)) {
+        match event.what.level() {
+            Level::Debug => tracing::debug!("{text}"),
+            Level::Info | Level::Notice => tracing::info!("{text}"),
+            Level::Warning => tracing::warn!("{text}"),
+            Level::Error => tracing::error!("{text}"),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Reads the configuration from disk, at the start and for every reload, away from the core thread.
+
+use super::core::{Message, Post, ReloadAsk};
+use super::files::{HostUsers, load_from_disk};
+use crate::config::{self, Facts, Loaded};
+use crate::engine::NewModel;
+use lb_shared::diagnostic::{Diagnostic, Severity};
+use lb_shared::request::{Refusal, RefusalCode, Reply};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+/// `-t`: errors that would keep it from running, errors it can run with, and trouble with scripts (as keepalived).
+const TEST_CANNOT_RUN: u8 = 4;
+const TEST_ERRORS: u8 = 5;
+const TEST_SECURITY: u8 = 6;
+
+/// Reads one configuration file again and again.
+#[derive(Clone)]
+pub struct Loader {
+    file: PathBuf,
+    config_id: Option<String>,
+    vrrp_only: bool,
+    checks_only: bool,
+    /// Virtual addresses of the configuration read last: on this host they are ours, not its own.
+    held: BTreeSet<IpAddr>,
+}
+
+/// The way to the loader's thread.
+pub struct Reloads {
+    asks: mpsc::Sender<ReloadAsk>,
+}
+
+impl Reloads {
+    /// Reads the file when it is this one's turn.
+    pub fn ask(&self, ask: ReloadAsk) {
+        let _ = self.asks.send(ask);
+    }
+}
+
+impl Loader {
+    /// A loader of this file; `-P` and `-C` leave one half out.
+    pub fn new(file: PathBuf, config_id: Option<String>, vrrp_only: bool, checks_only: bool) -> Self {
+        let (vrrp_only, checks_only) = if vrrp_only && checks_only {
+            (false, false)
+        } else {
+            (vrrp_only, checks_only)
+        };
+        Self {
+            file,
+            config_id,
+            vrrp_only,
+            checks_only,
+            held: BTreeSet::new(),
+        }
+    }
+
+    /// The file read.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Reads it now.
+    pub fn load(&mut self) -> Loaded {
+        let mut loaded = load(&self.file, self.config_id.clone(), Some(&self.held));
+        if let Some(model) = &mut loaded.model {
+            let lists = model
+                .instances
+                .values()
+                .flat_map(|it| [&it.addresses, &it.excluded_addresses]);
+            self.held = lists.flatten().map(|it| it.address).collect();
+            if self.vrrp_only {
+                model.services.clear();
+            }
+            if self.checks_only {
+                model.instances.clear();
+                model.groups.clear();
+                model.scripts.clear();
+            }
+        }
+        loaded
+    }
+
+    /// A thread that reads on demand and tells the core.
+    pub fn start(mut self, post: Post) -> io::Result<Reloads> {
+        let (asks, inbox) = mpsc::channel::<ReloadAsk>();
+        std::thread::Builder::new().name("loader".into()).spawn(move || {
+            while let Ok(mut ask) = inbox.recv() {
+                // A storm of signals costs one more reload: the last content is what counts.
+                while ask.asked.is_none() {
+                    match inbox.try_recv() {
+                        Ok(next) => ask = next,
+                        Err(_) => break,
+                    }
+                }
+                self.reload(&post, ask);
+            }
+        })?;
+        Ok(Reloads { asks })
+    }
+
+    fn reload(&mut self, post: &Post, ask: ReloadAsk) {
+        let loaded = self.load();
+        let refused = loaded.is_refused();
+        match loaded.model {
+            Some(model) if !refused => {
+                let new = NewModel {
+                    model,
+                    file: self.file.display().to_string(),
+                    findings: loaded.findings,
+                    asked: None,
+                    dry_run: ask.dry_run,
+                    force: ask.force,
+                };
+                post.send(Message::Loaded {
+                    new: Box::new(new),
+                    asked: ask.asked,
+                });
+            }
+            _ => {
+                let reply = ask
+                    .asked
+                    .map(|(to, _)| (to, Reply::Refused(refusal(&loaded.findings))));
+                post.send(Message::Refused {
+                    reply,
+                    findings: loaded.findings,
+                });
+            }
+        }
+    }
+}
+
+fn refusal(findings: &[Diagnostic]) -> Refusal {
+    let errors: Vec<&Diagnostic> = findings
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+        .collect();
+    let mut refusal = Refusal::new(
+        RefusalCode::Config,
+        format!(
+            "{} errors: the running configuration was not touched",
+            errors.len()
+        ),
+        errors.iter().map(|it| it.line()).collect::<Vec<_>>().join("\n"),
+    );
+    refusal.details = errors.iter().map(|it| (it.code.clone(), it.line())).collect();
+    refusal
+}
+
+/// Reads a file with what this host knows.
+///
+/// `held`: judge it for this host's interfaces and addresses, but for these, which are virtual ones; `None`: for any
+/// host.
+pub fn load(file: &Path, config_id: Option<String>, held: Option<&BTreeSet<IpAddr>>) -> Loaded {
+    let hostname =
+        nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
+    let short = hostname.split('.').next().unwrap_or_default().to_owned();
+    let (interfaces, mut addresses) = held.map_or((None, None), |_| interfaces());
+    if let (Some(addresses), Some(held)) = (&mut addresses, held) {
+        addresses.retain(|address| !held.contains(address));
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    let facts = Facts {
+        config_id: config_id.unwrap_or(short),
+        hostname,
+        interfaces,
+        addresses,
+        users: &HostUsers,
+        seed: super::clock::boot_us(),
+        environment: &environment,
+    };
+    load_from_disk(&file.display().to_string(), &facts)
+}
+
+fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
+    let Ok(found) = nix::ifaddrs::getifaddrs() else {
+        return (None, None);
+    };
+    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for it in found {
+        names.insert(it.interface_name);
+        if let Some(address) = it.address {
+            addresses.extend(address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip())));
+            addresses.extend(address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())));
+        }
+    }
+    (Some(names), Some(addresses))
+}
+
+/// `lbctl check-config`: prints the findings; 0 fine, 1 errors.
+pub fn check(file: &Path, config_id: Option<String>, json: bool) -> ExitCode {
+    let loaded = load(file, config_id, None);
+    let count = |severity| {
+        loaded
+            .findings
+            .iter()
+            .filter(|it| it.severity == severity)
+            .count()
+    };
+    let (errors, warnings, hints) = (
+        count(Severity::Error),
+        count(Severity::Warning),
+        count(Severity::Hint),
+    );
+    if json {
+        println!("{}", findings_json(&loaded.findings, [errors, warnings, hints]));
+    } else {
+        for finding in &loaded.findings {
+            println!("{}", finding.drawn());
+        }
+        let verdict = if loaded.is_refused() {
+            "a reload with it would be refused"
+        } else {
+            "it can be loaded"
+        };
+        println!(
+            "{errors} errors, {warnings} warnings, {hints} hints: {}: {verdict}",
+            file.display()
+        );
+    }
+    ExitCode::from(u8::from(loaded.is_refused()))
+}
+
+fn findings_json(findings: &[Diagnostic], [errors, warnings, hints]: [usize; 3]) -> serde_json::Value {
+    let findings: Vec<serde_json::Value> = findings
+        .iter()
+        .map(|it| {
+            let place = it.place.clone().unwrap_or_default();
+            serde_json::json!({
+                "code": it.code, "severity": it.severity.as_str(), "file": place.file, "line": place.line,
+                "column": place.column, "object": it.object, "message": it.message, "advice": it.notes.join("; "),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "v": 1,
+        "data": {"findings": findings, "errors": errors, "warnings": warnings, "hints": hints},
+    })
+}
+
+/// `-t`: findings to standard error or a file, keepalived's exit codes; a missing file is 4, not 0.
+pub fn config_test(file: &Path, config_id: Option<String>, to: Option<&str>) -> ExitCode {
+    let loaded = load(file, config_id, Some(&BTreeSet::new()));
+    let shown: Vec<String> = loaded
+        .findings
+        .iter()
+        .filter(|it| it.severity >= Severity::Warning)
+        .map(Diagnostic::drawn)
+        .collect();
+    let text = shown.iter().map(|it| format!("{it}\n")).collect::<String>();
+    match to {
+        Some(path) if path != "-" => {
+            if let Err(e) = std::fs::write(path, text) {
+                eprintln!("{path}: {e}");
+            }
+        }
+        Some(_) | None => eprint!("{text}"),
+    }
+    let has = |code: &str| loaded.findings.iter().any(|it| it.code == code);
+    let errors = loaded.findings.iter().any(|it| it.severity == Severity::Error);
+    ExitCode::from(match (&loaded.model, errors) {
+        (None, _) => TEST_CANNOT_RUN,
+        (Some(_), true) => TEST_ERRORS,
+        (Some(_), false) if has("L-90") => TEST_SECURITY,
+        (Some(_), false) => 0,
+    })
+}
+
+/// A page of the reference, generated from the tables of the language.
+pub fn reference(page: &str) -> Option<String> {
+    match page {
+        "configuration" => Some(config::configuration_page()),
+        "compatibility" => Some(config::compatibility_page()),
+        keyword => config::explain(keyword),
+    }
+}

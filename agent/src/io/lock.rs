@@ -1,0 +1,69 @@
+//! One agent per network namespace, and none beside a running keepalived.
+
+use super::store::netns;
+use anyhow::{Context as _, bail};
+use lb_shared::paths;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Held for life. Closed on exec, so that a script left behind cannot hold it.
+pub struct Lock {
+    _files: Vec<Flock<File>>,
+}
+
+/// Takes the locks, or says who holds them.
+pub fn take(run_dir: &Path) -> anyhow::Result<Lock> {
+    let mut files = vec![take_one(&run_dir.join("agent.lock"))?];
+    // The run folder may differ between two agents of one host; the interfaces and the IPVS table would not.
+    let shared = PathBuf::from(paths::RUN_DIR);
+    if fs::create_dir_all(&shared).is_ok() {
+        files.push(take_one(&shared.join(format!("netns-{}.lock", netns())))?);
+    }
+    Ok(Lock { _files: files })
+}
+
+fn take_one(path: &Path) -> anyhow::Result<Flock<File>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+        .with_context(|| format!("cannot open the lock {}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            lock.set_len(0)?;
+            writeln!(lock, "{}", std::process::id())?;
+            Ok(lock)
+        }
+        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            let _ = file.rewind();
+            let _ = (&mut file).take(32).read_to_string(&mut pid);
+            bail!(
+                "another {} (pid {}) runs here; nothing was touched\n  \
+                 stop it first: systemctl stop lbagent, or kill {}",
+                paths::AGENT,
+                pid.trim(),
+                pid.trim()
+            )
+        }
+        Err((_, e)) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// The pid of a keepalived in this network namespace.
+pub fn running_keepalived() -> Option<u32> {
+    let own = netns();
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
+        let same = fs::metadata(entry.path().join("ns/net")).is_ok_and(|it| it.ino() == own);
+        (comm.trim() == "keepalived" && same).then_some(pid)
+    })
+}

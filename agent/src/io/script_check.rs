@@ -1,0 +1,68 @@
+//! Whether somebody else than root could change a script that root is about to run.
+
+use std::fs::Metadata;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// Looks at the file and every directory on the way to it, as written and as resolved; otherwise what is wrong.
+///
+/// Each must be root's and writable by nobody else. The group root may write, and a directory may be open to all if it
+/// is sticky (as in keepalived). Since only root can change anything on such a way, nothing can change between this
+/// look and the start of the script.
+pub(super) fn only_root_can_change(script: &Path) -> Result<(), String> {
+    if !script.is_absolute() {
+        return Err(format!("'{}' is not an absolute path", script.display()));
+    }
+    look_along(script)?;
+    let resolved = script
+        .canonicalize()
+        .map_err(|error| format!("cannot resolve '{}': {error}", script.display()))?;
+    look_along(&resolved)?;
+    let target = resolved
+        .metadata()
+        .map_err(|error| format!("cannot look at '{}': {error}", resolved.display()))?;
+    let kind = target.file_type();
+    if !kind.is_file() || kind.is_fifo() {
+        return Err(format!("'{}' is not a file", resolved.display()));
+    }
+    Ok(())
+}
+
+fn look_along(path: &Path) -> Result<(), String> {
+    let mut place = PathBuf::new();
+    for component in path.components() {
+        if component == Component::ParentDir {
+            return Err(format!("'{}' has '..' in it", path.display()));
+        }
+        place.push(component);
+        let found = place
+            .symlink_metadata()
+            .map_err(|error| format!("cannot look at '{}': {error}", place.display()))?;
+        if let Some(why) = complaint(&found) {
+            return Err(format!("unsafe permissions: '{}' {why}", place.display()));
+        }
+    }
+    Ok(())
+}
+
+fn complaint(found: &Metadata) -> Option<&'static str> {
+    let mode = found.mode();
+    if found.uid() != 0 {
+        return Some("does not belong to root");
+    }
+    // A link's own mode says nothing; who owns it and who can write its directory does.
+    if found.file_type().is_symlink() || found.is_dir() && mode & STICKY != 0 {
+        return None;
+    }
+    if mode & OTHERS_WRITE != 0 {
+        return Some("can be written by everybody");
+    }
+    if mode & GROUP_WRITES != 0 && found.gid() != 0 {
+        return Some("can be written by its group");
+    }
+    None
+}

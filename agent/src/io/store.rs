@@ -1,0 +1,433 @@
+//! Files of ours: the operators' overrides, and the ledger of what this run owns.
+//!
+//! JSON with a version and a checksum, replaced atomically (write, fsync, rename, fsync of the folder), the previous
+//! generation kept beside it. Written on a thread of their own, since a disk may take its time.
+
+use super::clock;
+use crate::engine::{Ledger, PersistId, Previous, StoredIntent};
+use lb_shared::state::Override;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// The format written; older ones are read for ever.
+const VERSION: u32 = 1;
+/// Larger files are not ours.
+const SIZE_MAX: u64 = 4 << 20;
+/// Where the overrides are kept, inside the state folder.
+const INTENT: &str = "intent.json";
+/// What this run owns, inside the run folder.
+const LEDGER: &str = "ledger.json";
+/// When each instance sent its last advert: eight bytes a slot, microseconds since boot.
+const STAMPS: &str = "adverts";
+
+/// What stands in a file: the body as text, so that the checksum covers exactly what is read.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    version: u32,
+    /// CRC-32 of `body`, as hexadecimal.
+    crc32: String,
+    body: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LedgerFile {
+    /// Another boot's ledger says nothing about this one.
+    boot_id: String,
+    /// Nor does another network namespace's.
+    netns: u64,
+    ledger: Ledger,
+    slots: BTreeMap<String, u64>,
+}
+
+fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let body = serde_json::to_string(value)?;
+    let envelope = Envelope {
+        version: VERSION,
+        crc32: format!("{:08x}", crc32fast::hash(body.as_bytes())),
+        body,
+    };
+    let mut bytes = serde_json::to_vec_pretty(&envelope)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Reads one of our files back, whatever its bytes are.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let envelope: Envelope =
+        serde_json::from_slice(bytes).map_err(|e| format!("not one of our files: {e}"))?;
+    let crc32 = format!("{:08x}", crc32fast::hash(envelope.body.as_bytes()));
+    if crc32 != envelope.crc32 {
+        return Err(format!("its checksum is {crc32}, it says {}", envelope.crc32));
+    }
+    serde_json::from_str(&envelope.body)
+        .map_err(|e| format!("version {} cannot be read: {e}", envelope.version))
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 4 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Replaces a file so that a crash leaves the old or the new one, whole.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path, ".new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    match fs::hard_link(path, beside(path, ".tmp")) {
+        Ok(()) => fs::rename(beside(path, ".tmp"), beside(path, ".old"))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(beside(path, ".tmp"))?;
+            fs::hard_link(path, beside(path, ".tmp"))?;
+            fs::rename(beside(path, ".tmp"), beside(path, ".old"))?;
+        }
+        Err(e) => return Err(e),
+    }
+    fs::rename(&new, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// The overrides as they are on disk: the newest readable generation, or the news that there is none.
+pub fn load_intent(state_dir: &Path) -> StoredIntent {
+    let path = state_dir.join(INTENT);
+    let mut trouble = Vec::new();
+    for (generation, path) in [path.clone(), beside(&path, ".old")].iter().enumerate() {
+        match read_bounded(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => trouble.push(format!("{}: {e}", path.display())),
+            Ok(bytes) => match decode::<Vec<Override>>(&bytes) {
+                Ok(overrides) => {
+                    let trouble = (!trouble.is_empty()).then(|| {
+                        format!(
+                            "{}; using generation {generation}: the last change may be missing",
+                            trouble.join("; ")
+                        )
+                    });
+                    return StoredIntent {
+                        overrides,
+                        trouble,
+                        lost: false,
+                    };
+                }
+                Err(why) => {
+                    set_aside(path);
+                    trouble.push(format!("{}: {why}", path.display()));
+                }
+            },
+        }
+    }
+    let lost = !trouble.is_empty();
+    let trouble = lost.then(|| {
+        format!(
+            "{}; servers found at weight 0 count as drained until you undrain them",
+            trouble.join("; ")
+        )
+    });
+    StoredIntent {
+        overrides: Vec::new(),
+        trouble,
+        lost,
+    }
+}
+
+/// Keeps a damaged file for whoever wants to look at it; the newest three.
+fn set_aside(path: &Path) {
+    for (older, newer) in [(3, 2), (2, 1)] {
+        let _ = fs::rename(
+            beside(path, &format!(".bad{newer}")),
+            beside(path, &format!(".bad{older}")),
+        );
+    }
+    let _ = fs::copy(path, beside(path, ".bad1"));
+}
+
+/// What an earlier run since the last boot left without a goodbye.
+pub fn load_ledger(run_dir: &Path) -> Option<Previous> {
+    let file: LedgerFile = decode(&read_bounded(&run_dir.join(LEDGER)).ok()?).ok()?;
+    if file.boot_id != boot_id() || file.netns != netns() {
+        return None;
+    }
+    let stamps = File::open(run_dir.join(STAMPS)).ok();
+    let now = clock::boot_us();
+    let mut sent_ago = BTreeMap::new();
+    for (name, slot) in &file.slots {
+        let mut bytes = [0; 8];
+        if let Some(stamps) = &stamps
+            && stamps.read_exact_at(&mut bytes, slot * 8).is_ok()
+        {
+            let sent = u64::from_le_bytes(bytes);
+            if sent != 0 && sent <= now {
+                sent_ago.insert(name.clone(), Duration::from_micros(now - sent));
+            }
+        }
+    }
+    Some(Previous {
+        ledger: file.ledger,
+        sent_ago,
+    })
+}
+
+/// Forgets the ledger: this run ended in order.
+pub fn clear_ledger(run_dir: &Path) {
+    let _ = fs::remove_file(run_dir.join(LEDGER));
+    let _ = fs::remove_file(beside(&run_dir.join(LEDGER), ".old"));
+}
+
+/// The kernel's name for this boot.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// The inode of this process's network namespace.
+pub fn netns() -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self/ns/net").map_or(0, |it| it.ino())
+}
+
+/// The file of moments at which adverts were sent, written on the core thread with one small `pwrite` each.
+pub struct Stamps {
+    file: Option<File>,
+    slots: BTreeMap<String, u64>,
+}
+
+impl Stamps {
+    /// Opens (and empties) the file.
+    pub fn open(run_dir: &Path) -> Self {
+        let path = run_dir.join(STAMPS);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .ok();
+        Self {
+            file,
+            slots: BTreeMap::new(),
+        }
+    }
+
+    /// An advert of this instance went out now.
+    pub fn sent(&mut self, instance: &str) {
+        let slot = self.slot(instance);
+        if let Some(file) = &self.file {
+            // Best effort: without a stamp the next start cleans up instead of adopting.
+            let _ = file.write_all_at(&clock::boot_us().to_le_bytes(), slot * 8);
+        }
+    }
+
+    /// Which slots these instances have.
+    pub fn slots_for<'a>(&mut self, instances: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> {
+        instances.map(|name| (name.clone(), self.slot(name))).collect()
+    }
+
+    fn slot(&mut self, instance: &str) -> u64 {
+        let next = self.slots.len() as u64;
+        match self.slots.get(instance) {
+            Some(slot) => *slot,
+            None => *self.slots.entry(instance.to_owned()).or_insert(next),
+        }
+    }
+}
+
+enum Order {
+    Intent(PersistId, Vec<Override>),
+    Ledger(Ledger, BTreeMap<String, u64>),
+}
+
+/// The thread that writes.
+pub struct Store {
+    orders: mpsc::Sender<Order>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Store {
+    /// `done` hears of each write of the overrides, on the store's thread.
+    pub fn start(
+        state_dir: PathBuf,
+        run_dir: PathBuf,
+        done: impl Fn(PersistId, Result<(), String>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            for order in inbox {
+                match order {
+                    Order::Intent(id, overrides) => {
+                        let path = state_dir.join(INTENT);
+                        let result = encode(&overrides).and_then(|bytes| replace(&path, &bytes));
+                        done(id, result.map_err(|e| format!("{}: {e}", path.display())));
+                    }
+                    Order::Ledger(ledger, slots) => {
+                        let file = LedgerFile {
+                            boot_id: boot_id(),
+                            netns: netns(),
+                            ledger,
+                            slots,
+                        };
+                        let path = run_dir.join(LEDGER);
+                        if let Err(e) = encode(&file).and_then(|bytes| replace(&path, &bytes)) {
+                            tracing::warn!("{}: {e}: a restart after a crash cannot adopt", path.display());
+                        }
+                    }
+                }
+            }
+        })?;
+        Ok(Self {
+            orders,
+            thread: Some(thread),
+        })
+    }
+
+    /// Makes the overrides durable.
+    pub fn persist(&self, id: PersistId, overrides: Vec<Override>) {
+        let _ = self.orders.send(Order::Intent(id, overrides));
+    }
+
+    /// Writes the ledger down.
+    pub fn ledger(&self, ledger: Ledger, slots: BTreeMap<String, u64>) {
+        let _ = self.orders.send(Order::Ledger(ledger, slots));
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(mut self) {
+        let (closed, _) = mpsc::channel();
+        self.orders = closed;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::event::Actor;
+    use lb_shared::state::{DrainThen, OverrideKind, Target};
+
+    fn overrides(address: &str) -> Vec<Override> {
+        vec![Override {
+            target: Target::Server(format!("192.0.2.1:80/tcp/{address}").parse().unwrap()),
+            kind: OverrideKind::Drain {
+                then: DrainThen::Keep,
+            },
+            actor: Actor {
+                uid: 0,
+                pid: 1,
+                user: "root".into(),
+            },
+            at_wall_ms: 1,
+            until_wall_ms: None,
+            until: None,
+            message: "why \" not".into(),
+            dormant: false,
+        }]
+    }
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("lbagent-store-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, it: &[Override]) {
+            replace(&self.0.join(INTENT), &encode(&it.to_vec()).unwrap()).unwrap();
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = Folder::new("roundtrip");
+        assert!(load_intent(&folder.0).overrides.is_empty());
+        assert!(
+            !load_intent(&folder.0).lost,
+            "no file is a first start, not a loss"
+        );
+        folder.write(&overrides("198.51.100.1:80"));
+        folder.write(&overrides("198.51.100.2:80"));
+        assert_eq!(load_intent(&folder.0).overrides, overrides("198.51.100.2:80"));
+    }
+
+    #[test]
+    fn f094_every_truncation_and_bit_flip_falls_back_to_the_generation_before() {
+        let folder = Folder::new("f094");
+        folder.write(&overrides("198.51.100.1:80"));
+        folder.write(&overrides("198.51.100.2:80"));
+        let path = folder.0.join(INTENT);
+        let good = fs::read(&path).unwrap();
+        let before = overrides("198.51.100.1:80");
+        for cut in 0..good.len() - 3 {
+            fs::write(&path, &good[..cut]).unwrap();
+            let stored = load_intent(&folder.0);
+            assert_eq!(stored.overrides, before, "cut at {cut}");
+            assert!(stored.trouble.is_some(), "cut at {cut} went unnoticed");
+        }
+        for place in 0..good.len() {
+            let mut bad = good.clone();
+            bad[place] ^= 0x10;
+            fs::write(&path, &bad).unwrap();
+            let stored = load_intent(&folder.0);
+            let whole = stored.overrides == overrides("198.51.100.2:80");
+            assert!(
+                whole || stored.overrides == before,
+                "flip at {place}: {:?}",
+                stored.trouble
+            );
+        }
+    }
+
+    #[test]
+    fn with_both_generations_bad_the_loss_is_told() {
+        let folder = Folder::new("lost");
+        folder.write(&overrides("198.51.100.1:80"));
+        folder.write(&overrides("198.51.100.2:80"));
+        fs::write(folder.0.join(INTENT), b"{}").unwrap();
+        fs::write(folder.0.join("intent.json.old"), b"\xff\xfe").unwrap();
+        let stored = load_intent(&folder.0);
+        assert!(stored.lost && stored.trouble.is_some() && stored.overrides.is_empty());
+    }
+}

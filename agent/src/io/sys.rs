@@ -1,0 +1,171 @@
+//! Every `unsafe` of the agent, each with the reason it is sound and why no safe call would do.
+#![allow(unsafe_code)]
+
+use crate::wire::LinkIndex;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Sends an Ethernet frame as it is out of a link, on an `AF_PACKET` socket of type `SOCK_RAW`.
+///
+/// `nix` and `socket2` can hold an `AF_PACKET` address but not make one.
+pub fn send_frame(socket: &impl AsFd, link: LinkIndex, frame: &[u8]) -> io::Result<()> {
+    let index = i32::try_from(link.0).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: all bytes zero is a valid value of this plain C structure.
+    let mut to: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    to.sll_family = libc::AF_PACKET.cast_unsigned() as libc::c_ushort;
+    to.sll_ifindex = index;
+    // The EtherType as it stands in the frame, in network order: packet sniffers and the driver see it.
+    if let Some(&[high, low]) = frame.get(12..14) {
+        to.sll_protocol = u16::from_ne_bytes([high, low]);
+    }
+    let length = size_of_val(&to) as libc::socklen_t;
+    // SAFETY: the frame and the address outlive the call and are given with their own lengths; the kernel only
+    // reads them; the descriptor is open as long as `socket` is borrowed.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_fd().as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            libc::MSG_NOSIGNAL,
+            (&raw const to).cast(),
+            length,
+        )
+    };
+    match usize::try_from(sent) {
+        Ok(count) if count == frame.len() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The supplementary groups of a connected socket's peer (`SO_PEERGROUPS`).
+pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).unwrap_or(0);
+        // SAFETY: the kernel writes at most `length` bytes, which is the size of the buffer, and says how many it
+        // wrote or needs. No safe wrapper knows this option.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &mut length,
+            )
+        };
+        let count = length as usize / size_of::<libc::gid_t>();
+        if result == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        // 65,536 is the kernel's own limit (NGROUPS_MAX).
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() || count > 65_536 {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
+// The script runner.
+
+/// What a script's process is given before it becomes the script.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JobSetup {
+    /// User and group to become, with no other groups; `None` stays who we are.
+    pub(super) user: Option<(u32, u32)>,
+    /// What it gets when its parent dies.
+    pub(super) death_signal: libc::c_int,
+    /// Seconds of processor time; `None`: as much as it likes.
+    pub(super) cpu_limit_s: Option<u64>,
+}
+
+/// Most descriptors a script may have open.
+const JOB_DESCRIPTORS: u64 = 1024;
+
+/// Lets a command start as a script's process: own session, no core, no descriptor above 2, default signals.
+pub(super) fn set_up_job(command: &mut Command, setup: JobSetup) {
+    // SAFETY: between fork and exec only async-signal-safe system calls are made, on values copied before; nothing
+    // allocates or locks. Command has no safe way to set groups, limits and the death signal.
+    unsafe {
+        command.pre_exec(move || become_job(setup));
+    }
+}
+
+/// The order matters: groups before user, or the right to set them is gone; the death signal after the user, because
+/// changing that clears it.
+fn become_job(setup: JobSetup) -> io::Result<()> {
+    let check = |result: libc::c_int| {
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    };
+    // SAFETY: plain system calls; the pointers are to live values on this stack.
+    unsafe {
+        check(libc::setsid())?;
+        for signal in 1..libc::SIGRTMIN() {
+            if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+        let mut none: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&mut none);
+        check(libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()))?;
+        libc::umask(0o022);
+        limit(libc::RLIMIT_CORE, 0)?;
+        limit(libc::RLIMIT_NOFILE, JOB_DESCRIPTORS)?;
+        if let Some(seconds) = setup.cpu_limit_s {
+            limit(libc::RLIMIT_CPU, seconds)?;
+        }
+        // Marks instead of closing, because the pipe that reports a failed exec is among them. Older kernels lack the
+        // flag; there every descriptor was opened close-on-exec anyway.
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
+        if let Some((uid, gid)) = setup.user {
+            check(libc::setgroups(1, &gid))?;
+            check(libc::setgid(gid))?;
+            check(libc::setuid(uid))?;
+        }
+        check(libc::prctl(libc::PR_SET_PDEATHSIG, setup.death_signal, 0, 0, 0))
+    }
+}
+
+/// Lowers a limit; one that is lower already stays.
+///
+/// # Safety
+/// None beyond that of the calls; it is `unsafe` only because it runs between fork and exec.
+unsafe fn limit(what: libc::__rlimit_resource_t, value: u64) -> io::Result<()> {
+    // SAFETY: the pointers are to a live value on this stack.
+    unsafe {
+        let mut now: libc::rlimit = mem::zeroed();
+        if libc::getrlimit(what, &mut now) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        now.rlim_cur = now.rlim_cur.min(value);
+        now.rlim_max = now.rlim_max.min(value);
+        if libc::setrlimit(what, &now) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Takes over a descriptor this process was started with. Must be called once for it, before anything else uses it.
+pub(super) fn take_descriptor(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl only looks whether the number is open.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and the caller promises that nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,119 @@
+//! What the kernel does with an operation: as a pure function for plans and simulations, and what its refusals mean.
+
+use super::{NetOp, NetTable};
+
+const EPERM: i32 = 1;
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const EEXIST: i32 = 17;
+const ENXIO: i32 = 6;
+const ENODEV: i32 = 19;
+const EINVAL: i32 = 22;
+const EROFS: i32 = 30;
+const EADDRNOTAVAIL: i32 = 99;
+const ENETDOWN: i32 = 100;
+
+/// Whether what an operation should bring about is so, by the errno it was answered with (0: carried out).
+///
+/// An address that exists is added, one that is missing is removed.
+pub fn is_settled(op: &NetOp, errno: i32) -> bool {
+    match op {
+        _ if errno == 0 => true,
+        NetOp::AddAddress { .. } => errno == EEXIST,
+        // A link that is gone took its addresses with it.
+        NetOp::RemoveAddress { .. } => matches!(errno, EADDRNOTAVAIL | ENODEV),
+        NetOp::Announce { .. } => false,
+        // A kernel without this switch has nothing to switch.
+        NetOp::Sysctl { .. } => errno == ENOENT,
+    }
+}
+
+/// What an errno most likely means for an operation, and what to do about it; `None`: the errno says it all.
+pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
+    match (op, errno) {
+        (_, EPERM) => Some("the agent lacks CAP_NET_ADMIN or CAP_NET_RAW"),
+        (NetOp::AddAddress { key, .. }, EACCES) if key.address.is_ipv6() => {
+            Some("IPv6 is off on this interface: set net.ipv6.conf.INTERFACE.disable_ipv6 to 0")
+        }
+        (NetOp::AddAddress { .. } | NetOp::Announce { .. }, ENODEV | ENXIO) => Some("the interface is gone"),
+        (NetOp::Announce { .. }, ENETDOWN) => Some("the interface is down"),
+        (NetOp::Sysctl { .. }, EACCES | EROFS) => {
+            Some("/proc/sys cannot be written here; set it from outside")
+        }
+        _ => None,
+    }
+}
+
+impl NetTable {
+    /// Does to this table what the kernel would do, or gives the errno it would refuse with.
+    ///
+    /// Of IPv4 secondaries it behaves as with `promote_secondaries`.
+    pub fn apply(&mut self, op: &NetOp) -> Result<(), i32> {
+        match op {
+            NetOp::AddAddress { key, address, .. } => {
+                if !self.links.contains_key(&key.link) {
+                    return Err(ENODEV);
+                }
+                if key.prefix_len > if key.address.is_ipv4() { 32 } else { 128 } {
+                    return Err(EINVAL);
+                }
+                if self.addresses.keys().any(|other| collide(key, other)) {
+                    return Err(EEXIST);
+                }
+                let mut address = address.clone();
+                (address.ours, address.usable) = (true, true);
+                self.addresses.insert(*key, address);
+            }
+            NetOp::RemoveAddress { key } => {
+                if !self.links.contains_key(&key.link) {
+                    return Err(ENODEV);
+                }
+                self.addresses.remove(key).ok_or(EADDRNOTAVAIL)?;
+            }
+            NetOp::Announce { link, .. } => {
+                self.links.get(link).ok_or(ENODEV)?;
+            }
+            NetOp::Sysctl { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// IPv4 holds an address once per prefix length, IPv6 once.
+fn collide(a: &super::AddressKey, b: &super::AddressKey) -> bool {
+    a.link == b.link && a.address == b.address && (a.address.is_ipv6() || a.prefix_len == b.prefix_len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Address, AddressKey};
+    use crate::wire::LinkIndex;
+
+    #[test]
+    fn an_answer_that_says_it_is_so_already_is_no_error() {
+        let key = AddressKey {
+            link: LinkIndex(1),
+            address: [10, 0, 0, 1].into(),
+            prefix_len: 32,
+        };
+        let add = NetOp::AddAddress {
+            key,
+            address: Address::default(),
+            nodad: false,
+        };
+        let remove = NetOp::RemoveAddress { key };
+        let cases = [
+            (&add, 0, true),
+            (&add, EEXIST, true),
+            (&add, ENODEV, false),
+            (&add, EINVAL, false),
+            (&remove, EADDRNOTAVAIL, true),
+            (&remove, ENODEV, true),
+            (&remove, EINVAL, false),
+        ];
+        for (op, errno, settled) in cases {
+            assert_eq!(is_settled(op, errno), settled, "{op}: {errno}");
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The bytes of rtnetlink: address operations out, links and addresses in.
+//!
+//! What goes out is built with `netlink-packet-route`. What comes in is read attribute by attribute: a link carries
+//! dozens of nested ones that we do not need, and a whole message must not fail because a newer kernel changed one.
+
+use super::{Address, AddressKey, Link, NetOp, NetTable};
+use crate::wire::LinkIndex;
+use crate::wire::netlink::flags::{ACK, CREATE, DUMP, EXCL};
+use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
+use netlink_packet_route::link::LinkMessage;
+use std::net::IpAddr;
+
+/// The notification groups that tell of links and addresses.
+pub const GROUPS: [u32; 3] = [GROUP_LINK, GROUP_IPV4_IFADDR, GROUP_IPV6_IFADDR];
+
+const GROUP_LINK: u32 = 1;
+const GROUP_IPV4_IFADDR: u32 = 5;
+const GROUP_IPV6_IFADDR: u32 = 9;
+
+/// The protocol by which addresses put up by VRRP are known: keepalived's number, for both.
+pub const PROTOCOL_VRRP: u8 = 18;
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
+
+/// What a message of the kernel says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Notice {
+    Link(Link),
+    LinkGone(LinkIndex),
+    Address(AddressKey, Address),
+    AddressGone(AddressKey),
+}
+
+impl NetTable {
+    /// Takes in what the kernel said.
+    pub fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Link(link) => {
+                self.links.insert(link.index, link);
+            }
+            Notice::LinkGone(index) => {
+                self.links.remove(&index);
+                self.addresses.retain(|key, _| key.link != index);
+            }
+            Notice::Address(key, address) => {
+                self.addresses.insert(key, address);
+            }
+            Notice::AddressGone(key) => {
+                self.addresses.remove(&key);
+            }
+        }
+    }
+}
+
+/// Appends an address operation; `ack`: the kernel answers even when it succeeds. False: it is not one for netlink.
+pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
+    let ack = if ack { ACK } else { 0 };
+    let (kind, flags, message) = match op {
+        NetOp::AddAddress { key, address, nodad } => (
+            RTM_NEWADDR,
+            CREATE | EXCL | ack,
+            add_message(key, address, *nodad),
+        ),
+        NetOp::RemoveAddress { key } => (RTM_DELADDR, ack, address_message(key)),
+        NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
+    };
+    let mut builder = Builder::new(out, kind, flags, seq);
+    builder.emit(&message);
+    builder.finish();
+    true
+}
+
+fn address_message(key: &AddressKey) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = match key.address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    message.header.prefix_len = key.prefix_len;
+    message.header.index = key.link.0;
+    message.attributes.push(AddressAttribute::Local(key.address));
+    message.attributes.push(AddressAttribute::Address(key.address));
+    message
+}
+
+fn add_message(key: &AddressKey, address: &Address, nodad: bool) -> AddressMessage {
+    let mut message = address_message(key);
+    let attributes = &mut message.attributes;
+    attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL_VRRP)));
+    match key.address {
+        IpAddr::V4(_) => {
+            message.header.scope = address.scope.into();
+            if let Some(label) = &address.label {
+                attributes.push(AddressAttribute::Label(label.clone()));
+            }
+            if let Some(IpAddr::V4(broadcast)) = address.broadcast {
+                attributes.push(AddressAttribute::Broadcast(broadcast));
+            }
+        }
+        IpAddr::V6(_) => {
+            if nodad {
+                message.header.flags = AddressHeaderFlags::Nodad;
+                attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            }
+            // As keepalived: a virtual address of full length is not chosen as the source of this host's own
+            // connections, which would break when the address moves.
+            if key.prefix_len == 128 {
+                let mut life = CacheInfo::default();
+                (life.ifa_preferred, life.ifa_valid) = (0, u32::MAX);
+                attributes.push(AddressAttribute::CacheInfo(life));
+            }
+        }
+    }
+    message
+}
+
+/// Appends the question for all links.
+pub fn encode_dump_links(out: &mut Vec<u8>, seq: u32) {
+    let mut builder = Builder::new(out, RTM_GETLINK, DUMP, seq);
+    builder.emit(&LinkMessage::default());
+    builder.finish();
+}
+
+/// Appends the question for all addresses of both families.
+pub fn encode_dump_addresses(out: &mut Vec<u8>, seq: u32) {
+    let mut builder = Builder::new(out, RTM_GETADDR, DUMP, seq);
+    builder.emit(&AddressMessage::default());
+    builder.finish();
+}
+
+/// What a message says; `None` when it is not about a link or an address of ours.
+pub fn decode(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
+    match kind {
+        RTM_NEWLINK | RTM_DELLINK => decode_link(kind, payload),
+        RTM_NEWADDR | RTM_DELADDR => decode_address(kind, payload),
+        _ => Ok(None),
+    }
+}
+
+// ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change u32.
+const LINK_HEADER: usize = 16;
+const ARPHRD_ETHER: u16 = 1;
+const IFF_UP: u32 = 0x1;
+const IFF_LOOPBACK: u32 = 0x8;
+const IFF_RUNNING: u32 = 0x40;
+const IFF_NOARP: u32 = 0x80;
+const IFF_MULTICAST: u32 = 0x1000;
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+
+fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
+    let header: &[u8; LINK_HEADER] = payload.first_chunk().ok_or(Malformed("link header"))?;
+    let [family, _, t0, t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] = *header;
+    // Bridges tell of their ports in the same group, and of a port that only left the bridge as of a deleted link.
+    if family != 0 {
+        return Ok(None);
+    }
+    let index = LinkIndex(u32::from_ne_bytes([i0, i1, i2, i3]));
+    if kind == RTM_DELLINK {
+        return Ok(Some(Notice::LinkGone(index)));
+    }
+    let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
+    let ethernet = u16::from_ne_bytes([t0, t1]) == ARPHRD_ETHER;
+    let mut link = Link {
+        index,
+        name: String::new(),
+        running: flags & IFF_UP != 0 && flags & IFF_RUNNING != 0,
+        arp: flags & IFF_NOARP == 0,
+        multicast: flags & IFF_MULTICAST != 0,
+        loopback: flags & IFF_LOOPBACK != 0,
+        mtu: 0,
+        mac: Vec::new(),
+    };
+    for attribute in attributes(&payload[LINK_HEADER..]) {
+        let attribute = attribute?;
+        match attribute.kind {
+            IFLA_IFNAME => link.name = attribute.text()?.to_owned(),
+            IFLA_MTU => link.mtu = attribute.u32()?,
+            IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
+            _ => {}
+        }
+    }
+    if link.name.is_empty() {
+        // Notifications about wireless and the like carry no name and say nothing we keep.
+        return Ok(None);
+    }
+    Ok(Some(Notice::Link(link)))
+}
+
+// ifaddrmsg: family u8, prefixlen u8, flags u8, scope u8, index u32.
+const ADDRESS_HEADER: usize = 8;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
+const IFA_F_OPTIMISTIC: u32 = 0x04;
+const IFA_F_DADFAILED: u32 = 0x08;
+const IFA_F_TENTATIVE: u32 = 0x40;
+
+fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
+    let header: &[u8; ADDRESS_HEADER] = payload.first_chunk().ok_or(Malformed("address header"))?;
+    let [family, prefix_len, flags, scope, i0, i1, i2, i3] = *header;
+    if family != AF_INET && family != AF_INET6 {
+        return Ok(None);
+    }
+    let mut flags = u32::from(flags);
+    let (mut local, mut peer) = (None, None);
+    let mut address = Address {
+        scope,
+        ..Address::default()
+    };
+    for attribute in attributes(&payload[ADDRESS_HEADER..]) {
+        let attribute = attribute?;
+        match attribute.kind {
+            IFA_LOCAL => local = Some(ip(family, &attribute)?),
+            IFA_ADDRESS => peer = Some(ip(family, &attribute)?),
+            IFA_LABEL => address.label = Some(attribute.text()?.to_owned()),
+            IFA_BROADCAST => address.broadcast = Some(ip(family, &attribute)?),
+            IFA_FLAGS => flags = attribute.u32()?,
+            IFA_PROTO => address.ours = attribute.u8()? == PROTOCOL_VRRP,
+            _ => {}
+        }
+    }
+    // On a point-to-point link `IFA_ADDRESS` is the other end.
+    let key = AddressKey {
+        link: LinkIndex(u32::from_ne_bytes([i0, i1, i2, i3])),
+        address: local.or(peer).ok_or(Malformed("address: none in it"))?,
+        prefix_len,
+    };
+    let tentative = flags & IFA_F_TENTATIVE != 0 && flags & IFA_F_OPTIMISTIC == 0;
+    address.usable = !tentative && flags & IFA_F_DADFAILED == 0;
+    Ok(Some(if kind == RTM_NEWADDR {
+        Notice::Address(key, address)
+    } else {
+        Notice::AddressGone(key)
+    }))
+}
+
+fn ip(family: u8, attribute: &Attribute<'_>) -> Result<IpAddr, Malformed> {
+    if family == AF_INET {
+        attribute.array::<4>().map(IpAddr::from)
+    } else {
+        attribute.array::<16>().map(IpAddr::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::netlink::{Body, messages};
+    use proptest::prelude::*;
+
+    fn message(op: &NetOp) -> (u16, u16, Vec<u8>) {
+        let mut bytes = Vec::new();
+        assert!(encode_op(&mut bytes, 7, true, op));
+        let message = messages(&bytes).next().unwrap().unwrap();
+        match message.body {
+            Body::Data { kind, payload } => (kind, message.flags, payload.to_vec()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn key(address: &str, prefix_len: u8) -> AddressKey {
+        AddressKey {
+            link: LinkIndex(3),
+            address: address.parse().unwrap(),
+            prefix_len,
+        }
+    }
+
+    fn attribute_kinds(payload: &[u8]) -> Vec<u16> {
+        attributes(&payload[ADDRESS_HEADER..])
+            .map(|it| it.unwrap().kind)
+            .collect()
+    }
+
+    #[test]
+    fn an_ipv4_address_reads_back_as_it_was_written() {
+        let key = key("10.5.0.100", 24);
+        let address = Address {
+            label: Some("eth0:vip".to_owned()),
+            scope: 253,
+            broadcast: Some([10, 5, 0, 255].into()),
+            ours: true,
+            usable: true,
+        };
+        let (kind, flags, payload) = message(&NetOp::AddAddress {
+            key,
+            address: address.clone(),
+            nodad: false,
+        });
+        assert_eq!((kind, flags), (RTM_NEWADDR, 0x605));
+        assert_eq!(decode(kind, &payload), Ok(Some(Notice::Address(key, address))));
+    }
+
+    #[test]
+    fn an_ipv6_virtual_address_skips_detection_and_is_no_source_of_own_connections() {
+        let add = |prefix_len, nodad| {
+            let op = NetOp::AddAddress {
+                key: key("2001:db8::100", prefix_len),
+                address: Address::default(),
+                nodad,
+            };
+            let (.., payload) = message(&op);
+            let life = attributes(&payload[ADDRESS_HEADER..])
+                .map(Result::unwrap)
+                .find(|it| it.kind == 6)
+                .map(|it| it.value[..8].to_vec());
+            (payload[2], attribute_kinds(&payload).contains(&IFA_FLAGS), life)
+        };
+        assert_eq!(
+            add(128, true),
+            (2, true, Some(vec![0, 0, 0, 0, 255, 255, 255, 255]))
+        );
+        assert_eq!(add(64, false), (0, false, None));
+    }
+
+    #[test]
+    fn a_removal_names_address_and_length_only() {
+        let op = NetOp::RemoveAddress {
+            key: key("10.5.0.100", 32),
+        };
+        let (kind, flags, payload) = message(&op);
+        assert_eq!((kind, flags), (RTM_DELADDR, 5));
+        assert_eq!(&payload[..8], [AF_INET, 32, 0, 0, 3, 0, 0, 0]);
+        assert_eq!(attribute_kinds(&payload), [IFA_LOCAL, IFA_ADDRESS]);
+    }
+
+    fn link_payload(family: u8, flags: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut builder = Builder::new(&mut bytes, RTM_NEWLINK, 0, 0);
+        builder.raw(&[family, 0, 1, 0, 3, 0, 0, 0]);
+        builder.raw(&flags.to_ne_bytes());
+        builder.raw(&[0; 4]);
+        builder.text(IFLA_IFNAME, "eth0");
+        builder.attribute(IFLA_MTU, &1500u32.to_ne_bytes());
+        builder.attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
+        // Something a later kernel might nest there.
+        builder.attribute(26, &[1, 2, 3]);
+        builder.finish();
+        bytes[16..].to_vec()
+    }
+
+    #[test]
+    fn a_link_runs_when_it_is_up_and_has_a_carrier() {
+        for (flags, running) in [
+            (0, false),
+            (IFF_UP, false),
+            (IFF_RUNNING, false),
+            (IFF_UP | IFF_RUNNING, true),
+        ] {
+            match decode(RTM_NEWLINK, &link_payload(0, flags)) {
+                Ok(Some(Notice::Link(link))) => {
+                    assert_eq!(link.running, running, "flags {flags:#x}");
+                    assert_eq!((link.name.as_str(), link.mtu, link.mac.len()), ("eth0", 1500, 6));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_port_that_leaves_a_bridge_is_not_a_link_that_is_gone() {
+        const AF_BRIDGE: u8 = 7;
+        assert_eq!(decode(RTM_DELLINK, &link_payload(AF_BRIDGE, 0)), Ok(None));
+        assert_eq!(
+            decode(RTM_DELLINK, &link_payload(0, 0)),
+            Ok(Some(Notice::LinkGone(LinkIndex(3))))
+        );
+    }
+
+    #[test]
+    fn a_tentative_address_is_not_usable() {
+        let cases = [
+            (0u32, true),
+            (0x40, false),
+            (0x44, true),
+            (0x08, false),
+            (0x80, true),
+        ];
+        for (flags, usable) in cases {
+            let mut bytes = Vec::new();
+            let mut builder = Builder::new(&mut bytes, RTM_NEWADDR, 0, 0);
+            builder.raw(&[AF_INET6, 64, 0, 0, 3, 0, 0, 0]);
+            builder.attribute(IFA_ADDRESS, &[0x20; 16]);
+            builder.attribute(IFA_FLAGS, &flags.to_ne_bytes());
+            builder.finish();
+            match decode(RTM_NEWADDR, &bytes[16..]) {
+                Ok(Some(Notice::Address(_, address))) => assert_eq!(address.usable, usable, "{flags:#x}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_without_panic(
+            kind in 14u16..24, bytes in proptest::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let _ = decode(kind, &bytes);
+        }
+
+        #[test]
+        fn any_damaged_message_is_decoded_without_panic(at in 0usize..200, byte in any::<u8>(), cut in 0usize..200) {
+            let mut bytes = link_payload(0, 0x43);
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            let bytes = &bytes[..length - cut % length];
+            let _ = decode(RTM_NEWLINK, bytes);
+            let _ = decode(RTM_NEWADDR, bytes);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The agent ends without a goodbye and is started again.
+
+use crate::node::{Did, Node, Start, model, server_key, service};
+use crate::operators::server;
+use lb_shared::event::What;
+use lb_shared::request::Verb;
+use lb_shared::state::{DrainThen, VrrpState};
+use lbagent::engine::Previous;
+use lbagent::ipvs::IpvsOp;
+use lbagent::net::NetOp;
+use std::time::Duration;
+
+/// The next start of a node that was killed, `ago` after its last advert.
+fn again(node: Node, ago: Duration) -> Start {
+    let sent_ago = node
+        .ledger
+        .masters
+        .keys()
+        .map(|name| (name.clone(), ago))
+        .collect();
+    Start {
+        model: model(100, service("rr", 3)),
+        net: node.net,
+        ipvs: node.ipvs,
+        disk: node.disk,
+        intent_lost: false,
+        previous: Some(Previous {
+            ledger: node.ledger,
+            sent_ago,
+        }),
+    }
+}
+
+fn master() -> Node {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(node.has_vip());
+    node
+}
+
+#[test]
+fn f153_a_quick_restart_goes_on_as_master_and_touches_nothing() {
+    let node = again(master(), Duration::from_millis(900)).go();
+    assert_eq!(
+        node.engine.state().instances[&"VI_1".into()].state,
+        VrrpState::Master
+    );
+    assert!(
+        node.position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 100))
+            .is_some()
+    );
+    let harm = node.did.iter().find(|did| {
+        matches!(did, Did::Net(NetOp::RemoveAddress { .. }))
+            || matches!(did, Did::Ipvs(op) if !matches!(op, IpvsOp::Sysctl { .. }))
+    });
+    assert!(harm.is_none(), "{harm:?}");
+}
+
+#[test]
+fn f153_a_late_restart_removes_its_stale_address_before_it_speaks() {
+    let mut node = again(master(), Duration::from_millis(2_100)).go();
+    assert!(!node.has_vip());
+    assert_eq!(node.said(What::Cleaned), 1);
+    assert!(node.position(|did| matches!(did, Did::Sent(_))).is_none());
+    node.run_for(Duration::from_secs(5), &[]);
+    assert!(node.has_vip(), "nobody else is there");
+}
+
+#[test]
+fn f089_a_drain_survives_a_crash_and_no_server_gets_weight_on_the_way() {
+    let mut before = master();
+    before.act(
+        Verb::Drain {
+            timeout_ms: None,
+            then: DrainThen::Keep,
+        },
+        server(2),
+    );
+    let mut node = again(before, Duration::from_millis(500)).go();
+    assert_eq!(node.weight(2), Some(0));
+    node.run_for(Duration::from_secs(30), &[]);
+    assert_eq!(node.weight(2), Some(0));
+    let given = node.did.iter().any(
+        |did| matches!(did, Did::Ipvs(IpvsOp::EditServer(_, key, it) | IpvsOp::AddServer(_, key, it)) if *key == server_key(2) && it.weight > 0),
+    );
+    assert!(!given);
+}
+
+#[test]
+fn f093_after_a_reboot_a_drained_server_never_has_weight() {
+    let mut before = master();
+    before.act(
+        Verb::Drain {
+            timeout_ms: None,
+            then: DrainThen::Keep,
+        },
+        server(2),
+    );
+    let mut start = Start::with(model(100, service("rr", 3)));
+    start.disk = before.disk;
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert_eq!(
+        [node.weight(1), node.weight(2), node.weight(3)],
+        [Some(1), Some(0), Some(1)]
+    );
+    let given = node
+        .did
+        .iter()
+        .any(|did| matches!(did, Did::Ipvs(IpvsOp::AddServer(_, key, it)) if *key == server_key(2) && it.weight > 0));
+    assert!(!given);
+}
+
+#[test]
+fn s17_with_the_overrides_unreadable_a_server_at_weight_0_stays_drained() {
+    let mut before = master();
+    before.act(
+        Verb::Drain {
+            timeout_ms: None,
+            then: DrainThen::Keep,
+        },
+        server(2),
+    );
+    let mut start = again(before, Duration::from_millis(500));
+    start.disk.clear();
+    start.intent_lost = true;
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(30), &[]);
+    assert_eq!(node.weight(2), Some(0));
+    assert_eq!(node.said(What::IntentTrouble), 1);
+    let it = node.engine.state().overrides.values().next().unwrap();
+    assert_eq!(it.actor.user, "unknown operator");
+}
+
+#[test]
+fn a_failed_server_found_absent_stays_absent_until_its_check_passes() {
+    let mut before = master();
+    before.run_for(Duration::from_secs(10), &[server_key(3)]);
+    assert_eq!(before.weight(3), None);
+    let mut node = again(before, Duration::from_millis(500)).go();
+    assert_eq!(node.weight(3), None, "traffic would go to a dead server");
+    node.run_for(Duration::from_secs(10), &[]);
+    assert_eq!(node.weight(3), Some(1));
+}
+
+#[test]
+fn a_demotion_survives_a_restart_and_a_promotion_does_not() {
+    for (verb, left) in [
+        (Verb::Demote { hard: true }, 1),
+        (Verb::Promote { for_ms: None }, 0),
+    ] {
+        let mut before = master();
+        before.hear(50);
+        before.act(verb, lb_shared::state::Target::Instance("VI_1".into()));
+        let mut node = again(before, Duration::from_secs(60)).go();
+        node.run_for(Duration::from_secs(10), &[]);
+        assert_eq!(node.engine.state().overrides.len(), left, "{verb:?}");
+        assert_eq!(node.has_vip(), left == 0, "{verb:?}");
+    }
+}

@@ -1,0 +1,192 @@
+//! What the kernel is told, in which order, and what happens when somebody else meddles.
+
+use crate::node::{Did, Start, entry, ip, model, server_key, service};
+use lb_shared::event::What;
+use lb_shared::names::{Protocol, VirtualKey};
+use lb_shared::state::{Programmed, VrrpState};
+use lbagent::engine::{Input, NetNews, StopMode};
+use lbagent::ipvs::IpvsOp;
+use lbagent::ipvs::table::{IpvsService, IpvsTable, ServiceSettings};
+use lbagent::net::NetOp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[test]
+fn ipvs_is_complete_before_an_address_appears_and_announced_after() {
+    let mut node = Start::with(model(255, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(2), &[]);
+    let served = node
+        .position(|did| matches!(did, Did::Ipvs(IpvsOp::AddServer(..))))
+        .unwrap();
+    let added = node
+        .position(|did| matches!(did, Did::Net(NetOp::AddAddress { .. })))
+        .unwrap();
+    let announced = node
+        .position(|did| matches!(did, Did::Net(NetOp::Announce { .. })))
+        .unwrap();
+    assert!(
+        served < added && added < announced,
+        "{served} {added} {announced}"
+    );
+}
+
+#[test]
+fn f161_a_stop_says_goodbye_then_removes_addresses_then_services() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(node.has_vip());
+    node.did.clear();
+    node.feed(Input::Stop(StopMode::default()));
+    node.run_for(Duration::from_secs(1), &[]);
+    let farewell = node
+        .position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 0))
+        .unwrap();
+    let address = node
+        .position(|did| matches!(did, Did::Net(NetOp::RemoveAddress { .. })))
+        .unwrap();
+    let removed = node
+        .position(|did| matches!(did, Did::Ipvs(IpvsOp::RemoveService(_))))
+        .unwrap();
+    let finished = node.position(|did| matches!(did, Did::Finished)).unwrap();
+    assert!(farewell < address && address < removed && removed < finished);
+    assert!(node.ipvs.unwrap().services.is_empty());
+    assert!(node.ledger.masters.is_empty());
+}
+
+#[test]
+fn f070_without_ip_vs_vrrp_and_checks_run_and_services_follow_when_it_appears() {
+    let mut start = Start::with(model(100, service("rr", 2)));
+    start.ipvs = None;
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(node.has_vip());
+    let programmed = |node: &crate::node::Node| {
+        node.engine
+            .state()
+            .services
+            .values()
+            .next()
+            .unwrap()
+            .programmed
+            .clone()
+    };
+    assert_eq!(programmed(&node), Programmed::Unavailable);
+    assert!(
+        node.engine
+            .state()
+            .agent
+            .ipvs_missing
+            .as_ref()
+            .unwrap()
+            .contains("modprobe ip_vs")
+    );
+    node.ipvs = Some(IpvsTable::default());
+    node.run_for(Duration::from_secs(15), &[]);
+    assert_eq!(programmed(&node), Programmed::Yes);
+    assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
+}
+
+#[test]
+fn f075_a_weight_changed_by_hand_is_put_right_and_said() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(5), &[]);
+    let table = node.ipvs.as_mut().unwrap();
+    table
+        .services
+        .get_mut(&entry())
+        .unwrap()
+        .destinations
+        .get_mut(&server_key(1))
+        .unwrap()
+        .settings
+        .weight = 9;
+    node.run_for(Duration::from_secs(12), &[]);
+    assert_eq!(node.weight(1), Some(1));
+    assert_eq!(node.said(What::DriftHealed), 1);
+}
+
+#[test]
+fn f076_a_flushed_table_is_rebuilt_within_one_audit() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(5), &[]);
+    node.ipvs = Some(IpvsTable::default());
+    node.run_for(Duration::from_secs(12), &[]);
+    assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
+}
+
+#[test]
+fn f077_services_of_others_stay_untouched_from_start_to_stop() {
+    let foreign = VirtualKey::Address {
+        address: ip("203.0.113.9"),
+        port: 25,
+        protocol: Protocol::Tcp,
+    };
+    let settings = ServiceSettings {
+        scheduler: "rr".into(),
+        flags: 0,
+        timeout_s: 0,
+        prefix_len: 32,
+        engine: None,
+    };
+    let mut start = Start::with(model(100, service("rr", 2)));
+    let table = start.ipvs.as_mut().unwrap();
+    table.services.insert(
+        foreign,
+        IpvsService {
+            settings,
+            destinations: BTreeMap::new(),
+        },
+    );
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(25), &[]);
+    node.feed(Input::Stop(StopMode::default()));
+    assert_eq!(node.ipvs.unwrap().services.keys().collect::<Vec<_>>(), [&foreign]);
+}
+
+#[test]
+fn f050_a_virtual_address_removed_by_hand_costs_the_mastership_and_comes_back() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let key = *node
+        .net
+        .addresses
+        .keys()
+        .find(|key| key.address == ip(crate::node::VIP))
+        .unwrap();
+    node.net.addresses.remove(&key);
+    node.feed(Input::Net(NetNews::AddressGone(key)));
+    assert_eq!(
+        node.engine.state().instances[&"VI_1".into()].state,
+        VrrpState::Backup
+    );
+    assert_eq!(node.said(What::AddressLost), 1);
+    node.run_for(Duration::from_secs(5), &[]);
+    assert!(node.has_vip());
+}
+
+#[test]
+fn an_interface_that_goes_down_is_a_fault_with_its_reason_and_heals() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let mut link = node.net.links.values().next().unwrap().clone();
+    link.running = false;
+    node.feed(Input::Net(NetNews::Link(link.clone())));
+    let view = node.engine.state().instances[&"VI_1".into()].clone();
+    assert_eq!(view.state, VrrpState::Fault);
+    assert_eq!(view.faults, ["interface eth0 is down"]);
+    assert!(!node.has_vip());
+    link.running = true;
+    node.feed(Input::Net(NetNews::Link(link)));
+    node.run_for(Duration::from_secs(5), &[]);
+    assert!(node.has_vip());
+}
+
+#[test]
+fn a_failed_server_leaves_the_table_and_returns_when_its_check_passes() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.run_for(Duration::from_secs(10), &[server_key(2)]);
+    assert_eq!([node.weight(1), node.weight(2)], [Some(1), None]);
+    node.run_for(Duration::from_secs(10), &[]);
+    assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
+}

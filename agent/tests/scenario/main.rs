@@ -1,0 +1,9 @@
+//! One behaviour each, from inputs to actions, as an operator would tell it.
+
+mod crash;
+#[path = "../support/instance.rs"]
+mod instance;
+mod kernel;
+mod node;
+mod operators;
+mod reload;

@@ -1,0 +1,414 @@
+//! One node around the production engine: a kernel that does what it is told, a disk, and a clock that is turned by
+//! hand.
+
+use crate::instance as support;
+use lb_shared::event::{Actor, Event, What};
+use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::request::{Act, Reply, Verb};
+use lb_shared::state::{Override, Target};
+use lb_shared::units::{Mono, Weight};
+use lbagent::engine::{
+    Action, Boot, Command, Engine, Input, IpvsNews, Ledger, NetNews, NewModel, Previous, StoredIntent, Ticket,
+};
+use lbagent::health::{CheckId, CheckJob, CheckOutcome};
+use lbagent::ipvs::IpvsOp;
+use lbagent::ipvs::table::IpvsTable;
+use lbagent::model::{
+    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Server, ServerScripts, Service,
+    TcpCheck,
+};
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
+use lbagent::vrrp::{Advert, Datagram};
+use lbagent::wire::LinkIndex;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a node did, in order.
+#[derive(Clone, Debug)]
+pub(crate) enum Did {
+    Sent(Advert),
+    Net(NetOp),
+    Ipvs(IpvsOp),
+    Said(Event),
+    Persisted,
+    Finished,
+}
+
+pub(crate) struct Node {
+    pub(crate) engine: Engine,
+    pub(crate) now: Mono,
+    pub(crate) net: NetTable,
+    pub(crate) ipvs: Option<IpvsTable>,
+    pub(crate) did: Vec<Did>,
+    pub(crate) replies: BTreeMap<Ticket, Reply>,
+    pub(crate) checks: BTreeMap<CheckId, CheckJob>,
+    pub(crate) disk: Vec<Override>,
+    pub(crate) disk_works: bool,
+    pub(crate) ledger: Ledger,
+    next_ticket: u64,
+}
+
+pub(crate) const VIP: &str = "192.0.2.100";
+
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A host with eth0 at 192.0.2.1.
+pub(crate) fn host() -> NetTable {
+    let mut net = NetTable::default();
+    let link = Link {
+        index: LinkIndex(2),
+        name: "eth0".into(),
+        running: true,
+        arp: true,
+        multicast: true,
+        loopback: false,
+        mtu: 1500,
+        mac: vec![2, 0, 0, 0, 0, 1],
+    };
+    net.links.insert(link.index, link);
+    let key = AddressKey {
+        link: LinkIndex(2),
+        address: ip("192.0.2.1"),
+        prefix_len: 24,
+    };
+    net.addresses.insert(
+        key,
+        Address {
+            usable: true,
+            ..Address::default()
+        },
+    );
+    net
+}
+
+pub(crate) fn instance(priority: u8) -> Instance {
+    support::v2("VI_1", 51, priority)
+}
+
+pub(crate) fn service_key() -> ServiceKey {
+    ServiceKey::Single(VirtualKey::Address {
+        address: ip(VIP),
+        port: 80,
+        protocol: Protocol::Tcp,
+    })
+}
+
+pub(crate) fn entry() -> VirtualKey {
+    VirtualKey::Address {
+        address: ip(VIP),
+        port: 80,
+        protocol: Protocol::Tcp,
+    }
+}
+
+pub(crate) fn server_key(last: u8) -> ServerKey {
+    ServerKey {
+        address: IpAddr::from([198, 51, 100, last]),
+        port: 80,
+    }
+}
+
+/// A service with servers 198.51.100.1 to `count`, each with a TCP check.
+pub(crate) fn service(scheduler: &str, count: u8) -> Service {
+    let servers = (1..=count)
+        .map(|last| {
+            let key = server_key(last);
+            let check = Check {
+                kind: CheckKind::Tcp(TcpCheck {
+                    to: (key.address, key.port).into(),
+                    from: None,
+                    device: None,
+                    mark: 0,
+                    timeout: Duration::from_secs(1),
+                }),
+                delay_loop: Duration::from_secs(3),
+                retry: 0,
+                delay_before_retry: Duration::from_secs(1),
+                warmup: Duration::from_secs(1),
+                alpha: false,
+                log_all_failures: false,
+            };
+            let server = Server {
+                key,
+                forwarding: Forwarding::Direct,
+                weight: Weight::clamped(1),
+                upper_threshold: 0,
+                lower_threshold: 0,
+                inhibit_on_failure: false,
+                checks: vec![check],
+                scripts: ServerScripts::default(),
+            };
+            (key, Arc::new(server))
+        })
+        .collect();
+    Service {
+        key: service_key(),
+        name: Some("web".into()),
+        entries: vec![entry()],
+        family: Family::Inet,
+        scheduler: Scheduler {
+            name: scheduler.into(),
+            flag_1: false,
+            flag_2: false,
+            flag_3: false,
+        },
+        forwarding: Forwarding::Direct,
+        persistence: None,
+        one_packet: false,
+        quorum: 1,
+        hysteresis: 0,
+        omega: false,
+        quorum_scripts: QuorumScripts::default(),
+        sorry: None,
+        ha_suspend: false,
+        servers,
+    }
+}
+
+pub(crate) fn model(priority: u8, service: Service) -> Model {
+    let mut model = Model::default();
+    model
+        .instances
+        .insert("VI_1".into(), Arc::new(instance(priority)));
+    model.services.insert(service.key.clone(), Arc::new(service));
+    model
+}
+
+pub(crate) fn new_model(model: Model) -> NewModel {
+    NewModel {
+        model,
+        file: "test.conf".into(),
+        findings: Vec::new(),
+        asked: None,
+        dry_run: false,
+        force: true,
+    }
+}
+
+/// What a node finds at its start.
+pub(crate) struct Start {
+    pub(crate) model: Model,
+    pub(crate) net: NetTable,
+    pub(crate) ipvs: Option<IpvsTable>,
+    pub(crate) disk: Vec<Override>,
+    pub(crate) intent_lost: bool,
+    pub(crate) previous: Option<Previous>,
+}
+
+impl Start {
+    pub(crate) fn with(model: Model) -> Self {
+        Self {
+            model,
+            net: host(),
+            ipvs: Some(IpvsTable::default()),
+            disk: Vec::new(),
+            intent_lost: false,
+            previous: None,
+        }
+    }
+
+    pub(crate) fn go(self) -> Node {
+        let boot = Boot {
+            model: new_model(self.model),
+            intent: StoredIntent {
+                overrides: self.disk.clone(),
+                trouble: self.intent_lost.then(|| "unreadable".to_owned()),
+                lost: self.intent_lost,
+            },
+            previous: self.previous,
+            wall_ms: 1_000_000,
+            host: "lb1".into(),
+            pid: 1,
+            ipvs_sysctls: [
+                ("expire_nodest_conn", "0".to_owned()),
+                ("expire_quiescent_template", "0".to_owned()),
+            ]
+            .into(),
+        };
+        let mut node = Node {
+            engine: Engine::new(boot, 7, Mono::ZERO),
+            now: Mono::ZERO,
+            net: self.net.clone(),
+            ipvs: self.ipvs,
+            did: Vec::new(),
+            replies: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            disk: self.disk,
+            disk_works: true,
+            ledger: Ledger::default(),
+            next_ticket: 0,
+        };
+        node.drain();
+        node.feed(Input::Net(NetNews::Table(self.net)));
+        node
+    }
+}
+
+impl Node {
+    /// Feeds an input and everything that follows from it at once.
+    pub(crate) fn feed(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        let mut answers = VecDeque::new();
+        loop {
+            while let Some(action) = self.engine.poll_action() {
+                answers.extend(self.carry_out(action));
+            }
+            match answers.pop_front() {
+                Some(input) => self.engine.handle(self.now, input),
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::Send(_, advert) => self.did.push(Did::Sent(advert)),
+            Action::Net(id, ops) => {
+                for op in ops {
+                    let _ = self.net.apply(&op);
+                    self.did.push(Did::Net(op));
+                }
+                return Some(Input::Net(NetNews::Done(id, Vec::new())));
+            }
+            Action::Ipvs(id, ops) => {
+                for op in ops {
+                    if let Some(ipvs) = &mut self.ipvs {
+                        let _ = ipvs.apply(&op);
+                    }
+                    self.did.push(Did::Ipvs(op));
+                }
+                return Some(Input::Ipvs(IpvsNews::Done(id, Vec::new())));
+            }
+            Action::DumpIpvs => {
+                return Some(Input::Ipvs(match &self.ipvs {
+                    Some(table) => IpvsNews::Table(table.clone()),
+                    None => IpvsNews::Missing("no ip_vs in this kernel (modprobe ip_vs)".into()),
+                }));
+            }
+            Action::Check(id, job) => drop(self.checks.insert(id, *job)),
+            Action::CancelCheck(id) => drop(self.checks.remove(&id)),
+            Action::Emit(event) => self.did.push(Did::Said(event)),
+            Action::Answer(ticket, reply) => drop(self.replies.insert(ticket, reply)),
+            Action::Persist(id, overrides) => {
+                self.did.push(Did::Persisted);
+                let result = if self.disk_works {
+                    self.disk = overrides;
+                    Ok(())
+                } else {
+                    Err("disk full".to_owned())
+                };
+                return Some(Input::Persisted(id, result));
+            }
+            Action::Ledger(ledger) => self.ledger = ledger,
+            Action::Finished => self.did.push(Did::Finished),
+            Action::Run(..) | Action::Listen(_) => {}
+        }
+        None
+    }
+
+    /// Lets time pass; checks pass unless `down` names their server.
+    pub(crate) fn run_for(&mut self, span: Duration, down: &[ServerKey]) {
+        let end = self.now + span;
+        loop {
+            for (id, job) in std::mem::take(&mut self.checks) {
+                let CheckKind::Tcp(tcp) = &job.kind else { continue };
+                let took = Duration::from_millis(1);
+                let failed = down.iter().any(|key| key.address == tcp.to.ip());
+                let outcome = if failed {
+                    CheckOutcome::Fail {
+                        took,
+                        why: "connection refused".into(),
+                    }
+                } else {
+                    CheckOutcome::Pass { took, weight: None }
+                };
+                self.feed(Input::Checked(id, outcome));
+            }
+            match self.engine.next_deadline() {
+                Some(at) if at <= end => {
+                    self.now = self.now.max(at);
+                    self.feed(Input::Tick);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    /// Commands, and returns the answer.
+    pub(crate) fn act(&mut self, verb: Verb, target: Target) -> Reply {
+        self.act_with(Act {
+            verb,
+            targets: vec![target],
+            dry_run: false,
+            force: false,
+            message: "kernel update".into(),
+            key: None,
+        })
+    }
+
+    pub(crate) fn act_with(&mut self, act: Act) -> Reply {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let actor = Actor {
+            uid: 1001,
+            pid: 42,
+            user: "ops".into(),
+        };
+        self.feed(Input::Command(
+            ticket,
+            Command {
+                actor,
+                wall_ms: 1_000_000,
+                act,
+            },
+        ));
+        self.replies
+            .remove(&ticket)
+            .unwrap_or_else(|| panic!("no answer"))
+    }
+
+    pub(crate) fn said(&self, what: What) -> usize {
+        self.did
+            .iter()
+            .filter(|did| matches!(did, Did::Said(event) if event.what == what))
+            .count()
+    }
+
+    /// The weight the kernel has for a server; `None` when it is not in the table.
+    pub(crate) fn weight(&self, last: u8) -> Option<u32> {
+        let service = self.ipvs.as_ref()?.services.get(&entry())?;
+        Some(service.destinations.get(&server_key(last))?.settings.weight)
+    }
+
+    pub(crate) fn has_vip(&self) -> bool {
+        self.net.addresses.keys().any(|key| key.address == ip(VIP))
+    }
+
+    pub(crate) fn position(&self, wanted: impl Fn(&Did) -> bool) -> Option<usize> {
+        self.did.iter().position(wanted)
+    }
+
+    /// Another router's advert of version 2 arrives.
+    pub(crate) fn hear(&mut self, priority: u8) {
+        let mut payload = vec![0x21, 51, priority, 1, 0, 1, 0, 0];
+        payload.extend_from_slice(&[192, 0, 2, 100, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let sum = lbagent::wire::checksum::internet(&payload);
+        payload[6..8].copy_from_slice(&sum.to_be_bytes());
+        self.feed(Input::Datagram(Datagram {
+            link: LinkIndex(2),
+            source: ip("192.0.2.2"),
+            destination: ip("224.0.0.18"),
+            ttl: Some(255),
+            payload,
+        }));
+    }
+}

@@ -1,0 +1,346 @@
+//! Changes operators make live.
+
+use crate::node::{Did, Node, Start, model, new_model, server_key, service, service_key};
+use lb_shared::event::What;
+use lb_shared::names::ServerId;
+use lb_shared::request::{Act, Outcome, RefusalCode, Reply, Verb, WeightChange};
+use lb_shared::state::{Admin, DrainThen, Target, VrrpState};
+use lb_shared::units::Weight;
+use lbagent::engine::Input;
+use lbagent::ipvs::IpvsOp;
+use lbagent::ipvs::table::flags;
+use lbagent::model::Persistence;
+use std::time::Duration;
+
+const DRAIN: Verb = Verb::Drain {
+    timeout_ms: None,
+    then: DrainThen::Keep,
+};
+
+pub(crate) fn server(last: u8) -> Target {
+    Target::Server(ServerId {
+        service: service_key(),
+        server: server_key(last),
+    })
+}
+
+fn vi_1() -> Target {
+    Target::Instance("VI_1".into())
+}
+
+fn three() -> Node {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node
+}
+
+fn refused(reply: &Reply) -> RefusalCode {
+    match reply {
+        Reply::Refused(refusal) => refusal.code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_drain_is_durable_before_the_kernel_sees_it_and_answered_after() {
+    let mut node = three();
+    node.did.clear();
+    let reply = node.act(DRAIN, server(2));
+    let Reply::Acted(acted) = reply else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(acted.targets[0].outcome, Outcome::Done);
+    assert_eq!(acted.targets[0].change, "weight 1 -> 0");
+    let stored = node.position(|did| matches!(did, Did::Persisted)).unwrap();
+    let edited = node
+        .position(|did| matches!(did, Did::Ipvs(IpvsOp::EditServer(..))))
+        .unwrap();
+    assert!(stored < edited, "the kernel was told before the disk");
+    assert_eq!(node.weight(2), Some(0));
+    assert_eq!(node.weight(1), Some(1));
+}
+
+#[test]
+fn f096_a_change_that_cannot_be_stored_is_not_made() {
+    let mut node = three();
+    node.disk_works = false;
+    let reply = node.act(DRAIN, server(2));
+    assert_eq!(refused(&reply), RefusalCode::Disk);
+    assert_eq!(node.weight(2), Some(1));
+    assert!(node.engine.state().overrides.is_empty());
+}
+
+#[test]
+fn f091_a_drained_server_stays_drained_while_its_check_fails_and_recovers() {
+    let mut node = three();
+    node.act(DRAIN, server(2));
+    for down in [&[server_key(2)][..], &[][..], &[server_key(2)][..]] {
+        node.run_for(Duration::from_secs(12), down);
+        assert_eq!(node.weight(2), Some(0), "with {} servers down", down.len());
+    }
+    let Reply::Acted(_) = node.act(Verb::Undrain, server(2)) else {
+        panic!()
+    };
+    node.run_for(Duration::from_secs(12), &[]);
+    assert_eq!(node.weight(2), Some(1));
+}
+
+#[test]
+fn f101_undraining_a_server_whose_check_fails_leaves_it_out() {
+    let mut node = three();
+    node.act(DRAIN, server(2));
+    node.run_for(Duration::from_secs(12), &[server_key(2)]);
+    let Reply::Acted(acted) = node.act(Verb::Undrain, server(2)) else {
+        panic!()
+    };
+    assert_eq!(acted.targets[0].change, "stays out until its check passes");
+    assert_eq!(node.weight(2), None);
+}
+
+#[test]
+fn f099_draining_the_last_server_is_refused_and_said_why() {
+    let mut node = Start::with(model(100, service("rr", 1))).go();
+    node.run_for(Duration::from_secs(5), &[]);
+    let reply = node.act(DRAIN, server(1));
+    assert_eq!(refused(&reply), RefusalCode::LastServer);
+    assert_eq!(node.weight(1), Some(1));
+    let forced = Act {
+        verb: DRAIN,
+        targets: vec![server(1)],
+        dry_run: false,
+        force: true,
+        message: String::new(),
+        key: None,
+    };
+    let Reply::Acted(_) = node.act_with(forced) else {
+        panic!()
+    };
+    assert_eq!(node.weight(1), Some(0));
+}
+
+#[test]
+fn several_targets_are_checked_whole_before_the_first_is_touched() {
+    let mut node = three();
+    let all = Act {
+        verb: DRAIN,
+        targets: vec![server(1), server(2), server(3)],
+        dry_run: false,
+        force: false,
+        message: String::new(),
+        key: None,
+    };
+    assert_eq!(refused(&node.act_with(all)), RefusalCode::LastServer);
+    assert_eq!([node.weight(1), node.weight(2), node.weight(3)], [Some(1); 3]);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let mut node = three();
+    node.did.clear();
+    let dry = Act {
+        verb: DRAIN,
+        targets: vec![server(2)],
+        dry_run: true,
+        force: false,
+        message: String::new(),
+        key: None,
+    };
+    let Reply::Acted(acted) = node.act_with(dry) else {
+        panic!()
+    };
+    assert!(
+        acted.effects[0].contains("2 of 3 servers in rotation"),
+        "{:?}",
+        acted.effects
+    );
+    assert!(node.did.is_empty(), "{:?}", node.did);
+}
+
+#[test]
+fn f098_the_same_key_acts_once() {
+    let mut node = three();
+    let act = Act {
+        verb: Verb::Weight(WeightChange::By(4)),
+        targets: vec![server(2)],
+        dry_run: false,
+        force: false,
+        message: String::new(),
+        key: Some("deploy-42".into()),
+    };
+    let first = node.act_with(act.clone());
+    assert_eq!(node.act_with(act), first);
+    assert_eq!(node.weight(2), Some(5));
+}
+
+#[test]
+fn f081_a_drain_under_sh_lets_its_clients_move_and_gives_the_flag_back() {
+    for scheduler in ["sh", "mh"] {
+        let mut node = Start::with(model(100, service(scheduler, 3))).go();
+        node.run_for(Duration::from_secs(5), &[]);
+        let fallback = |node: &Node| {
+            let service = node.ipvs.as_ref().unwrap().services.values().next().unwrap();
+            service.settings.flags & flags::SCHED_1 != 0
+        };
+        assert!(!fallback(&node), "{scheduler}");
+        let Reply::Acted(acted) = node.act(DRAIN, server(2)) else {
+            panic!()
+        };
+        assert!(
+            fallback(&node),
+            "{scheduler} would refuse the drained server's clients"
+        );
+        assert!(
+            acted.effects.iter().any(|it| it.contains("fallback")),
+            "{:?}",
+            acted.effects
+        );
+        node.act(Verb::Undrain, server(2));
+        assert!(!fallback(&node), "{scheduler}");
+    }
+}
+
+#[test]
+fn f080_a_drain_of_a_persistent_service_expires_templates_and_gives_the_sysctl_back() {
+    let mut persistent = service("rr", 3);
+    persistent.persistence = Some(Persistence {
+        timeout_s: 300,
+        prefix_len: 32,
+        engine: None,
+    });
+    let mut node = Start::with(model(100, persistent)).go();
+    node.run_for(Duration::from_secs(5), &[]);
+    node.did.clear();
+    node.act(DRAIN, server(2));
+    node.act(Verb::Undrain, server(2));
+    let values: Vec<String> = node
+        .did
+        .iter()
+        .filter_map(|did| match did {
+            Did::Ipvs(IpvsOp::Sysctl {
+                name: "expire_quiescent_template",
+                value,
+            }) => Some(value.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(values, ["1", "0"]);
+}
+
+#[test]
+fn a_drain_without_connections_is_drained_after_a_while_and_its_deadline_ends_it() {
+    let mut node = three();
+    node.act(
+        Verb::Drain {
+            timeout_ms: Some(60_000),
+            then: DrainThen::Undrain,
+        },
+        server(2),
+    );
+    node.run_for(Duration::from_secs(20), &[]);
+    let view = node
+        .engine
+        .state()
+        .servers
+        .values()
+        .find(|it| it.id.server == server_key(2))
+        .unwrap();
+    assert_eq!(view.admin, Admin::Drained);
+    assert_eq!(node.said(What::DrainFinished), 1);
+    node.run_for(Duration::from_secs(45), &[]);
+    assert_eq!(node.weight(2), Some(1));
+    assert!(node.disk.is_empty(), "the ended drain is still on disk");
+}
+
+#[test]
+fn a_weight_set_live_outlasts_a_reload_that_changes_the_files_weight() {
+    let mut node = three();
+    node.act(Verb::Weight(WeightChange::To(Weight::clamped(7))), server(2));
+    assert_eq!(node.weight(2), Some(7));
+    let mut changed = service("rr", 3);
+    for server in changed.servers.values_mut() {
+        std::sync::Arc::make_mut(server).weight = Weight::clamped(3);
+    }
+    node.feed(Input::Model(Box::new(new_model(model(100, changed)))));
+    assert_eq!([node.weight(1), node.weight(2)], [Some(3), Some(7)]);
+    node.act(Verb::Weight(WeightChange::Config), server(2));
+    assert_eq!(node.weight(2), Some(3));
+}
+
+#[test]
+fn a_promoted_backup_takes_the_addresses_at_once_and_keeps_them_over_a_reload() {
+    let mut node = three();
+    node.hear(150);
+    assert_eq!(
+        node.engine.state().instances[&"VI_1".into()].state,
+        VrrpState::Backup
+    );
+    let Reply::Acted(_) = node.act(Verb::Promote { for_ms: None }, vi_1()) else {
+        panic!()
+    };
+    assert!(node.has_vip());
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+    node.run_for(Duration::from_secs(3), &[]);
+    assert!(node.has_vip());
+    let Reply::Acted(_) = node.act(Verb::Release, vi_1()) else {
+        panic!()
+    };
+    node.hear(150);
+    assert!(!node.has_vip(), "a released node yields to a higher priority");
+}
+
+#[test]
+fn a_promotion_ends_by_its_time() {
+    let mut node = three();
+    node.hear(150);
+    node.act(Verb::Promote { for_ms: Some(30_000) }, vi_1());
+    node.run_for(Duration::from_secs(29), &[]);
+    assert!(node.has_vip());
+    node.run_for(Duration::from_secs(2), &[]);
+    assert_eq!(node.said(What::OverrideExpired), 1);
+    node.hear(150);
+    assert!(!node.has_vip());
+}
+
+#[test]
+fn promote_cannot_lift_a_fault() {
+    let mut start = Start::with(model(100, service("rr", 3)));
+    start.net.links.values_mut().for_each(|link| link.running = false);
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(5), &[]);
+    assert_eq!(
+        refused(&node.act(Verb::Promote { for_ms: None }, vi_1())),
+        RefusalCode::Fault
+    );
+}
+
+#[test]
+fn a_demoted_master_says_goodbye_and_takes_over_only_when_nobody_else_does() {
+    let mut node = three();
+    assert!(node.has_vip());
+    node.did.clear();
+    let Reply::Acted(_) = node.act(Verb::Demote { hard: false }, vi_1()) else {
+        panic!()
+    };
+    let farewell = node.position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 0));
+    assert!(farewell.is_some(), "no priority 0 advert");
+    assert!(!node.has_vip());
+    for _ in 0..6 {
+        node.hear(50);
+        node.run_for(Duration::from_secs(1), &[]);
+    }
+    assert!(!node.has_vip(), "a demoted node left a lower one alone");
+    node.run_for(Duration::from_secs(6), &[]);
+    assert!(node.has_vip(), "nobody serves the addresses");
+}
+
+#[test]
+fn an_unknown_target_is_not_found_and_a_wrong_kind_is_said() {
+    let mut node = three();
+    assert_eq!(refused(&node.act(DRAIN, server(99))), RefusalCode::NotFound);
+    assert_eq!(
+        refused(&node.act(Verb::Promote { for_ms: None }, server(1))),
+        RefusalCode::BadRequest
+    );
+    let zero = Verb::Weight(WeightChange::To(Weight::ZERO));
+    assert_eq!(refused(&node.act(zero, server(1))), RefusalCode::BadRequest);
+}

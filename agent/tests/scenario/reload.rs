@@ -1,0 +1,107 @@
+//! A configuration file is read again.
+
+use crate::node::{Did, Start, entry, instance, model, new_model, server_key, service};
+use crate::operators::server;
+use lb_shared::event::What;
+use lb_shared::request::Verb;
+use lb_shared::state::{DrainThen, VrrpState};
+use lbagent::engine::Input;
+use lbagent::ipvs::IpvsOp;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn s12_an_identical_file_causes_no_operation_and_no_transition() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.did.clear();
+    let due = node.engine.next_deadline();
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+    for did in &node.did {
+        let Did::Said(event) = did else {
+            panic!("an identical file caused {did:?}")
+        };
+        assert!(matches!(event.what, What::Applied | What::Present), "{event:?}");
+    }
+    assert_eq!(node.engine.next_deadline(), due, "a timer was restarted");
+}
+
+#[test]
+fn f090_a_drain_outlasts_a_reload_and_a_server_that_leaves_and_returns() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.act(
+        Verb::Drain {
+            timeout_ms: None,
+            then: DrainThen::Keep,
+        },
+        server(3),
+    );
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+    assert_eq!(node.weight(3), Some(0));
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
+    assert_eq!(node.weight(3), None);
+    assert!(node.engine.state().overrides.values().next().unwrap().dormant);
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+    assert_eq!(node.weight(3), Some(0), "a drained server came back with weight");
+    assert!(!node.engine.state().overrides.values().next().unwrap().dormant);
+}
+
+#[test]
+fn f086_another_scheduler_is_an_edit_in_place() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.did.clear();
+    node.feed(Input::Model(Box::new(new_model(model(100, service("wlc", 3))))));
+    let ops: Vec<&IpvsOp> = node
+        .did
+        .iter()
+        .filter_map(|did| match did {
+            Did::Ipvs(op) => Some(op),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(ops[..], [IpvsOp::EditService(..)]), "{ops:?}");
+    assert_eq!(
+        node.ipvs.as_ref().unwrap().services[&entry()].settings.scheduler,
+        "wlc"
+    );
+}
+
+#[test]
+fn a_server_removed_from_the_file_leaves_and_the_others_are_not_touched() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.did.clear();
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
+    let touched = node.did.iter().filter(|did| match did {
+        Did::Ipvs(IpvsOp::RemoveServer(_, key)) => *key != server_key(3),
+        Did::Ipvs(_) | Did::Net(_) | Did::Sent(_) => true,
+        _ => false,
+    });
+    assert_eq!(touched.count(), 0, "{:?}", node.did);
+    assert_eq!(node.weight(3), None);
+}
+
+#[test]
+fn another_priority_keeps_the_mastership_and_a_removed_instance_says_goodbye() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let mut lower = model(100, service("rr", 2));
+    lower.instances.insert("VI_1".into(), Arc::new(instance(50)));
+    node.feed(Input::Model(Box::new(new_model(lower))));
+    let view = node.engine.state().instances[&"VI_1".into()].clone();
+    assert_eq!((view.state, view.effective_priority), (VrrpState::Master, 50));
+    assert!(node.has_vip());
+
+    node.did.clear();
+    let mut without = model(100, service("rr", 2));
+    without.instances.clear();
+    node.feed(Input::Model(Box::new(new_model(without))));
+    assert!(!node.has_vip());
+    assert!(
+        node.position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 0))
+            .is_some()
+    );
+    assert!(node.engine.state().instances.is_empty());
+}

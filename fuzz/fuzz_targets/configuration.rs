@@ -1,0 +1,54 @@
+//! Configuration text, alone and with an include of itself.
+#![no_main]
+
+use lbagent::config::{self, Content, Facts, FileError, Files, ScriptFact, Users};
+use libfuzzer_sys::fuzz_target;
+
+struct One<'a>(&'a [u8]);
+
+impl Files for One<'_> {
+    fn read(&self, path: &str) -> Result<Content, FileError> {
+        match path {
+            "/etc/keepalived.conf" => Ok(Content { bytes: self.0.to_vec(), id: (1, 1) }),
+            "/etc/part.conf" => Ok(Content { bytes: self.0.iter().rev().copied().collect(), id: (1, 2) }),
+            _ => Err(FileError("does not exist".into())),
+        }
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        vec![pattern.to_owned()]
+    }
+
+    fn script(&self, program: &str, _user: Option<(u32, u32)>) -> ScriptFact {
+        ScriptFact { path: Some(program.to_owned()), ..ScriptFact::default() }
+    }
+}
+
+struct Nobody;
+
+impl Users for Nobody {
+    fn user(&self, name: &str) -> Option<(u32, u32)> {
+        (name == "root").then_some((0, 0))
+    }
+
+    fn group(&self, name: &str) -> Option<u32> {
+        (name == "root").then_some(0)
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let environment = |_: &str| None;
+    let facts = Facts {
+        config_id: "lb1".into(),
+        hostname: "lb1".into(),
+        interfaces: None,
+        addresses: None,
+        users: &Nobody,
+        seed: 1,
+        environment: &environment,
+    };
+    let loaded = config::load(&One(bytes), "/etc/keepalived.conf", &facts);
+    for finding in &loaded.findings {
+        let _ = finding.drawn();
+    }
+});

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""The measurements of scripts/bench, which see. Called as root in a private network."""
+
+import contextlib
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "agent", "tests", "system"))
+sys.path.insert(0, HERE)
+
+from harness.daemon import OURS, THEIRS, daemon, tail  # noqa: E402
+from harness.net import World, inside, until  # noqa: E402
+from ipvs_netlink import Ipvs  # noqa: E402
+
+MAKES = (THEIRS, OURS) if os.environ.get("DAEMON", "both") == "both" else (os.environ["DAEMON"],)
+SERVICES = int(os.environ.get("SERVICES", 1000))
+SERVERS_EACH = 10
+INSTANCES = int(os.environ.get("INSTANCES", 1000))
+PER_INTERFACE = 250  # a virtual router id is a byte
+
+
+def report(what, results, unit, target=""):
+    """One line: both numbers and what theirs is in units of ours."""
+    shown = ", ".join(f"{make} {value:.4g} {unit}" for make, value in results.items())
+    ratio = ""
+    if THEIRS in results and results.get(OURS):
+        ratio = f"; theirs/ours {results[THEIRS] / results[OURS]:.1f}"
+    print(f"{what}: {shown}{ratio}{f'   (target: {target})' if target else ''}", flush=True)
+
+
+# Filling and reloading a big table
+
+def table(changed=None):
+    """1,000 services of 10 servers: {(address, port): [(address, port, weight)]}."""
+    return {(f"10.50.{s // 250}.{s % 250 + 1}", 80): [
+        (f"10.60.{s // 250}.{r + 1}", 1000 + s % 250, changed if changed and (s, r) == (SERVICES // 2, 5) else 1)
+        for r in range(SERVERS_EACH)] for s in range(SERVICES)}
+
+
+LAST_SERVICE = list(table())[-1]
+
+
+def table_config(changed=None):
+    lines = []
+    for (address, port), servers in table(changed).items():
+        lines.append(f"virtual_server {address} {port} {{\n    lb_algo wrr\n    lb_kind NAT\n    protocol TCP")
+        lines += [f"    real_server {a} {p} {{\n        weight {w}\n    }}" for a, p, w in servers]
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def rows(node):
+    return node.proc_net("ip_vs").count("\n") - 3
+
+
+def complete(kernel):
+    """Whether the service that the configuration names last has all its servers."""
+    try:
+        return len(kernel.weights(*LAST_SERVICE)) == SERVERS_EACH
+    except OSError:
+        return False  # the service is not there yet
+
+
+class Table:
+    """Start-up and reload of one make, done once for both measurements."""
+
+    def __init__(self, make):
+        with World() as world:
+            node = world.node("fill")
+            d = daemon(make, node, table_config())
+            with inside(node.name):
+                kernel = Ipvs()
+            began = time.monotonic()
+            d.process = node.spawn(d.argv(), d.log_path)
+            # Reading the whole table takes longer than writing it; so it is read when the last service is complete.
+            until(f"{make}: {SERVICES * (SERVERS_EACH + 1)} rows in the kernel", within=600, every=0.005,
+                  probe=lambda: not d.running() or (complete(kernel) and rows(node) == SERVICES * (SERVERS_EACH + 1)))
+            self.fill = time.monotonic() - began
+            assert d.running(), f"{make} ended:\n{tail(d.log())}"
+            time.sleep(3)
+            d.configure(table_config(changed=7))
+            service = list(table())[SERVICES // 2]
+            began = time.monotonic()
+            d.reload()
+            until(f"{make}: the new weight is in the kernel", within=300, every=0.01,
+                  probe=lambda: 7 in kernel.weights(*service).values())
+            self.reload = time.monotonic() - began
+
+
+_tables = {}
+
+
+def tables():
+    for make in MAKES:
+        if make not in _tables:
+            _tables[make] = Table(make)
+    return _tables
+
+
+def raw_fill():
+    """The least it can take: messages made beforehand, sent in batches."""
+    with World() as world:
+        node = world.node("raw")
+        with inside(node.name):
+            kernel = Ipvs()
+        batches = list(kernel.batches(table()))
+        began = time.monotonic()
+        for batch in batches:
+            kernel.socket.send(batch)
+            kernel.answers()
+        took = time.monotonic() - began
+        assert rows(node) == SERVICES * (SERVERS_EACH + 1), rows(node)
+        return took
+
+
+def fill():
+    results = {make: t.fill for make, t in tables().items()}
+    report(f"fill {SERVICES * SERVERS_EACH} servers in {SERVICES} services", results, "s", "20 times faster than theirs")
+    raw = raw_fill()
+    shown = f", ours/raw {results[OURS] / raw:.1f}" if OURS in results else ""
+    print(f"  a bare netlink loop: {raw:.3f} s{shown}   (target: at most 3)", flush=True)
+
+
+def reload():
+    report("reload that changes one weight among them", {make: t.reload for make, t in tables().items()}, "s",
+           "a quarter of theirs")
+
+
+# Many instances
+
+def vrrp_config():
+    blocks = []
+    for i in range(INSTANCES):
+        port, router = i // PER_INTERFACE, i % PER_INTERFACE + 1
+        blocks.append(f"""\
+vrrp_instance VI_{i} {{
+    state MASTER
+    interface eth{port}
+    virtual_router_id {router}
+    priority 255
+    advert_int 1
+    virtual_ipaddress {{
+        10.7{port}.1.{router}/32
+    }}
+}}""")
+    return "\n".join(blocks) + "\n"
+
+
+def usage(process):
+    """(seconds of processor, bytes resident) of a process and all that it started."""
+    ticks = resident = 0
+    family = {process.pid}
+    stats = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as f:
+            words = f.read().rpartition(")")[2].split()
+            stats[int(pid)] = (int(words[1]), int(words[11]) + int(words[12]), int(words[21]))
+    for pid in sorted(stats):
+        if pid in family or stats[pid][0] in family:
+            family.add(pid)
+            ticks += stats[pid][1]
+            resident += stats[pid][2]
+    return ticks / os.sysconf("SC_CLK_TCK"), resident * os.sysconf("SC_PAGE_SIZE")
+
+
+def listen(node, device):
+    """A socket that sees every IPv4 packet arriving on a device."""
+    with inside(node.name):
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        s.bind((device, 0x0800))
+    return s
+
+
+def next_advert(s, within):
+    """(moment, priority, source) of the next VRRP packet; None if there is none in time."""
+    deadline = time.monotonic() + within
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([s], [], [], left)[0]:
+            packet = s.recv(2048)
+            if packet[9] == 112:
+                return time.monotonic(), packet[(packet[0] & 15) * 4 + 2], packet[12:16]
+    return None
+
+
+def vrrp():
+    cpu, memory, first = {}, {}, {}
+    for make in MAKES:
+        with World() as world:
+            node, far = world.node("many"), world.node("far")
+            for port in range(-(-INSTANCES // PER_INTERFACE)):
+                world.wire(node, f"eth{port}", far, f"eth{port}")
+                node.ip(f"addr add 10.7{port}.0.1/24 dev eth{port}")
+            d = daemon(make, node, vrrp_config())
+            ear = listen(far, "eth0")
+            began = time.monotonic()
+            d.process = node.spawn(d.argv(), d.log_path)
+            heard = next_advert(ear, within=120)
+            assert heard, f"{make}: no advert:\n{tail(d.log())}"
+            first[make] = (heard[0] - began) * 1000
+            until(f"{make}: all are masters", lambda: node.holds(f"10.7{(INSTANCES - 1) // PER_INTERFACE}.1."
+                                                                 f"{(INSTANCES - 1) % PER_INTERFACE + 1}"), within=120)
+            time.sleep(12)  # the second round of gratuitous ARP comes after 5 s
+            before, since = usage(d.process)[0], time.monotonic()
+            time.sleep(20)
+            after, memory[make] = usage(d.process)
+            cpu[make] = 100 * (after - before) / (time.monotonic() - since)
+            memory[make] /= 1e6
+            ear.close()
+    report(f"{INSTANCES} instances at 1 s: processor", cpu, "% of a core", "2 %")
+    report("  resident memory", memory, "MB", "20 MB")
+    report("  start to first advert", first, "ms", "300 ms")
+
+
+# Outage
+
+def outage_config(which, interval):
+    state, priority = ("MASTER", 150) if which == "high" else ("BACKUP", 100)
+    return f"""\
+vrrp_instance VI_1 {{
+    state {state}
+    interface eth0
+    virtual_router_id 51
+    version 3
+    priority {priority}
+    advert_int {interval}
+    virtual_ipaddress {{
+        10.20.0.100/24
+    }}
+}}
+"""
+
+
+def one_outage(make, interval):
+    """From the last advert of a master killed with -9 to the first of the other, in seconds."""
+    with World() as world:
+        switch = world.switch()
+        pair = {}
+        for which, host in (("high", 1), ("low", 2)):
+            node = world.node(which)
+            world.plug(switch, node, f"10.20.0.{host}/24")
+            pair[which] = daemon(make, node, outage_config(which, interval))
+        ear = listen(switch, "br0")
+        pair["low"].start()
+        pair["high"].start()
+        until("high is master", lambda: pair["high"].node.holds("10.20.0.100")
+              and not pair["low"].node.holds("10.20.0.100"), within=15)
+        # At any moment of an interval; this thread goes on listening, so the times are those of arrival.
+        after = 2 * interval + 0.5 + random.random() * interval
+        threading.Timer(after, os.killpg, (pair["high"].process.pid, signal.SIGKILL)).start()
+        last = None
+        while heard := next_advert(ear, within=after + 5 * interval + 5):
+            moment, priority, _ = heard
+            if priority == 150:
+                last = moment
+            elif priority == 100 and last is not None:
+                return moment - last
+        raise AssertionError(f"{make}: nobody took over:\n{tail(pair['low'].log())}")
+
+
+def outage():
+    for interval, times in ((1, 3), (0.1, 5), (0.01, 5)):
+        limit = (3 + (256 - 100) / 256) * interval * 1000
+        worst = {make: max(one_outage(make, interval) for _ in range(times)) * 1000 for make in MAKES}
+        report(f"outage after kill -9, advert_int {interval}, worst of {times}", worst, "ms",
+               f"the protocol's {limit:.1f} ms and 20")
+
+
+for part in sys.argv[1:]:
+    {"fill": fill, "reload": reload, "vrrp": vrrp, "outage": outage}[part]()

@@ -1,0 +1,323 @@
+//! Connecting to an agent from a program that waits: one question at a time, or events for as long as wanted.
+
+use crate::counters::Counters;
+use crate::event::Numbered;
+use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
+use crate::request::{Act, Acted, Hello, Refusal, Reloaded, Reply, Request, Snapshot};
+use interprocess::local_socket::traits::Stream as _;
+use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long an agent on this machine may take to greet.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to answer; acts wait for the disk and the kernel.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why there is no answer. [`ClientError::Refused`] is an answer too: no.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no agent is running: nothing listens on {}", .0.display())]
+    NotRunning(PathBuf),
+    #[error("permission denied on {}", .0.display())]
+    Denied(PathBuf),
+    #[error("the agent does not answer within {} s", .0.as_secs_f32())]
+    Silent(Duration),
+    #[error("the agent speaks protocol {theirs}, this program {ours}: {} is older", older(*.ours, *.theirs))]
+    Version { ours: Version, theirs: Version },
+    #[error("the agent closed the connection")]
+    Closed,
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("connection to the agent: {0}")]
+    Io(io::Error),
+    #[error("the agent answered something else than was asked")]
+    Unexpected,
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+fn older(ours: Version, theirs: Version) -> &'static str {
+    if theirs < ours {
+        "the agent"
+    } else {
+        "this program"
+    }
+}
+
+impl ClientError {
+    /// What to do about it; may be empty.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotRunning(_) => {
+                "start it (systemctl start lbagent), or name its socket with --socket".into()
+            }
+            Self::Denied(_) => format!(
+                "only root and members of the group {} may open it",
+                crate::paths::GROUP_ADMIN
+            ),
+            Self::Silent(_) => "it may be hung: look at its log, or at systemctl status lbagent".into(),
+            Self::Version { ours, theirs } if theirs < ours => {
+                "restart the agent after an upgrade (systemctl restart lbagent)".into()
+            }
+            Self::Version { .. } => "use the lbctl and lbtui installed with the agent".into(),
+            Self::Refused(refusal) => refusal.hint.clone(),
+            Self::Closed | Self::Frame(_) | Self::Io(_) | Self::Unexpected => String::new(),
+        }
+    }
+
+    /// The exit code of `lbctl`.
+    pub fn exit(&self) -> u8 {
+        match self {
+            Self::Refused(refusal) => refusal.code.exit(),
+            Self::NotRunning(_)
+            | Self::Denied(_)
+            | Self::Silent(_)
+            | Self::Version { .. }
+            | Self::Closed
+            | Self::Frame(_)
+            | Self::Io(_)
+            | Self::Unexpected => 5,
+        }
+    }
+}
+
+/// A greeted connection to an agent.
+#[derive(Debug)]
+pub struct Client {
+    stream: Stream,
+    assembler: Assembler,
+}
+
+impl Client {
+    /// Connects to the socket at `path` and exchanges prefaces.
+    pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        Self::connect_within(path, GREETING_TIMEOUT)
+    }
+
+    /// As [`Client::connect`], with another limit for the greeting.
+    pub fn connect_within(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
+        let name = path.to_fs_name::<GenericFilePath>().map_err(ClientError::Io)?;
+        let mut stream = Stream::connect(name).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning(path.to_owned()),
+            ErrorKind::PermissionDenied => ClientError::Denied(path.to_owned()),
+            _ => ClientError::Io(error),
+        })?;
+        let told = |error: io::Error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Silent(timeout),
+            _ => lost(error),
+        };
+        stream.set_recv_timeout(Some(timeout)).map_err(ClientError::Io)?;
+        stream
+            .set_send_timeout(Some(REPLY_TIMEOUT))
+            .map_err(ClientError::Io)?;
+        stream.write_all(&VERSION.preface()).map_err(told)?;
+        let mut preface = [0; PREFACE_LEN];
+        stream.read_exact(&mut preface).map_err(told)?;
+        let theirs = Version::from_preface(&preface)?;
+        if theirs != VERSION {
+            return Err(ClientError::Version {
+                ours: VERSION,
+                theirs,
+            });
+        }
+        Ok(Self {
+            stream,
+            assembler: Assembler::default(),
+        })
+    }
+
+    /// Asks and waits for the one answer; [`Reply::Refused`] comes back as an error.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply, ClientError> {
+        self.ask_within(request, REPLY_TIMEOUT)
+    }
+
+    /// As [`Client::ask`], with another limit for the answer.
+    pub fn ask_within(&mut self, request: &Request, timeout: Duration) -> Result<Reply, ClientError> {
+        self.send(request)?;
+        match self.receive(Some(timeout))? {
+            Some(Reply::Refused(refusal)) => Err(ClientError::Refused(refusal)),
+            Some(reply) => Ok(reply),
+            None => Err(ClientError::Silent(timeout)),
+        }
+    }
+
+    /// Who answers, and the role this connection has.
+    pub fn hello(&mut self, client: &str) -> Result<Hello, ClientError> {
+        let request = Request::Hello {
+            client: client.to_owned(),
+        };
+        match self.ask(&request)? {
+            Reply::Hello(hello) => Ok(hello),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// The whole state.
+    pub fn snapshot(&mut self) -> Result<Snapshot, ClientError> {
+        match self.ask(&Request::Snapshot)? {
+            Reply::Snapshot(snapshot) => Ok(*snapshot),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// All counters.
+    pub fn counters(&mut self) -> Result<Counters, ClientError> {
+        match self.ask(&Request::Counters)? {
+            Reply::Counters(counters) => Ok(*counters),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// The newest `limit` events with a number above `after`, oldest first.
+    pub fn events(&mut self, after: Option<u64>, limit: u32) -> Result<Vec<Numbered>, ClientError> {
+        match self.ask(&Request::Events { after, limit })? {
+            Reply::Events(events) => Ok(events),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Carries out an operator's change, or tries it.
+    pub fn act(&mut self, act: Act) -> Result<Acted, ClientError> {
+        match self.ask(&Request::Act(act))? {
+            Reply::Acted(acted) => Ok(acted),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Has the configuration loaded again, or tried.
+    pub fn reload(&mut self, dry_run: bool, force: bool) -> Result<Reloaded, ClientError> {
+        match self.ask(&Request::Reload { dry_run, force })? {
+            Reply::Reloaded(reloaded) => Ok(reloaded),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// From here on this connection only watches: the state first, then events.
+    pub fn watch(mut self) -> Result<Watch, ClientError> {
+        self.send(&Request::Watch)?;
+        Ok(Watch { client: self })
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        let frame = frame::encode_request(request)?;
+        match self.stream.write_all(&frame) {
+            Ok(()) => Ok(()),
+            // A refusal may have been sent before the connection was closed: let the reader find it.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(lost(error)),
+        }
+    }
+
+    /// The next answer; `None` when `timeout` passes first. Nothing is lost then: ask again.
+    fn receive(&mut self, timeout: Option<Duration>) -> Result<Option<Reply>, ClientError> {
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let mut buffer = [0; 64 << 10];
+        loop {
+            if let Some(reply) = self.assembler.next_reply()? {
+                return Ok(Some(reply));
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            self.stream.set_recv_timeout(left).map_err(ClientError::Io)?;
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ClientError::Closed),
+                Ok(size) => self.assembler.feed(&buffer[..size]),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(None),
+                    _ => return Err(lost(error)),
+                },
+            }
+        }
+    }
+}
+
+fn lost(error: io::Error) -> ClientError {
+    match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => ClientError::Closed,
+        _ => ClientError::Io(error),
+    }
+}
+
+/// What a watch brings.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Update {
+    /// The whole state: at the beginning, and after events were lost.
+    Snapshot(Box<Snapshot>),
+    /// One event: fold it into the state.
+    Event(Box<Numbered>),
+    /// This reader was too slow for these; a snapshot follows.
+    Lost { from: u64, to: u64 },
+}
+
+/// A connection that watches. As an iterator it waits for ever.
+#[derive(Debug)]
+pub struct Watch {
+    client: Client,
+}
+
+impl Watch {
+    /// The next update, or `None` when `timeout` passes first.
+    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Update>, ClientError> {
+        self.update(Some(timeout))
+    }
+
+    fn update(&mut self, timeout: Option<Duration>) -> Result<Option<Update>, ClientError> {
+        match self.client.receive(timeout)? {
+            None => Ok(None),
+            Some(Reply::Snapshot(snapshot)) => Ok(Some(Update::Snapshot(snapshot))),
+            Some(Reply::Event(event)) => Ok(Some(Update::Event(event))),
+            Some(Reply::Lost { from, to }) => Ok(Some(Update::Lost { from, to })),
+            Some(Reply::Refused(refusal)) => Err(ClientError::Refused(refusal)),
+            Some(_) => Err(ClientError::Unexpected),
+        }
+    }
+}
+
+impl Iterator for Watch {
+    type Item = Result<Update, ClientError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.update(None) {
+            Ok(Some(update)) => Some(Ok(update)),
+            Ok(None) | Err(ClientError::Closed) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_side_is_named() {
+        let new = Version { major: 1, minor: 4 };
+        let old = Version { major: 1, minor: 3 };
+        let error = ClientError::Version {
+            ours: new,
+            theirs: old,
+        };
+        assert_eq!(
+            error.to_string(),
+            "the agent speaks protocol 1.3, this program 1.4: the agent is older"
+        );
+        let error = ClientError::Version {
+            ours: old,
+            theirs: new,
+        };
+        assert!(error.to_string().ends_with("this program is older"));
+        assert_eq!(error.exit(), 5);
+    }
+
+    #[test]
+    fn a_missing_socket_is_an_agent_that_does_not_run() {
+        let error = Client::connect(Path::new("/nonexistent/agent.sock")).unwrap_err();
+        assert!(matches!(error, ClientError::NotRunning(_)), "{error}");
+        assert_eq!(error.exit(), 5);
+    }
+}

@@ -1,0 +1,261 @@
+//! A state as somebody looks at it: with its counters, the time, and the names objects are shown by.
+
+use crate::counters::{InstanceCounters, ServerCounters};
+use crate::names::{InstanceName, ServerId, ServerKey, ServiceKey};
+use crate::request::Snapshot;
+use crate::state::{ObjectId, Override, ServerView, ServiceState, ServiceView, State, Target};
+use crate::text;
+use crate::units::Mono;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Names of other directors by the addresses they advertise from, as far as a client knows them.
+pub type Peers = BTreeMap<IpAddr, String>;
+
+/// A state with what it takes to show it.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    pub state: &'a State,
+    pub counters: Option<&'a crate::counters::Counters>,
+    pub now: Mono,
+    /// Unix time in milliseconds at `now`.
+    pub wall_ms: u64,
+    peers: Option<&'a Peers>,
+    names: BTreeMap<&'a ServiceKey, &'a str>,
+}
+
+/// Sums over the servers of a service, or over all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    pub active: u64,
+    pub inactive: u64,
+    pub connections_per_s: u64,
+    pub bytes_in_per_s: u64,
+    pub bytes_out_per_s: u64,
+}
+
+impl Totals {
+    fn add(&mut self, server: &ServerCounters) {
+        self.active += server.active;
+        self.inactive += server.inactive;
+        self.connections_per_s += server.connections_per_s;
+        self.bytes_in_per_s += server.bytes_in_per_s;
+        self.bytes_out_per_s += server.bytes_out_per_s;
+    }
+}
+
+impl<'a> View<'a> {
+    /// A state at a moment.
+    pub fn new(state: &'a State, now: Mono, wall_ms: u64) -> Self {
+        Self {
+            state,
+            counters: None,
+            now,
+            wall_ms,
+            peers: None,
+            names: unique_names(state),
+        }
+    }
+
+    /// A snapshot as it came from an agent.
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        Self::new(&snapshot.state, snapshot.now, snapshot.wall_ms)
+    }
+
+    /// The same with counters.
+    pub fn with_counters(mut self, counters: Option<&'a crate::counters::Counters>) -> Self {
+        self.counters = counters;
+        self
+    }
+
+    /// The same with the names of other directors.
+    pub fn with_peers(mut self, peers: &'a Peers) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
+    /// How long ago `since` was.
+    pub fn age(&self, since: Mono) -> Duration {
+        self.now.since(since)
+    }
+
+    /// Unix time in milliseconds of a moment.
+    pub fn wall(&self, at: Mono) -> u64 {
+        if at > self.now {
+            self.wall_ms + ms(at.since(self.now))
+        } else {
+            self.wall_ms.saturating_sub(ms(self.now.since(at)))
+        }
+    }
+
+    /// The name a service is shown by and may be selected by: its own if no other has it, else its key.
+    pub fn service_name(&self, key: &ServiceKey) -> String {
+        match self.names.get(key) {
+            Some(name) => (*name).to_owned(),
+            None => key.to_string(),
+        }
+    }
+
+    /// `web/198.51.100.24:443`.
+    pub fn server_name(&self, id: &ServerId) -> String {
+        match self.names.get(&id.service) {
+            Some(name) => format!("{name}/{}", id.server),
+            None => id.to_string(),
+        }
+    }
+
+    /// The name a target is shown by.
+    pub fn target_name(&self, target: &Target) -> String {
+        match target {
+            Target::Server(id) => self.server_name(id),
+            Target::Instance(name) => text::escape(&name.0),
+        }
+    }
+
+    /// The name an object is shown by.
+    pub fn object_name(&self, id: &ObjectId) -> String {
+        match id {
+            ObjectId::Agent => "agent".into(),
+            ObjectId::Instance(name) => text::escape(&name.0),
+            ObjectId::Group(name) => text::escape(&name.0),
+            ObjectId::Tracker(name) => text::escape(name.name()),
+            ObjectId::Service(key) => self.service_name(key),
+            ObjectId::Server(id) => self.server_name(id),
+            ObjectId::Override(target) => self.target_name(target),
+        }
+    }
+
+    /// Another director's name, if it is known.
+    pub fn peer(&self, address: IpAddr) -> Option<&'a str> {
+        self.peers?.get(&address).map(String::as_str)
+    }
+
+    /// `198.51.100.3 (lb2)`, or the address alone.
+    pub fn peer_text(&self, address: IpAddr) -> String {
+        match self.peer(address) {
+            Some(name) => format!("{address} ({name})"),
+            None => address.to_string(),
+        }
+    }
+
+    /// The services: those not up first, then as in the file.
+    pub fn services(&self) -> Vec<&'a ServiceView> {
+        let mut services: Vec<_> = self.state.services.values().collect();
+        services.sort_by_key(|view| (rank(view.state), view.order));
+        services
+    }
+
+    /// All servers, by service as in the file.
+    pub fn servers(&self) -> impl Iterator<Item = &'a ServerView> + use<'a> {
+        let mut services: Vec<_> = self.state.services.values().collect();
+        services.sort_by_key(|view| view.order);
+        let state = self.state;
+        services.into_iter().flat_map(|view| state.servers_of(&view.key))
+    }
+
+    /// How many servers of a service are UP, and how many there are.
+    pub fn up_of(&self, key: &ServiceKey) -> (usize, usize) {
+        self.state.servers_of(key).fold((0, 0), |(up, all), server| {
+            (up + usize::from(server.word() == "UP"), all + 1)
+        })
+    }
+
+    /// What was counted for a server.
+    pub fn server_counters(&self, id: &ServerId) -> Option<&'a ServerCounters> {
+        self.counters?.servers.get(id)
+    }
+
+    /// What was counted for an instance.
+    pub fn instance_counters(&self, name: &InstanceName) -> Option<&'a InstanceCounters> {
+        self.counters?.instances.get(name)
+    }
+
+    /// Sums over a service; `None` without counters.
+    pub fn service_totals(&self, key: &ServiceKey) -> Option<Totals> {
+        let counters = self.counters?;
+        let mut totals = Totals::default();
+        let first = ServerId {
+            service: key.clone(),
+            server: ServerKey {
+                address: IpAddr::from([0, 0, 0, 0]),
+                port: 0,
+            },
+        };
+        // Of all that was counted, since a sorry server is no server of the state.
+        counters
+            .servers
+            .range(first..)
+            .take_while(|(id, _)| id.service == *key)
+            .for_each(|(_, server)| totals.add(server));
+        Some(totals)
+    }
+
+    /// Sums over everything; `None` without counters.
+    pub fn totals(&self) -> Option<Totals> {
+        let mut totals = Totals::default();
+        self.counters?
+            .servers
+            .values()
+            .for_each(|server| totals.add(server));
+        Some(totals)
+    }
+
+    /// An operator's change of a server.
+    pub fn server_override(&self, id: &ServerId) -> Option<&'a Override> {
+        self.state.overrides.get(&Target::Server(id.clone()))
+    }
+
+    /// An operator's change of an instance.
+    pub fn instance_override(&self, name: &InstanceName) -> Option<&'a Override> {
+        self.state.overrides.get(&Target::Instance(name.clone()))
+    }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn rank(state: ServiceState) -> u8 {
+    match state {
+        ServiceState::Down => 0,
+        ServiceState::Sorry => 1,
+        ServiceState::Init => 2,
+        ServiceState::Up => 3,
+    }
+}
+
+fn unique_names(state: &State) -> BTreeMap<&ServiceKey, &str> {
+    let mut seen = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for view in state.services.values() {
+        if let Some(name) = view.name.as_deref()
+            && !seen.insert(name)
+        {
+            twice.insert(name);
+        }
+    }
+    state
+        .services
+        .iter()
+        .filter_map(|(key, view)| {
+            let name = view.name.as_deref()?;
+            (plain(name) && !twice.contains(name)).then_some((key, name))
+        })
+        .collect()
+}
+
+/// Whether a service's name can be typed as a selector: nothing the grammar needs for itself, nothing invisible.
+fn plain(name: &str) -> bool {
+    !name.is_empty()
+        && text::escape(name) == name
+        && !name.contains([' ', '/', ':', ',', '*', '?', '[', ']', '!'])
+}
+
+/// Unix time as RFC 3339 in UTC with milliseconds.
+pub fn rfc3339(wall_ms: u64) -> String {
+    // The year 9999 is the last that humantime writes.
+    const LAST_MS: u64 = 253_402_300_799_999;
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(wall_ms.min(LAST_MS));
+    humantime::format_rfc3339_millis(at).to_string()
+}
