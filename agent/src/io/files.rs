@@ -12,7 +12,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -112,43 +111,6 @@ fn rights(name: &str, text: &str) -> Vec<Diagnostic> {
         found.push(Diagnostic::new(Severity::Warning, "H-08", text).note(format!("run: chmod o-r {name}")));
     }
     found
-}
-
-/// What this host contributes to the meaning of a configuration. `config_id`: as given by `-i`.
-pub fn host_facts(config_id: Option<String>) -> Facts<'static> {
-    let hostname = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "localhost".to_owned());
-    let short = hostname.split('.').next().unwrap_or("").to_owned();
-    let (interfaces, addresses) = interfaces();
-    Facts {
-        config_id: config_id.unwrap_or(short),
-        hostname,
-        interfaces,
-        addresses,
-        users: &HostUsers,
-        seed: std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| since.as_secs() ^ u64::from(since.subsec_nanos())),
-        environment: &|name| std::env::var(name).ok(),
-    }
-}
-
-/// Names and addresses of the interfaces; `None` if the kernel does not tell.
-fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
-    let Ok(all) = nix::ifaddrs::getifaddrs() else {
-        return (None, None);
-    };
-    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-    for one in all {
-        names.insert(one.interface_name);
-        let Some(storage) = one.address else { continue };
-        let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        let v6 = storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
-        addresses.extend(v4.or(v6));
-    }
-    (Some(names), Some(addresses))
 }
 
 impl Remembering {
@@ -591,7 +553,16 @@ mod tests {
              authentication { auth_type PASS\n auth_pass x }\n}\n";
         fs::write(folder.join("conf.d/v.conf"), instance).unwrap();
         fs::set_permissions(folder.join("conf.d/v.conf"), fs::Permissions::from_mode(0o644)).unwrap();
-        let loaded = load_from_disk(folder.join("main.conf").to_str().unwrap(), &host_facts(None));
+        let facts = Facts {
+            config_id: "a".to_owned(),
+            hostname: "a".to_owned(),
+            interfaces: None,
+            addresses: None,
+            users: &HostUsers,
+            seed: 1,
+            environment: &|_| None,
+        };
+        let loaded = load_from_disk(folder.join("main.conf").to_str().unwrap(), &facts);
         assert_eq!(loaded.model.unwrap().instances.len(), 1, "{:?}", loaded.findings);
         assert!(
             loaded.findings.iter().any(|finding| finding.code == "H-08"),
