@@ -63,6 +63,11 @@ impl Loader {
         &self.file
     }
 
+    /// These addresses on the host were put there by an earlier run: they are not its own either.
+    pub fn hold(&mut self, addresses: impl Iterator<Item = IpAddr>) {
+        self.held.extend(addresses);
+    }
+
     /// Reads it now.
     pub fn load(&mut self) -> Loaded {
         let mut loaded = load(&self.file, self.config_id.clone(), Some(&self.held));
