@@ -437,10 +437,10 @@ fn fifo_line(what: What, object: &Object) -> Option<String> {
             it.state.word(),
             it.effective_priority
         )),
-        (Object::Group(it), What::GroupChanged | What::Present) => {
+        (Object::Group(it), What::GroupChanged) => {
             Some(format!("GROUP \"{}\" {} 0", it.name, it.state.word()))
         }
-        (Object::Service(it), What::QuorumGained | What::QuorumLost | What::Present) => Some(format!(
+        (Object::Service(it), What::QuorumGained | What::QuorumLost) => Some(format!(
             "VS {} {}",
             fifo_service(&it.key),
             if it.state == crate::state::ServiceState::Up {
@@ -449,7 +449,7 @@ fn fifo_line(what: What, object: &Object) -> Option<String> {
                 "DOWN"
             }
         )),
-        (Object::Server(it), What::ServerUp | What::ServerDown | What::Present) => Some(format!(
+        (Object::Server(it), What::ServerUp | What::ServerDown) => Some(format!(
             "RS {} {} {}",
             fifo_server(&it.id.server, &it.id.service),
             fifo_service(&it.id.service),

@@ -541,16 +541,16 @@ fn service(view: &View<'_>, key: &ServiceKey) -> Option<Why> {
     let it = view.state.services.get(key)?;
     let name = view.service_name(key);
     let (up, all) = view.up_of(key);
-    let quorum = format!("weight {} of the quorum {}", it.live_weight, it.quorum);
+    let quorum = format!("weight {}, quorum {}", it.live_weight, it.quorum);
     let reason = match it.state {
         ServiceState::Init => "No server has a check result yet.".to_owned(),
-        ServiceState::Up => format!("{up} of {all} servers are up, with {quorum}."),
+        ServiceState::Up => format!("{up} of {all} servers are up ({quorum})."),
         ServiceState::Sorry => format!(
-            "{up} of {all} servers are up, with {quorum}; the sorry server {} answers.",
+            "{up} of {all} servers are up ({quorum}); the sorry server {} answers.",
             it.sorry.map_or_else(|| "-".to_owned(), |sorry| sorry.to_string())
         ),
         ServiceState::Down => {
-            format!("{up} of {all} servers are up, with {quorum}, and there is no sorry server.")
+            format!("{up} of {all} servers are up ({quorum}), and there is no sorry server.")
         }
     };
     Some(Why {
