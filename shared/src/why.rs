@@ -234,6 +234,10 @@ fn instance_sentence(view: &View<'_>, it: &InstanceView) -> String {
                     master.priority
                 )
             }
+            (None, Some(Pin::Demoted)) => format!(
+                "An operator demoted it. No master is heard: it takes over all the same after {} of silence.",
+                short_span(Duration::from_micros(it.master_down_us))
+            ),
             (None, _) => format!(
                 "No master is heard: it takes over after {} of silence.",
                 short_span(Duration::from_micros(it.master_down_us))
@@ -672,7 +676,7 @@ fn server_sentence(view: &View<'_>, it: &ServerView) -> String {
             let left = view.server_counters(&it.id).map_or_else(String::new, |counters| {
                 format!("; {} connections are left", text::thousands(counters.active))
             });
-            format!("It is draining{change}{left}.")
+            format!("It is being drained{change}{left}.")
         }
         (Admin::Enabled, Health::Down) => {
             format!("It failed its check: {}.", sentence(&problems::server_reason(it)))

@@ -163,6 +163,15 @@ pub(crate) fn lines(view: &View<'_>, events: &[Numbered], look: &Look) -> Vec<St
         .max()
         .unwrap_or(0)
         .max(OBJECT);
+    // As wide as its words; what comes one by one cannot know which.
+    let kind = match events {
+        [_] => 7,
+        events => events
+            .iter()
+            .map(|event| event.event.what.topic().len())
+            .max()
+            .unwrap_or(0),
+    };
     let now = if view.now == Mono::ZERO { 0 } else { view.wall_ms };
     let today = look.zone.date(now);
     let dated = events.iter().any(|event| look.zone.date(event.wall_ms) != today) && now > 0;
@@ -178,7 +187,7 @@ pub(crate) fn lines(view: &View<'_>, events: &[Numbered], look: &Look) -> Vec<St
             String::new()
         };
         let head = format!(
-            "{date}{}  {:<6}  {name}{}  ",
+            "{date}{}  {:<kind$}  {name}{}  ",
             look.zone.clock(event.wall_ms),
             event.event.what.topic(),
             " ".repeat(object - width(&name)),
