@@ -272,6 +272,21 @@ pub fn change(view: &View<'_>, it: &Override) -> Value {
     })
 }
 
+/// What is under way on a server: the only operations that last are drains.
+pub fn operation(view: &View<'_>, it: &ServerView) -> Value {
+    let counters = view.server_counters(&it.id);
+    json!({
+        "kind": "drain",
+        "object": view.server_name(&it.id),
+        "id": it.id.to_string(),
+        "since": it.drain.as_ref().map(|drain| moment(view, drain.since)),
+        "deadline": it.drain.as_ref().and_then(|drain| drain.deadline).map(|at| moment(view, at)),
+        "active": counters.map(|counters| counters.active),
+        "active_at_start": it.drain.as_ref().map(|drain| drain.active_at_start),
+        "eta_s": counters.and_then(|counters| counters.drain_eta_s),
+    })
+}
+
 /// Who did something.
 pub fn actor(it: &Actor) -> Value {
     json!({"user": it.user, "uid": it.uid, "pid": it.pid})

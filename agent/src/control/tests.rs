@@ -314,6 +314,15 @@ fn bad_lines_are_told_and_the_next_is_served() {
 }
 
 #[test]
+fn drains_under_way_are_listed_as_operations() {
+    let room = Room::new();
+    let reply = &room.shell("{\"op\":\"ops\"}")[0];
+    assert_eq!(reply["data"].as_array().unwrap().len(), 1);
+    assert_eq!(reply["data"][0]["object"], "web/198.51.100.24:443");
+    assert_eq!(reply["data"][0]["active_at_start"], 4_655);
+}
+
+#[test]
 fn rows_come_one_by_one_with_an_end() {
     let room = Room::new();
     let replies = room.shell("{\"id\":1,\"op\":\"servers\",\"filter\":\"st:down\",\"rows\":true}");
