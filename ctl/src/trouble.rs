@@ -90,12 +90,6 @@ pub(crate) fn told(refusal: &Refusal) -> String {
     for line in refusal.hint.lines() {
         text.push_str(&format!("  {}\n", lb_shared::text::escape(line)));
     }
-    if matches!(
-        refusal.code,
-        RefusalCode::LastServer | RefusalCode::Quorum | RefusalCode::SplitBrain | RefusalCode::Sync
-    ) {
-        text.push_str("  to see the effect: add --dry-run      to do it anyway: add --force\n");
-    }
     text
 }
 
@@ -122,7 +116,8 @@ mod tests {
         let refusal = Refusal::new(
             RefusalCode::Quorum,
             "web would keep 0 of 6 servers in rotation (4 in rotation now)",
-            "quorum 200, weight after the drain 0: web would go DOWN",
+            "quorum 200, weight after the drain 0: web would go DOWN\nto see the effect: add --dry-run      to do it \
+             anyway: add --force",
         );
         assert_eq!(
             told(&refusal),

@@ -280,7 +280,7 @@ fn a_drain_that_is_waited_for_ends_with_its_result() {
     assert_eq!(agent.code(&["is", "drained", "web/198.51.100.21"]), 0);
     let events = agent.text(&["events", "--kind", "action"]);
     assert!(
-        events.contains("action  web/198.51.100.21:443  drained"),
+        events.contains("action   web/198.51.100.21:443  drained"),
         "{events}"
     );
 }

@@ -6,7 +6,7 @@ use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
 use lb_shared::client::Update;
 use lb_shared::duration;
-use lb_shared::event::Numbered;
+use lb_shared::event::{Numbered, What};
 use lb_shared::json;
 use lb_shared::select;
 use lb_shared::state::{ObjectId, State};
@@ -60,7 +60,8 @@ pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, events: &Events) 
         Some(with_servers(view.state, select::objects(&view, &events.targets)?))
     };
     let wanted = |event: &Numbered| {
-        (events.kind.is_empty() || events.kind.iter().any(|kind| kind == event.event.what.topic()))
+        event.event.what != What::Present
+            && (events.kind.is_empty() || events.kind.iter().any(|kind| kind == event.event.what.topic()))
             && objects
                 .as_ref()
                 .is_none_or(|objects| objects.contains(&event.event.object))
@@ -162,6 +163,15 @@ pub(crate) fn lines(view: &View<'_>, events: &[Numbered], look: &Look) -> Vec<St
         .max()
         .unwrap_or(0)
         .max(OBJECT);
+    // As wide as its words; what comes one by one cannot know which.
+    let kind = match events {
+        [_] => 7,
+        events => events
+            .iter()
+            .map(|event| event.event.what.topic().len())
+            .max()
+            .unwrap_or(0),
+    };
     let now = if view.now == Mono::ZERO { 0 } else { view.wall_ms };
     let today = look.zone.date(now);
     let dated = events.iter().any(|event| look.zone.date(event.wall_ms) != today) && now > 0;
@@ -177,14 +187,14 @@ pub(crate) fn lines(view: &View<'_>, events: &[Numbered], look: &Look) -> Vec<St
             String::new()
         };
         let head = format!(
-            "{date}{}  {:<6}  {name}{}  ",
+            "{date}{}  {:<kind$}  {name}{}  ",
             look.zone.clock(event.wall_ms),
             event.event.what.topic(),
             " ".repeat(object - width(&name)),
         );
         let indent = width(&head);
         match look.width {
-            None => lines.push(format!("{head}{words}")),
+            None => lines.push(format!("{head}{words}").trim_end().to_owned()),
             Some(columns) if columns >= indent + 20 => {
                 let mut wrapped = wrap(&words, columns - indent).into_iter();
                 lines.push(format!("{head}{}", wrapped.next().unwrap_or_default()));

@@ -14,7 +14,7 @@ use std::process::Command;
 /// Has the agent's program check a file: there is one parser, and it is the agent's.
 pub(crate) fn check_config(global: &Global, out: &mut Out, file: Option<&Path>) -> Result<(), Trouble> {
     let mut command = Command::new(beside_us(paths::AGENT));
-    command.arg("--check-config");
+    command.arg("check-config");
     if let Some(file) = file {
         command.arg(file);
     }

@@ -171,9 +171,8 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     match call.op.as_str() {
         "ping" => Ok(serde_json::json!("pong")),
         "hello" | "status" | "vrrp" | "services" | "servers" | "show" | "why" | "stats" | "config"
-        | "events" => read::answer(session, call).await,
+        | "events" | "ops" => read::answer(session, call).await,
         "is" | "wait" => super::wait::answer(session, call).await,
-        "ops" => Ok(Value::Array(Vec::new())),
         "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "reload" => {
             act::answer(session, call).await
         }
