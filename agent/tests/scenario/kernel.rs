@@ -64,7 +64,7 @@ fn f070_without_ip_vs_vrrp_and_checks_run_and_services_follow_when_it_appears() 
     let mut node = start.go();
     node.run_for(Duration::from_secs(10), &[]);
     assert!(node.has_vip());
-    let programmed = |node: &crate::node::Node| {
+    let programmed = |node: &Node| {
         node.engine
             .state()
             .services
