@@ -1,4 +1,5 @@
 //! The program itself, against the agent's real control room with a made-up core behind it.
+#![allow(clippy::unwrap_used, reason = "what a test is made of may fail it")]
 
 use lb_shared::event::{Change, Event, What};
 use lb_shared::fixture;

@@ -3,7 +3,7 @@
 //! Knows the language: words, blocks, keywords with their ranges and defaults, and the rules between them. Never
 //! panics, never stops at the first mistake. Does not know the disk or the host: [`Files`] and [`Facts`] bring them.
 //!
-//! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`keywords`] → [`rules`] → model.
+//! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`mod@keywords`] → [`rules`] → model.
 
 mod bind;
 mod define;
