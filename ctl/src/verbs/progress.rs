@@ -19,6 +19,8 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+/// IPVS refreshes its counters every two seconds.
+const COUNTER_AGE: Duration = Duration::from_millis(2_500);
 /// How often the connections are counted while somebody looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -130,7 +132,11 @@ impl Follow {
         };
         let made = of(|it| it.connections);
         let active = of(|it| it.active);
-        self.made = Some((self.made.map_or(made, |(first, _)| first), made));
+        // What the kernel shows of this counter is up to two seconds old: until then it still grows by connections
+        // made before the drain.
+        if now.since(self.began) >= COUNTER_AGE {
+            self.made = Some((self.made.map_or(made, |(first, _)| first), made));
+        }
         drain::remember(&mut self.samples, now, active);
         self.at_start = self.at_start.max(active);
     }
@@ -264,12 +270,12 @@ impl Follow {
             .map(|id| view.state.servers.get(id).map(|server| server.admin))
             .collect();
         if admins.iter().all(|admin| *admin == Some(Admin::Drained)) {
-            let made = self.made.map_or(0, |(first, now)| now.saturating_sub(first));
-            let s = if made == 1 { "" } else { "s" };
-            out.line(&format!(
-                "{name}: drained in {took}, {} new connection{s}, 0 cut",
-                thousands(made)
-            ))?;
+            let made = self.made.map(|(first, now)| now.saturating_sub(first));
+            let made = made.map_or(String::new(), |made| {
+                let s = if made == 1 { "" } else { "s" };
+                format!(" {} new connection{s},", thousands(made))
+            });
+            out.line(&format!("{name}: drained in {took},{made} 0 cut"))?;
             return Ok(());
         }
         let how = if admins.contains(&None) {
