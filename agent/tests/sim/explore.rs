@@ -76,7 +76,7 @@ pub(crate) fn run_plan(plan: &Plan, planted: Option<Planted>, trace: bool) -> Ou
         hash: world.hash,
         steps: world.steps,
         sometimes: world.sometimes,
-        trace: world.trace.unwrap_or_default().into(),
+        trace: world.trace.unwrap_or_default().lines(),
     }
 }
 

@@ -17,6 +17,7 @@ mod planted;
 mod random;
 mod shell;
 mod sometimes;
+mod trace;
 mod world;
 
 use explore::{Settings, explore, run_plan, run_seed, shrink};

@@ -8,6 +8,7 @@ use crate::oracles::{Audit, Oracle};
 use crate::planted::Planted;
 use crate::random::{Random, mix};
 use crate::sometimes::{Hit, Sometimes};
+use crate::trace::Trace;
 use lb_shared::state::VrrpState;
 use lbagent::engine::{Action, Input};
 use lbagent::vrrp::{Datagram, Endpoint};
@@ -17,8 +18,6 @@ use std::net::IpAddr;
 
 /// How late a running agent does what is due, at most.
 pub(crate) const LATENESS_US: u64 = 200;
-/// Events shown of a failing run.
-const TRACE_LENGTH: usize = 50;
 
 /// What a packet claims, as its sender meant it.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +144,7 @@ pub(crate) struct World {
     pub(crate) steps: u64,
     pub(crate) hash: u64,
     pub(crate) violation: Option<Violation>,
-    pub(crate) trace: Option<VecDeque<String>>,
+    pub(crate) trace: Option<Trace>,
     heap: BinaryHeap<Reverse<Entry>>,
     seq: u64,
     actions: Vec<Action>,
@@ -168,7 +167,7 @@ impl World {
             steps: 0,
             hash: plan.seed,
             violation: None,
-            trace: trace.then(VecDeque::new),
+            trace: trace.then(Trace::default),
             heap: BinaryHeap::new(),
             seq: 0,
             actions: Vec::new(),
@@ -217,14 +216,16 @@ impl World {
         }
     }
 
+    /// Something worth telling whoever reads the trace.
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        self.record(true, text);
+    }
+
+    fn record(&mut self, notable: bool, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            if trace.len() == TRACE_LENGTH {
-                trace.pop_front();
-            }
             #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
             let seconds = self.now as f64 / 1e6;
-            trace.push_back(format!("{seconds:>12.6} {}", text()));
+            trace.add(notable, format!("{seconds:>12.6} {}", text()));
         }
     }
 
@@ -391,10 +392,7 @@ impl World {
         if self.nodes[node].finished {
             return;
         }
-        if self.trace.is_some() {
-            let text = format!("n{node} <- {}", describe_input(&input));
-            self.note(|| text);
-        }
+        let words = self.trace.is_some().then(|| describe_input(&input));
         let it = &mut self.nodes[node];
         let Some(engine) = &mut it.engine else { return };
         let now = it.clock.local(self.now);
@@ -411,11 +409,27 @@ impl World {
         let deadline = engine.next_deadline();
         it.steps += 1;
         self.steps += 1;
+        if let Some(words) = words {
+            self.record_step(node, &words, &actions);
+        }
         self.carry_out(node, now, &cause, (deadline_before, deadline), &mut actions);
         actions.clear();
         self.actions = actions;
         self.arm(node);
         self.feed_failures(node);
+    }
+
+    fn record_step(&mut self, node: usize, input: &str, actions: &[Action]) {
+        let routine = |action: &Action| match action {
+            Action::Send(_, advert) => advert.payload[2] > 0,
+            Action::Check(..) | Action::DumpIpvs => true,
+            _ => false,
+        };
+        let notable = !actions.iter().all(routine);
+        self.record(notable, || format!("n{node} <- {input}"));
+        for action in actions {
+            self.record(notable, || format!("n{node}    -> {}", describe_action(action)));
+        }
     }
 
     fn carry_out(
@@ -432,12 +446,6 @@ impl World {
         let before = self.nodes[node].roles.clone();
         self.fold(node, actions);
         self.hash = mix(self.hash ^ self.now ^ (node as u64) << 56 ^ (actions.len() as u64) << 40);
-        if self.trace.is_some() {
-            for action in actions.iter() {
-                let text = format!("n{node}    -> {}", describe_action(action));
-                self.note(|| text);
-            }
-        }
         self.judge(node, now, cause, &before, deadlines, actions);
         if before != self.nodes[node].roles {
             self.on_roles(node, &before);
