@@ -174,7 +174,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             epoch: clock.epoch(),
             peer_groups: sys::peer_groups,
         },
-        control::ToEngine::new(move |ask| asks.send(Message::Ask(ask))),
+        control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
     )?;
     let boot = Boot {
@@ -208,7 +208,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         runner,
         store,
         stamps: Stamps::open(&run.run_dir),
-        control: Some(control),
+        tell: Box::new(move |event| control.emit(event)),
         signals,
         reload: Box::new(move |ask: ReloadAsk| reload.ask(ask)),
         run_dir: run.run_dir.clone(),
@@ -224,6 +224,30 @@ fn agent(run: &Run) -> anyhow::Result<()> {
     service_manager::notify("STOPPING=1");
     runtime.shutdown_background();
     result
+}
+
+/// A question of a client, as the core takes it. Whoever asked may be gone when the answer comes.
+fn message(ask: control::Ask) -> Message {
+    match ask {
+        control::Ask::Act { actor, act, reply } => Message::Act {
+            actor,
+            act,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Counters { reply } => Message::Counters {
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Reload {
+            actor,
+            dry_run,
+            force,
+            reply,
+        } => Message::Reload(ReloadAsk {
+            dry_run,
+            force,
+            asked: Some((Box::new(move |answer| drop(reply.send(answer))), actor)),
+        }),
+    }
 }
 
 fn prepare_folder(path: &Path, mode: u32) -> anyhow::Result<()> {

@@ -586,3 +586,13 @@ pub fn vrid(vrid: u8, family: Family) -> String {
         Family::Inet6 => format!("{vrid}/6"),
     }
 }
+
+/// The word of a weight's source.
+pub fn source_word(source: crate::state::WeightSource) -> &'static str {
+    match source {
+        crate::state::WeightSource::Config => "config",
+        crate::state::WeightSource::Operator => "operator",
+        crate::state::WeightSource::Dynamic => "dynamic",
+        crate::state::WeightSource::Inhibit => "inhibit",
+    }
+}

@@ -75,7 +75,7 @@ impl Why {
         let mut lines = wrap(&self.sentence, columns);
         if !self.terms.is_empty() {
             lines.push(String::new());
-            let label = self.terms.iter().map(|row| text::width(&row.label) + 2).max();
+            let label = self.terms.iter().map(|row| text::width(&row.label) + 1).max();
             let label = label.unwrap_or(0).max(16);
             for row in &self.terms {
                 let pad = " ".repeat(label - text::width(&row.label));
@@ -104,7 +104,7 @@ pub fn wrap(paragraph: &str, columns: usize) -> Vec<String> {
         let line = lines.last_mut().expect("there is always a last line");
         if line.is_empty() {
             line.push_str(word);
-        } else if text::width(line) + 1 + text::width(word) < columns {
+        } else if text::width(line) + 1 + text::width(word) <= columns {
             line.push(' ');
             line.push_str(word);
         } else {

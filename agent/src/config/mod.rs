@@ -6,6 +6,7 @@
 //! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`keywords`] → [`rules`] → model.
 
 mod bind;
+mod define;
 mod expand;
 mod explain;
 mod findings;
@@ -23,10 +24,10 @@ pub use explain::{compatibility_page, configuration_page, explain};
 pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};
 pub use source::{
-    Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, MATCHES_MAX, ScriptFact,
-    ScriptState, SourceFile, Sources, TOTAL_MAX,
+    Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, LINES_MAX, MATCHES_MAX,
+    ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
 };
-pub use tree::{BLOCKS_MAX, NESTING_MAX, TOKENS_MAX};
+pub use tree::{BLOCKS_MAX, NESTING_MAX, STATEMENTS_MAX, TOKENS_MAX};
 
 use crate::model::Model;
 use findings::Cx;

@@ -10,12 +10,12 @@ use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
 use super::vrrp::Sockets;
-use crate::control::{Ask, ControlHandle};
-use crate::engine::{Action, Boot, Command, Engine, Input, StopMode, Ticket};
+use crate::engine::{Action, Boot, Command, Engine, Input, NewModel, StopMode, Ticket};
 use crate::notify::loglines;
 use anyhow::Context as _;
+use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
-use lb_shared::request::Reply;
+use lb_shared::request::{Act, Reply};
 use lb_shared::units::Mono;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -29,7 +29,6 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// Packets taken in one turn before timers get their say.
 const PACKETS_PER_TURN: usize = 256;
@@ -41,19 +40,33 @@ const TOKEN_TIMER: u64 = 2;
 const TOKEN_SIGNAL: u64 = 3;
 const TOKEN_ADVERTS: u64 = 4;
 
+/// Where an answer goes; whoever asked may be gone by then.
+pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
+
 /// What other threads tell the core.
 pub enum Message {
     Input(Input),
-    Ask(Ask),
-    /// A reload was refused: for whoever asked, and for everybody.
+    /// An operator's change.
+    Act {
+        actor: Actor,
+        act: Act,
+        reply: ReplyTo,
+    },
+    /// Somebody wants all counters.
+    Counters {
+        reply: ReplyTo,
+    },
+    /// Somebody wants the configuration read again.
+    Reload(ReloadAsk),
+    /// A reload was refused before it came to the engine: for whoever asked, and for everybody.
     Refused {
-        reply: Option<(oneshot::Sender<Reply>, Reply)>,
-        findings: Vec<lb_shared::diagnostic::Diagnostic>,
+        reply: Option<(ReplyTo, Reply)>,
+        findings: Vec<Diagnostic>,
     },
     /// A file was loaded: for whoever asked.
     Loaded {
-        new: Box<crate::engine::NewModel>,
-        asked: Option<(oneshot::Sender<Reply>, Actor)>,
+        new: Box<NewModel>,
+        asked: Option<(ReplyTo, Actor)>,
     },
 }
 
@@ -111,7 +124,8 @@ pub struct Shell {
     pub runner: Runner,
     pub store: Store,
     pub stamps: Stamps,
-    pub control: Option<ControlHandle>,
+    /// Tells the clients what happened; must not wait.
+    pub tell: Box<dyn Fn(Event)>,
     pub signals: SignalFd,
     /// Asks the loader to read the configuration again.
     pub reload: Box<dyn Fn(ReloadAsk)>,
@@ -125,7 +139,7 @@ pub struct ReloadAsk {
     pub dry_run: bool,
     pub force: bool,
     /// `None`: SIGHUP.
-    pub asked: Option<(oneshot::Sender<Reply>, Actor)>,
+    pub asked: Option<(ReplyTo, Actor)>,
 }
 
 struct Core {
@@ -135,7 +149,7 @@ struct Core {
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Mono>,
-    answers: BTreeMap<Ticket, oneshot::Sender<Reply>>,
+    answers: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     finished: bool,
     ready: bool,
@@ -241,7 +255,7 @@ impl Core {
     fn on_message(&mut self, message: Message) {
         match message {
             Message::Input(input) => self.feed(input),
-            Message::Ask(Ask::Act { actor, act, reply }) => {
+            Message::Act { actor, act, reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Command(
                     ticket,
@@ -252,25 +266,14 @@ impl Core {
                     },
                 ));
             }
-            Message::Ask(Ask::Counters { reply }) => {
+            Message::Counters { reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
             }
-            Message::Ask(Ask::Reload {
-                actor,
-                dry_run,
-                force,
-                reply,
-            }) => {
-                (self.shell.reload)(ReloadAsk {
-                    dry_run,
-                    force,
-                    asked: Some((reply, actor)),
-                });
-            }
+            Message::Reload(ask) => (self.shell.reload)(ask),
             Message::Refused { reply, findings } => {
                 if let Some((to, reply)) = reply {
-                    let _ = to.send(reply);
+                    to(reply);
                 }
                 self.feed(Input::ReloadRefused(findings));
             }
@@ -286,7 +289,7 @@ impl Core {
         }
     }
 
-    fn ticket(&mut self, reply: oneshot::Sender<Reply>) -> Ticket {
+    fn ticket(&mut self, reply: ReplyTo) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         self.answers.insert(ticket, reply);
@@ -354,8 +357,7 @@ impl Core {
                 Action::Emit(event) => self.emit(event),
                 Action::Answer(ticket, reply) => {
                     if let Some(to) = self.answers.remove(&ticket) {
-                        // Whoever asked may be gone.
-                        let _ = to.send(reply);
+                        to(reply);
                     }
                 }
                 Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
@@ -380,9 +382,7 @@ impl Core {
         if matches!(event.what, What::Applied | What::ReloadRefused) {
             service_manager::notify("READY=1");
         }
-        if let Some(control) = &self.shell.control {
-            control.emit(event);
-        }
+        (self.shell.tell)(event);
     }
 
     /// Sets the timer to the engine's next deadline.
@@ -409,14 +409,13 @@ impl Core {
 
     fn end(self) {
         let Shell {
-            control,
+            tell,
             store,
             run_dir,
-            stop_mode: _,
             pid_file,
             ..
         } = self.shell;
-        drop(control);
+        drop(tell);
         store.finish();
         if self.engine.left_in_order() {
             store::clear_ledger(&run_dir);

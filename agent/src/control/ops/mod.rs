@@ -24,12 +24,6 @@ pub(super) struct Call {
     used: Mutex<BTreeSet<String>>,
 }
 
-/// What a request gets.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Data(Value),
-}
-
 fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(
         RefusalCode::BadRequest,
@@ -173,8 +167,8 @@ impl Call {
 }
 
 /// Carries one request out.
-pub(super) async fn answer(session: &Session, call: &Call) -> Result<Answer, Refusal> {
-    let data = match call.op.as_str() {
+pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    match call.op.as_str() {
         "ping" => Ok(serde_json::json!("pong")),
         "hello" | "status" | "vrrp" | "services" | "servers" | "show" | "why" | "stats" | "config"
         | "events" => read::answer(session, call).await,
@@ -189,6 +183,5 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Answer, Ref
             "ops are hello ping role status vrrp services servers show why stats config events watch is wait drain \
              undrain disable weight promote demote release reload ops",
         )),
-    };
-    data.map(Answer::Data)
+    }
 }
