@@ -222,7 +222,7 @@ impl World {
         }
         for vr in 0..self.plan.cluster.routers.len() {
             let track = &self.oracle.tracks[node][vr];
-            if self.now < track.turned_at + KERNEL_US {
+            if self.now < track.turned_at.max(self.nodes[node].reloaded_at) + KERNEL_US {
                 continue;
             }
             let master = self.role(node, vr) == VrrpState::Master;
@@ -416,6 +416,11 @@ impl World {
             .unwrap_or(0)
     }
 
+    fn groups_differ(&self) -> bool {
+        let first = self.nodes[0].edits.fewer_instances;
+        self.plan.cluster.grouped && self.nodes.iter().any(|node| node.edits.fewer_instances != first)
+    }
+
     fn audit_one_master(&mut self) {
         for vr in 0..self.plan.cluster.routers.len() {
             let eligible: Vec<usize> =
@@ -423,6 +428,10 @@ impl World {
             let masters: Vec<usize> =
                 eligible.iter().copied().filter(|node| self.role(*node, vr) == VrrpState::Master).collect();
             if eligible.is_empty() {
+                continue;
+            }
+            if self.groups_differ() {
+                // Nodes that do not agree on what moves together may wait for each other for ever.
                 continue;
             }
             let &[master] = masters.as_slice() else {
@@ -442,8 +451,10 @@ impl World {
                 return self.fail("L1", text);
             }
         }
-        self.hit(Hit::Converged);
-        self.oracle.settled_at = Some(self.now);
+        if !self.groups_differ() {
+            self.hit(Hit::Converged);
+            self.oracle.settled_at = Some(self.now);
+        }
     }
 
     // ---- How things stand at the end.

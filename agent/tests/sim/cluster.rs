@@ -363,6 +363,8 @@ impl Vr {
 impl Vs {
     fn draw(random: &mut Random, place: u8, address: IpAddr) -> Self {
         let count = random.between(2, 4);
+        // A server that is not behind NAT stands at the port of its service.
+        let port = 80 + u16::from(place);
         let servers = (1..=count)
             .map(|nth| Rs {
                 key: ServerKey {
@@ -372,14 +374,14 @@ impl Vs {
                         place,
                         u8::try_from(nth).expect("at most four"),
                     )),
-                    port: 80,
+                    port,
                 },
                 weight: random.pick(&[1, 1, 10]),
             })
             .collect();
-        let sorry = ServerKey { address: IpAddr::V4(Ipv4Addr::new(10, 1, place, 99)), port: 80 };
+        let sorry = ServerKey { address: IpAddr::V4(Ipv4Addr::new(10, 1, place, 99)), port };
         Self {
-            key: VirtualKey::Address { address, port: 80, protocol: Protocol::Tcp },
+            key: VirtualKey::Address { address, port, protocol: Protocol::Tcp },
             scheduler: random.pick(&["rr", "wrr", "wlc", "sh", "mh"]),
             persistent: random.chance(250),
             quorum: random.pick(&[1, 1, 2]),

@@ -146,6 +146,7 @@ pub(crate) struct Node {
     pub(crate) net_trouble_at: u64,
     pub(crate) ipvs_trouble_at: u64,
     pub(crate) woke_at: u64,
+    pub(crate) reloaded_at: u64,
 }
 
 /// A question under way.
@@ -191,6 +192,7 @@ impl Node {
             net_trouble_at: 0,
             ipvs_trouble_at: 0,
             woke_at: 0,
+            reloaded_at: 0,
         }
     }
 

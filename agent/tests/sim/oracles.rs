@@ -154,7 +154,6 @@ impl World {
         actions: &[Action],
     ) {
         self.judge_reload(node, now, cause, before, deadlines, actions);
-        self.judge_deadline(node, now, cause, deadlines.1);
         if let Cause::Packet(truth) = cause {
             self.judge_packet(node, now, truth, before, actions);
         }
@@ -175,6 +174,7 @@ impl World {
         if before != self.nodes[node].roles.as_slice() || !actions.is_empty() {
             self.judge_roles(node, now, cause, before, actions);
         }
+        self.judge_deadline(node, now, cause, deadlines.1);
         if self.nodes[node].steps.is_multiple_of(FOLD_EVERY) {
             self.judge_fold(node);
         }
@@ -205,6 +205,7 @@ impl World {
         }
         let same = *edits == self.nodes[node].edits;
         self.nodes[node].edits = edits.clone();
+        self.nodes[node].reloaded_at = self.now;
         let elects = (0..before.len()).any(|vr| !self.is_master_anywhere(vr));
         if elects {
             self.hit(Hit::ReloadDuringElection);
@@ -216,7 +217,9 @@ impl World {
             return;
         }
         self.hit(Hit::IdenticalReload);
-        if !self.ipvs_is_fine(node) || !self.net_is_fine(node) {
+        // What was due anyway may be done now.
+        let overdue = old.is_some_and(|old| old <= now);
+        if overdue || !self.ipvs_is_fine(node) || !self.net_is_fine(node) {
             return;
         }
         let loud = actions.iter().find(|action| {
@@ -235,7 +238,7 @@ impl World {
             self.fail("S12", format!("n{node}: an identical reload led to {action:?}"));
         } else if self.nodes[node].roles != before {
             self.fail("S12", format!("n{node}: an identical reload changed roles"));
-        } else if old != new && old.is_some_and(|old| old > now) {
+        } else if old != new {
             self.fail("S12", format!("n{node}: an identical reload moved the next deadline from {old:?} to {new:?}"));
         }
     }
@@ -263,7 +266,7 @@ impl World {
                 VrrpState::Master => own,
                 VrrpState::Backup => {
                     let Some(view) = self.view(node, vr) else { continue };
-                    if view.pin == Some(Pin::DemotedHard) {
+                    if view.pin == Some(Pin::DemotedHard) || !self.oracle.tracks[node][vr].silence.known {
                         continue;
                     }
                     let interval = self.oracle.longest_us[vr].max(own);
@@ -563,8 +566,14 @@ impl World {
         let brief = actions
             .iter()
             .any(|action| matches!(action, Action::Emit(event) if event.what == What::AddressLost));
+        // An interval that came with doubtful bytes is not known.
+        let known = match cause {
+            Cause::Packet(Truth::Whole(heard)) => self.counts(node, heard),
+            Cause::Packet(_) => false,
+            _ => true,
+        };
         self.oracle.tracks[node][vr].silence =
-            Silence { known: true, clear: true, since: now, leaving: brief, interval_us, preempt_at: None };
+            Silence { known, clear: true, since: now, leaving: brief, interval_us, preempt_at: None };
     }
 
     fn judge_owner(&mut self, node: usize, vr: usize, before: VrrpState) {

@@ -422,7 +422,7 @@ impl World {
     fn record_step(&mut self, node: usize, input: &str, actions: &[Action]) {
         let routine = |action: &Action| match action {
             Action::Send(_, advert) => advert.payload[2] > 0,
-            Action::Check(..) | Action::DumpIpvs => true,
+            Action::Check(..) | Action::DumpIpvs | Action::Run(..) => true,
             _ => false,
         };
         let notable = !actions.iter().all(routine);
