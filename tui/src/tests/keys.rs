@@ -1,0 +1,3 @@
+//! What keys do: which requests they lead to, and when they lead to none.
+
+use super::Bench;

@@ -1,0 +1,1 @@
+//! Any size, any name: no panic, nothing drawn that moves the cursor.
