@@ -16,7 +16,7 @@ use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
-use lbagent::io::store::{self, Stamps, Store};
+use lbagent::io::store::{self, Store};
 use lbagent::io::{cleanup, lock, log, service_manager, sys, sysctl};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -115,23 +115,29 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             ),
         )
     })?;
-    let mut loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
-    let loaded = loader.load();
-    let model = match loaded.model {
-        Some(model) => model,
-        None => return Err(exit(EXIT_CONFIG, unusable(&loaded.findings, loader.file()))),
-    };
     if let (Some(pid), false) = (lock::running_keepalived(), run.beside_keepalived) {
         bail!(
             "a keepalived (pid {pid}) runs in this network namespace; nothing was touched\n  \
              stop it first: systemctl disable --now keepalived"
         );
     }
+    let mut lock = lock::take(&run.run_dir)?;
+    let mut loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
+    let (previous, stamps) = store::load_ledger(&run.run_dir);
+    let left = previous
+        .iter()
+        .flat_map(|it| it.ledger.masters.values())
+        .flat_map(|it| &it.addresses);
+    loader.hold(left.map(|(_, address, _)| *address));
+    let loaded = loader.load();
+    let model = match loaded.model {
+        Some(model) => model,
+        None => return Err(exit(EXIT_CONFIG, unusable(&loaded.findings, loader.file()))),
+    };
     if !run.foreground {
         nix::unistd::daemon(false, false).context("cannot go to the background")?;
     }
-    // Taken after the fork: the lock belongs to the process that stays.
-    let _lock = lock::take(&run.run_dir)?;
+    lock.sign();
     let signals = catch_signals()?;
     log::start(log_target(run), run.log_detail)?;
     if let Some(path) = &run.pid_file {
@@ -153,7 +159,6 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         .build()
         .context("cannot start the worker threads")?;
     let clock = Clock::start();
-    let previous = store::load_ledger(&run.run_dir);
     let results = post.clone();
     let dialler = Dialler::start(runtime.handle().clone(), move |id, outcome| {
         results.input(Input::Checked(id, outcome))
@@ -207,7 +212,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         dialler,
         runner,
         store,
-        stamps: Stamps::open(&run.run_dir),
+        stamps,
         tell: Box::new(move |event| control.emit(event)),
         signals,
         reload: Box::new(move |ask: ReloadAsk| reload.ask(ask)),

@@ -1,6 +1,14 @@
 //! The configuration language: files in, findings and models out.
 
+#[path = "config/broken.rs"]
+mod broken;
+#[path = "config/golden.rs"]
+mod golden;
+#[path = "config/hostile.rs"]
+mod hostile;
 #[path = "config/support.rs"]
 mod support;
+#[path = "config/tables.rs"]
+mod tables;
 #[path = "config/thin.rs"]
 mod thin;

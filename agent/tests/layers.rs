@@ -72,8 +72,8 @@ fn offence(room: &str, line: &str) -> Option<String> {
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("a readable folder")
+        .map(|entry| entry.expect("a readable folder").path())
         .collect();
     entries.sort();
     for path in entries {

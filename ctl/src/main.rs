@@ -1,1 +1,25 @@
-fn main() {}
+//! `lbctl`: the command line of the agent. It asks and shows; the agent decides and does.
+
+mod args;
+mod columns;
+mod confirm;
+mod connect;
+mod detach;
+#[cfg(test)]
+mod golden;
+mod look;
+mod table;
+mod trouble;
+mod verbs;
+mod zone;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let look = look::Look::of_process(&cli.global);
+    let mut out = look::Out::stdout();
+    let ended = verbs::run(&cli, &look, &mut out);
+    ExitCode::from(trouble::report(ended, &cli.global, &mut out))
+}

@@ -188,7 +188,7 @@ impl What {
     }
 
     /// The word under which clients choose: `vrrp`, `track`, `check`, `service`, `action`, `config`, `ipvs`, `link`,
-    /// `agent` or `lost`.
+    /// `agent`, `lost`, or `state` for changes nothing is told about.
     pub fn topic(self) -> &'static str {
         match self {
             Self::Lost => "lost",
@@ -196,7 +196,6 @@ impl What {
                 "server" => "check",
                 "drain" | "override" => "action",
                 "kernel" => "ipvs",
-                "state" => "agent",
                 kind => kind,
             },
         }

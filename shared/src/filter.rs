@@ -181,7 +181,11 @@ fn test(key: Option<Key>, value: &str) -> Result<Test, Refusal> {
         },
         Key::State | Key::Check | Key::Override => Ok(Test::Text(key, Glob::new(&value.to_lowercase()))),
         Key::Service | Key::Server | Key::Vip | Key::Instance => Ok(Test::Text(key, Glob::new(value))),
-        Key::Why => Ok(Test::Text(key, Glob::new(&format!("*{}*", value.to_lowercase())))),
+        Key::Why => {
+            // Reasons are matched with their slashes blank: a pattern would stop at them.
+            let value = value.to_lowercase().replace("/", " ");
+            Ok(Test::Text(key, Glob::new(&format!("*{value}*"))))
+        }
     }
 }
 

@@ -272,6 +272,21 @@ pub fn change(view: &View<'_>, it: &Override) -> Value {
     })
 }
 
+/// What is under way on a server: the only operations that last are drains.
+pub fn operation(view: &View<'_>, it: &ServerView) -> Value {
+    let counters = view.server_counters(&it.id);
+    json!({
+        "kind": "drain",
+        "object": view.server_name(&it.id),
+        "id": it.id.to_string(),
+        "since": it.drain.as_ref().map(|drain| moment(view, drain.since)),
+        "deadline": it.drain.as_ref().and_then(|drain| drain.deadline).map(|at| moment(view, at)),
+        "active": counters.map(|counters| counters.active),
+        "active_at_start": it.drain.as_ref().map(|drain| drain.active_at_start),
+        "eta_s": counters.and_then(|counters| counters.drain_eta_s),
+    })
+}
+
 /// Who did something.
 pub fn actor(it: &Actor) -> Value {
     json!({"user": it.user, "uid": it.uid, "pid": it.pid})
@@ -437,10 +452,10 @@ fn fifo_line(what: What, object: &Object) -> Option<String> {
             it.state.word(),
             it.effective_priority
         )),
-        (Object::Group(it), What::GroupChanged | What::Present) => {
+        (Object::Group(it), What::GroupChanged) => {
             Some(format!("GROUP \"{}\" {} 0", it.name, it.state.word()))
         }
-        (Object::Service(it), What::QuorumGained | What::QuorumLost | What::Present) => Some(format!(
+        (Object::Service(it), What::QuorumGained | What::QuorumLost) => Some(format!(
             "VS {} {}",
             fifo_service(&it.key),
             if it.state == crate::state::ServiceState::Up {
@@ -449,7 +464,7 @@ fn fifo_line(what: What, object: &Object) -> Option<String> {
                 "DOWN"
             }
         )),
-        (Object::Server(it), What::ServerUp | What::ServerDown | What::Present) => Some(format!(
+        (Object::Server(it), What::ServerUp | What::ServerDown) => Some(format!(
             "RS {} {} {}",
             fifo_server(&it.id.server, &it.id.service),
             fifo_service(&it.id.service),
@@ -584,5 +599,15 @@ pub fn vrid(vrid: u8, family: Family) -> String {
     match family {
         Family::Inet => vrid.to_string(),
         Family::Inet6 => format!("{vrid}/6"),
+    }
+}
+
+/// The word of a weight's source.
+pub fn source_word(source: crate::state::WeightSource) -> &'static str {
+    match source {
+        crate::state::WeightSource::Config => "config",
+        crate::state::WeightSource::Operator => "operator",
+        crate::state::WeightSource::Dynamic => "dynamic",
+        crate::state::WeightSource::Inhibit => "inhibit",
     }
 }

@@ -190,7 +190,7 @@ pub enum Reply {
     Events(Vec<Numbered>),
     /// One event of a watch.
     Event(Box<Numbered>),
-    /// Events were left out since the reader was too slow; ask for a snapshot.
+    /// Events were left out since the reader was too slow; in a watch a snapshot follows.
     Lost {
         from: u64,
         to: u64,

@@ -104,7 +104,8 @@ impl Selector {
 
     /// The servers it selects; with `whole_services` also all servers of a service it names.
     pub fn servers(&self, view: &View<'_>, whole_services: bool) -> Vec<ServerId> {
-        if !self.may_be(Prefix::Server) && !(whole_services && self.prefix == Some(Prefix::Service)) {
+        let as_service = whole_services && self.prefix == Some(Prefix::Service);
+        if !(self.may_be(Prefix::Server) || as_service) {
             return Vec::new();
         }
         if let Ok(id) = self.rest.parse::<ServerId>()

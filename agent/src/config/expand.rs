@@ -1,9 +1,10 @@
 //! Lines of files into logical lines: comments, `@id` conditions, continuation and `$` definitions.
 
 use super::Facts;
+use super::define::{Definitions, Run, Trouble, definition};
 use super::findings::limit_reached;
-use super::source::{Line, Sources, before_comment};
-use lb_shared::diagnostic::{Diagnostic, Place};
+use super::source::{LINE_MAX, Line, Sources, before_comment};
+use lb_shared::diagnostic::{Diagnostic, Place, Severity};
 use std::borrow::Cow;
 
 /// A line as the reader of words sees it.
@@ -17,7 +18,7 @@ pub(crate) struct Logical<'s> {
 }
 
 /// A stretch of a logical line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Piece {
     /// First byte in the logical line.
     pub at: u32,
@@ -39,66 +40,187 @@ pub(crate) struct Expanded<'s> {
 
 /// Turns the lines that were read into those that count here.
 pub(crate) fn expand<'s>(sources: &'s Sources, facts: &Facts<'_>) -> Expanded<'s> {
-    let mut out = Expanded {
-        lines: Vec::with_capacity(sources.lines.len()),
+    let lines = Vec::with_capacity(sources.lines.len());
+    let out = Expanded {
+        lines,
         findings: Vec::new(),
         fatal: false,
     };
+    let definitions = Definitions::new(facts.environment, facts.seed);
+    let mut expander = Expander {
+        sources,
+        id: &facts.config_id,
+        definitions,
+        out,
+    };
     let mut next = 0;
-    while next < sources.lines.len() && !out.fatal {
-        next = one(sources, facts, next, &mut out);
+    while next < sources.lines.len() && !expander.out.fatal {
+        next = expander.line(next);
     }
-    out
+    expander.out
 }
 
-/// Reads the logical line that begins at `index`; gives the index after it.
-fn one<'s>(sources: &'s Sources, facts: &Facts<'_>, index: usize, out: &mut Expanded<'s>) -> usize {
-    let line = sources.lines[index];
-    let whole = sources.text(line);
-    let mut text = before_comment(whole);
-    if let Some((counts, rest)) = condition(text, &facts.config_id) {
-        if !counts {
-            return after_continuation(sources, index);
+struct Expander<'s, 'f> {
+    sources: &'s Sources,
+    id: &'f str,
+    definitions: Definitions<'f>,
+    out: Expanded<'s>,
+}
+
+impl<'s> Expander<'s, '_> {
+    /// Reads the logical line that begins at `index`; gives the index after it.
+    fn line(&mut self, index: usize) -> usize {
+        let line = self.sources.lines[index];
+        let whole = self.sources.text(line);
+        let mut text = before_comment(whole);
+        if let Some((counts, rest)) = condition(text, self.id) {
+            if !counts {
+                return after_continuation(self.sources, index);
+            }
+            text = rest;
         }
-        text = rest;
+        if text.trim().is_empty() {
+            return index + 1;
+        }
+        if let Some((name, value)) = definition(text) {
+            return self.define(name, &text[value..], index);
+        }
+        // Definitions are expanded before keywords are read, so this one is looked for in the text.
+        if let Some(seed) = text
+            .trim()
+            .strip_prefix("random_seed")
+            .and_then(|seed| seed.trim().parse().ok())
+        {
+            self.definitions.seed(seed);
+        }
+        let offset = narrow(text.as_ptr() as usize - whole.as_ptr() as usize);
+        let special = text.contains(['\\', '$', '~']);
+        if !special && offset == 0 {
+            self.out.lines.push(Logical {
+                text: Cow::Borrowed(text),
+                line: narrow(index),
+                map: None,
+            });
+            return index + 1;
+        }
+        let mut joined = String::with_capacity(text.len());
+        let mut map = Vec::new();
+        let after = join(self.sources, index, text, offset, &mut joined, &mut map);
+        if joined.len() > LINE_MAX {
+            self.stop("bytes in one line", LINE_MAX, index);
+        } else if joined.contains('$') || joined.contains("~SEQ") || joined.contains("~LST") {
+            self.substitute(index, &joined, &map);
+        } else {
+            self.out.lines.push(Logical {
+                text: Cow::Owned(joined),
+                line: narrow(index),
+                map: Some(map.into()),
+            });
+        }
+        after
     }
-    let number = |at: usize| u32::try_from(at).expect("a line is shorter than LINE_MAX");
-    let this = u32::try_from(index).expect("fewer lines than bytes");
-    if text.trim().is_empty() {
-        return index + 1;
+
+    /// Takes down `$NAME=VALUE`, its further lines kept apart.
+    fn define(&mut self, name: &str, value: &str, index: usize) -> usize {
+        let mut lines = Vec::new();
+        let mut index = index;
+        let mut text = value;
+        loop {
+            let body = text.trim_end();
+            let continues = body.ends_with('\\') && index + 1 < self.sources.lines.len();
+            let body = if continues {
+                body.trim_end_matches('\\')
+            } else {
+                body
+            };
+            lines.push(body.trim().to_owned());
+            index += 1;
+            if !continues {
+                break;
+            }
+            text = before_comment(self.sources.text(self.sources.lines[index]));
+        }
+        if lines.len() > 1 && lines[0].is_empty() {
+            lines.remove(0);
+        }
+        if let Err(trouble) = self.definitions.define(name, lines) {
+            self.trouble(trouble, index - 1);
+        }
+        index
     }
-    let offset = number(text.as_ptr() as usize - whole.as_ptr() as usize);
-    let plain = !text.contains('\\');
-    if plain && offset == 0 {
-        out.lines.push(Logical {
-            text: Cow::Borrowed(text),
-            line: this,
-            map: None,
-        });
-        return index + 1;
+
+    fn substitute(&mut self, index: usize, joined: &str, map: &[Piece]) {
+        self.definitions
+            .enter(self.sources.folder(self.sources.lines[index].file));
+        let mut line = Vec::with_capacity(map.len());
+        for (at, piece) in map.iter().enumerate() {
+            let end = map.get(at + 1).map_or(joined.len(), |next| next.at as usize);
+            line.push(Run {
+                text: joined[piece.at as usize..end].to_owned(),
+                from: *piece,
+            });
+        }
+        match self.definitions.expand(line, LINE_MAX) {
+            Ok(lines) => {
+                for line in lines {
+                    self.push(index, &line);
+                }
+            }
+            Err(trouble) => self.trouble(trouble, index),
+        }
     }
-    let mut joined = String::with_capacity(text.len());
-    let mut map = Vec::new();
-    let after = join(sources, index, text, offset, &mut joined, &mut map);
-    if joined.len() > super::source::LINE_MAX {
+
+    fn push(&mut self, index: usize, line: &[Run]) {
+        let mut text = String::new();
+        let mut map = Vec::with_capacity(line.len());
+        for run in line {
+            map.push(Piece {
+                at: narrow(text.len()),
+                ..run.from
+            });
+            text.push_str(&run.text);
+        }
+        if !text.trim().is_empty() {
+            self.out.lines.push(Logical {
+                text: Cow::Owned(text),
+                line: narrow(index),
+                map: Some(map.into()),
+            });
+        }
+    }
+
+    fn trouble(&mut self, trouble: Trouble, index: usize) {
+        let (code, message, note) = match trouble {
+            Trouble::Limit(what, limit) => return self.stop(what, limit, index),
+            Trouble::Recursion(name) => (
+                "L-26",
+                format!("${name} is defined by itself"),
+                "the line is left out; give the definition a value",
+            ),
+            Trouble::Malformed(why) => ("L-27", why, "the line is left out"),
+        };
+        let place = self.sources.whole(self.sources.lines[index]);
+        self.out.findings.push(
+            Diagnostic::new(Severity::Error, code, message)
+                .note(note)
+                .at(place),
+        );
+    }
+
+    fn stop(&mut self, what: &str, limit: usize, index: usize) {
+        let line = self.sources.lines[index];
         let place = Place {
             excerpt: String::new(),
             width: 1,
-            ..sources.whole(line)
+            ..self.sources.whole(line)
         };
-        out.findings.push(limit_reached(
-            "bytes in one line",
-            super::source::LINE_MAX,
-            Some(place),
-        ));
-        out.fatal = true;
+        self.out.findings.push(limit_reached(what, limit, Some(place)));
+        self.out.fatal = true;
     }
-    out.lines.push(Logical {
-        text: Cow::Owned(joined),
-        line: this,
-        map: Some(map.into()),
-    });
-    after
+}
+
+fn narrow(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// Appends `text` without escapes of comment characters, then the lines it continues on.
@@ -129,7 +251,7 @@ fn join(
         }
         verbatim(joined, map, &body[from..], index, offset, from);
         index += 1;
-        if !continues || joined.len() > super::source::LINE_MAX {
+        if !continues || joined.len() > LINE_MAX {
             return index;
         }
         joined.push(' ');
@@ -139,7 +261,6 @@ fn join(
 }
 
 fn verbatim(joined: &mut String, map: &mut Vec<Piece>, text: &str, index: usize, offset: u32, from: usize) {
-    let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     map.push(Piece {
         at: narrow(joined.len()),
         line: narrow(index),
@@ -194,12 +315,18 @@ pub(crate) fn place(sources: &Sources, logical: &Logical<'_>, start: u32, end: u
     let text = sources.text(line);
     let head = text.get(..from as usize).unwrap_or(text);
     let meant = text.get(from as usize..(from + length) as usize).unwrap_or("");
-    let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Place {
         file: sources.files[line.file as usize].name.clone(),
         line: line.number,
         column: narrow(head.chars().count() + 1),
         width: narrow(meant.chars().count().max(1)),
-        excerpt: text.to_owned(),
+        excerpt: if text.len() > EXCERPT_MAX {
+            String::new()
+        } else {
+            text.to_owned()
+        },
     }
 }
+
+/// Bytes of a line that is still shown with a finding.
+const EXCERPT_MAX: usize = 500;

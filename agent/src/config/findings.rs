@@ -2,8 +2,8 @@
 
 use super::expand::{self, Logical};
 use super::lexer::Span;
-use super::source::{Files, Sources};
-use super::{Facts, keywords};
+use super::source::{Files, ScriptFact, Sources};
+use super::{Facts, keywords, similar};
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,11 @@ pub(crate) struct Cx<'t> {
     pub object: String,
     /// In a block that does not act: its words are checked, but not reported one by one.
     pub quiet: bool,
+    /// Whether patterns met so far can be used.
+    pub patterns: BTreeMap<String, bool>,
+    /// Addresses that ranges stand for, so far.
+    pub addresses: usize,
+    scripts: BTreeMap<(String, Option<(u32, u32)>), ScriptFact>,
     findings: Vec<Diagnostic>,
     more: usize,
     /// Said once per file: file, block, keyword.
@@ -50,6 +55,9 @@ impl<'t> Cx<'t> {
             global: keywords::GlobalDefs::default(),
             object: String::new(),
             quiet: false,
+            patterns: BTreeMap::new(),
+            addresses: 0,
+            scripts: BTreeMap::new(),
             findings,
             more: 0,
             once: BTreeSet::new(),
@@ -85,6 +93,24 @@ impl<'t> Cx<'t> {
         finding.notes = notes.iter().map(|&note| note.to_owned()).collect();
         finding.object.clone_from(&self.object);
         self.findings.push(finding);
+    }
+
+    /// "Did you mean", unless nobody would read it any more.
+    pub(crate) fn nearest<'c>(&self, word: &str, choices: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+        if self.is_full() {
+            None
+        } else {
+            similar::nearest(word, choices)
+        }
+    }
+
+    /// What is known about a program; asked of the disk once.
+    pub(crate) fn script(&mut self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {
+        let files = self.files;
+        self.scripts
+            .entry((program.to_owned(), user))
+            .or_insert_with(|| files.script(program, user))
+            .clone()
     }
 
     /// So much was found that more is only counted: advice need not be worked out.
@@ -214,7 +240,7 @@ fn secret_column(excerpt: &str) -> Option<u32> {
 
 fn looks_secret(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    word == "password" || (word.len() >= 6 && super::similar::distance(&word, "auth_pass", 2).is_some())
+    word == "password" || (word.len() >= 6 && similar::distance(&word, "auth_pass", 2).is_some())
 }
 
 #[cfg(test)]

@@ -448,6 +448,10 @@ pub(crate) fn read_statement<T>(
 ) {
     let info = &row.info;
     let keyword = statement.keyword();
+    // Whatever is said about the line: a secret is not shown, whether the keyword acts or not.
+    if let (Takes::Secret, Some(secret)) = (info.takes, statement.arguments().first()) {
+        cx.keep_secret(secret.span);
+    }
     if statement.block.is_some() && !info.takes.has_block() {
         let text = format!("'{}' has no block", info.name);
         cx.error(

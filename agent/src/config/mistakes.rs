@@ -220,7 +220,7 @@ pub(crate) fn semicolon(word: Word<'_>, block_line: u32, cx: &mut Cx<'_>) {
             "lines do not end with ';'",
             &[
                 "remove the ';' here and in the rest of the block",
-                "keepalived takes it as part of the word, and ignores numbers that end so",
+                "the words are read without it here; keepalived ignores numbers that end so and keeps their defaults",
             ],
         );
     }

@@ -3,9 +3,10 @@
 //! Knows the language: words, blocks, keywords with their ranges and defaults, and the rules between them. Never
 //! panics, never stops at the first mistake. Does not know the disk or the host: [`Files`] and [`Facts`] bring them.
 //!
-//! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`keywords`] → [`rules`] → model.
+//! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`mod@keywords`] → [`rules`] → model.
 
 mod bind;
+mod define;
 mod expand;
 mod explain;
 mod findings;
@@ -23,10 +24,10 @@ pub use explain::{compatibility_page, configuration_page, explain};
 pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};
 pub use source::{
-    Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, MATCHES_MAX, ScriptFact,
-    ScriptState, SourceFile, Sources, TOTAL_MAX,
+    Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, LINES_MAX, MATCHES_MAX,
+    ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
 };
-pub use tree::{BLOCKS_MAX, NESTING_MAX, TOKENS_MAX};
+pub use tree::{BLOCKS_MAX, NESTING_MAX, STATEMENTS_MAX, TOKENS_MAX};
 
 use crate::model::Model;
 use findings::Cx;
@@ -101,6 +102,8 @@ fn understand(read: &source::Read, files: &dyn Files, facts: &Facts<'_>) -> (Opt
     match tree::build(&expanded.lines, &mut cx) {
         Ok(statements) => {
             let raw = bind::read(&statements, &mut cx);
+            // The tree of a large file is larger than what is made of it.
+            drop(statements);
             let model = rules::model(raw, &mut cx);
             (Some(model), cx.finish())
         }

@@ -1,8 +1,12 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
+mod address;
+mod check;
+mod group;
 mod script;
 mod service;
 mod vrrp;
+mod watch;
 
 use super::findings::Cx;
 use super::keywords::Raw;

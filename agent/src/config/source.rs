@@ -59,6 +59,8 @@ pub const FILES_MAX: usize = 10_000;
 pub const INCLUDE_DEPTH_MAX: usize = 32;
 /// Files one pattern may match.
 pub const MATCHES_MAX: usize = 10_000;
+/// Lines of all files together.
+pub const LINES_MAX: usize = 1_000_000;
 /// Bytes of one line.
 pub const LINE_MAX: usize = 64 << 10;
 /// Characters after which keepalived ignores a line.
@@ -272,6 +274,10 @@ impl Reader<'_> {
         }
         match include {
             Some((word, pattern)) => self.include(line, &word, &pattern),
+            None if self.sources.lines.len() >= LINES_MAX => {
+                let place = self.sources.whole(line);
+                self.limit("lines", LINES_MAX, Some(place));
+            }
             None => self.sources.lines.push(line),
         }
     }

@@ -49,6 +49,8 @@ impl<'t> Statement<'t> {
 pub const NESTING_MAX: usize = 64;
 /// Blocks in all.
 pub const BLOCKS_MAX: usize = 200_000;
+/// Keywords with their arguments, in all.
+pub const STATEMENTS_MAX: usize = 500_000;
 /// Words and braces on one line.
 pub const TOKENS_MAX: usize = 4_096;
 
@@ -96,6 +98,7 @@ struct Builder<'t> {
     top: Vec<Statement<'t>>,
     open: Vec<Level<'t>>,
     blocks: usize,
+    statements: usize,
     /// Whether a word of [`TOP_ONLY`] ends all blocks.
     recover: bool,
     unclosed: bool,
@@ -109,6 +112,7 @@ impl<'t> Builder<'t> {
             top,
             open,
             blocks: 0,
+            statements: 0,
             recover,
             unclosed: false,
             said,
@@ -136,6 +140,14 @@ impl<'t> Builder<'t> {
                 )));
             }
             builder.line(&tokens, cx)?;
+            if builder.statements > STATEMENTS_MAX {
+                let place = cx.place(Span {
+                    line: index,
+                    start: 0,
+                    end: 1,
+                });
+                return Err(Box::new(limit_reached("statements", STATEMENTS_MAX, Some(place))));
+            }
         }
         while let Some(level) = builder.open.pop() {
             if let Level::Block(statement) = level {
@@ -198,6 +210,7 @@ impl<'t> Builder<'t> {
     fn end(&mut self, words: &mut Vec<Word<'t>>) {
         if !words.is_empty() {
             let words = std::mem::take(words);
+            self.statements += 1;
             self.current().push(Statement { words, block: None });
         }
     }

@@ -145,7 +145,6 @@ impl<'t> Reader<'_, '_, 't> {
             }
             Takes::Secret => {
                 let word = self.first(words)?;
-                self.cx.keep_secret(word.span);
                 (Value::Text(word.text), words.len())
             }
             Takes::Block(_) | Takes::List(_) => (Value::Nothing, words.len()),

@@ -57,7 +57,6 @@ pub(super) struct Engine {
     to: ToEngine,
     hub: Arc<Hub>,
     counters: Mutex<Sampled>,
-    keys: Mutex<BTreeMap<(u32, String), (Instant, Reply)>>,
 }
 
 #[derive(Debug, Default)]
@@ -74,33 +73,12 @@ impl Engine {
             to,
             hub,
             counters: Mutex::default(),
-            keys: Mutex::default(),
         }
     }
 
-    /// Carries an act to the engine. An act with a key already seen from this uid is answered as the first time.
+    /// Carries an act to the engine, which also knows the keys it has answered already.
     pub(super) async fn act(&self, actor: Actor, act: Act) -> Reply {
-        let Some(key) = act.key.clone().filter(|_| !act.dry_run) else {
-            return self.ask(|reply| Ask::Act { actor, act, reply }).await;
-        };
-        // Held over the question: the same key on two connections must not act twice.
-        let mut keys = self.keys.lock().await;
-        let now = Instant::now();
-        keys.retain(|_, (at, _)| now.duration_since(*at) < limits::KEY_REMEMBERED);
-        let id = (actor.uid, key);
-        if let Some((_, reply)) = keys.get(&id) {
-            return reply.clone();
-        }
-        let reply = self.ask(|reply| Ask::Act { actor, act, reply }).await;
-        if keys.len() == limits::KEYS_REMEMBERED {
-            let oldest = keys
-                .iter()
-                .min_by_key(|(_, (at, _))| *at)
-                .map(|(id, _)| id.clone());
-            oldest.and_then(|id| keys.remove(&id));
-        }
-        keys.insert(id, (now, reply.clone()));
-        reply
+        self.ask(|reply| Ask::Act { actor, act, reply }).await
     }
 
     /// Has the configuration loaded.

@@ -1,7 +1,7 @@
 //! The hub: the state as every client sees it, the last events, and those who watch.
 
 use super::limits;
-use lb_shared::event::{Event, Numbered};
+use lb_shared::event::{Event, Numbered, What};
 use lb_shared::request::{Role, Snapshot};
 use lb_shared::state::State;
 use lb_shared::units::Mono;
@@ -80,10 +80,13 @@ impl Hub {
             wall_ms: wall_ms(),
             event,
         });
-        if inner.ring.len() == limits::EVENTS_KEPT {
-            inner.ring.pop_front();
+        // What has nothing to tell would only push out what has.
+        if numbered.event.what != What::Present {
+            if inner.ring.len() == limits::EVENTS_KEPT {
+                inner.ring.pop_front();
+            }
+            inner.ring.push_back(Arc::clone(&numbered));
         }
-        inner.ring.push_back(Arc::clone(&numbered));
         // Sent under the lock, so that a subscription misses nothing and sees nothing twice. No receiver: no matter.
         let _ = self.news.send(numbered);
     }
@@ -151,7 +154,7 @@ pub(super) fn wall_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_shared::event::{Change, What};
+    use lb_shared::event::Change;
     use lb_shared::state::{AgentView, Object, ObjectId};
     use tokio::sync::broadcast::error::TryRecvError;
 

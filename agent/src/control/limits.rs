@@ -38,9 +38,6 @@ pub(super) const COUNTERS: Duration = Duration::from_secs(2);
 pub(super) const COUNTERS_FRESH: Duration = Duration::from_millis(900);
 /// How often the connections of draining servers are looked at, for the estimate.
 pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);
-/// How long an act's key is remembered, and how many are.
-pub(super) const KEY_REMEMBERED: Duration = Duration::from_secs(600);
-pub(super) const KEYS_REMEMBERED: usize = 1_024;
 /// How often it is checked that the socket's file is still ours.
 pub(super) const SOCKET_CHECK: Duration = Duration::from_secs(15);
 

@@ -1,7 +1,7 @@
 //! A connection that speaks JSON lines: one request per line, answered in order; streams run beside them.
 
 use super::limits::{self, Budget};
-use super::ops::{self, Answer, Call};
+use super::ops::{self, Call};
 use super::session::Session;
 use lb_shared::frame::REQUEST_MAX;
 use lb_shared::json;
@@ -99,7 +99,7 @@ async fn talk(
 }
 
 /// `{"op":"role","role":"viewer"}` lowers this connection's role, or tells it; it never raises it.
-fn lower(session: &mut Session, call: &Call) -> Result<Answer, Refusal> {
+fn lower(session: &mut Session, call: &Call) -> Result<Value, Refusal> {
     let wanted = match call.text("role")? {
         None => session.role,
         Some("viewer") => Role::Viewer,
@@ -121,18 +121,18 @@ fn lower(session: &mut Session, call: &Call) -> Result<Answer, Refusal> {
         ));
     }
     session.role = wanted;
-    Ok(Answer::Data(serde_json::json!({"role": wanted})))
+    Ok(serde_json::json!({"role": wanted}))
 }
 
 async fn send(
     lines: &Lines,
     call: &Call,
-    answer: Result<Answer, Refusal>,
+    answer: Result<Value, Refusal>,
 ) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
     match answer {
         Err(refusal) => lines.send(refusal_line(call.id.as_ref(), &refusal)).await,
-        Ok(Answer::Data(data)) if call.rows && data.is_array() => send_rows(lines, call, data).await,
-        Ok(Answer::Data(data)) => {
+        Ok(Value::Array(rows)) if call.rows => send_rows(lines, call, rows).await,
+        Ok(data) => {
             let mut fields = vec![("ok", true.into()), ("data", data)];
             if !call.ignored().is_empty() {
                 fields.push(("ignored", call.ignored().into()));
@@ -142,10 +142,11 @@ async fn send(
     }
 }
 
-async fn send_rows(lines: &Lines, call: &Call, data: Value) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
-    let Value::Array(rows) = data else {
-        return Ok(());
-    };
+async fn send_rows(
+    lines: &Lines,
+    call: &Call,
+    rows: Vec<Value>,
+) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
     let id = call.id.as_ref();
     let count = rows.len();
     lines

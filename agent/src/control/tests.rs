@@ -214,15 +214,14 @@ fn a_watcher_folds_events_to_the_hubs_state() {
 }
 
 #[test]
-fn the_same_key_acts_once_and_is_answered_twice() {
+fn an_act_reaches_the_engine_with_who_asked() {
     let room = Room::new();
-    let first = room.client().act(drain(SERVER)).unwrap();
-    let second = room.client().act(drain(SERVER)).unwrap();
-    assert_eq!(first, second);
+    room.client().act(drain(SERVER)).unwrap();
     let acts = room.acts.lock().unwrap();
     assert_eq!(acts.len(), 1);
     assert_eq!(acts[0].0.uid, nix::unistd::geteuid().as_raw());
     assert_eq!(acts[0].0.pid, std::process::id());
+    assert_eq!(acts[0].1, drain(SERVER));
 }
 
 #[test]
@@ -312,6 +311,15 @@ fn bad_lines_are_told_and_the_next_is_served() {
     assert_eq!(replies[4]["data"]["holds"], true);
     assert_eq!(replies[4]["ignored"], serde_json::json!(["colour"]));
     assert_eq!(replies[9]["data"], "pong");
+}
+
+#[test]
+fn drains_under_way_are_listed_as_operations() {
+    let room = Room::new();
+    let reply = &room.shell("{\"op\":\"ops\"}")[0];
+    assert_eq!(reply["data"].as_array().unwrap().len(), 1);
+    assert_eq!(reply["data"][0]["object"], "web/198.51.100.24:443");
+    assert_eq!(reply["data"][0]["active_at_start"], 4_655);
 }
 
 #[test]
@@ -463,4 +471,217 @@ fn the_socket_is_gone_with_its_handle() {
         !room.path.exists()
     });
     assert!(gone);
+}
+
+#[test]
+fn connections_over_the_limit_are_told_so_and_places_come_back() {
+    let room = Room::new();
+    // Root has all places, anybody else a share.
+    let limit = if nix::unistd::geteuid().is_root() {
+        limits::CONNECTIONS
+    } else {
+        limits::CONNECTIONS_PER_UID
+    };
+    let ask = |stream: &mut UnixStream| -> serde_json::Value {
+        stream.write_all(b"{\"op\":\"ping\"}\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    };
+    let connect = || UnixStream::connect(&room.path).unwrap();
+    let mut inside = Vec::new();
+    // The furnishing's watch may still be on its way out.
+    while inside.len() < limit {
+        let mut stream = connect();
+        if ask(&mut stream)["data"] == "pong" {
+            inside.push(stream);
+        }
+    }
+    assert_eq!(ask(&mut connect())["error"]["code"], "busy");
+    inside.pop();
+    let again = (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        ask(&mut connect())["data"] == "pong"
+    });
+    assert!(again);
+}
+
+#[test]
+fn a_third_stream_on_a_connection_is_refused() {
+    let room = Room::new();
+    let mut stream = UnixStream::connect(&room.path).unwrap();
+    for id in 1..=3 {
+        writeln!(stream, "{{\"id\":{id},\"op\":\"watch\"}}").unwrap();
+    }
+    let lines: Vec<serde_json::Value> = BufReader::new(stream)
+        .lines()
+        .take(3)
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let refused: Vec<_> = lines.iter().filter(|line| line["ok"] == false).collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (refused[0]["id"].clone(), refused[0]["error"]["code"].clone()),
+        (3.into(), "busy".into())
+    );
+}
+
+#[test]
+fn fifo_lines_are_those_of_keepalived() {
+    let room = Room::new();
+    let mut stream = UnixStream::connect(&room.path).unwrap();
+    writeln!(
+        stream,
+        "{{\"op\":\"watch\",\"format\":\"fifo\"}}\n{{\"op\":\"ping\"}}"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(
+        lines.next().unwrap().unwrap().contains("pong"),
+        "the stream is open"
+    );
+    let state = fixture::demo().snapshot.state;
+    let service = "203.0.113.25:25/tcp".parse().unwrap();
+    let server = "203.0.113.10:443/tcp/198.51.100.25:443".parse().unwrap();
+    for (what, object) in [
+        (
+            What::BecameBackup,
+            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+        ),
+        (
+            What::GroupChanged,
+            Object::Group(state.groups[&"VG_edge".into()].clone()),
+        ),
+        (
+            What::ServerDown,
+            Object::Server(Box::new(state.servers[&server].clone())),
+        ),
+        (
+            What::QuorumLost,
+            Object::Service(Box::new(state.services[&service].clone())),
+        ),
+    ] {
+        room.handle.as_ref().unwrap().emit(Event {
+            what,
+            object: object.id(),
+            text: String::new(),
+            why: None,
+            actor: None,
+            at: lb_shared::units::Mono::ZERO,
+            changes: vec![Change::Put(object)],
+        });
+    }
+    let got: Vec<String> = lines.take(4).map(Result::unwrap).collect();
+    assert_eq!(
+        got,
+        [
+            "INSTANCE \"VI_int\" BACKUP 130",
+            "GROUP \"VG_edge\" MASTER 0",
+            "RS [198.51.100.25]:tcp:443 [203.0.113.10]:tcp:443 DOWN",
+            "VS [203.0.113.25]:tcp:25 DOWN",
+        ]
+    );
+}
+
+#[test]
+fn every_request_needs_exactly_its_role() {
+    let act = |verb| {
+        Request::Act(Act {
+            verb,
+            ..drain(SERVER)
+        })
+    };
+    let change = lb_shared::request::WeightChange::Config;
+    let table = [
+        (Request::Snapshot, Role::Viewer),
+        (Request::Counters, Role::Viewer),
+        (Request::Watch, Role::Viewer),
+        (act(Verb::Undrain), Role::Operator),
+        (act(Verb::Disable { cut: false }), Role::Operator),
+        (act(Verb::Weight(change)), Role::Operator),
+        (act(Verb::Promote { for_ms: None }), Role::Admin),
+        (act(Verb::Demote { hard: false }), Role::Admin),
+        (act(Verb::Release), Role::Admin),
+        (
+            Request::Reload {
+                dry_run: true,
+                force: false,
+            },
+            Role::Admin,
+        ),
+    ];
+    let doors = session_with_roles();
+    for (request, needed) in table {
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            let session = session::Session {
+                role,
+                peer: peer::Peer {
+                    uid: 1,
+                    gid: 1,
+                    pid: 1,
+                    groups: Vec::new(),
+                },
+                doors: Arc::clone(&doors),
+            };
+            assert_eq!(
+                session.allow(&request).is_ok(),
+                role >= needed,
+                "{request:?} as {role:?}"
+            );
+        }
+    }
+}
+
+fn session_with_roles() -> Arc<Doors> {
+    let hub = Arc::new(Hub::new(Instant::now()));
+    let engine = Arc::new(Engine::new(ToEngine::new(|_| false), Arc::clone(&hub)));
+    let (_, stopped) = watch::channel(false);
+    Doors::new(hub, engine, Roles::default(), |_| Ok(Vec::new()), stopped)
+}
+
+#[test]
+fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
+    let room = Room::new();
+    let mut watch = room.client().watch().unwrap();
+    let handle = Arc::clone(room.handle.as_ref().unwrap());
+    let before = room.client().snapshot().unwrap().seq;
+    let count = 40_000;
+    let mut agent = fixture::demo().snapshot.state.agent;
+    for round in 1..=count {
+        agent.pid = round;
+        handle.emit(Event {
+            what: What::Applied,
+            object: ObjectId::Agent,
+            text: "x".repeat(100),
+            why: None,
+            actor: None,
+            at: lb_shared::units::Mono::ZERO,
+            changes: vec![Change::Put(Object::Agent(agent.clone()))],
+        });
+    }
+    while room.client().snapshot().unwrap().seq < before + u64::from(count) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut state = lb_shared::state::State::default();
+    let mut lost = 0;
+    let mut last = 0;
+    while last < before + u64::from(count) {
+        match watch.next_within(Duration::from_secs(20)).unwrap().unwrap() {
+            Update::Snapshot(snapshot) => {
+                last = snapshot.seq;
+                state = snapshot.state;
+            }
+            Update::Event(event) => {
+                assert_eq!(event.seq, last + 1, "events have no gap but a told one");
+                last = event.seq;
+                state.apply(&event.event);
+            }
+            Update::Lost { from, to } => {
+                assert_eq!(from, last + 1);
+                lost += to + 1 - from;
+            }
+        }
+    }
+    assert!(lost > 0);
+    assert_eq!(state.agent.pid, count);
 }

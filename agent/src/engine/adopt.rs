@@ -3,6 +3,7 @@
 use super::Engine;
 use super::boot::Previous;
 use super::ipvs_keeper::Status;
+use super::want::destination_key;
 use crate::model::{Instance, Model};
 use crate::net::AddressKey;
 use lb_shared::event::{Actor, What};
@@ -134,7 +135,7 @@ impl Engine {
                 for (key, server) in &service.servers {
                     let zero = have
                         .destinations
-                        .get(key)
+                        .get(&destination_key(entry, *key, server.forwarding))
                         .is_some_and(|it| it.settings.weight == 0);
                     if zero && server.weight.get() > 0 {
                         doubtful.push(ServerId {

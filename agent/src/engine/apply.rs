@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::input::NewModel;
+use super::want::destination_key;
 use super::{Engine, Index};
 use crate::model::{Instance, Model};
 use lb_shared::diagnostic::{Diagnostic, Severity};
@@ -121,20 +122,20 @@ impl Engine {
             // know says nothing about its servers.
             let seen = |id: &ServerId| {
                 let service = model.services.get(&id.service)?;
+                let server = service.servers.get(&id.server)?;
                 let known: Vec<_> = service
                     .entries
                     .iter()
-                    .filter_map(|entry| have.services.get(entry))
+                    .filter_map(|entry| Some((entry, have.services.get(entry)?)))
                     .collect();
                 if known.is_empty() {
                     return Some(true);
                 }
-                let meant = intent.get(&Target::Server(id.clone())).is_some()
-                    || service
-                        .servers
-                        .get(&id.server)
-                        .is_some_and(|it| it.weight.get() == 0);
-                let found = known.iter().find_map(|it| it.destinations.get(&id.server))?;
+                let meant = server.weight.get() == 0 || intent.get(&Target::Server(id.clone())).is_some();
+                let found = known.iter().find_map(|(entry, it)| {
+                    it.destinations
+                        .get(&destination_key(entry, id.server, server.forwarding))
+                })?;
                 Some(found.settings.weight > 0 || meant)
             };
             self.health

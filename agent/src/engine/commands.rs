@@ -4,6 +4,7 @@ use super::Engine;
 use super::action::{Action, PersistId, Ticket};
 use super::input::Command;
 use super::intent::{self, Expired, OVERRIDES_MAX};
+use super::want::destination_key;
 use lb_shared::counters::{Counters, ServerCounters};
 use lb_shared::event::{Actor, What};
 use lb_shared::names::{InstanceName, ServerId, VirtualKey};
@@ -630,13 +631,20 @@ impl Engine {
     /// What the kernel counted for a server at the last look, over all entries of its service.
     pub(super) fn server_counters(&self, id: &ServerId) -> ServerCounters {
         let mut sum = ServerCounters::default();
-        for entry in self.entries(id) {
+        let Some(service) = self.model.services.get(&id.service) else {
+            return sum;
+        };
+        let Some(server) = service.servers.get(&id.server) else {
+            return sum;
+        };
+        for entry in &service.entries {
+            let key = destination_key(entry, id.server, server.forwarding);
             let Some(it) = self
                 .ipvs
                 .have()
                 .services
-                .get(&entry)
-                .and_then(|it| it.destinations.get(&id.server))
+                .get(entry)
+                .and_then(|it| it.destinations.get(&key))
             else {
                 continue;
             };

@@ -8,7 +8,7 @@ use crate::ipvs::table::{
 };
 use crate::model::{self, Forwarding, TunnelType};
 use crate::net::{Address, AddressKey, NetOp, announce};
-use lb_shared::names::{InstanceName, ServiceKey, VirtualKey};
+use lb_shared::names::{InstanceName, ServerKey, ServiceKey, VirtualKey};
 
 impl Engine {
     /// What IPVS should hold for an entry; `None` when no service of ours is behind it.
@@ -16,7 +16,7 @@ impl Engine {
         let key = self.index.by_entry.get(entry)?;
         let service = self.model.services.get(key)?;
         let standing = self.health.standing(key)?;
-        Some(wanted_service(service, &standing))
+        Some(wanted_service(entry, service, &standing))
     }
 
     /// Marks everything behind a service for planning.
@@ -84,7 +84,7 @@ impl Engine {
     }
 }
 
-fn wanted_service(service: &model::Service, standing: &Standing) -> IpvsService {
+fn wanted_service(entry: &VirtualKey, service: &model::Service, standing: &Standing) -> IpvsService {
     let mut bits = 0;
     let scheduler = &service.scheduler;
     // A server of weight 0 black-holes its share of the clients of sh and mh, unless they may move.
@@ -124,7 +124,7 @@ fn wanted_service(service: &model::Service, standing: &Standing) -> IpvsService 
                     lower_threshold,
                 };
                 (
-                    *key,
+                    destination_key(entry, *key, forwarding),
                     Destination {
                         settings,
                         counters: DestinationCounters::default(),
@@ -132,6 +132,21 @@ fn wanted_service(service: &model::Service, standing: &Standing) -> IpvsService 
                 )
             })
             .collect(),
+    }
+}
+
+/// Where a server stands in an entry's list. Only NAT can change the port of a packet; the others deliver to the port
+/// the packet was sent to, which a mark does not tell (as keepalived 2.2 and 2.4).
+pub(super) fn destination_key(entry: &VirtualKey, server: ServerKey, forwarding: Forwarding) -> ServerKey {
+    match (forwarding, entry) {
+        (Forwarding::Nat, _) => server,
+        (Forwarding::Direct | Forwarding::Tunnel(_), VirtualKey::Address { port, .. }) => ServerKey {
+            port: *port,
+            ..server
+        },
+        (Forwarding::Direct | Forwarding::Tunnel(_), VirtualKey::Fwmark { .. }) => {
+            ServerKey { port: 0, ..server }
+        }
     }
 }
 

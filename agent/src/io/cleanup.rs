@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Removes what is stale, and says what it did.
 pub fn run(run_dir: &Path) -> anyhow::Result<()> {
     let table = read_table()?;
-    let stale = match store::load_ledger(run_dir) {
+    let stale = match store::load_ledger(run_dir).0 {
         Some(previous) => stale(&previous, &table),
         // A damaged ledger: go by the kernel's own mark.
         None if run_dir.join("ledger.json").exists() => table

@@ -3,8 +3,13 @@
 //! Opens without waiting and looks at what was really opened: a FIFO or a device named in a configuration must not
 //! stop the agent, nor a file without end fill its memory.
 
-use crate::config::{Content, FILE_MAX, FileError, Files, MATCHES_MAX, ScriptFact, ScriptState, Users};
+use crate::config::{
+    Content, FILE_MAX, Facts, FileError, Files, Loaded, MATCHES_MAX, ScriptFact, ScriptState, Users, load,
+};
+use lb_shared::diagnostic::{Diagnostic, Severity};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,23 +20,126 @@ const SCRIPT_TEXT_MAX: u64 = 64 << 10;
 /// Entries of a folder looked through for names that match or are alike.
 const ENTRIES_MAX: usize = 10_000;
 
+/// How often a configuration that changes while it is read is read again.
+const ATTEMPTS: usize = 3;
+
 /// The real disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiskFiles;
 
+/// The real disk, remembering what was read, to tell whether it is still the same.
+#[derive(Debug, Default)]
+struct Remembering {
+    seen: RefCell<BTreeMap<String, Stamp>>,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Reads a configuration from the disk, all of it as of one moment.
+///
+/// If a file is written while others are being read, everything is read again; if that goes on, the result is
+/// refused rather than half old and half new. Files that others could change, and passwords that others could read,
+/// are told of.
+pub fn load_from_disk(path: &str, facts: &Facts<'_>) -> Loaded {
+    for _ in 1..ATTEMPTS {
+        let files = Remembering::default();
+        let loaded = load(&files, path, facts);
+        if files.is_unchanged() {
+            return with_rights(loaded);
+        }
+    }
+    let files = Remembering::default();
+    let mut loaded = load(&files, path, facts);
+    if !files.is_unchanged() {
+        let text = format!("{path} or a file it includes changes while it is read");
+        let finding = Diagnostic::new(Severity::Error, "H-09", text).note("nothing of it is used; try again");
+        loaded.findings.push(finding);
+        loaded.model = None;
+    }
+    with_rights(loaded)
+}
+
+fn with_rights(mut loaded: Loaded) -> Loaded {
+    let mut told = BTreeSet::new();
+    let mut found = Vec::new();
+    for file in &loaded.sources.files {
+        if told.insert(&file.name) {
+            found.extend(rights(&file.name, &file.text));
+        }
+    }
+    loaded.findings.extend(found);
+    loaded
+}
+
+/// What the rights of a configuration file allow that they should not.
+fn rights(name: &str, text: &str) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let path = fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name));
+    let Ok(metadata) = fs::metadata(&path) else {
+        return found;
+    };
+    // Who runs the agent may of course write its files, which matters when it is tried without root.
+    if Uid::effective().is_root()
+        && let Some(why) = changeable(&path)
+    {
+        let text = format!("{name} could be changed by others: {why}");
+        let note = "whoever can write it chooses the scripts that run as root; chown root and chmod go-w";
+        found.push(Diagnostic::new(Severity::Warning, "H-07", text).note(note));
+    }
+    if metadata.mode() & 0o004 != 0 && text.contains("auth_pass") {
+        let text = format!("{name} holds a password and can be read by everybody");
+        found.push(Diagnostic::new(Severity::Warning, "H-08", text).note(format!("run: chmod o-r {name}")));
+    }
+    found
+}
+
+impl Remembering {
+    /// Whether every file that was read is still as it was read.
+    fn is_unchanged(&self) -> bool {
+        let same = |path: &str, stamp: Stamp| fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == stamp);
+        self.seen.borrow().iter().all(|(path, stamp)| same(path, *stamp))
+    }
+}
+
+impl Files for Remembering {
+    fn read(&self, path: &str) -> Result<Content, FileError> {
+        let (content, stamp) = read(path)?;
+        self.seen.borrow_mut().insert(path.to_owned(), stamp);
+        Ok(content)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        DiskFiles.glob(pattern)
+    }
+
+    fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {
+        DiskFiles.script(program, user)
+    }
+}
+
 impl Files for DiskFiles {
     fn read(&self, path: &str) -> Result<Content, FileError> {
-        let file = open(path)?;
-        let metadata = file.metadata().map_err(|error| words(&error))?;
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(FILE_MAX));
-        // One byte more than the limit, so that the reader can tell and name the limit.
-        file.take(FILE_MAX as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| words(&error))?;
-        Ok(Content {
-            bytes,
-            id: (metadata.dev(), metadata.ino()),
-        })
+        read(path).map(|(content, _)| content)
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {
@@ -75,6 +183,19 @@ impl Users for HostUsers {
     fn group(&self, name: &str) -> Option<u32> {
         Some(Group::from_name(name).ok().flatten()?.gid.as_raw())
     }
+}
+
+/// A whole file, and how to tell whether it is still the same later.
+fn read(path: &str) -> Result<(Content, Stamp), FileError> {
+    let file = open(path)?;
+    let metadata = file.metadata().map_err(|error| words(&error))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(FILE_MAX));
+    // One byte more than the limit, so that the reader can tell and name the limit.
+    file.take(FILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| words(&error))?;
+    let id = (metadata.dev(), metadata.ino());
+    Ok((Content { bytes, id }, Stamp::of(&metadata)))
 }
 
 fn words(error: &io::Error) -> FileError {
@@ -403,6 +524,51 @@ mod tests {
             panic!("{:?}", fact.state)
         };
         assert!(near.ends_with("ck_hA.sh"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_changes_after_it_was_read_is_noticed() {
+        let folder = folder("stamp");
+        let path = folder.join("a.conf");
+        fs::write(&path, "one").unwrap();
+        let files = Remembering::default();
+        files.read(path.to_str().unwrap()).unwrap();
+        assert!(files.is_unchanged());
+        fs::write(&path, "another").unwrap();
+        assert!(!files.is_unchanged());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_configuration_is_read_from_the_disk_with_what_it_includes() {
+        let folder = folder("load");
+        fs::create_dir(folder.join("conf.d")).unwrap();
+        fs::write(
+            folder.join("main.conf"),
+            "global_defs {\n router_id a\n}\ninclude conf.d/*.conf\n",
+        )
+        .unwrap();
+        let instance = "vrrp_instance V {\n interface lo\n virtual_router_id 1\n virtual_ipaddress { 192.0.2.1/32 }\n \
+             authentication { auth_type PASS\n auth_pass x }\n}\n";
+        fs::write(folder.join("conf.d/v.conf"), instance).unwrap();
+        fs::set_permissions(folder.join("conf.d/v.conf"), fs::Permissions::from_mode(0o644)).unwrap();
+        let facts = Facts {
+            config_id: "a".to_owned(),
+            hostname: "a".to_owned(),
+            interfaces: None,
+            addresses: None,
+            users: &HostUsers,
+            seed: 1,
+            environment: &|_| None,
+        };
+        let loaded = load_from_disk(folder.join("main.conf").to_str().unwrap(), &facts);
+        assert_eq!(loaded.model.unwrap().instances.len(), 1, "{:?}", loaded.findings);
+        assert!(
+            loaded.findings.iter().any(|finding| finding.code == "H-08"),
+            "{:?}",
+            loaded.findings
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the configuration from disk, at the start and for every reload, away from the core thread.
 
 use super::core::{Message, Post, ReloadAsk};
-use super::files::{DiskFiles, HostUsers};
+use super::files::{HostUsers, load_from_disk};
 use crate::config::{self, Facts, Loaded};
 use crate::engine::NewModel;
 use lb_shared::diagnostic::{Diagnostic, Severity};
@@ -17,6 +17,8 @@ use std::sync::mpsc;
 const TEST_CANNOT_RUN: u8 = 4;
 const TEST_ERRORS: u8 = 5;
 const TEST_SECURITY: u8 = 6;
+/// Findings that keepalived answers with it: scripts others can change, and scripts without `enable_script_security`.
+const SCRIPT_SECURITY: [&str; 2] = ["H-04", "H-05"];
 
 /// Reads one configuration file again and again.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct Loader {
     config_id: Option<String>,
     vrrp_only: bool,
     checks_only: bool,
+    /// Virtual addresses of the configuration read last: on this host they are ours, not its own.
+    held: BTreeSet<IpAddr>,
 }
 
 /// The way to the loader's thread.
@@ -52,6 +56,7 @@ impl Loader {
             config_id,
             vrrp_only,
             checks_only,
+            held: BTreeSet::new(),
         }
     }
 
@@ -60,10 +65,20 @@ impl Loader {
         &self.file
     }
 
+    /// These addresses on the host were put there by an earlier run: they are not its own either.
+    pub fn hold(&mut self, addresses: impl Iterator<Item = IpAddr>) {
+        self.held.extend(addresses);
+    }
+
     /// Reads it now.
     pub fn load(&mut self) -> Loaded {
-        let mut loaded = load(&self.file, self.config_id.clone(), true);
+        let mut loaded = load(&self.file, self.config_id.clone(), Some(&self.held));
         if let Some(model) = &mut loaded.model {
+            let lists = model
+                .instances
+                .values()
+                .flat_map(|it| [&it.addresses, &it.excluded_addresses]);
+            self.held = lists.flatten().map(|it| it.address).collect();
             if self.vrrp_only {
                 model.services.clear();
             }
@@ -142,12 +157,18 @@ fn refusal(findings: &[Diagnostic]) -> Refusal {
     refusal
 }
 
-/// Reads a file with what this host knows; `host`: judge it for this host's interfaces and addresses.
-pub fn load(file: &Path, config_id: Option<String>, host: bool) -> Loaded {
+/// Reads a file with what this host knows.
+///
+/// `held`: judge it for this host's interfaces and addresses, but for these, which are virtual ones; `None`: for any
+/// host.
+pub fn load(file: &Path, config_id: Option<String>, held: Option<&BTreeSet<IpAddr>>) -> Loaded {
     let hostname =
         nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let short = hostname.split('.').next().unwrap_or_default().to_owned();
-    let (interfaces, addresses) = if host { interfaces() } else { (None, None) };
+    let (interfaces, mut addresses) = held.map_or((None, None), |_| interfaces());
+    if let (Some(addresses), Some(held)) = (&mut addresses, held) {
+        addresses.retain(|address| !held.contains(address));
+    }
     let environment = |name: &str| std::env::var(name).ok();
     let facts = Facts {
         config_id: config_id.unwrap_or(short),
@@ -158,7 +179,7 @@ pub fn load(file: &Path, config_id: Option<String>, host: bool) -> Loaded {
         seed: super::clock::boot_us(),
         environment: &environment,
     };
-    config::load(&DiskFiles, &file.display().to_string(), &facts)
+    load_from_disk(&file.display().to_string(), &facts)
 }
 
 fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
@@ -178,7 +199,7 @@ fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
 
 /// `lbctl check-config`: prints the findings; 0 fine, 1 errors.
 pub fn check(file: &Path, config_id: Option<String>, json: bool) -> ExitCode {
-    let loaded = load(file, config_id, false);
+    let loaded = load(file, config_id, None);
     let count = |severity| {
         loaded
             .findings
@@ -229,7 +250,7 @@ fn findings_json(findings: &[Diagnostic], [errors, warnings, hints]: [usize; 3])
 
 /// `-t`: findings to standard error or a file, keepalived's exit codes; a missing file is 4, not 0.
 pub fn config_test(file: &Path, config_id: Option<String>, to: Option<&str>) -> ExitCode {
-    let loaded = load(file, config_id, true);
+    let loaded = load(file, config_id, Some(&BTreeSet::new()));
     let shown: Vec<String> = loaded
         .findings
         .iter()
@@ -247,11 +268,13 @@ pub fn config_test(file: &Path, config_id: Option<String>, to: Option<&str>) -> 
     }
     let has = |code: &str| loaded.findings.iter().any(|it| it.code == code);
     let errors = loaded.findings.iter().any(|it| it.severity == Severity::Error);
-    ExitCode::from(match (&loaded.model, errors) {
-        (None, _) => TEST_CANNOT_RUN,
-        (Some(_), true) => TEST_ERRORS,
-        (Some(_), false) if has("L-90") => TEST_SECURITY,
-        (Some(_), false) => 0,
+    // Of several troubles the one with the highest number shows, as in keepalived.
+    let scripts = SCRIPT_SECURITY.into_iter().any(has);
+    ExitCode::from(match &loaded.model {
+        None => TEST_CANNOT_RUN,
+        Some(_) if scripts => TEST_SECURITY,
+        Some(_) if errors => TEST_ERRORS,
+        Some(_) => 0,
     })
 }
 

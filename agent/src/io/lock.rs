@@ -11,7 +11,18 @@ use std::path::{Path, PathBuf};
 
 /// Held for life. Closed on exec, so that a script left behind cannot hold it.
 pub struct Lock {
-    _files: Vec<Flock<File>>,
+    files: Vec<Flock<File>>,
+}
+
+impl Lock {
+    /// Writes this process's number into the files: a fork keeps the lock and has another.
+    pub fn sign(&mut self) {
+        for file in &mut self.files {
+            // For people only; the lock itself does not depend on it.
+            let _ = file.set_len(0).and_then(|()| file.rewind());
+            let _ = writeln!(file, "{}", std::process::id());
+        }
+    }
 }
 
 /// Takes the locks, or says who holds them.
@@ -22,7 +33,9 @@ pub fn take(run_dir: &Path) -> anyhow::Result<Lock> {
     if fs::create_dir_all(&shared).is_ok() {
         files.push(take_one(&shared.join(format!("netns-{}.lock", netns())))?);
     }
-    Ok(Lock { _files: files })
+    let mut lock = Lock { files };
+    lock.sign();
+    Ok(lock)
 }
 
 fn take_one(path: &Path) -> anyhow::Result<Flock<File>> {
@@ -36,11 +49,7 @@ fn take_one(path: &Path) -> anyhow::Result<Flock<File>> {
         .open(path)
         .with_context(|| format!("cannot open the lock {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(mut lock) => {
-            lock.set_len(0)?;
-            writeln!(lock, "{}", std::process::id())?;
-            Ok(lock)
-        }
+        Ok(lock) => Ok(lock),
         Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
             let mut pid = String::new();
             let _ = file.rewind();

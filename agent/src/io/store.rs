@@ -174,30 +174,37 @@ fn set_aside(path: &Path) {
     let _ = fs::copy(path, beside(path, ".bad1"));
 }
 
-/// What an earlier run since the last boot left without a goodbye.
-pub fn load_ledger(run_dir: &Path) -> Option<Previous> {
-    let file: LedgerFile = decode(&read_bounded(&run_dir.join(LEDGER)).ok()?).ok()?;
-    if file.boot_id != boot_id() || file.netns != netns() {
-        return None;
-    }
-    let stamps = File::open(run_dir.join(STAMPS)).ok();
+/// What an earlier run since the last boot left without a goodbye, and the stamps to go on with.
+///
+/// The stamps are kept as they are: a run that is killed before its first advert must not hide when the one before it
+/// last sent.
+pub fn load_ledger(run_dir: &Path) -> (Option<Previous>, Stamps) {
+    let file: Option<LedgerFile> = read_bounded(&run_dir.join(LEDGER))
+        .ok()
+        .and_then(|bytes| decode(&bytes).ok());
+    let Some(file) = file.filter(|it| it.boot_id == boot_id() && it.netns == netns()) else {
+        return (None, Stamps::open(run_dir, BTreeMap::new()));
+    };
     let now = clock::boot_us();
     let mut sent_ago = BTreeMap::new();
-    for (name, slot) in &file.slots {
-        let mut bytes = [0; 8];
-        if let Some(stamps) = &stamps
-            && stamps.read_exact_at(&mut bytes, slot * 8).is_ok()
-        {
-            let sent = u64::from_le_bytes(bytes);
-            if sent != 0 && sent <= now {
-                sent_ago.insert(name.clone(), Duration::from_micros(now - sent));
+    if let Ok(stamps) = File::open(run_dir.join(STAMPS)) {
+        for (name, slot) in &file.slots {
+            let mut bytes = [0; 8];
+            if stamps.read_exact_at(&mut bytes, slot * 8).is_ok() {
+                let sent = u64::from_le_bytes(bytes);
+                if sent != 0 && sent <= now {
+                    sent_ago.insert(name.clone(), Duration::from_micros(now - sent));
+                }
             }
         }
     }
-    Some(Previous {
-        ledger: file.ledger,
-        sent_ago,
-    })
+    (
+        Some(Previous {
+            ledger: file.ledger,
+            sent_ago,
+        }),
+        Stamps::open(run_dir, file.slots),
+    )
 }
 
 /// Forgets the ledger: this run ended in order.
@@ -227,20 +234,18 @@ pub struct Stamps {
 }
 
 impl Stamps {
-    /// Opens (and empties) the file.
-    pub fn open(run_dir: &Path) -> Self {
+    /// Opens the file, and empties it unless an earlier run's slots go on.
+    fn open(run_dir: &Path, slots: BTreeMap<String, u64>) -> Self {
         let path = run_dir.join(STAMPS);
+        let fresh = slots.is_empty();
         let file = OpenOptions::new()
             .write(true)
             .create(true)
-            .truncate(true)
+            .truncate(fresh)
             .mode(0o600)
             .open(path)
             .ok();
-        Self {
-            file,
-            slots: BTreeMap::new(),
-        }
+        Self { file, slots }
     }
 
     /// An advert of this instance went out now.
@@ -258,11 +263,12 @@ impl Stamps {
     }
 
     fn slot(&mut self, instance: &str) -> u64 {
-        let next = self.slots.len() as u64;
-        match self.slots.get(instance) {
-            Some(slot) => *slot,
-            None => *self.slots.entry(instance.to_owned()).or_insert(next),
+        if let Some(slot) = self.slots.get(instance) {
+            return *slot;
         }
+        let next = self.slots.values().max().map_or(0, |last| last + 1);
+        self.slots.insert(instance.to_owned(), next);
+        next
     }
 }
 
@@ -429,5 +435,45 @@ mod tests {
         fs::write(folder.0.join("intent.json.old"), b"\xff\xfe").unwrap();
         let stored = load_intent(&folder.0);
         assert!(stored.lost && stored.trouble.is_some() && stored.overrides.is_empty());
+    }
+
+    #[test]
+    fn f153_a_run_that_ends_before_its_first_advert_does_not_hide_the_last_one() {
+        let folder = Folder::new("stamps");
+        let ledger = Ledger {
+            masters: [("VI_1".to_owned(), Default::default())].into(),
+            ..Ledger::default()
+        };
+        let (none, mut stamps) = load_ledger(&folder.0);
+        assert!(none.is_none());
+        stamps.sent("VI_1");
+        let slots = stamps.slots_for(ledger.masters.keys());
+        let file = LedgerFile {
+            boot_id: boot_id(),
+            netns: netns(),
+            ledger,
+            slots,
+        };
+        replace(&folder.0.join(LEDGER), &encode(&file).unwrap()).unwrap();
+        for start in 0..3 {
+            let (previous, _) = load_ledger(&folder.0);
+            assert!(
+                previous.unwrap().sent_ago.contains_key("VI_1"),
+                "start {start} finds no stamp"
+            );
+        }
+    }
+
+    #[test]
+    fn another_boots_ledger_says_nothing() {
+        let folder = Folder::new("boot");
+        let file = LedgerFile {
+            boot_id: "another".into(),
+            netns: netns(),
+            ledger: Ledger::default(),
+            slots: BTreeMap::new(),
+        };
+        replace(&folder.0.join(LEDGER), &encode(&file).unwrap()).unwrap();
+        assert!(load_ledger(&folder.0).0.is_none());
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn facts() -> Facts<'static> {
         ])),
         addresses: Some(
             ["127.0.0.1", "192.0.2.11", "fe80::1"]
-                .map(|text| text.parse::<IpAddr>().unwrap())
+                .map(|text| text.parse::<IpAddr>().expect("an address"))
                 .into(),
         ),
         users: &Accounts,

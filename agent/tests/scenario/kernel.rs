@@ -1,6 +1,7 @@
 //! What the kernel is told, in which order, and what happens when somebody else meddles.
 
-use crate::node::{Did, Start, entry, ip, model, server_key, service};
+use crate::instance::{v3, v3_inet6};
+use crate::node::{Did, Node, Start, entry, ip, model, server_key, service};
 use lb_shared::event::What;
 use lb_shared::names::{Protocol, VirtualKey};
 use lb_shared::state::{Programmed, VrrpState};
@@ -8,7 +9,10 @@ use lbagent::engine::{Input, NetNews, StopMode};
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::{IpvsService, IpvsTable, ServiceSettings};
 use lbagent::net::NetOp;
-use std::collections::BTreeMap;
+use lbagent::net::{Address, AddressKey};
+use lbagent::wire::LinkIndex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -60,7 +64,7 @@ fn f070_without_ip_vs_vrrp_and_checks_run_and_services_follow_when_it_appears() 
     let mut node = start.go();
     node.run_for(Duration::from_secs(10), &[]);
     assert!(node.has_vip());
-    let programmed = |node: &crate::node::Node| {
+    let programmed = |node: &Node| {
         node.engine
             .state()
             .services
@@ -189,4 +193,56 @@ fn a_failed_server_leaves_the_table_and_returns_when_its_check_passes() {
     assert_eq!([node.weight(1), node.weight(2)], [Some(1), None]);
     node.run_for(Duration::from_secs(10), &[]);
     assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
+}
+
+#[test]
+fn an_ipv6_address_that_left_with_its_link_is_put_back_and_each_version_speaks_its_own() {
+    let mut both = model(100, service("rr", 2));
+    let (four, six) = (v3("V4", 60, 100), v3_inet6("V6", 60, 100));
+    both.instances = [four, six]
+        .into_iter()
+        .map(|it| (it.name.clone(), Arc::new(it)))
+        .collect();
+    let mut start = Start::with(both);
+    let own = AddressKey {
+        link: LinkIndex(2),
+        address: ip("fe80::1"),
+        prefix_len: 64,
+    };
+    start.net.addresses.insert(
+        own,
+        Address {
+            usable: true,
+            ..Address::default()
+        },
+    );
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let virtual_address = |node: &Node| {
+        node.net
+            .addresses
+            .keys()
+            .find(|key| key.address == ip("fe80::100"))
+            .copied()
+    };
+    let held = virtual_address(&node).expect("the IPv6 address is held");
+    let versions: BTreeSet<u8> = node
+        .did
+        .iter()
+        .filter_map(|did| match did {
+            Did::Sent(advert) => Some(advert.payload[0]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(versions, BTreeSet::from([0x31]));
+
+    let mut link = node.net.links.values().next().unwrap().clone();
+    link.running = false;
+    node.feed(Input::Net(NetNews::Link(link.clone())));
+    node.net.addresses.remove(&held);
+    node.feed(Input::Net(NetNews::AddressGone(held)));
+    link.running = true;
+    node.feed(Input::Net(NetNews::Link(link)));
+    node.run_for(Duration::from_secs(5), &[]);
+    assert!(virtual_address(&node).is_some());
 }

@@ -53,7 +53,7 @@ pub(crate) struct Node {
 pub(crate) const VIP: &str = "192.0.2.100";
 
 pub(crate) fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("an address")
 }
 
 /// A host with eth0 at 192.0.2.1.

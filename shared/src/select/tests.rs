@@ -118,10 +118,13 @@ fn the_canonical_form_selects_its_object_and_no_other() {
             continue;
         }
         let found = objects(&view, &[id.to_string()]).unwrap();
-        assert_eq!(found, [id.clone()], "{id}");
+        assert_eq!(found, vec![id.clone()], "{id}");
     }
     for id in demo.snapshot.state.servers.keys() {
-        assert_eq!(servers(&view, &[id.to_string()], false).unwrap(), [id.clone()]);
+        assert_eq!(
+            servers(&view, &[id.to_string()], false).unwrap(),
+            vec![id.clone()]
+        );
     }
 }
 
@@ -141,7 +144,7 @@ proptest! {
     fn no_text_breaks_the_selector(text in "\\PC{0,40}|[a-z0-9:/.*?\\[\\]-]{0,40}") {
         let demo = fixture::demo();
         let view = View::of(&demo.snapshot);
-        let _ = objects(&view, &[text.clone()]);
+        let _ = objects(&view, std::slice::from_ref(&text));
         let _ = servers(&view, &[text], true);
     }
 

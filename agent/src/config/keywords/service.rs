@@ -88,6 +88,8 @@ pub(crate) struct RawServerGroup {
 
 /// Addresses one line of a group may stand for.
 const RANGE_MAX: usize = 65_536;
+/// Addresses all groups together may stand for.
+const ADDRESSES_MAX: usize = 200_000;
 
 /// The kernel's schedulers.
 pub(crate) const SCHEDULERS: &[&str] = &[
@@ -351,7 +353,7 @@ fn method(a: &Args<'_, '_>, cx: &mut Cx<'_>) -> Option<Forwarding> {
     match word.text.trim_end_matches(';') {
         "NAT" => Some(Forwarding::Nat),
         "DR" => Some(Forwarding::Direct),
-        "TUN" => Some(Forwarding::Tunnel(tunnel(&a.words[1..], cx))),
+        "TUN" => Some(Forwarding::Tunnel(tunnel(word, &a.words[1..], cx))),
         other => {
             let upper = other.to_ascii_uppercase();
             let advice = match upper.as_str() {
@@ -367,7 +369,7 @@ fn method(a: &Args<'_, '_>, cx: &mut Cx<'_>) -> Option<Forwarding> {
     }
 }
 
-fn tunnel(words: &[Word<'_>], cx: &mut Cx<'_>) -> TunnelType {
+fn tunnel(method: Word<'_>, words: &[Word<'_>], cx: &mut Cx<'_>) -> TunnelType {
     let mut kind = "ipip";
     let mut port = None;
     let mut checksum = 0;
@@ -414,14 +416,12 @@ fn tunnel(words: &[Word<'_>], cx: &mut Cx<'_>) -> TunnelType {
     match (kind, port) {
         ("gue", Some(port)) => TunnelType::Gue { port, checksum },
         ("gue", None) => {
-            if let Some(word) = words.as_slice().first() {
-                cx.error(
-                    "L-03",
-                    word.span,
-                    "a gue tunnel needs 'port N'",
-                    &["ipip is used"],
-                );
-            }
+            cx.error(
+                "L-03",
+                method.span,
+                "a gue tunnel needs 'port N'",
+                &["ipip is used"],
+            );
             TunnelType::Ipip
         }
         ("gre", _) => TunnelType::Gre { checksum },
@@ -616,7 +616,17 @@ fn group_line(line: &Statement<'_>, lines: &mut Vec<GroupEntry>, cx: &mut Cx<'_>
         }
     };
     match range(first.text) {
+        Ok(addresses) if cx.addresses + addresses.len() > ADDRESSES_MAX => {
+            let text = format!("all groups together stand for more than {ADDRESSES_MAX} addresses");
+            cx.error(
+                "L-24",
+                first.span,
+                text,
+                &["the line is ignored", "use a firewall mark for so many"],
+            );
+        }
         Ok(addresses) => {
+            cx.addresses += addresses.len();
             lines.extend(
                 addresses
                     .into_iter()

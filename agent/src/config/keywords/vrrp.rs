@@ -488,7 +488,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
     let Ok(address) = address.parse::<IpAddr>() else {
         let what = format!("'{}' is not an IP address", shown(text));
         let note = if text.starts_with('$') {
-            "the name is not defined above"
+            "is the name defined above? before '/' and other signs write ${NAME}"
         } else {
             "write ADDRESS/LENGTH"
         };

@@ -100,7 +100,7 @@ pub(super) fn resolve(
             text: None,
         };
     }
-    let fact = cx.files.script(&argv[0], user);
+    let fact = cx.script(&argv[0], user);
     let broken = match &fact.state {
         ScriptState::Fine => None,
         ScriptState::Missing { near } => {

@@ -1,25 +1,18 @@
 //! Virtual servers with their servers and checks, every default taken from above.
 
-use super::script;
+use super::{check, script};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
-use crate::config::keywords::{
-    At, CheckWords, Checker, GroupEntry, Raw, RawCheck, RawServer, RawServerGroup, RawService,
-};
-use crate::config::similar;
+use crate::config::keywords::{At, GroupEntry, Raw, RawServer, RawServerGroup, RawService};
 use crate::model::{
-    Check, CheckKind, Forwarding, HttpGet, MiscCheck, Model, Persistence, PingCheck, QuorumScripts,
-    Scheduler, Server, ServerScripts, Service, SorryServer, StatusRange, TcpCheck, Url,
+    Forwarding, Model, Persistence, QuorumScripts, Scheduler, Server, ServerScripts, Service, SorryServer,
 };
-use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey, with_port};
+use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::units::Weight;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-const DELAY_LOOP: Duration = Duration::from_secs(60);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Persistence that a service for all ports gets by itself: without it the ports of one client would scatter.
 const ALL_PORTS_PERSISTENCE_S: u32 = 360;
 
@@ -38,19 +31,18 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
         if let At::Group(name) = &it.what {
             used.insert(name);
         }
-        let Some((key, entries, family)) = identity(it, &groups, cx) else {
+        let Some(key) = key(it, &groups, cx) else {
             continue;
         };
         cx.object = format!("vs:{key}");
         if model.services.contains_key(&key) {
-            cx.error(
-                "S-11",
-                it.at,
-                format!("the service {key} is defined twice"),
-                &["the first one counts"],
-            );
+            let text = format!("the service {key} is defined twice");
+            cx.error("S-11", it.at, text, &["the first one counts"]);
             continue;
         }
+        let Some((entries, family)) = entries(it, &key, &groups, cx) else {
+            continue;
+        };
         if let Some((entry, other)) = entries.iter().find_map(|entry| Some((entry, taken.get(entry)?))) {
             let text = format!("{entry} is already balanced by the service {other}");
             cx.error("S-11", it.at, text, &["this service is left out"]);
@@ -73,44 +65,30 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
     cx.object.clear();
 }
 
-/// The service's name, what stands for it in the kernel, and its family.
-fn identity(
-    it: &RawService,
-    groups: &BTreeMap<&str, &RawServerGroup>,
-    cx: &mut Cx<'_>,
-) -> Option<(ServiceKey, Vec<VirtualKey>, Family)> {
+/// The service's name.
+fn key(it: &RawService, groups: &BTreeMap<&str, &RawServerGroup>, cx: &mut Cx<'_>) -> Option<ServiceKey> {
     match &it.what {
         At::Address(address, port) => {
-            let protocol = protocol(it, cx);
-            let key = VirtualKey::Address {
-                address: *address,
-                port: *port,
+            let (address, port, protocol) = (*address, *port, protocol(it, cx));
+            Some(ServiceKey::Single(VirtualKey::Address {
+                address,
+                port,
                 protocol,
-            };
-            Some((ServiceKey::Single(key), vec![key], Family::of(*address)))
+            }))
         }
         At::Fwmark(mark) => {
             if let Some((_, at)) = it.protocol {
-                cx.warn(
-                    "S-18",
-                    at,
-                    "a mark says nothing about a protocol",
-                    &["the line is ignored, as in keepalived"],
-                );
+                let notes: &[&str] = &["the line is ignored, as in keepalived"];
+                cx.warn("S-18", at, "a mark says nothing about a protocol", notes);
             }
-            let tunnels = matches!(it.forwarding, Some((Forwarding::Tunnel(_), _)));
-            let first = it
-                .servers
-                .first()
-                .filter(|_| !tunnels)
-                .map(|server| Family::of(server.address));
-            let family = it.family.or(first).unwrap_or(Family::Inet);
-            let key = VirtualKey::Fwmark { mark: *mark, family };
-            Some((ServiceKey::Single(key), vec![key], family))
+            let first = it.servers.first().filter(|_| !tunnels(it));
+            let family = it.family.or(first.map(|server| Family::of(server.address)));
+            let (mark, family) = (*mark, family.unwrap_or(Family::Inet));
+            Some(ServiceKey::Single(VirtualKey::Fwmark { mark, family }))
         }
         At::Group(name) => {
             let Some(group) = groups.get(name.as_str()) else {
-                let near = similar::nearest(name, groups.keys().copied());
+                let near = cx.nearest(name, groups.keys().copied());
                 let advice = near.map_or_else(
                     || format!("define it with 'virtual_server_group {} {{ … }}'", shown(name)),
                     |near| format!("did you mean '{near}'?"),
@@ -119,24 +97,39 @@ fn identity(
                 cx.error("S-12", it.at, text, &[&advice, "the service is left out"]);
                 return None;
             };
-            group_identity(it, group, cx)
+            let only_marks = group
+                .lines
+                .iter()
+                .all(|line| matches!(line, GroupEntry::Fwmark(..)));
+            let protocol = match (only_marks, &it.protocol) {
+                (true, None) => Protocol::Tcp,
+                _ => protocol(it, cx),
+            };
+            Some(ServiceKey::Group {
+                group: name.clone(),
+                protocol,
+            })
         }
     }
 }
 
-fn group_identity(
+fn tunnels(it: &RawService) -> bool {
+    matches!(it.forwarding, Some((Forwarding::Tunnel(_), _)))
+}
+
+/// What stands for a service in the kernel, and its family.
+fn entries(
     it: &RawService,
-    group: &RawServerGroup,
+    key: &ServiceKey,
+    groups: &BTreeMap<&str, &RawServerGroup>,
     cx: &mut Cx<'_>,
-) -> Option<(ServiceKey, Vec<VirtualKey>, Family)> {
-    let only_marks = group
-        .lines
-        .iter()
-        .all(|line| matches!(line, GroupEntry::Fwmark(..)));
-    let protocol = match (only_marks, &it.protocol) {
-        (true, None) => Protocol::Tcp,
-        _ => protocol(it, cx),
+) -> Option<(Vec<VirtualKey>, Family)> {
+    let (name, protocol) = match key {
+        ServiceKey::Single(key) => return Some((vec![*key], entry_family(key))),
+        ServiceKey::Group { group, protocol } => (group, *protocol),
     };
+    let group = groups.get(name.as_str())?;
+    let mut seen = BTreeSet::new();
     let mut entries = Vec::with_capacity(group.lines.len());
     for line in &group.lines {
         let entry = match *line {
@@ -147,42 +140,29 @@ fn group_identity(
             },
             GroupEntry::Fwmark(mark, family) => VirtualKey::Fwmark { mark, family },
         };
-        entries.push(entry);
+        if seen.insert(entry) {
+            entries.push(entry);
+        }
     }
-    let before = entries.len();
-    let mut seen = BTreeSet::new();
-    entries.retain(|entry| seen.insert(*entry));
-    if entries.len() < before {
-        let text = format!("the group '{}' lists an address twice", group.name);
+    if entries.len() < group.lines.len() {
+        let text = format!("the group '{name}' lists an address twice");
         cx.warn("S-11", group.at, text, &["once is enough"]);
     }
     let Some(family) = entries.first().map(entry_family) else {
-        let text = format!("the group '{}' has no addresses", group.name);
+        let text = format!("the group '{name}' has no addresses");
         cx.error("S-12", group.at, text, &["the service is left out"]);
         return None;
     };
-    let tunnels = matches!(it.forwarding, Some((Forwarding::Tunnel(_), _)));
-    if !tunnels && entries.iter().any(|entry| entry_family(entry) != family) {
-        let text = format!("the group '{}' has entries of both families", group.name);
-        cx.error(
-            "S-07",
-            group.at,
-            text,
-            &[
-                "that needs lb_kind TUN",
-                "entries of the second family are left out",
-            ],
-        );
+    if !tunnels(it) && entries.iter().any(|entry| entry_family(entry) != family) {
+        let text = format!("the group '{name}' has entries of both families");
+        let notes: &[&str] = &[
+            "that needs lb_kind TUN",
+            "entries of the second family are left out",
+        ];
+        cx.error("S-07", group.at, text, notes);
         entries.retain(|entry| entry_family(entry) == family);
     }
-    Some((
-        ServiceKey::Group {
-            group: group.name.clone(),
-            protocol,
-        },
-        entries,
-        family,
-    ))
+    Some((entries, family))
 }
 
 fn entry_family(entry: &VirtualKey) -> Family {
@@ -244,16 +224,14 @@ fn service(
     let mut servers: BTreeMap<ServerKey, Arc<Server>> = BTreeMap::new();
     for raw in &it.servers {
         if let Some(server) = server(raw, it, family, forwarding, cx) {
-            let key = server.key;
-            if servers.contains_key(&key) {
-                cx.error(
-                    "S-06",
-                    raw.at,
-                    format!("the server {key} is listed twice"),
-                    &["the first one counts, as in keepalived"],
-                );
-            } else {
-                servers.insert(key, Arc::new(server));
+            match servers.entry(server.key) {
+                Entry::Vacant(place) => {
+                    place.insert(Arc::new(server));
+                }
+                Entry::Occupied(first) => {
+                    let text = format!("the server {} is listed twice", first.key());
+                    cx.error("S-06", raw.at, text, &["the first one counts, as in keepalived"]);
+                }
             }
         }
     }
@@ -496,11 +474,11 @@ fn server(
         port,
     };
     let weight = Weight::new(raw.weight.or(it.weight).unwrap_or(1)).unwrap_or(Weight::MAX);
-    let words = inherit(&raw.words, &it.words);
+    let words = check::inherit(&raw.words, &it.words);
     let checks = raw
         .checks
         .iter()
-        .filter_map(|check| self::check(check, key, &words, cx))
+        .filter_map(|check| check::check(check, key, &words, cx))
         .collect();
     Some(Server {
         key,
@@ -514,212 +492,5 @@ fn server(
             up: script::notify(raw.notify_up.as_ref(), cx),
             down: script::notify(raw.notify_down.as_ref(), cx),
         },
-    })
-}
-
-/// The settings of a block, those it lacks taken from the block around it.
-fn inherit(inner: &CheckWords, outer: &CheckWords) -> CheckWords {
-    CheckWords {
-        delay_loop: inner.delay_loop.or(outer.delay_loop),
-        retry: inner.retry.or(outer.retry),
-        delay_before_retry: inner.delay_before_retry.or(outer.delay_before_retry),
-        warmup: inner.warmup.or(outer.warmup),
-        connect_timeout: inner.connect_timeout.or(outer.connect_timeout),
-        alpha: inner.alpha.or(outer.alpha),
-        virtualhost: inner.virtualhost.clone().or_else(|| outer.virtualhost.clone()),
-    }
-}
-
-fn check(it: &RawCheck, server: ServerKey, server_words: &CheckWords, cx: &mut Cx<'_>) -> Option<Check> {
-    let words = inherit(&it.words, server_words);
-    let delay_loop = words.delay_loop.unwrap_or(DELAY_LOOP);
-    let http = matches!(it.checker, Checker::Http | Checker::Ssl);
-    let kind = match it.checker {
-        Checker::Tcp => CheckKind::Tcp(connect(it, server, &words, cx)),
-        Checker::Http | Checker::Ssl => CheckKind::Http(http_get(it, server, &words, cx)?),
-        Checker::Misc => CheckKind::Misc(misc(it, delay_loop, cx)?),
-        Checker::Ping => CheckKind::Ping(PingCheck {
-            to: it.connect_ip.unwrap_or(server.address),
-            from: it.bind_to.map(|(address, _)| address),
-            device: it.bind_if.clone(),
-            mark: it.mark,
-            timeout: words.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-        }),
-    };
-    Some(Check {
-        kind,
-        delay_loop,
-        retry: words.retry.unwrap_or(u32::from(it.checker != Checker::Misc)),
-        delay_before_retry: words
-            .delay_before_retry
-            .unwrap_or(Duration::from_secs(if http { 3 } else { 1 })),
-        warmup: words.warmup.unwrap_or(delay_loop),
-        alpha: words.alpha.unwrap_or(false),
-        log_all_failures: it.log_all_failures.unwrap_or(cx.global.checker_log_all_failures),
-    })
-}
-
-fn connect(it: &RawCheck, server: ServerKey, words: &CheckWords, cx: &mut Cx<'_>) -> TcpCheck {
-    let address = it.connect_ip.unwrap_or(server.address);
-    let port = it.connect_port.unwrap_or(server.port);
-    if port == 0 {
-        cx.error(
-            "S-22",
-            it.at,
-            "there is no port to check",
-            &[
-                "the check fails always: port 0 cannot be connected to",
-                "write 'connect_port N' into the check",
-            ],
-        );
-    }
-    let from = match (it.bind_to, it.bind_port) {
-        (Some((from, at)), port) => {
-            if from.is_ipv4() == address.is_ipv4() {
-                Some(SocketAddr::new(from, port.unwrap_or(0)))
-            } else {
-                cx.error(
-                    "S-07",
-                    at,
-                    format!("bindto {from} is of another family than {address}"),
-                    &["it is left out"],
-                );
-                None
-            }
-        }
-        (None, Some(port)) => {
-            let any = if address.is_ipv4() {
-                IpAddr::from([0; 4])
-            } else {
-                IpAddr::from([0; 16])
-            };
-            Some(SocketAddr::new(any, port))
-        }
-        (None, None) => None,
-    };
-    TcpCheck {
-        to: SocketAddr::new(address, port),
-        from,
-        device: it.bind_if.clone(),
-        mark: it.mark,
-        timeout: words.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-    }
-}
-
-fn http_get(it: &RawCheck, server: ServerKey, words: &CheckWords, cx: &mut Cx<'_>) -> Option<HttpGet> {
-    let tls = it.checker == Checker::Ssl;
-    let mut urls = Vec::with_capacity(it.urls.len());
-    for raw in &it.urls {
-        let Some(path) = raw.path.clone() else {
-            cx.error(
-                "S-14",
-                raw.at,
-                "a url without path",
-                &["it is left out, as in keepalived", "write 'path /'"],
-            );
-            continue;
-        };
-        let host = raw.virtualhost.clone().or_else(|| words.virtualhost.clone());
-        let any = StatusRange { low: 200, high: 299 };
-        urls.push(Url {
-            path,
-            host: host.unwrap_or_else(|| with_port(server.address, server.port)),
-            status: if raw.status.is_empty() {
-                vec![any]
-            } else {
-                raw.status.clone()
-            },
-            digest: raw.digest,
-            regex: raw.regex.as_ref().and_then(|(pattern, at)| {
-                let pattern = match raw.regex_flags.as_str() {
-                    "" => pattern.clone(),
-                    flags => format!("(?{flags}){pattern}"),
-                };
-                compiles(&pattern, *at, cx).then_some((pattern, !raw.regex_no_match))
-            }),
-        });
-    }
-    if urls.is_empty() {
-        cx.error(
-            "S-14",
-            it.at,
-            "the check asks for nothing: it has no url",
-            &[
-                "the check is left out, as in keepalived: the server counts as up",
-                "write 'url { path / }'",
-            ],
-        );
-        return None;
-    }
-    let named = it
-        .words
-        .virtualhost
-        .clone()
-        .or_else(|| it.urls.iter().find_map(|url| url.virtualhost.clone()));
-    let sni = if tls && it.enable_sni {
-        it.sni_name.clone().or(named)
-    } else {
-        None
-    };
-    if tls && it.enable_sni && sni.is_none() {
-        cx.warn(
-            "S-26",
-            it.at,
-            "enable_sni without a name to send",
-            &[
-                "no name is sent, as in keepalived",
-                "write 'virtualhost NAME' into the check, or 'sni_name NAME'",
-            ],
-        );
-    }
-    Some(HttpGet {
-        connect: connect(it, server, words, cx),
-        tls,
-        sni,
-        version: it.version,
-        urls,
-        fast_recovery: it.fast_recovery,
-    })
-}
-
-/// Whether a pattern can be used: in linear time if possible, else with a limit on its steps.
-fn compiles(pattern: &str, at: crate::config::lexer::Span, cx: &mut Cx<'_>) -> bool {
-    if regex::Regex::new(pattern).is_ok() || fancy_regex::Regex::new(pattern).is_ok() {
-        return true;
-    }
-    cx.error(
-        "S-17",
-        at,
-        "the pattern is not a regular expression",
-        &[
-            "the body is not searched",
-            "test it with: curl -s URL | grep -P 'PATTERN'",
-        ],
-    );
-    false
-}
-
-fn misc(it: &RawCheck, delay_loop: Duration, cx: &mut Cx<'_>) -> Option<MiscCheck> {
-    let Some((words, at)) = &it.misc_path else {
-        cx.error(
-            "S-15",
-            it.at,
-            "MISC_CHECK without misc_path",
-            &[
-                "the check is left out, as in keepalived: the server counts as up",
-                "write 'misc_path \"/path/command\"'",
-            ],
-        );
-        return None;
-    };
-    let resolved = script::resolve(words, it.user.as_ref(), *at, true, cx);
-    Some(MiscCheck {
-        script: resolved.script,
-        timeout: it
-            .misc_timeout
-            .filter(|timeout| !timeout.is_zero())
-            .unwrap_or(delay_loop),
-        dynamic: it.misc_dynamic,
-        broken: resolved.broken,
     })
 }

@@ -1,24 +1,17 @@
-//! Instances, sync groups and vrrp_scripts.
+//! Virtual routers: each on its own, and no two of one number on one link.
 
-use super::script::{self, Names};
+use super::{address, group, watch};
 use crate::config::findings::Cx;
-use crate::config::keyword::shown;
-use crate::config::keywords::{AddressLine, Raw, RawGroup, RawInstance, RawNotify, RawScript, TrackLine};
+use crate::config::keywords::{Raw, RawInstance, RawScript};
 use crate::config::lexer::Span;
-use crate::config::similar;
-use crate::model::{
-    Authentication, Garp, Instance, InterfaceTrack, Model, NotifyScripts, ScriptTrack, SyncGroup, Tracking,
-    UnicastPeer, VirtualAddress, VrrpScript, VrrpVersion,
-};
-use lb_shared::names::{Family, GroupName, InstanceName};
+use crate::model::{Authentication, Garp, Instance, Model, UnicastPeer, VrrpVersion};
+use lb_shared::names::{Family, InstanceName};
 use lb_shared::units::{Priority, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Addresses an advert can carry: its count is one byte.
-const ADVERTISED_MAX: usize = 255;
 /// The longest interval version 3 can say: 12 bits of centiseconds.
 const V3_INTERVAL_MAX: Duration = Duration::from_millis(40_950);
 
@@ -48,11 +41,11 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
             model.instances.insert(instance.name.clone(), Arc::new(instance));
         }
     }
-    groups(&raw.groups, &scripts, &mut used, model, cx);
+    group::groups(&raw.groups, &scripts, &mut used, model, cx);
     for (name, script) in scripts {
         cx.object = format!("script {name}");
         if used.contains(name) {
-            if let Some(script) = vrrp_script(script, cx) {
+            if let Some(script) = watch::vrrp_script(script, cx) {
                 model.scripts.insert(name.to_owned(), Arc::new(script));
             }
         } else {
@@ -92,8 +85,11 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
 /// Virtual routers seen so far, to notice two of one number on one link.
 #[derive(Default)]
 struct Routers {
-    seen: BTreeMap<(u8, Family, Option<String>), Vec<(String, Span, Option<BTreeSet<IpAddr>>)>>,
+    seen: BTreeMap<Router, (String, Span)>,
 }
+
+/// Number, family and interface; for a unicast instance also one of its peers.
+type Router = (u8, Family, Option<String>, Option<IpAddr>);
 
 fn instance(
     it: &RawInstance,
@@ -130,7 +126,7 @@ fn instance(
     let (preempt, preempt_delay) = preemption(it, initial_master, strict, cx);
     let peers = peers(it, family, cx);
     routers.enter(it, vrid, family, interface.as_ref(), cx)?;
-    let (addresses, excluded) = addresses(it, family, interface.as_deref(), cx);
+    let (addresses, excluded) = address::addresses(it, family, interface.as_deref(), cx);
     if strict
         && family == Family::Inet6
         && addresses
@@ -144,9 +140,9 @@ fn instance(
             &["the instance runs with the addresses as they are"],
         );
     }
-    source(it, family, cx);
+    address::source(it, family, cx);
     let owner = priority.is_owner();
-    let tracking = tracking(
+    let tracking = group::tracking(
         &it.track_interface,
         &it.track_script,
         interface.as_deref(),
@@ -155,7 +151,7 @@ fn instance(
         cx,
     );
     let tracking = if owner {
-        without_weights(tracking, it, cx)
+        group::without_weights(tracking, it, cx)
     } else {
         tracking
     };
@@ -220,7 +216,7 @@ fn instance(
             .notify
             .priority_changes
             .unwrap_or(cx.global.notify_priority_changes),
-        notify: notify(&it.notify, cx),
+        notify: group::notify(&it.notify, cx),
         debug: it.debug,
     })
 }
@@ -260,7 +256,7 @@ fn vrid(it: &RawInstance, cx: &mut Cx<'_>) -> Option<Vrid> {
 fn interface(it: &RawInstance, cx: &mut Cx<'_>) -> Option<Option<String>> {
     match &it.interface {
         Some((name, at)) => {
-            present(
+            address::present(
                 name,
                 *at,
                 "the instance stays in FAULT until it appears; keepalived ends here",
@@ -282,31 +278,6 @@ fn interface(it: &RawInstance, cx: &mut Cx<'_>) -> Option<Option<String>> {
             None
         }
     }
-}
-
-/// Tells of an interface that this host does not have.
-fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
-    let Some(interfaces) = &cx.facts.interfaces else {
-        return;
-    };
-    if interfaces.contains(name) || cx.global.dynamic_interfaces {
-        return;
-    }
-    let near = similar::nearest(name, interfaces.iter().map(String::as_str));
-    let advice = match near {
-        Some(near) => format!("did you mean '{near}'?"),
-        None => {
-            let names: Vec<&str> = interfaces.iter().map(String::as_str).take(8).collect();
-            format!("there are: {}", names.join(", "))
-        }
-    };
-    let later = "write 'dynamic_interfaces' into global_defs if it comes later";
-    cx.error(
-        "H-01",
-        at,
-        format!("there is no interface '{}' on this host", shown(name)),
-        &[&advice, what, later],
-    );
 }
 
 fn version(it: &RawInstance, family: Family, strict: bool, cx: &mut Cx<'_>) -> VrrpVersion {
@@ -466,6 +437,7 @@ fn preemption(it: &RawInstance, initial_master: bool, strict: bool, cx: &mut Cx<
 
 fn peers(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> Vec<UnicastPeer> {
     let mut peers: Vec<UnicastPeer> = Vec::with_capacity(it.peers.len());
+    let mut seen = BTreeSet::new();
     for line in &it.peers {
         if Family::of(line.address) != family {
             let text = format!("peer {} is of another family than the addresses", line.address);
@@ -475,7 +447,7 @@ fn peers(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> Vec<UnicastPeer> 
                 text,
                 &["this peer is left out, as in keepalived"],
             );
-        } else if peers.iter().any(|peer| peer.address == line.address) {
+        } else if !seen.insert(line.address) {
             cx.warn(
                 "V-20",
                 line.at,
@@ -507,206 +479,28 @@ impl Routers {
         interface: Option<&String>,
         cx: &mut Cx<'_>,
     ) -> Option<()> {
-        let peers: Option<BTreeSet<IpAddr>> =
-            (!it.peers.is_empty()).then(|| it.peers.iter().map(|peer| peer.address).collect());
-        let others = self
-            .seen
-            .entry((vrid.get(), family, interface.cloned()))
-            .or_default();
         // Unicast instances may share a number as long as no advert could be for both.
-        let clash = others.iter().find(|(_, _, theirs)| match (&peers, theirs) {
-            (Some(ours), Some(theirs)) => !ours.is_disjoint(theirs),
-            (None, None) => true,
-            _ => false,
-        });
-        if let Some((name, at, _)) = clash {
+        let peers: Vec<Option<IpAddr>> = match it.peers.as_slice() {
+            [] => vec![None],
+            peers => peers.iter().map(|peer| Some(peer.address)).collect(),
+        };
+        let router = |peer: &Option<IpAddr>| (vrid.get(), family, interface.cloned(), *peer);
+        if let Some((name, at)) = peers.iter().find_map(|peer| self.seen.get(&router(peer))) {
             let line = cx.place(*at).line;
             let at = it.vrid.map_or(it.at, |(_, at)| at);
             let text = format!(
                 "virtual_router_id {vrid} is already that of '{name}' (line {line}) on this interface"
             );
-            cx.error(
-                "V-02",
-                at,
-                text,
-                &[
-                    "the instance is left out; keepalived ends here",
-                    "give each virtual router on a link its own number",
-                ],
-            );
+            let notes: &[&str] = &[
+                "the instance is left out; keepalived ends here",
+                "give each virtual router on a link its own number",
+            ];
+            cx.error("V-02", at, text, notes);
             return None;
         }
-        others.push((it.name.clone(), it.at, peers));
+        self.seen
+            .extend(peers.iter().map(|peer| (router(peer), (it.name.clone(), it.at))));
         Some(())
-    }
-}
-
-fn addresses(
-    it: &RawInstance,
-    family: Family,
-    interface: Option<&str>,
-    cx: &mut Cx<'_>,
-) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
-    let mut seen = BTreeSet::new();
-    let mut advertised = Vec::with_capacity(it.addresses.len());
-    let mut excluded = Vec::new();
-    let mut told_length = false;
-    for (line, own_list) in it
-        .addresses
-        .iter()
-        .map(|line| (line, true))
-        .chain(it.excluded.iter().map(|line| (line, false)))
-    {
-        if own_list && Family::of(line.address) != family {
-            let text = format!("{} is of another family than the first address", line.address);
-            cx.error(
-                "V-05",
-                line.at,
-                text,
-                &[
-                    "it is left out, as in keepalived",
-                    "move it to virtual_ipaddress_excluded or to an instance of its own",
-                ],
-            );
-            continue;
-        }
-        let Some(address) = virtual_address(line, interface, &mut told_length, cx) else {
-            continue;
-        };
-        if !seen.insert((address.address, address.device.clone())) {
-            let text = format!("{} is listed twice", line.address);
-            cx.warn(
-                "V-06",
-                line.at,
-                text,
-                &["the first line counts, as in keepalived"],
-            );
-            continue;
-        }
-        foreign(line, it, cx);
-        match own_list && advertised.len() < ADVERTISED_MAX {
-            true => advertised.push(address),
-            false => excluded.push(address),
-        }
-    }
-    if it.addresses.len() > ADVERTISED_MAX {
-        cx.warn(
-            "V-25",
-            it.addresses[ADVERTISED_MAX].at,
-            "an advert carries at most 255 addresses",
-            &["this one and those below are held but not advertised, as in keepalived"],
-        );
-    }
-    if it.addresses.is_empty() && !it.no_addresses {
-        cx.warn(
-            "V-04",
-            it.at,
-            format!("vrrp_instance '{}' has no virtual_ipaddress", it.name),
-            &[
-                "it takes part in elections and holds nothing",
-                "write 'no_virtual_ipaddress' if that is meant",
-            ],
-        );
-    }
-    (advertised, excluded)
-}
-
-fn virtual_address(
-    line: &AddressLine,
-    interface: Option<&str>,
-    told_length: &mut bool,
-    cx: &mut Cx<'_>,
-) -> Option<VirtualAddress> {
-    let most = if line.address.is_ipv4() { 32 } else { 128 };
-    if line.prefix_len.is_none() && !std::mem::replace(told_length, true) {
-        cx.hint(
-            "E-28",
-            line.at,
-            format!("no prefix length: /{most} is used"),
-            &["write ADDRESS/LENGTH if the address shall bring its subnet's route along"],
-        );
-    }
-    let device = match (&line.device, interface) {
-        (Some((name, at)), _) => {
-            present(
-                name,
-                *at,
-                "the address is missing until it appears; keepalived ends here",
-                cx,
-            );
-            name.clone()
-        }
-        (None, Some(interface)) => interface.to_owned(),
-        (None, None) => {
-            let text = format!("{} has no interface to be put on", line.address);
-            cx.error(
-                "V-17",
-                line.at,
-                text,
-                &["it is left out", "write 'dev NAME' behind it"],
-            );
-            return None;
-        }
-    };
-    if line.label.is_some() && !line.address.is_ipv4() {
-        cx.warn(
-            "V-21",
-            line.at,
-            "labels exist for IPv4 addresses only",
-            &["the address gets none"],
-        );
-    }
-    Some(VirtualAddress {
-        address: line.address,
-        prefix_len: line.prefix_len.unwrap_or(most),
-        device,
-        label: line.label.clone().filter(|_| line.address.is_ipv4()),
-        scope: line.scope,
-        broadcast: line.broadcast,
-        track: line.track,
-    })
-}
-
-/// Tells of a virtual address that is this host's own.
-fn foreign(line: &AddressLine, it: &RawInstance, cx: &mut Cx<'_>) {
-    let own = cx
-        .facts
-        .addresses
-        .as_ref()
-        .is_some_and(|addresses| addresses.contains(&line.address));
-    if own && it.priority.is_some_and(|(priority, _)| priority < 255) {
-        cx.warn(
-            "E-25",
-            line.at,
-            format!("{} is this host's own address", line.address),
-            &[
-                "the rules for address owners apply (priority 255)",
-                "this is probably a typing error",
-            ],
-        );
-    }
-}
-
-fn source(it: &RawInstance, family: Family, cx: &mut Cx<'_>) {
-    let Some((address, at)) = it.source else { return };
-    if Family::of(address) != family {
-        let text = format!("source {address} is of another family than the addresses");
-        cx.error("V-20", at, text, &["the first address of the interface is used"]);
-    } else if cx
-        .facts
-        .addresses
-        .as_ref()
-        .is_some_and(|addresses| !addresses.contains(&address))
-    {
-        cx.error(
-            "E-19",
-            at,
-            format!("source {address} is not an address of this host"),
-            &[
-                "was the file copied from another node?",
-                "the instance cannot send until the address is there",
-            ],
-        );
     }
 }
 
@@ -788,376 +582,5 @@ fn garp(it: &RawInstance, strict: bool, cx: &Cx<'_>) -> Garp {
             .unwrap_or(delay),
         arp_gap: global.garp_interval.unwrap_or(Duration::ZERO),
         na_gap: global.gna_interval.unwrap_or(Duration::ZERO),
-    }
-}
-
-fn tracking(
-    interfaces: &[TrackLine],
-    tracked: &[TrackLine],
-    own: Option<&str>,
-    scripts: &BTreeMap<&str, &RawScript>,
-    used: &mut BTreeSet<String>,
-    cx: &mut Cx<'_>,
-) -> Tracking {
-    let mut tracking = Tracking::default();
-    for line in interfaces {
-        let (weight, reverse) = line.weight.unwrap_or((0, false));
-        if tracking
-            .interfaces
-            .iter()
-            .any(|track: &InterfaceTrack| track.interface == line.name)
-        {
-            cx.warn(
-                "V-26",
-                line.at,
-                format!("interface '{}' is tracked twice", line.name),
-                &["the first line counts"],
-            );
-            continue;
-        }
-        present(
-            &line.name,
-            line.at,
-            "it counts as down until it appears; keepalived ends here",
-            cx,
-        );
-        // The own interface is always followed; naming it adds nothing unless a weight is given.
-        if own != Some(line.name.as_str()) || weight != 0 {
-            tracking.interfaces.push(InterfaceTrack {
-                interface: line.name.clone(),
-                weight,
-                reverse,
-            });
-        }
-    }
-    for line in tracked {
-        let Some(script) = scripts.get(line.name.as_str()) else {
-            let near = similar::nearest(&line.name, scripts.keys().copied());
-            let advice = near.map_or_else(
-                || format!("define it above with 'vrrp_script {} {{ … }}'", shown(&line.name)),
-                |near| format!("did you mean '{near}'?"),
-            );
-            let text = format!("there is no vrrp_script '{}'", shown(&line.name));
-            cx.error(
-                "V-09",
-                line.at,
-                text,
-                &[&advice, "nothing is tracked by this line, as in keepalived"],
-            );
-            continue;
-        };
-        if script.at.line > line.at.line {
-            let text = format!("vrrp_script '{}' stands below its use", line.name);
-            cx.error(
-                "V-09",
-                line.at,
-                text,
-                &[
-                    "nothing is tracked by this line, as in keepalived",
-                    "move the definition above the instance",
-                ],
-            );
-            continue;
-        }
-        if tracking
-            .scripts
-            .iter()
-            .any(|track: &ScriptTrack| track.script == line.name)
-        {
-            cx.warn(
-                "V-26",
-                line.at,
-                format!("script '{}' is tracked twice", line.name),
-                &["the first line counts"],
-            );
-            continue;
-        }
-        let (weight, reverse) = line.weight.unwrap_or((script.weight, script.reverse));
-        if weight == 0 && script.fall.unwrap_or(1) == 1 {
-            let text = format!(
-                "one failed run of '{}' puts the instance into FAULT at once",
-                line.name
-            );
-            cx.hint(
-                "E-11",
-                line.at,
-                text,
-                &["weight 0 means FAULT; consider 'fall 2' or a negative weight"],
-            );
-        }
-        used.insert(line.name.clone());
-        tracking.scripts.push(ScriptTrack {
-            script: line.name.clone(),
-            weight,
-            reverse,
-        });
-    }
-    tracking
-}
-
-/// An address owner's priority never changes: trackers with weights mean nothing to it.
-fn without_weights(tracking: Tracking, it: &RawInstance, cx: &mut Cx<'_>) -> Tracking {
-    let weighted = tracking.scripts.iter().any(|track| track.weight != 0)
-        || tracking.interfaces.iter().any(|track| track.weight != 0);
-    if weighted {
-        let at = it.priority.map_or(it.at, |(_, at)| at);
-        cx.warn(
-            "V-13",
-            at,
-            "priority 255 never changes: trackers with a weight are dropped",
-            &[
-                "keepalived does the same",
-                "write a priority below 255, or trackers without weight",
-            ],
-        );
-    }
-    Tracking {
-        interfaces: tracking
-            .interfaces
-            .into_iter()
-            .filter(|track| track.weight == 0)
-            .collect(),
-        scripts: tracking
-            .scripts
-            .into_iter()
-            .filter(|track| track.weight == 0)
-            .collect(),
-    }
-}
-
-fn notify(it: &RawNotify, cx: &mut Cx<'_>) -> NotifyScripts {
-    NotifyScripts {
-        master: script::notify(it.master.as_ref(), cx),
-        backup: script::notify(it.backup.as_ref(), cx),
-        fault: script::notify(it.fault.as_ref(), cx),
-        stop: script::notify(it.stop.as_ref(), cx),
-        master_rx_lower_priority: script::notify(it.master_rx_lower_pri.as_ref(), cx),
-        any: script::notify(it.any.as_ref(), cx),
-    }
-}
-
-fn groups(
-    raw: &[RawGroup],
-    scripts: &BTreeMap<&str, &RawScript>,
-    used: &mut BTreeSet<String>,
-    model: &mut Model,
-    cx: &mut Cx<'_>,
-) {
-    let mut member_of: BTreeMap<InstanceName, String> = BTreeMap::new();
-    for it in raw {
-        cx.object = format!("group:{}", it.name);
-        let name = GroupName::from(it.name.as_str());
-        if model.groups.contains_key(&name) {
-            let text = format!("vrrp_sync_group '{}' is defined twice", it.name);
-            cx.error("V-03", it.at, text, &["the first one counts"]);
-            continue;
-        }
-        let mut members: Vec<InstanceName> = Vec::new();
-        for (member, at) in &it.members {
-            let instance = InstanceName::from(member.as_str());
-            if !model.instances.contains_key(&instance) {
-                let near = similar::nearest(member, model.instances.keys().map(|name| name.0.as_str()));
-                let advice = near.map_or("define it with vrrp_instance".to_owned(), |near| {
-                    format!("did you mean '{near}'?")
-                });
-                let text = format!("there is no vrrp_instance '{}'", shown(member));
-                cx.error(
-                    "V-10",
-                    *at,
-                    text,
-                    &[&advice, "this member is left out, as in keepalived"],
-                );
-            } else if let Some(other) = member_of.get(&instance) {
-                let text = format!("'{member}' is already a member of '{other}'");
-                cx.error(
-                    "V-23",
-                    *at,
-                    text,
-                    &["an instance has one group; this member is left out"],
-                );
-            } else {
-                member_of.insert(instance.clone(), it.name.clone());
-                members.push(instance);
-            }
-        }
-        match members.len() {
-            0 => {
-                let text = format!("vrrp_sync_group '{}' has no members", it.name);
-                cx.error(
-                    "V-11",
-                    it.at,
-                    text,
-                    &["it is left out, as in keepalived", "list them in 'group { … }'"],
-                );
-                continue;
-            }
-            1 => cx.warn(
-                "V-11",
-                it.at,
-                format!("vrrp_sync_group '{}' has one member", it.name),
-                &["there is nothing to keep in step"],
-            ),
-            _ => {}
-        }
-        let mut tracking = tracking(&it.track_interface, &it.track_script, None, scripts, used, cx);
-        if !it.tracking_weight {
-            unweighted(&mut tracking, it.at, "the group", cx);
-        }
-        for member in &members {
-            if let Some(instance) = model.instances.get_mut(member) {
-                let instance = Arc::make_mut(instance);
-                if !it.tracking_weight {
-                    unweighted(&mut instance.tracking, it.at, &format!("'{member}'"), cx);
-                }
-                // A tracker of both counts once, as the group's.
-                let own = &mut instance.tracking;
-                own.scripts
-                    .retain(|own| tracking.scripts.iter().all(|group| group.script != own.script));
-                own.interfaces.retain(|own| {
-                    tracking
-                        .interfaces
-                        .iter()
-                        .all(|group| group.interface != own.interface)
-                });
-            }
-        }
-        let group = SyncGroup {
-            name: name.clone(),
-            members,
-            tracking,
-            tracking_weight: it.tracking_weight,
-            notify: notify(&it.notify, cx),
-        };
-        model.groups.insert(name, Arc::new(group));
-    }
-}
-
-/// Without `sync_group_tracking_weight` a group follows only what puts it into FAULT.
-fn unweighted(tracking: &mut Tracking, at: Span, whose: &str, cx: &mut Cx<'_>) {
-    let before = tracking.scripts.len();
-    tracking.scripts.retain(|track| track.weight == 0);
-    if tracking.scripts.len() < before {
-        cx.warn(
-            "V-12",
-            at,
-            format!("trackers with a weight of {whose} are dropped: it is in a sync group"),
-            &[
-                "keepalived does the same",
-                "write 'sync_group_tracking_weight' into the group to keep them",
-            ],
-        );
-    }
-    let mut changed = false;
-    for track in &mut tracking.interfaces {
-        changed |= track.weight != 0;
-        track.weight = 0;
-    }
-    if changed {
-        cx.warn(
-            "V-12",
-            at,
-            format!("interfaces tracked by {whose} lose their weight: it is in a sync group"),
-            &[
-                "they mean FAULT while down, as in keepalived",
-                "write 'sync_group_tracking_weight' into the group to keep the weights",
-            ],
-        );
-    }
-}
-
-fn vrrp_script(it: &RawScript, cx: &mut Cx<'_>) -> Option<VrrpScript> {
-    let Some((words, at)) = &it.script else {
-        cx.error(
-            "V-27",
-            it.at,
-            format!("vrrp_script '{}' has no script", it.name),
-            &[
-                "it is left out, as in keepalived",
-                "write 'script \"/path/command\"'",
-            ],
-        );
-        return None;
-    };
-    let second = Duration::from_secs(1);
-    let nonzero = |time: Duration| if time.is_zero() { second } else { time };
-    let interval = nonzero(it.interval.unwrap_or(second));
-    let timeout = it
-        .timeout
-        .filter(|timeout| !timeout.is_zero())
-        .unwrap_or(interval);
-    let names: Option<&Names> = it.user.as_ref();
-    let resolved = script::resolve(words, names, *at, true, cx);
-    habits(&words.argv, resolved.text.as_deref(), timeout, *at, cx);
-    Some(VrrpScript {
-        name: it.name.clone(),
-        script: resolved.script,
-        interval,
-        timeout,
-        rise: it.rise.unwrap_or(1),
-        fall: it.fall.unwrap_or(1),
-        init_fail: it.init_fail,
-        broken: resolved.broken,
-    })
-}
-
-/// Checks that look alive when what they check is not.
-fn habits(argv: &[String], text: Option<&str>, timeout: Duration, at: Span, cx: &mut Cx<'_>) {
-    let program = argv[0].rsplit('/').next().unwrap_or("");
-    let signal_zero = argv.iter().any(|word| word == "-0");
-    if matches!(program, "killall" | "pkill") && signal_zero || program == "pidof" || program == "pgrep" {
-        let what = argv.last().map_or("the process", String::as_str);
-        cx.warn(
-            "E-14",
-            at,
-            format!("'{program}' sees a process, not whether it serves"),
-            &[
-                &format!(
-                    "it succeeds for a '{}' that hangs or is about to stop",
-                    shown(what)
-                ),
-                "let the script ask for an answer, for example: curl -fsS -m 1 http://127.0.0.1/health",
-            ],
-        );
-    }
-    let Some(text) = text else { return };
-    let code = || text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let stops = |line: &str| {
-        line.contains("keepalived")
-            && line
-                .split_whitespace()
-                .any(|word| matches!(word, "stop" | "kill" | "killall" | "pkill"))
-    };
-    if code().any(stops) {
-        cx.warn(
-            "E-15",
-            at,
-            "the script stops keepalived",
-            &[
-                "it would not stop this agent, and no address would move",
-                "let it end with a code other than 0 instead; the agent gives up the addresses",
-            ],
-        );
-    }
-    let sleeps: f64 = code()
-        .filter_map(|line| {
-            line.trim()
-                .strip_prefix("sleep ")?
-                .split_whitespace()
-                .next()?
-                .parse::<f64>()
-                .ok()
-        })
-        .sum();
-    if sleeps > 0.0 && sleeps + 1.0 >= timeout.as_secs_f64() {
-        let text = format!(
-            "the script sleeps {sleeps} s and is ended after {} s",
-            timeout.as_secs_f64()
-        );
-        cx.warn(
-            "E-15",
-            at,
-            text,
-            &["it may be ended half-way; write a longer 'timeout', or do not sleep in a check"],
-        );
     }
 }

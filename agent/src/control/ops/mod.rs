@@ -24,12 +24,6 @@ pub(super) struct Call {
     used: Mutex<BTreeSet<String>>,
 }
 
-/// What a request gets.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Data(Value),
-}
-
 fn bad(message: impl Into<String>) -> Refusal {
     Refusal::new(
         RefusalCode::BadRequest,
@@ -173,13 +167,12 @@ impl Call {
 }
 
 /// Carries one request out.
-pub(super) async fn answer(session: &Session, call: &Call) -> Result<Answer, Refusal> {
-    let data = match call.op.as_str() {
+pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    match call.op.as_str() {
         "ping" => Ok(serde_json::json!("pong")),
         "hello" | "status" | "vrrp" | "services" | "servers" | "show" | "why" | "stats" | "config"
-        | "events" => read::answer(session, call).await,
+        | "events" | "ops" => read::answer(session, call).await,
         "is" | "wait" => super::wait::answer(session, call).await,
-        "ops" => Ok(Value::Array(Vec::new())),
         "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "reload" => {
             act::answer(session, call).await
         }
@@ -189,6 +182,5 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Answer, Ref
             "ops are hello ping role status vrrp services servers show why stats config events watch is wait drain \
              undrain disable weight promote demote release reload ops",
         )),
-    };
-    data.map(Answer::Data)
+    }
 }

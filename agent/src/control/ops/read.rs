@@ -7,7 +7,7 @@ use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
 use lb_shared::select;
-use lb_shared::state::{Object, ObjectId};
+use lb_shared::state::{Admin, Object, ObjectId};
 use lb_shared::view::View;
 use lb_shared::why;
 use serde_json::{Value, json};
@@ -62,6 +62,10 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
             }
         }
         "stats" => stats(&view, &targets),
+        "ops" => Ok(json::list(
+            view.servers().filter(|it| it.admin == Admin::Draining),
+            |it| json::operation(&view, it),
+        )),
         _ => Ok(json::config(&view)),
     }
 }

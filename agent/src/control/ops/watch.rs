@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
 /// The topics there are.
-const TOPICS: [&str; 10] = [
-    "vrrp", "track", "check", "service", "action", "config", "ipvs", "link", "agent", "lost",
+const TOPICS: [&str; 11] = [
+    "vrrp", "track", "check", "service", "action", "config", "ipvs", "link", "agent", "lost", "state",
 ];
 
 /// A stream that was asked for.
@@ -35,9 +35,9 @@ pub(in super::super) struct Watch {
     _place: WatchPlace,
 }
 
-/// Whether an event belongs to one of the topics; no topics stand for all.
+/// Whether an event belongs to one of the topics. No topics stand for all that have something to tell.
 pub(super) fn wanted(topics: &[String], what: What) -> bool {
-    topics.is_empty() || topics.iter().any(|topic| topic == what.topic())
+    topics.is_empty() && what != What::Present || topics.iter().any(|topic| topic == what.topic())
 }
 
 impl Watch {

@@ -47,7 +47,7 @@ class Two(World):
     def settle(self):
         for agent in self.agents.values():
             agent.running() or agent.start()
-            agent.ctl("release", "VI_1", "--yes", "--no-wait", check=False)
+            agent.ctl("release", "VI_1", "--yes", check=False)
         until("high alone is master", lambda: self.owners() == ["high"], within=12)
 
     def logs(self):
@@ -68,7 +68,7 @@ def promote(two):
     assert took < 1.0 + 0.5, f"took {took:.2f} s; one interval is 1 s"
     two.low.reload()
     stays("low keeps it over a reload", lambda: two.owners() == ["low"], during=5)
-    two.low.ctl("release", "VI_1", "--yes", "--no-wait")
+    two.low.ctl("release", "VI_1", "--yes")
     until("high has it back", lambda: two.owners() == ["high"], within=8)
     return f"{took:.2f} s from the command to the address"
 
@@ -93,5 +93,5 @@ def demote(two):
     two.high.stop()
     two.high.start()
     stays("high stays away after its restart", lambda: two.owners() == ["low"], during=6)
-    two.high.ctl("release", "VI_1", "--yes", "--no-wait")
+    two.high.ctl("release", "VI_1", "--yes")
     until("high has it back", lambda: two.owners() == ["high"], within=8)

@@ -56,9 +56,14 @@ def missing(_):
         dirs = ("--run-dir", f"{solo.dir}/run", "--state-dir", f"{solo.dir}/state")
         code, said = launch(solo, "-f", f"{solo.dir}/nowhere.conf", *dirs)
         assert code == 6 and "nowhere.conf" in said, f"no file: exit {code}: {said}"
-        elsewhere = solo.file("eth7.conf", CONFIG.replace("interface eth0", "interface eth7"))
-        code, said = launch(solo, "-f", elsewhere, *dirs)
-        assert code == 2 and re.search(r"eth7\.conf:\d+", said), f"no interface: exit {code}: {said}"
+        # keepalived ends over a missing interface; the agent says so and waits for it.
+        solo.agent.configure(CONFIG.replace("interface eth0", "interface eth7"))
+        solo.agent.start()
+        until("the agent answers", solo.agent.answers)
+        said = until("eth7 is named", lambda: re.search("interface eth7 does not exist",
+                                                        solo.agent.ctl("why", "VI_int")[1]) and "named")
+        assert re.search(r"conf:\d+:\d+.*there is no interface 'eth7'", solo.agent.log()), solo.agent.log()
+        solo.agent.stop()
         public = "/run/lab-public.conf"
         with open(public, "w") as f:
             f.write(CONFIG)

@@ -1,0 +1,206 @@
+//! The addresses an instance holds, and the interfaces they need.
+
+use crate::config::findings::Cx;
+use crate::config::keyword::shown;
+use crate::config::keywords::{AddressLine, RawInstance};
+use crate::config::lexer::Span;
+use crate::model::VirtualAddress;
+use lb_shared::names::Family;
+use std::collections::BTreeSet;
+
+/// Addresses an advert can carry: its count is one byte.
+const ADVERTISED_MAX: usize = 255;
+
+/// Tells of an interface that this host does not have.
+pub(super) fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
+    let Some(interfaces) = &cx.facts.interfaces else {
+        return;
+    };
+    if interfaces.contains(name) || cx.global.dynamic_interfaces {
+        return;
+    }
+    let near = cx.nearest(name, interfaces.iter().map(String::as_str));
+    let advice = match near {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => {
+            let names: Vec<&str> = interfaces.iter().map(String::as_str).take(8).collect();
+            format!("there are: {}", names.join(", "))
+        }
+    };
+    let later = "write 'dynamic_interfaces' into global_defs if it comes later";
+    cx.error(
+        "H-01",
+        at,
+        format!("there is no interface '{}' on this host", shown(name)),
+        &[&advice, what, later],
+    );
+}
+
+pub(super) fn addresses(
+    it: &RawInstance,
+    family: Family,
+    interface: Option<&str>,
+    cx: &mut Cx<'_>,
+) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
+    let mut seen = BTreeSet::new();
+    let mut advertised = Vec::with_capacity(it.addresses.len());
+    let mut excluded = Vec::new();
+    let mut told_length = false;
+    for (line, own_list) in it
+        .addresses
+        .iter()
+        .map(|line| (line, true))
+        .chain(it.excluded.iter().map(|line| (line, false)))
+    {
+        if own_list && Family::of(line.address) != family {
+            let text = format!("{} is of another family than the first address", line.address);
+            cx.error(
+                "V-05",
+                line.at,
+                text,
+                &[
+                    "it is left out, as in keepalived",
+                    "move it to virtual_ipaddress_excluded or to an instance of its own",
+                ],
+            );
+            continue;
+        }
+        let Some(address) = virtual_address(line, interface, &mut told_length, cx) else {
+            continue;
+        };
+        if !seen.insert((address.address, address.device.clone())) {
+            let text = format!("{} is listed twice", line.address);
+            cx.warn(
+                "V-06",
+                line.at,
+                text,
+                &["the first line counts, as in keepalived"],
+            );
+            continue;
+        }
+        foreign(line, it, cx);
+        match own_list && advertised.len() < ADVERTISED_MAX {
+            true => advertised.push(address),
+            false => excluded.push(address),
+        }
+    }
+    if it.addresses.len() > ADVERTISED_MAX {
+        cx.warn(
+            "V-25",
+            it.addresses[ADVERTISED_MAX].at,
+            "an advert carries at most 255 addresses",
+            &["this one and those below are held but not advertised, as in keepalived"],
+        );
+    }
+    if it.addresses.is_empty() && !it.no_addresses {
+        cx.warn(
+            "V-04",
+            it.at,
+            format!("vrrp_instance '{}' has no virtual_ipaddress", it.name),
+            &[
+                "it takes part in elections and holds nothing",
+                "write 'no_virtual_ipaddress' if that is meant",
+            ],
+        );
+    }
+    (advertised, excluded)
+}
+
+fn virtual_address(
+    line: &AddressLine,
+    interface: Option<&str>,
+    told_length: &mut bool,
+    cx: &mut Cx<'_>,
+) -> Option<VirtualAddress> {
+    let most = if line.address.is_ipv4() { 32 } else { 128 };
+    if line.prefix_len.is_none() && !std::mem::replace(told_length, true) {
+        cx.hint(
+            "E-28",
+            line.at,
+            format!("no prefix length: /{most} is used"),
+            &["write ADDRESS/LENGTH if the address shall bring its subnet's route along"],
+        );
+    }
+    let device = match (&line.device, interface) {
+        (Some((name, at)), _) => {
+            present(
+                name,
+                *at,
+                "the address is missing until it appears; keepalived ends here",
+                cx,
+            );
+            name.clone()
+        }
+        (None, Some(interface)) => interface.to_owned(),
+        (None, None) => {
+            let text = format!("{} has no interface to be put on", line.address);
+            cx.error(
+                "V-17",
+                line.at,
+                text,
+                &["it is left out", "write 'dev NAME' behind it"],
+            );
+            return None;
+        }
+    };
+    if line.label.is_some() && !line.address.is_ipv4() {
+        cx.warn(
+            "V-21",
+            line.at,
+            "labels exist for IPv4 addresses only",
+            &["the address gets none"],
+        );
+    }
+    Some(VirtualAddress {
+        address: line.address,
+        prefix_len: line.prefix_len.unwrap_or(most),
+        device,
+        label: line.label.clone().filter(|_| line.address.is_ipv4()),
+        scope: line.scope,
+        broadcast: line.broadcast,
+        track: line.track,
+    })
+}
+
+/// Tells of a virtual address that is this host's own.
+fn foreign(line: &AddressLine, it: &RawInstance, cx: &mut Cx<'_>) {
+    let own = cx
+        .facts
+        .addresses
+        .as_ref()
+        .is_some_and(|addresses| addresses.contains(&line.address));
+    if own && it.priority.is_some_and(|(priority, _)| priority < 255) {
+        cx.warn(
+            "E-25",
+            line.at,
+            format!("{} is this host's own address", line.address),
+            &[
+                "the rules for address owners apply (priority 255)",
+                "this is probably a typing error",
+            ],
+        );
+    }
+}
+
+pub(super) fn source(it: &RawInstance, family: Family, cx: &mut Cx<'_>) {
+    let Some((address, at)) = it.source else { return };
+    if Family::of(address) != family {
+        let text = format!("source {address} is of another family than the addresses");
+        cx.error("V-20", at, text, &["the first address of the interface is used"]);
+    } else if cx
+        .facts
+        .addresses
+        .as_ref()
+        .is_some_and(|addresses| !addresses.contains(&address))
+    {
+        cx.error(
+            "E-19",
+            at,
+            format!("source {address} is not an address of this host"),
+            &[
+                "was the file copied from another node?",
+                "the instance cannot send until the address is there",
+            ],
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! A node's kernel: links, addresses and the IPVS table, changed by the agent's operations and by other hands.
+
+use crate::cluster::{Cluster, DEVICES};
+use lb_shared::names::Family;
+use lbagent::engine::{NetNews, OpError};
+use lbagent::ipvs::table::IpvsTable;
+use lbagent::ipvs::{IpvsOp, Settled, settle};
+use lbagent::net::apply::is_settled;
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
+use lbagent::wire::LinkIndex;
+use std::net::IpAddr;
+
+const LOOPBACK: LinkIndex = LinkIndex(1);
+
+/// A node's kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    pub(crate) net: NetTable,
+    pub(crate) ipvs: IpvsTable,
+    pub(crate) has_ipvs: bool,
+    next_index: u32,
+    node: usize,
+}
+
+impl Kernel {
+    /// As after booting: links and own addresses, nothing else.
+    pub(crate) fn new(cluster: &Cluster, node: usize) -> Self {
+        let mut kernel = Self {
+            net: NetTable::default(),
+            ipvs: IpvsTable::default(),
+            has_ipvs: true,
+            next_index: 2,
+            node,
+        };
+        let loopback = Link { loopback: true, arp: false, ..kernel.link(LOOPBACK, "lo") };
+        kernel.net.links.insert(LOOPBACK, loopback);
+        for segment in 0..DEVICES.len() {
+            kernel.make_link(cluster, segment);
+        }
+        kernel
+    }
+
+    fn link(&self, index: LinkIndex, name: &str) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            running: true,
+            arp: true,
+            multicast: true,
+            loopback: false,
+            mtu: 1500,
+            mac: vec![2, 0, 0, 0, u8::try_from(self.node).unwrap_or(0), index.0.to_le_bytes()[0]],
+        }
+    }
+
+    /// The number of a segment's interface.
+    pub(crate) fn index(&self, segment: usize) -> Option<LinkIndex> {
+        self.net.link(DEVICES[segment]).map(|link| link.index)
+    }
+
+    /// The segment of an interface.
+    pub(crate) fn segment(&self, index: LinkIndex) -> Option<usize> {
+        let link = self.net.links.get(&index)?;
+        DEVICES.iter().position(|name| *name == link.name)
+    }
+
+    pub(crate) fn is_running(&self, segment: usize) -> bool {
+        self.net.link(DEVICES[segment]).is_some_and(|link| link.running)
+    }
+
+    /// Creates a segment's interface with its own addresses; the news of it.
+    pub(crate) fn make_link(&mut self, cluster: &Cluster, segment: usize) -> Vec<NetNews> {
+        let index = LinkIndex(self.next_index);
+        self.next_index += 1;
+        let link = self.link(index, DEVICES[segment]);
+        self.net.links.insert(index, link.clone());
+        let mut news = vec![NetNews::Link(link)];
+        news.extend(self.add_own(cluster, segment));
+        news
+    }
+
+    pub(crate) fn add_own(&mut self, cluster: &Cluster, segment: usize) -> Vec<NetNews> {
+        let Some(link) = self.index(segment) else { return Vec::new() };
+        [(Family::Inet, 24), (Family::Inet6, 64)]
+            .into_iter()
+            .map(|(family, prefix_len)| {
+                let address = cluster.primary(self.node, segment, family);
+                let key = AddressKey { link, address, prefix_len };
+                let value = Address { usable: true, ..Address::default() };
+                self.net.addresses.insert(key, value.clone());
+                NetNews::Address(key, value)
+            })
+            .collect()
+    }
+
+    pub(crate) fn remove_own(&mut self, cluster: &Cluster, segment: usize) -> Vec<NetNews> {
+        let Some(link) = self.index(segment) else { return Vec::new() };
+        [(Family::Inet, 24), (Family::Inet6, 64)]
+            .into_iter()
+            .filter_map(|(family, prefix_len)| {
+                let address = cluster.primary(self.node, segment, family);
+                let key = AddressKey { link, address, prefix_len };
+                self.net.addresses.remove(&key).map(|_| NetNews::AddressGone(key))
+            })
+            .collect()
+    }
+
+    pub(crate) fn remove_link(&mut self, segment: usize) -> Vec<NetNews> {
+        let Some(index) = self.index(segment) else { return Vec::new() };
+        let gone: Vec<AddressKey> = self.net.on_link(index).map(|(key, _)| *key).collect();
+        for key in &gone {
+            self.net.addresses.remove(key);
+        }
+        self.net.links.remove(&index);
+        let mut news: Vec<NetNews> = gone.into_iter().map(NetNews::AddressGone).collect();
+        news.push(NetNews::LinkGone(index));
+        news
+    }
+
+    pub(crate) fn set_running(&mut self, segment: usize, running: bool) -> Vec<NetNews> {
+        let Some(index) = self.index(segment) else { return Vec::new() };
+        let Some(link) = self.net.links.get_mut(&index) else { return Vec::new() };
+        if link.running == running {
+            return Vec::new();
+        }
+        link.running = running;
+        vec![NetNews::Link(link.clone())]
+    }
+
+    /// Where an address is, with who put it there.
+    pub(crate) fn find(&self, address: IpAddr) -> Option<(AddressKey, &Address)> {
+        self.net.addresses.iter().find(|(key, _)| key.address == address).map(|(key, it)| (*key, it))
+    }
+
+    /// Carries out one operation as the lane does; what the kernel tells everybody about it.
+    pub(crate) fn execute_net(
+        &mut self,
+        op: &NetOp,
+        refusal: Option<i32>,
+    ) -> (Option<NetNews>, Result<(), OpError>) {
+        let result = match refusal {
+            Some(errno) => Err(errno),
+            None => self.net.apply(op),
+        };
+        match (result, op) {
+            (Err(errno), _) if is_settled(op, errno) => (None, Ok(())),
+            (Err(errno), _) => (None, Err(error(errno))),
+            (Ok(()), NetOp::AddAddress { key, .. }) => {
+                let news = self.net.addresses.get(key).map(|it| NetNews::Address(*key, it.clone()));
+                (news, Ok(()))
+            }
+            (Ok(()), NetOp::RemoveAddress { key }) => (Some(NetNews::AddressGone(*key)), Ok(())),
+            (Ok(()), NetOp::Announce { .. } | NetOp::Sysctl { .. }) => (None, Ok(())),
+        }
+    }
+
+    /// Carries out one operation as the lane does: an answer that says the table was another one is settled.
+    pub(crate) fn execute_ipvs(&mut self, op: &IpvsOp, refusal: Option<i32>) -> Result<(), OpError> {
+        if let Some(errno) = refusal {
+            return Err(error(errno));
+        }
+        let mut op = op.clone();
+        // Twice: what stands in its place may meet the same surprise, and no more.
+        for _ in 0..2 {
+            let errno = self.ipvs.apply(&op).map_or_else(|refusal| refusal.errno(), |()| 0);
+            match settle(&op, errno) {
+                Settled::Done => return Ok(()),
+                Settled::Instead(other) => op = other,
+                Settled::Failed => return Err(error(errno)),
+            }
+        }
+        Err(error(22))
+    }
+}
+
+fn error(errno: i32) -> OpError {
+    OpError { errno, text: format!("errno {errno}") }
+}

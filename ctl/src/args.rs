@@ -1,0 +1,378 @@
+//! The command line, as clap reads it and as `--help` and the completions show it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Shows and steers a load-balancer agent.
+///
+/// Alone it is `lbctl status`. Exit codes: 0 done, 1 failed or no, 2 usage, 3 not found, 4 refused, 5 unreachable,
+/// 6 timed out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lbctl",
+    version,
+    disable_help_subcommand = false,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// Flags every verb takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The agent to ask: unix:PATH
+    #[arg(short = 'H', long, value_name = "URL", env = "LBCTL_HOST", global = true)]
+    pub(crate) host: Vec<String>,
+    /// All hosts of a cluster of the config file (not supported yet)
+    #[arg(short = 'C', long, value_name = "NAME", env = "LBCTL_CLUSTER", global = true)]
+    pub(crate) cluster: Option<String>,
+    /// Path of the agent's socket
+    #[arg(short, long, value_name = "PATH", env = "LBCTL_SOCKET", global = true)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Form of the output
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FMT",
+        default_value = "table",
+        global = true
+    )]
+    pub(crate) output: Output,
+    /// Only these columns of a list, in this order
+    #[arg(long, value_delimiter = ',', value_name = "A,B", global = true)]
+    pub(crate) columns: Vec<String>,
+    /// Sort a list by a column; -COLUMN for descending
+    #[arg(long, value_name = "[-]COLUMN", allow_hyphen_values = true, global = true)]
+    pub(crate) sort: Option<String>,
+    /// Narrow a list or selection: 'st:down svc:web* for:>5m'
+    #[arg(long, value_name = "EXPR", global = true)]
+    pub(crate) filter: Option<String>,
+    /// No column headers
+    #[arg(long, global = true)]
+    pub(crate) no_headers: bool,
+    /// Full numbers instead of 6.1M
+    #[arg(long, global = true)]
+    pub(crate) exact: bool,
+    /// Times of day in UTC
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+    /// Lists: again and again
+    #[arg(
+        long,
+        value_name = "EVERY",
+        num_args = 0..=1,
+        default_missing_value = "2s",
+        require_equals = true,
+        global = true
+    )]
+    pub(crate) watch: Option<String>,
+    /// How long the agent may take to greet
+    #[arg(long, value_name = "DUR", default_value = "2s", global = true)]
+    pub(crate) connect_timeout: String,
+    /// When to colour
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN", global = true)]
+    pub(crate) color: When,
+    /// Only errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More detail on stderr
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Output {
+    /// For eyes
+    Table,
+    /// More columns
+    Wide,
+    /// One document
+    Json,
+    /// One object per line
+    Jsonl,
+    /// One canonical selector per line
+    Name,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Flags of verbs that change something.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Acting {
+    /// Say what would happen, change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Answer yes to questions
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Override a guard that refused
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Why; kept with the change and shown in every status
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    pub(crate) message: String,
+    /// Every object of the verb's kind
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The same key within ten minutes acts once
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Problems, overrides, totals
+    #[command(visible_alias = "st")]
+    Status {
+        /// The head only
+        #[arg(long)]
+        short: bool,
+    },
+    /// VRRP instances
+    Vrrp {
+        #[arg(value_name = "INSTANCE")]
+        targets: Vec<String>,
+    },
+    /// Virtual servers
+    #[command(visible_aliases = ["svc", "vs"])]
+    Services {
+        #[arg(value_name = "SERVICE")]
+        targets: Vec<String>,
+    },
+    /// Real servers
+    #[command(visible_alias = "rs")]
+    Servers {
+        #[arg(value_name = "SERVER")]
+        targets: Vec<String>,
+    },
+    /// Everything about one object
+    Show {
+        #[arg(value_name = "TARGET", required = true)]
+        targets: Vec<String>,
+    },
+    /// Why an object is in the state it is in, and what would change that
+    Why {
+        #[arg(value_name = "TARGET", required = true)]
+        targets: Vec<String>,
+    },
+    /// What happened
+    Events(Events),
+    /// What happens to these targets
+    Watch {
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
+    /// Counters and refused adverts
+    Stats {
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
+    /// Weight 0, and let connections end
+    Drain(Drain),
+    /// Back to the configured weight; also ends a disable
+    #[command(visible_alias = "enable")]
+    Undrain {
+        #[arg(value_name = "SERVER")]
+        targets: Vec<String>,
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// Out of IPVS now
+    Disable {
+        #[arg(value_name = "SERVER")]
+        targets: Vec<String>,
+        /// Even if that cuts active connections
+        #[arg(long)]
+        cut: bool,
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// A weight until `config` is asked for: 50, +10, -10, 50%, config
+    Weight {
+        /// Servers, and last the weight
+        #[arg(value_name = "SERVER... WEIGHT", required = true, allow_hyphen_values = true)]
+        targets: Vec<String>,
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// Make this node MASTER
+    Promote {
+        #[arg(value_name = "INSTANCE")]
+        targets: Vec<String>,
+        /// End it by itself after this long
+        #[arg(long = "for", value_name = "DUR")]
+        lasting: Option<String>,
+        #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// Give the addresses up and stay BACKUP
+    Demote {
+        #[arg(value_name = "INSTANCE")]
+        targets: Vec<String>,
+        /// Stay BACKUP even when nobody else is MASTER
+        #[arg(long)]
+        hard: bool,
+        #[command(flatten)]
+        waiting: Waiting,
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// End a promote or demote
+    Release {
+        #[arg(value_name = "INSTANCE")]
+        targets: Vec<String>,
+        #[command(flatten)]
+        acting: Acting,
+    },
+    /// Load the configuration file again
+    Reload {
+        /// Say what would change, change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Even if a MASTER instance disappears
+        #[arg(long)]
+        force: bool,
+    },
+    /// A question with yes or no as exit status: up, ready, master, backup, drained, disabled, healthy
+    Is {
+        #[arg(value_name = "QUESTION")]
+        cond: String,
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+    },
+    /// Wait until the answer of `is` is yes
+    Wait {
+        #[arg(value_name = "CONDITION")]
+        cond: String,
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+        /// Give up after this long
+        #[arg(long, value_name = "DUR", default_value = "1m")]
+        timeout: String,
+    },
+    /// JSON lines to and from the socket
+    Raw {
+        /// Requests; standard input without any
+        #[arg(value_name = "JSON")]
+        requests: Vec<String>,
+    },
+    /// Check a configuration file; needs no agent
+    CheckConfig {
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// The dashboard
+    #[command(visible_alias = "tui")]
+    Top {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Completions for a shell
+    Completion { shell: clap_complete::Shell },
+    /// Versions of this program and the agent
+    Version,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Events {
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// Not older than this
+    #[arg(long, value_name = "DUR")]
+    pub(crate) since: Option<String>,
+    /// Only these kinds: vrrp,track,check,service,action,config,ipvs,link,agent,lost
+    #[arg(long, value_delimiter = ',', value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+    /// Go on with what happens
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// The newest so many
+    #[arg(long, default_value_t = 200)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Drain {
+    #[arg(value_name = "SERVER")]
+    pub(crate) targets: Vec<String>,
+    /// When the drain ends at the latest; or `never`
+    #[arg(long, value_name = "DUR", default_value = "10m")]
+    pub(crate) timeout: String,
+    /// What happens then
+    #[arg(long, value_enum, default_value = "keep")]
+    pub(crate) then: Then,
+    /// Follow it to its end
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Follow a drain that is under way; starts none
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// How often progress is printed without a terminal
+    #[arg(long, value_name = "EVERY", default_value = "30s")]
+    pub(crate) progress: String,
+    #[command(flatten)]
+    pub(crate) acting: Acting,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Then {
+    /// The weight stays 0
+    Keep,
+    /// Back into rotation
+    Undrain,
+    /// Out of IPVS; what is left is cut
+    Disable,
+}
+
+/// How long to wait for the new state.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Waiting {
+    /// Wait for the new state (the default)
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Return at once
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "DUR", default_value = "10s")]
+    pub(crate) timeout: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_weight_step_is_no_flag() {
+        let cli = Cli::try_parse_from(["lbctl", "weight", "web/198.51.100.24", "-10"]).unwrap();
+        match cli.verb {
+            Some(Verb::Weight { targets, .. }) => assert_eq!(targets, ["web/198.51.100.24", "-10"]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn watch_takes_its_interval_only_with_an_equals_sign() {
+        let cli = Cli::try_parse_from(["lbctl", "servers", "--watch", "web"]).unwrap();
+        assert_eq!(cli.global.watch.as_deref(), Some("2s"));
+        assert!(matches!(cli.verb, Some(Verb::Servers { targets }) if targets == ["web"]));
+    }
+}

@@ -1,0 +1,285 @@
+//! What the verbs print of the fixture, byte for byte. A change here is read in review like code.
+
+use crate::look::Look;
+use crate::verbs::{act, event, list, progress, status};
+use crate::zone::Zone;
+use lb_shared::fixture::{self, Demo};
+use lb_shared::request::{Acted, Outcome, TargetReport, Verb};
+use lb_shared::state::{DrainThen, ObjectId, Target};
+use lb_shared::text::width;
+use lb_shared::view::View;
+use lb_shared::why;
+use std::time::Duration;
+
+fn look(width: Option<usize>, wide: bool) -> Look {
+    Look {
+        width,
+        colour: false,
+        wide,
+        exact: false,
+        headers: true,
+        zone: Zone::utc(),
+    }
+}
+
+fn view(demo: &Demo) -> View<'_> {
+    View::of(&demo.snapshot)
+        .with_counters(Some(&demo.counters))
+        .with_peers(&demo.peers)
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Compares with a golden file and shows both sides whole.
+fn same(got: &str, want: &str) {
+    assert!(got == want, "got:\n{got}\nwant:\n{want}");
+}
+
+#[test]
+fn lists_on_a_terminal() {
+    let demo = fixture::demo();
+    let view = view(&demo);
+    let narrow = look(Some(80), false);
+    let wide = look(Some(140), true);
+    same(
+        &list::text::vrrp(&view, &narrow),
+        include_str!("../golden/vrrp.txt"),
+    );
+    same(
+        &list::text::vrrp(&view, &wide),
+        include_str!("../golden/vrrp-wide.txt"),
+    );
+    same(
+        &list::text::services(&view, &narrow),
+        include_str!("../golden/services.txt"),
+    );
+    same(
+        &list::text::services(&view, &wide),
+        include_str!("../golden/services-wide.txt"),
+    );
+    same(
+        &list::text::servers(&view, &narrow, &["web".into()]),
+        include_str!("../golden/servers-web.txt"),
+    );
+}
+
+#[test]
+fn lists_in_a_pipe_have_plain_numbers_and_all_their_columns() {
+    let demo = fixture::demo();
+    let view = view(&demo);
+    let pipe = look(None, false);
+    let terminal = include_str!("../golden/services.txt");
+    let plain = list::text::services(&view, &pipe);
+    assert!(plain.contains("  18204  412\n"), "{plain}");
+    // Read as words, the two forms differ in the separators only.
+    let words = |text: &str| -> Vec<String> {
+        text.split_whitespace()
+            .map(|word| word.replace(',', ""))
+            .collect()
+    };
+    assert_eq!(words(&plain), words(terminal));
+    let wide = list::text::vrrp(&view, &look(None, true));
+    same(&wide, include_str!("../golden/vrrp-wide.txt"));
+}
+
+#[test]
+fn no_line_is_longer_than_its_terminal() {
+    let demo = fixture::demo();
+    let view = view(&demo);
+    for columns in [40, 60, 80, 100, 140] {
+        for wide in [false, true] {
+            let look = look(Some(columns), wide);
+            let all = [
+                list::text::vrrp(&view, &look),
+                list::text::services(&view, &look),
+                list::text::servers(&view, &look, &["*".into(), "fwmark:8".into()]),
+                joined(&status::lines(&view, None, &look, false)[4..]),
+                joined(&event::lines(&view, &demo.events, &look)),
+            ];
+            for line in all.iter().flat_map(|text| text.lines()) {
+                assert!(width(line) <= columns, "{columns} columns, wide {wide}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_status_tells_problems_and_overrides_first() {
+    let demo = fixture::demo();
+    let lines = status::lines(&view(&demo), demo.snapshot.role, &look(Some(80), false), false);
+    same(&joined(&lines), include_str!("../golden/status.txt"));
+    let short = status::lines(&view(&demo), demo.snapshot.role, &look(None, false), true);
+    assert_eq!(short, lines[..4]);
+}
+
+#[test]
+fn why_adds_up_the_priority_and_says_what_would_change_it() {
+    let demo = fixture::demo();
+    let reason = why::why(&view(&demo), &ObjectId::Instance("VI_int".into())).unwrap();
+    same(
+        &joined(&reason.lines(80)),
+        include_str!("../golden/why-instance.txt"),
+    );
+}
+
+#[test]
+fn everything_in_the_fixture_has_a_reason() {
+    let demo = fixture::demo();
+    let view = view(&demo);
+    for object in demo.snapshot.state.objects() {
+        let id = object.id();
+        if id == ObjectId::Agent {
+            continue;
+        }
+        let reason = why::why(&view, &id).unwrap_or_else(|| panic!("{id}"));
+        assert!(
+            reason.sentence.starts_with(&reason.name) || reason.sentence.contains(&reason.name),
+            "{}",
+            reason.sentence
+        );
+        assert!(!reason.sentence.contains(".."), "{}", reason.sentence);
+    }
+}
+
+#[test]
+fn events_wrap_below_themselves_on_a_terminal_only() {
+    let demo = fixture::demo();
+    let view = view(&demo);
+    same(
+        &joined(&event::lines(&view, &demo.events, &look(Some(80), false))),
+        include_str!("../golden/events-80.txt"),
+    );
+    let pipe = event::lines(&view, &demo.events, &look(None, false));
+    assert_eq!(pipe.len(), demo.events.len());
+    assert_eq!(
+        pipe[3],
+        "09:17:12  action  web/198.51.100.24:443  drain by ops (uid 1001): kernel update"
+    );
+}
+
+fn drain_verb() -> Verb {
+    Verb::Drain {
+        timeout_ms: Some(600_000),
+        then: DrainThen::Keep,
+    }
+}
+
+fn report(server: &str, outcome: Outcome, change: &str, active: u64) -> TargetReport {
+    TargetReport {
+        target: Target::Server(format!("203.0.113.10:443/tcp/{server}").parse().unwrap()),
+        outcome,
+        change: change.into(),
+        active: Some(active),
+    }
+}
+
+#[test]
+fn a_dry_run_of_a_drain_shows_the_plan_and_what_it_leads_to() {
+    let demo = fixture::demo();
+    let acted = Acted {
+        dry_run: true,
+        op: 0,
+        targets: vec![
+            report("198.51.100.23:443", Outcome::Done, "weight 100 -> 0", 4_803),
+            report(
+                "198.51.100.24:443",
+                Outcome::Skipped("already draining".into()),
+                "weight 0",
+                37,
+            ),
+        ],
+        effects: vec![
+            "web: 3 of 6 servers in rotation, weight 300, quorum 200: ok".into(),
+            "load: 137 conn/s per server (+33 %), 198.51.100.26 gets most".into(),
+            "persistence: off".into(),
+            "time: about 5m (median of the last 5 drains of web)".into(),
+        ],
+        warnings: Vec::new(),
+    };
+    let lines = act::dry_run(&view(&demo), drain_verb(), &acted, &look(Some(80), false));
+    same(&joined(&lines), include_str!("../golden/drain-dry-run.txt"));
+}
+
+#[test]
+fn a_dry_run_of_a_promote_names_effects_and_warnings() {
+    let demo = fixture::demo();
+    let acted = Acted {
+        dry_run: true,
+        op: 0,
+        targets: vec![TargetReport {
+            target: Target::Instance("VI_int".into()),
+            outcome: Outcome::Done,
+            change: "BACKUP -> MASTER on lb1, priority 130 -> 254 until released".into(),
+            active: None,
+        }],
+        effects: vec![
+            "Moves: 198.51.100.1/24 to eth1; 5 gratuitous ARP".into(),
+            "Gap: up to 3.0s".into(),
+            "Scripts: notify_master".into(),
+        ],
+        warnings: vec!["script chk_db is failing on lb1 (exit 1, 12m34s); promote ignores it".into()],
+    };
+    let verb = Verb::Promote { for_ms: None };
+    let lines = act::dry_run(&view(&demo), verb, &acted, &look(Some(80), false));
+    same(&joined(&lines), include_str!("../golden/promote-dry-run.txt"));
+}
+
+#[test]
+fn a_drain_that_is_followed_tells_how_many_are_left_and_until_when() {
+    let demo = fixture::demo();
+    let id = "203.0.113.10:443/tcp/198.51.100.24:443".parse().unwrap();
+    let acted = Acted {
+        dry_run: false,
+        op: 1,
+        targets: vec![report(
+            "198.51.100.24:443",
+            Outcome::Done,
+            "weight 100 -> 0",
+            4_655,
+        )],
+        effects: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut lines = act::done_lines(&view(&demo), drain_verb(), &acted);
+    let mut follow = progress::Follow::new(&demo.snapshot, vec![id]);
+    let began = demo.snapshot.state.servers[&id_of()]
+        .drain
+        .as_ref()
+        .unwrap()
+        .since;
+    let wall_ms = demo.snapshot.wall_ms - 168_000;
+    for (s, active) in [(0, 4_655), (30, 1_310), (326, 0)] {
+        let mut counters = demo.counters.clone();
+        counters.servers.get_mut(&id_of()).unwrap().active = active;
+        let now = began + Duration::from_secs(s);
+        follow.sample(&counters, now);
+        let view = View::new(&demo.snapshot.state, now, wall_ms + s * 1_000);
+        lines.push(follow.line(&view, &look(None, false)));
+    }
+    same(&joined(&lines), include_str!("../golden/drain-wait.txt"));
+}
+
+fn id_of() -> lb_shared::names::ServerId {
+    "203.0.113.10:443/tcp/198.51.100.24:443".parse().unwrap()
+}
+
+#[test]
+fn on_a_terminal_a_drain_is_a_bar() {
+    let demo = fixture::demo();
+    let mut follow = progress::Follow::new(&demo.snapshot, vec![id_of()]);
+    let now = demo.snapshot.now;
+    for (ago, active) in [(48, 134), (0, 37)] {
+        let mut counters = demo.counters.clone();
+        counters.servers.get_mut(&id_of()).unwrap().active = active;
+        follow.sample(&counters, now - Duration::from_secs(ago));
+    }
+    assert_eq!(
+        follow.block(&view(&demo), 80),
+        [
+            "web/198.51.100.24:443  [######################################.]     37 left",
+            "4,618 of 4,655 gone   1.0/s   ETA 2m40s   deadline 7m12s   Ctrl-C detaches",
+        ]
+    );
+}

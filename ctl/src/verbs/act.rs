@@ -1,0 +1,495 @@
+//! Verbs that change something: select, ask, act, tell, and wait if that is wanted.
+
+use super::list::document;
+use super::progress;
+use crate::args::{Acting, Drain, Global, Output, Then, Waiting};
+use crate::confirm;
+use crate::connect;
+use crate::look::{Look, Out};
+use crate::table::{Column, Grid};
+use crate::trouble::{Trouble, usage};
+use lb_shared::client::Client;
+use lb_shared::condition::Condition;
+use lb_shared::duration;
+use lb_shared::filter::{Filter, Item};
+use lb_shared::json;
+use lb_shared::names::ServerId;
+use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Snapshot, Verb, WeightChange};
+use lb_shared::select;
+use lb_shared::state::{Admin, DrainThen, Target};
+use lb_shared::text::{escape, thousands, width};
+use lb_shared::view::View;
+use std::time::Duration;
+
+pub(crate) fn drain(global: &Global, look: &Look, out: &mut Out, drain: &Drain) -> Result<(), Trouble> {
+    let timeout = duration::parse_or_never(&drain.timeout)?;
+    let every = duration::parse(&drain.progress)?;
+    if drain.follow {
+        return follow(global, look, out, drain, every);
+    }
+    let verb = Verb::Drain {
+        timeout_ms: timeout.map(ms),
+        then: match drain.then {
+            Then::Keep => DrainThen::Keep,
+            Then::Undrain => DrainThen::Undrain,
+            Then::Disable => DrainThen::Disable,
+        },
+    };
+    let done = act(global, look, out, verb, &drain.targets, &drain.acting)?;
+    if drain.wait && !drain.acting.dry_run {
+        let ids: Vec<ServerId> = done
+            .act
+            .targets
+            .iter()
+            .filter_map(|target| match target {
+                Target::Server(id) => Some(id.clone()),
+                Target::Instance(_) => None,
+            })
+            .collect();
+        out.flush()?;
+        progress::drain(global, look, out, &ids, every)?;
+    }
+    done.end()
+}
+
+/// Attaches to drains that are under way.
+fn follow(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    drain: &Drain,
+    every: Duration,
+) -> Result<(), Trouble> {
+    let snapshot = connect::client(global)?.snapshot()?;
+    let view = View::of(&snapshot);
+    let ids: Vec<ServerId> = if drain.targets.is_empty() {
+        view.servers()
+            .filter(|it| it.admin == Admin::Draining)
+            .map(|it| it.id.clone())
+            .collect()
+    } else {
+        select::servers(&view, &drain.targets, true)?
+    };
+    if ids.is_empty() {
+        return Err(Refusal::new(
+            RefusalCode::NotFound,
+            "no server is draining",
+            "lbctl drain SERVER starts a drain",
+        )
+        .into());
+    }
+    progress::drain(global, look, out, &ids, every)
+}
+
+pub(crate) fn undrain(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    act(global, look, out, Verb::Undrain, targets, acting)?.end()
+}
+
+pub(crate) fn disable(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    cut: bool,
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    act(global, look, out, Verb::Disable { cut }, targets, acting)?.end()
+}
+
+pub(crate) fn weight(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    let Some((weight, targets)) = targets.split_last() else {
+        return Err(usage("weight needs a server and a weight", ""));
+    };
+    let verb = Verb::Weight(WeightChange::parse(weight)?);
+    act(global, look, out, verb, targets, acting)?.end()
+}
+
+pub(crate) fn promote(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    lasting: Option<&str>,
+    waiting: &Waiting,
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    let verb = Verb::Promote {
+        for_ms: lasting.map(duration::parse).transpose()?.map(ms),
+    };
+    act_and_wait(global, look, out, verb, targets, waiting, acting)
+}
+
+pub(crate) fn demote(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    hard: bool,
+    waiting: &Waiting,
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    act_and_wait(global, look, out, Verb::Demote { hard }, targets, waiting, acting)
+}
+
+pub(crate) fn release(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    act(global, look, out, Verb::Release, targets, acting)?.end()
+}
+
+fn act_and_wait(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    verb: Verb,
+    targets: &[String],
+    waiting: &Waiting,
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    let timeout = duration::parse(&waiting.timeout)?;
+    let done = act(global, look, out, verb, targets, acting)?;
+    if !waiting.no_wait
+        && !acting.dry_run
+        && let Some(condition) = Condition::after(&done.act)
+    {
+        out.flush()?;
+        super::truth::until(global, &condition, timeout, |verdict| {
+            if !global.quiet {
+                eprintln!("{}", verdict.reason);
+            }
+        })?;
+    }
+    done.end()
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An act that was carried out, with what it did.
+struct Done {
+    act: Act,
+    acted: Acted,
+}
+
+impl Done {
+    /// Failed targets give exit code 1.
+    fn end(self) -> Result<(), Trouble> {
+        let failed = |report: &lb_shared::request::TargetReport| matches!(report.outcome, Outcome::Failed(_));
+        if self.acted.targets.iter().any(failed) {
+            return Err(Trouble::Exit(1));
+        }
+        Ok(())
+    }
+}
+
+fn act(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    verb: Verb,
+    targets: &[String],
+    acting: &Acting,
+) -> Result<Done, Trouble> {
+    let mut client = connect::client(global)?;
+    let snapshot = client.snapshot()?;
+    let view = View::of(&snapshot);
+    let targets = resolve(&view, verb, targets, global, acting)?;
+    let names: Vec<String> = targets.iter().map(|target| view.target_name(target)).collect();
+    confirm::ask(verb, &names, acting)?;
+    let act = Act {
+        verb,
+        targets,
+        dry_run: acting.dry_run,
+        force: acting.force,
+        message: acting.message.clone(),
+        key: acting.key.clone(),
+    };
+    let acted = client.act(act.clone())?;
+    if global.verbose > 0 {
+        eprintln!("operation op-{}", acted.op);
+    }
+    tell(global, look, out, &mut client, &snapshot, &act, &acted)?;
+    Ok(Done { act, acted })
+}
+
+fn resolve(
+    view: &View<'_>,
+    verb: Verb,
+    typed: &[String],
+    global: &Global,
+    acting: &Acting,
+) -> Result<Vec<Target>, Trouble> {
+    if typed.is_empty() && !acting.all {
+        return Err(usage(
+            format!("{} needs a target", verb.word()),
+            "name at least one, or say --all",
+        ));
+    }
+    let filter = Filter::parse(global.filter.as_deref().unwrap_or_default())?;
+    let state = view.state;
+    let found: Vec<Target> = match verb {
+        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+            let ids = if acting.all {
+                state.servers.keys().cloned().collect()
+            } else {
+                select::servers(view, typed, false)?
+            };
+            ids.into_iter()
+                .filter(|id| {
+                    let it = state.servers.get(id);
+                    it.is_some_and(|it| filter.passes(view, Item::Server(it)))
+                })
+                .map(Target::Server)
+                .collect()
+        }
+        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => {
+            let names = if acting.all {
+                state.instances.keys().cloned().collect()
+            } else {
+                select::instances(view, typed)?
+            };
+            names
+                .into_iter()
+                .filter(|name| {
+                    let it = state.instances.get(name);
+                    it.is_some_and(|it| filter.passes(view, Item::Instance(it)))
+                })
+                .map(Target::Instance)
+                .collect()
+        }
+    };
+    if found.is_empty() {
+        return Err(Refusal::new(RefusalCode::NotFound, "nothing matches these targets", "").into());
+    }
+    Ok(found)
+}
+
+fn tell(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    client: &mut Client,
+    snapshot: &Snapshot,
+    act: &Act,
+    acted: &Acted,
+) -> Result<(), Trouble> {
+    let view = View::of(snapshot);
+    match global.output {
+        Output::Json => {
+            let document_of = json::document(&snapshot.state.agent.host, json::acted(&view, acted));
+            document(out, look, &document_of)?;
+        }
+        Output::Jsonl => out.line(&json::acted(&view, acted).to_string())?,
+        Output::Name => {
+            for report in &acted.targets {
+                out.line(&report.target.to_string())?;
+            }
+        }
+        Output::Table | Output::Wide if acted.dry_run => {
+            // The numbers beside the plan; without them it is still a plan.
+            let counters = client.counters().ok();
+            let view = View::of(snapshot).with_counters(counters.as_ref());
+            for line in dry_run(&view, act.verb, acted, look) {
+                out.line(&line)?;
+            }
+        }
+        Output::Table | Output::Wide => {
+            for line in done_lines(&view, act.verb, acted) {
+                out.line(&line)?;
+            }
+        }
+    }
+    if !acted.dry_run {
+        for warning in &acted.warnings {
+            eprintln!("warning: {}", escape(warning));
+        }
+    }
+    Ok(())
+}
+
+/// `web/198.51.100.24:443: draining, weight 100 -> 0, 4,655 active`
+pub(crate) fn done_lines(view: &View<'_>, verb: Verb, acted: &Acted) -> Vec<String> {
+    let now = match verb {
+        Verb::Drain { .. } => Some("draining"),
+        Verb::Undrain => Some("undrained"),
+        Verb::Disable { .. } => Some("disabled"),
+        Verb::Weight(_) => None,
+        Verb::Promote { .. } => Some("promoted"),
+        Verb::Demote { .. } => Some("demoted"),
+        Verb::Release => Some("released"),
+    };
+    acted
+        .targets
+        .iter()
+        .map(|report| {
+            let name = view.target_name(&report.target);
+            match &report.outcome {
+                Outcome::Done => {
+                    let active = report
+                        .active
+                        .filter(|_| matches!(verb, Verb::Drain { .. } | Verb::Disable { .. }))
+                        .map(|active| format!("{} active", thousands(active)));
+                    let change = Some(escape(&report.change)).filter(|change| !change.is_empty());
+                    let parts: Vec<String> = now
+                        .map(Into::into)
+                        .into_iter()
+                        .chain(change)
+                        .chain(active)
+                        .collect();
+                    format!("{name}: {}", parts.join(", "))
+                }
+                Outcome::Skipped(why) => format!("{name}: {}", escape(why)),
+                Outcome::Failed(why) => format!("{name}: failed: {}", escape(why)),
+            }
+        })
+        .collect()
+}
+
+/// What would happen, in full.
+pub(crate) fn dry_run(view: &View<'_>, verb: Verb, acted: &Acted, look: &Look) -> Vec<String> {
+    let mut lines = vec!["dry run: nothing is changed".to_owned()];
+    let servers = matches!(
+        verb,
+        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_)
+    );
+    if servers {
+        lines.extend(server_plan(view, verb, acted, look));
+    } else {
+        for report in &acted.targets {
+            let name = view.target_name(&report.target);
+            let change = match &report.outcome {
+                Outcome::Done => escape(&report.change),
+                Outcome::Skipped(why) | Outcome::Failed(why) => escape(why),
+            };
+            lines.push(format!("  {name}  {change}"));
+        }
+    }
+    if !acted.effects.is_empty() {
+        lines.push(String::new());
+        if servers {
+            lines.push("After it".into());
+        }
+        let indent = if servers { "  " } else { "" };
+        lines.extend(
+            effects(&acted.effects)
+                .into_iter()
+                .map(|line| format!("{indent}{line}")),
+        );
+    }
+    if !acted.warnings.is_empty() {
+        lines.push(String::new());
+        lines.extend(
+            acted
+                .warnings
+                .iter()
+                .map(|text| format!("warning: {}", escape(text))),
+        );
+    }
+    lines.push(if servers {
+        "result: would be accepted".into()
+    } else {
+        "result: would be accepted with --yes (type the name on a terminal)".to_owned()
+    });
+    lines
+}
+
+struct Planned<'a> {
+    report: &'a lb_shared::request::TargetReport,
+    name: String,
+    verb: Verb,
+    per_s: Option<u64>,
+    look: &'a Look,
+}
+
+fn server_plan(view: &View<'_>, verb: Verb, acted: &Acted, look: &Look) -> Vec<String> {
+    let rows: Vec<(char, Planned<'_>)> = acted
+        .targets
+        .iter()
+        .map(|report| {
+            let counters = match &report.target {
+                Target::Server(id) => view.server_counters(id),
+                Target::Instance(_) => None,
+            };
+            let planned = Planned {
+                report,
+                name: view.target_name(&report.target),
+                verb,
+                per_s: counters.map(|counters| counters.connections_per_s),
+                look,
+            };
+            (' ', planned)
+        })
+        .collect();
+    let columns: Vec<Column<Planned<'_>>> = vec![
+        Column::left("ACTION", 0, |row| match row.report.outcome {
+            Outcome::Done => row.verb.word().into(),
+            Outcome::Skipped(_) => "skip".into(),
+            Outcome::Failed(_) => "fail".into(),
+        }),
+        Column::left("SERVER", 0, |row| row.name.clone()),
+        Column::left("WEIGHT", 0, |row| {
+            let change = escape(&row.report.change);
+            change.strip_prefix("weight ").unwrap_or(&change).to_owned()
+        }),
+        Column::right("ACTIVE", 0, |row| {
+            row.report
+                .active
+                .map_or("-".into(), |active| row.look.number(active))
+        }),
+        Column::right("CPS", 0, |row| {
+            row.per_s.map_or("-".into(), |per_s| row.look.number(per_s))
+        }),
+        Column::left("", 0, |row| match &row.report.outcome {
+            Outcome::Done => String::new(),
+            Outcome::Skipped(why) | Outcome::Failed(why) => escape(why),
+        }),
+    ];
+    let narrow = Look {
+        width: look.width.map(|columns| columns.saturating_sub(2)),
+        ..look.clone()
+    };
+    Grid::new(&columns, &rows)
+        .lines(&narrow)
+        .into_iter()
+        .map(|line| format!("  {line}"))
+        .collect()
+}
+
+/// Effects of the form `LABEL: words` with their labels aligned; others as they are.
+fn effects(all: &[String]) -> Vec<String> {
+    let split = |text: &str| -> Option<(String, String)> {
+        let (label, words) = text.split_once(": ")?;
+        (!label.contains(' ')).then(|| (label.to_owned(), words.to_owned()))
+    };
+    let escaped: Vec<String> = all.iter().map(|text| escape(text)).collect();
+    let label = escaped
+        .iter()
+        .filter_map(|text| split(text))
+        .map(|(label, _)| width(&label))
+        .max()
+        .unwrap_or(0);
+    escaped
+        .iter()
+        .map(|text| match split(text) {
+            Some((name, words)) => format!("{name}{}  {words}", " ".repeat(label - width(&name))),
+            None => text.clone(),
+        })
+        .collect()
+}

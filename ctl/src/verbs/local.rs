@@ -1,0 +1,87 @@
+//! Verbs that need no agent, or only its name.
+
+use crate::args::{Cli, Global, Output};
+use crate::connect;
+use crate::look::Out;
+use crate::trouble::{Trouble, usage};
+use clap::CommandFactory as _;
+use lb_shared::frame;
+use lb_shared::paths;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Has the agent's program check a file: there is one parser, and it is the agent's.
+pub(crate) fn check_config(global: &Global, out: &mut Out, file: Option<&Path>) -> Result<(), Trouble> {
+    let mut command = Command::new(beside_us(paths::AGENT));
+    command.arg("check-config");
+    if let Some(file) = file {
+        command.arg(file);
+    }
+    if matches!(global.output, Output::Json | Output::Jsonl) {
+        command.args(["-o", "json"]);
+    }
+    out.flush()?;
+    let status = command.status().map_err(|error| {
+        usage(
+            format!("cannot run {}: {error}", paths::AGENT),
+            "it is installed beside lbctl and holds the parser",
+        )
+    })?;
+    match status.code() {
+        Some(0) => Ok(()),
+        // One code for "the file is not good", whatever keepalived's own flags give.
+        Some(code) => Err(Trouble::Exit(if code == 2 { 2 } else { 1 })),
+        None => Err(Trouble::Exit(1)),
+    }
+}
+
+/// Becomes the dashboard.
+pub(crate) fn top(global: &Global, arguments: &[String]) -> Result<(), Trouble> {
+    let mut command = Command::new(beside_us("lbtui"));
+    command
+        .arg("--socket")
+        .arg(connect::socket(global)?)
+        .args(arguments);
+    let status = command.status().map_err(|error| {
+        usage(
+            format!("cannot run lbtui: {error}"),
+            "it is installed beside lbctl",
+        )
+    })?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Trouble::Exit(u8::try_from(code).unwrap_or(1))),
+        None => Err(Trouble::Exit(1)),
+    }
+}
+
+/// A program of ours: the one in our own folder if it is there, else the one in the path.
+fn beside_us(name: &str) -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join(name)))
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| name.into())
+}
+
+pub(crate) fn completion(shell: clap_complete::Shell, out: &mut Out) -> Result<(), Trouble> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "lbctl", &mut script);
+    script.flush()?;
+    out.text(&String::from_utf8_lossy(&script))?;
+    Ok(())
+}
+
+pub(crate) fn version(global: &Global, out: &mut Out) -> Result<(), Trouble> {
+    let own = env!("CARGO_PKG_VERSION");
+    out.line(&format!("lbctl    {own}, protocol {}", frame::VERSION))?;
+    let hello = connect::client(global)?.hello(&format!("lbctl {own}"))?;
+    out.line(&format!(
+        "lbagent  {}, protocol {}, on {}",
+        lb_shared::text::escape(&hello.agent),
+        frame::VERSION,
+        lb_shared::text::escape(&hello.host)
+    ))?;
+    Ok(())
+}

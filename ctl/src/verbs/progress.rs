@@ -1,0 +1,332 @@
+//! Following drains to their end.
+
+use crate::args::{Global, Output};
+use crate::connect;
+use crate::detach::{self, Detach};
+use crate::look::{Look, Out};
+use crate::trouble::Trouble;
+use lb_shared::client::{ClientError, Update};
+use lb_shared::counters::Counters;
+use lb_shared::drain;
+use lb_shared::event::What;
+use lb_shared::names::ServerId;
+use lb_shared::request::{Refusal, RefusalCode, Snapshot};
+use lb_shared::state::{Admin, State};
+use lb_shared::text::{count, span, thousands, width};
+use lb_shared::units::Mono;
+use lb_shared::view::{View, rfc3339};
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// IPVS refreshes its counters every two seconds.
+const COUNTER_AGE: Duration = Duration::from_millis(2_500);
+/// How often the connections are counted while somebody looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Follows drains until all are over: drained, ended otherwise, or past their deadline.
+pub(crate) fn drain(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    ids: &[ServerId],
+    every: Duration,
+) -> Result<(), Trouble> {
+    let mut watch = connect::client(global)?.watch()?;
+    let mut counters = connect::client(global)?;
+    let first = match watch.next().transpose()? {
+        Some(Update::Snapshot(snapshot)) => *snapshot,
+        Some(Update::Event(_) | Update::Lost { .. }) | None => return Err(ClientError::Closed.into()),
+    };
+    let mut follow = Follow::new(&first, ids.to_vec());
+    let mut state = first.state;
+    let started = Instant::now();
+    let clock = |since: Instant| {
+        let passed = since.elapsed();
+        let ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        (first.now + passed, first.wall_ms.saturating_add(ms))
+    };
+    let redraw = io::stderr().is_terminal() && global.output == Output::Table && !global.quiet;
+    let mut told: Option<Instant> = None;
+    let detach = Detach::armed();
+    loop {
+        let goes_on = {
+            let (now, wall_ms) = clock(started);
+            let name = follow.name(&View::new(&state, now, wall_ms));
+            let again = if ids.len() == 1 { &name } else { "" };
+            format!("the drain goes on (lbctl drain --follow {again})").replace(" )", ")")
+        };
+        detach.check(&goes_on)?;
+        let (now, wall_ms) = clock(started);
+        follow.sample(&counters.counters()?, now);
+        let ended = follow.ended(&state);
+        let due = told.is_none_or(|told| told.elapsed() >= if redraw { LOOK / 2 } else { every });
+        if due || ended {
+            let view = View::new(&state, now, wall_ms);
+            tell(global, look, out, &follow, &view, redraw, told.is_none())?;
+            told = Some(Instant::now());
+        }
+        if ended {
+            let (now, wall_ms) = clock(started);
+            let view = View::new(&state, now, wall_ms);
+            return follow.end(&view, out);
+        }
+        let until = Instant::now() + LOOK;
+        while let Some(left) = until
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
+            detach.check(&goes_on)?;
+            match watch.next_within(left.min(detach::EVERY))? {
+                None => {}
+                Some(Update::Snapshot(snapshot)) => state = snapshot.state,
+                Some(Update::Event(event)) => {
+                    state.apply(&event.event);
+                    follow.heard(event.event.what, &event.event.object);
+                    if follow.ended(&state) {
+                        break;
+                    }
+                }
+                Some(Update::Lost { .. }) => {}
+            }
+        }
+    }
+}
+
+/// What is known about the drains that are followed.
+pub(crate) struct Follow {
+    ids: Vec<ServerId>,
+    began: Mono,
+    at_start: u64,
+    deadline: Option<Mono>,
+    samples: VecDeque<(Mono, u64)>,
+    /// Connections ever made, when this began and now.
+    made: Option<(u64, u64)>,
+    overdue: bool,
+}
+
+impl Follow {
+    pub(crate) fn new(snapshot: &Snapshot, ids: Vec<ServerId>) -> Self {
+        let drains = || {
+            ids.iter()
+                .filter_map(|id| snapshot.state.servers.get(id)?.drain.as_ref())
+        };
+        Self {
+            began: drains().map(|drain| drain.since).min().unwrap_or(snapshot.now),
+            at_start: drains().map(|drain| drain.active_at_start).sum(),
+            deadline: drains().filter_map(|drain| drain.deadline).max(),
+            samples: VecDeque::new(),
+            made: None,
+            overdue: false,
+            ids,
+        }
+    }
+
+    pub(crate) fn sample(&mut self, counters: &Counters, now: Mono) {
+        let of = |pick: fn(&lb_shared::counters::ServerCounters) -> u64| -> u64 {
+            self.ids
+                .iter()
+                .filter_map(|id| counters.servers.get(id))
+                .map(pick)
+                .sum()
+        };
+        let made = of(|it| it.connections);
+        let active = of(|it| it.active);
+        // What the kernel shows of this counter is up to two seconds old: until then it still grows by connections
+        // made before the drain.
+        if now.since(self.began) >= COUNTER_AGE {
+            self.made = Some((self.made.map_or(made, |(first, _)| first), made));
+        }
+        drain::remember(&mut self.samples, now, active);
+        self.at_start = self.at_start.max(active);
+    }
+
+    fn heard(&mut self, what: What, object: &lb_shared::state::ObjectId) {
+        let ours = matches!(object, lb_shared::state::ObjectId::Server(id) if self.ids.contains(id));
+        if what == What::DrainDeadline && ours {
+            self.overdue = true;
+        }
+    }
+
+    fn ended(&self, state: &State) -> bool {
+        self.overdue
+            || self.ids.iter().all(|id| {
+                state
+                    .servers
+                    .get(id)
+                    .is_none_or(|server| server.admin != Admin::Draining)
+            })
+    }
+
+    fn left(&self) -> u64 {
+        self.samples.back().map_or(self.at_start, |(_, left)| *left)
+    }
+
+    fn name(&self, view: &View<'_>) -> String {
+        match self.ids.as_slice() {
+            [one] => view.server_name(one),
+            many => count(many.len(), "server"),
+        }
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let samples: Vec<_> = self.samples.iter().copied().collect();
+        drain::rate(&samples)
+    }
+
+    fn eta(&self) -> Option<Duration> {
+        let samples: Vec<_> = self.samples.iter().copied().collect();
+        drain::eta(&samples)
+    }
+
+    /// `09:17:42  1,310 left     55/s           ETA 3m05s   deadline 9m30s`
+    pub(crate) fn line(&self, view: &View<'_>, look: &Look) -> String {
+        let left = self.left();
+        let head = format!("{}  {:>5} left", look.zone.clock(view.wall_ms), thousands(left));
+        if left == 0 {
+            return head;
+        }
+        let deadline = self
+            .deadline
+            .map(|at| format!("deadline {}", span(at.since(view.now))));
+        let line = match self.rate() {
+            None => format!("{head}{:20}{}", "", deadline.unwrap_or_default()),
+            Some(rate) => {
+                // The points of all rates stand below each other.
+                let text = if rate < 9.95 {
+                    format!("{rate:>9.1}/s")
+                } else {
+                    format!("{rate:>7.0}/s")
+                };
+                let deadline = deadline.map_or(String::new(), |deadline| format!("   {deadline}"));
+                format!("{head}{text:<20}{}{deadline}", eta_text(self.eta()))
+            }
+        };
+        line.trim_end().to_owned()
+    }
+
+    /// Two lines with a bar, redrawn in place.
+    pub(crate) fn block(&self, view: &View<'_>, columns: usize) -> [String; 2] {
+        let left = self.left();
+        let gone = self.at_start.saturating_sub(left);
+        let name = self.name(view);
+        let cells = columns.saturating_sub(width(&name) + 20).clamp(8, 60);
+        let full = usize::try_from(u128::from(gone) * cells as u128 / u128::from(self.at_start.max(1)))
+            .unwrap_or(cells);
+        let bar = format!("{}{}", "#".repeat(full), ".".repeat(cells - full));
+        let mut facts = vec![format!(
+            "{} of {} gone",
+            thousands(gone),
+            thousands(self.at_start)
+        )];
+        if let Some(rate) = self.rate() {
+            facts.push(if rate < 9.95 {
+                format!("{rate:.1}/s")
+            } else {
+                format!("{rate:.0}/s")
+            });
+        }
+        facts.push(eta_text(self.eta()));
+        if let Some(deadline) = self.deadline {
+            facts.push(format!("deadline {}", span(deadline.since(view.now))));
+        }
+        facts.push("Ctrl-C detaches".into());
+        [
+            format!("{name}  [{bar}]{:>7} left", thousands(left)),
+            facts.join("   "),
+        ]
+    }
+
+    /// One object for programs.
+    fn json(&self, view: &View<'_>) -> serde_json::Value {
+        serde_json::json!({
+            "t": rfc3339(view.wall_ms),
+            "server": self.name(view),
+            "active": self.left(),
+            "rate": self.rate().map(|rate| -(rate * 10.0).round() / 10.0),
+            "eta_s": self.eta().map(|eta| eta.as_secs()),
+            "deadline_s": self.deadline.map(|at| at.since(view.now).as_secs()),
+        })
+    }
+
+    /// The last words, and the exit code.
+    fn end(&self, view: &View<'_>, out: &mut Out) -> Result<(), Trouble> {
+        let name = self.name(view);
+        let took = span(view.now.since(self.began));
+        if self.overdue {
+            return Err(Refusal::new(
+                RefusalCode::TimedOut,
+                format!(
+                    "{name}: deadline reached, {} connections left",
+                    thousands(self.left())
+                ),
+                format!("what was chosen with --then is done; see lbctl why {name}"),
+            )
+            .into());
+        }
+        let admins: Vec<Option<Admin>> = self
+            .ids
+            .iter()
+            .map(|id| view.state.servers.get(id).map(|server| server.admin))
+            .collect();
+        if admins.iter().all(|admin| *admin == Some(Admin::Drained)) {
+            let made = self.made.map(|(first, now)| now.saturating_sub(first));
+            let made = made.map_or(String::new(), |made| {
+                let s = if made == 1 { "" } else { "s" };
+                format!(" {} new connection{s},", thousands(made))
+            });
+            out.line(&format!("{name}: drained in {took},{made} 0 cut"))?;
+            return Ok(());
+        }
+        let how = if admins.contains(&None) {
+            "it is not in the configuration any more"
+        } else if admins.contains(&Some(Admin::Disabled)) {
+            "it was disabled"
+        } else {
+            "it was undrained"
+        };
+        Err(Refusal::new(
+            RefusalCode::Conflict,
+            format!("{name}: the drain ended after {took}: {how}"),
+            "lbctl events shows who did it",
+        )
+        .into())
+    }
+}
+
+fn eta_text(eta: Option<Duration>) -> String {
+    match eta {
+        Some(eta) => format!("ETA {}", span(eta)),
+        None => "ETA unknown".into(),
+    }
+}
+
+fn tell(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    follow: &Follow,
+    view: &View<'_>,
+    redraw: bool,
+    first: bool,
+) -> Result<(), Trouble> {
+    if matches!(global.output, Output::Json | Output::Jsonl) {
+        out.line(&follow.json(view).to_string())?;
+        out.flush()?;
+        return Ok(());
+    }
+    if global.quiet {
+        return Ok(());
+    }
+    let mut stderr = io::stderr();
+    if redraw {
+        let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let up = if first { "" } else { "\u{1b}[2A" };
+        let [bar, facts] = follow.block(view, columns);
+        write!(stderr, "{up}\r\u{1b}[J{bar}\n{facts}\n")?;
+    } else {
+        writeln!(stderr, "{}", follow.line(view, look))?;
+    }
+    stderr.flush()?;
+    Ok(())
+}
