@@ -58,6 +58,8 @@ struct Failure {
     text: String,
     tries: u32,
     retry_at: Mono,
+    /// Its time has come; it waits for the next plan.
+    due: bool,
 }
 
 #[derive(Debug)]
@@ -176,14 +178,16 @@ impl IpvsKeeper {
         };
         self.failed
             .values()
+            .filter(|failure| !failure.due)
             .map(|failure| failure.retry_at)
             .fold(look, Mono::min)
     }
 
     /// Looks again when it is time to, and retries what was refused.
     pub(super) fn on_tick(&mut self, now: Mono, watching: bool, out: &mut VecDeque<Action>) {
-        for (key, failure) in &self.failed {
+        for (key, failure) in &mut self.failed {
             if failure.retry_at <= now {
+                failure.due = true;
                 self.dirty.insert(*key);
             }
         }
@@ -296,6 +300,11 @@ impl IpvsKeeper {
                 }
                 notes.push(Note::Settled(key));
                 continue;
+            }
+            if let Some(failure) = self.failed.get_mut(&key) {
+                // Under way: the next try, should no answer come.
+                failure.retry_at = now + Duration::from_secs(1 << failure.tries.min(6));
+                failure.due = false;
             }
             if audit && !self.failed.contains_key(&key) {
                 match self.correct(now, key) {
@@ -415,6 +424,7 @@ impl IpvsKeeper {
                     text,
                     tries: tries + 1,
                     retry_at: now + pause,
+                    due: false,
                 },
             );
             self.dirty.insert(key);

@@ -34,7 +34,7 @@ impl Engine {
                 self.on_address_gone(key, stolen);
             }
             NetNews::Done(id, failures) => {
-                for (op, error) in self.net.on_done(id, failures) {
+                for (op, error) in self.net.on_done(self.now, id, failures) {
                     self.say(What::KernelRefused, op.to_string(), Some(error.text));
                 }
             }
