@@ -159,6 +159,9 @@ impl World {
             Kind::Pause { node } => {
                 let still = self.active.iter().any(|(_, it)| it.kind == Kind::Pause { node });
                 if !still && self.nodes[node].paused {
+                    if self.nodes[node].roles.contains(&VrrpState::Master) {
+                        self.sometimes.hit(Hit::MasterPaused);
+                    }
                     self.nodes[node].hiccup = false;
                     self.resume(node);
                 }
@@ -214,7 +217,7 @@ impl World {
             return;
         }
         if self.nodes[node].paused {
-            self.nodes[node].deferred.push(Deferred::Feed(cause, Box::new(input)));
+            self.nodes[node].deferred.push(Deferred::Feed(Box::new((cause, input))));
         } else {
             self.feed(node, cause, input);
         }
@@ -349,7 +352,7 @@ impl World {
                 self.oracle.longest_us[vr] = self.oracle.longest_us[vr].max(heard.interval_us);
             }
             let wait = self.random.below(100);
-            self.after(wait, Event::Packet { node, packet });
+            self.after(wait, Event::Packet { node, packet: Box::new(packet) });
         }
         self.disturbed_at = self.now;
         if nth + 1 < count && self.now + gap_us < self.plan.quiet_at {

@@ -73,6 +73,7 @@ impl World {
         while let Some(action) = engine.poll_action() {
             actions.push(action);
         }
+        self.nodes[node].deadline = engine.next_deadline();
         self.nodes[node].engine = Some(engine);
         self.note(|| format!("n{node} starts"));
         self.fold(node, &actions);
@@ -182,10 +183,12 @@ impl World {
             truth: Truth::Whole(heard),
         };
         self.oracle.longest_us[vr] = self.oracle.longest_us[vr].max(heard.interval_us);
-        if self.sent.len() == 16 {
-            self.sent.pop_front();
+        if self.replays {
+            if self.sent.len() == 16 {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(packet.clone());
         }
-        self.sent.push_back(packet.clone());
         self.transmit(node, &packet);
     }
 
@@ -217,7 +220,7 @@ impl World {
                 if self.lan.corrupt(from, to, &mut copy.payload, &mut self.random) {
                     copy.truth = crate::advert::judge(&copy);
                 }
-                self.after(delay, Event::Packet { node: to, packet: copy });
+                self.after(delay, Event::Packet { node: to, packet: Box::new(copy) });
             }
         }
     }
@@ -322,7 +325,7 @@ impl World {
         let lane = usize::from(matches!(input, Input::Ipvs(_)));
         let at = (self.now + self.random.between(5, 300)).max(self.oracle.answered_at[node][lane]);
         self.oracle.answered_at[node][lane] = at;
-        self.push(at, Event::Feed { node, epoch, cause: Cause::Other, input: Box::new(input) });
+        self.push(at, Event::Feed { node, epoch, news: Box::new((Cause::Other, input)) });
     }
 
     /// The kernel tells everybody, in order; what an overrun swallowed is made up for by reading the whole table.
@@ -336,8 +339,8 @@ impl World {
             }
             it.told_at = it.told_at.max(now + late);
             let (at, epoch) = (it.told_at, it.epoch);
-            let input = Box::new(Input::Net(news));
-            self.push(at, Event::Feed { node, epoch, cause: Cause::Other, input });
+            let input = Input::Net(news);
+            self.push(at, Event::Feed { node, epoch, news: Box::new((Cause::Other, input)) });
         }
     }
 
@@ -367,8 +370,8 @@ impl World {
         if let Write::Intent(id, _) = &write {
             let result = if full { Err("No space left on device".to_owned()) } else { Ok(()) };
             let epoch = self.nodes[node].epoch;
-            let input = Box::new(Input::Persisted(*id, result));
-            self.after(20, Event::Feed { node, epoch, cause: Cause::Other, input });
+            let input = Input::Persisted(*id, result);
+            self.after(20, Event::Feed { node, epoch, news: Box::new((Cause::Other, input)) });
         }
         if !full {
             self.nodes[node].disk.put(write);
@@ -402,8 +405,8 @@ impl World {
             }
         };
         let epoch = self.nodes[node].epoch;
-        let input = Box::new(Input::Checked(id, outcome));
-        self.after(wait, Event::Feed { node, epoch, cause, input });
+        let input = Input::Checked(id, outcome);
+        self.after(wait, Event::Feed { node, epoch, news: Box::new((cause, input)) });
     }
 
     /// Whether a server does not answer, and if so whether silently.
@@ -423,8 +426,8 @@ impl World {
         let outcome = JobOutcome { end: JobEnd::Exited(i32::from(fails)), output: Vec::new() };
         let epoch = self.nodes[node].epoch;
         let wait = self.random.between(1_000, 20_000);
-        let input = Box::new(Input::Ran(id, outcome));
-        self.after(wait, Event::Feed { node, epoch, cause: Cause::Other, input });
+        let input = Input::Ran(id, outcome);
+        self.after(wait, Event::Feed { node, epoch, news: Box::new((Cause::Other, input)) });
     }
 
     /// A question gets its number.
