@@ -7,3 +7,4 @@ mod kernel;
 mod node;
 mod operators;
 mod reload;
+mod refusals;
