@@ -235,6 +235,8 @@ impl Engine {
             IpvsNews::Missing(why) => {
                 let notes = self.ipvs.on_missing(now, why);
                 self.begin();
+                // There is nothing to count, and nobody must wait for it.
+                self.answer_samples();
                 notes
             }
             IpvsNews::Done(id, failures) => self.ipvs.on_done(now, id, failures, &mut self.queue),
