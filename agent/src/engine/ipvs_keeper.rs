@@ -64,6 +64,8 @@ struct Failure {
 struct Batch {
     id: BatchId,
     ops: Vec<IpvsOp>,
+    /// The services they are about.
+    keys: BTreeSet<VirtualKey>,
     /// Sent after the dump that is under way was asked for, so the dump will not show it.
     after_dump: bool,
 }
@@ -145,10 +147,7 @@ impl IpvsKeeper {
         if let Some(failure) = self.failed.get(key) {
             return Err(&failure.text);
         }
-        let flying = self
-            .in_flight
-            .iter()
-            .any(|batch| batch.ops.iter().any(|op| op.service() == Some(key)));
+        let flying = self.in_flight.iter().any(|batch| batch.keys.contains(key));
         Ok(self.status == Status::Available && !flying && !self.dirty.contains(key))
     }
 
@@ -340,6 +339,7 @@ impl IpvsKeeper {
         out.push_back(Action::Ipvs(id, ops.clone()));
         self.in_flight.push_back(Batch {
             id,
+            keys: ops.iter().filter_map(IpvsOp::service).copied().collect(),
             ops,
             after_dump: self.dump_asked_at.is_some(),
         });
@@ -382,18 +382,8 @@ impl IpvsKeeper {
             .iter()
             .filter_map(|(place, _)| batch.ops.get(*place)?.service().copied())
             .collect();
-        for key in batch
-            .ops
-            .iter()
-            .filter_map(IpvsOp::service)
-            .copied()
-            .collect::<BTreeSet<_>>()
-        {
-            if !refused.contains(&key) {
-                // Compared once more: the same key may have been touched meanwhile.
-                self.dirty.insert(key);
-            }
-        }
+        // Compared once more: the same key may have been touched meanwhile.
+        self.dirty.extend(batch.keys.difference(&refused));
         for (place, error) in &failures {
             let Some(op) = batch.ops.get(*place) else { continue };
             let text = format!("{op}: {}", error.text);
