@@ -31,18 +31,26 @@ fn main() {
     });
     let text = services_file(services);
     let lines = text.lines().count();
-    report(&format!("read {services} services of 10 servers"), "lines", || {
-        let began = Instant::now();
-        let model = load(&text);
-        (lines, began.elapsed(), model.services.len())
-    });
+    report(
+        &format!("read {services} services of 10 servers"),
+        "lines",
+        || {
+            let began = Instant::now();
+            let model = load(&text);
+            (lines, began.elapsed(), model.services.len())
+        },
+    );
     let model = load(&text);
-    report(&format!("plan {services} services of 10 servers"), "servers", || {
-        let model = model.clone();
-        let began = Instant::now();
-        let node = Node::start(model);
-        (services * 10, began.elapsed(), node.ipvs.services.len())
-    });
+    report(
+        &format!("plan {services} services of 10 servers"),
+        "servers",
+        || {
+            let model = model.clone();
+            let began = Instant::now();
+            let node = Node::start(model);
+            (services * 10, began.elapsed(), node.ipvs.services.len())
+        },
+    );
     let changed = load(&text.replacen("weight 1", "weight 7", 1));
     report("one weight among them changes", "reloads", || {
         let mut node = Node::start(model.clone());

@@ -519,10 +519,7 @@ fn a_new_service_comes_with_its_servers_and_a_later_server_by_itself() {
     };
     let bare = |n| server(n, 1, Vec::new());
     let mut bench = Bench::new(service(vec![bare(1), bare(2)]));
-    assert_eq!(
-        told(&bench),
-        ["added with 2 servers", "Gained quorum 1+0=1 <= 2"]
-    );
+    assert_eq!(told(&bench), ["added with 2 servers", "Gained quorum 1+0=1 <= 2"]);
     bench.apply(service(vec![bare(1), bare(2), bare(3)]));
     assert_eq!(told(&bench), ["changed", "added", "live weight 2 -> 3"]);
 }
