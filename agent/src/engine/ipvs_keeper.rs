@@ -58,6 +58,8 @@ struct Failure {
     text: String,
     tries: u32,
     retry_at: Mono,
+    /// Its pause is over: the next plan tries again.
+    due: bool,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,8 @@ pub(super) struct IpvsKeeper {
     dump_asked_at: Option<Mono>,
     dumped_at: Option<Mono>,
     audit_at: Mono,
+    /// When to look next while something is being drained.
+    watch_at: Mono,
     dirty: BTreeSet<VirtualKey>,
     /// Services that are ours to remove.
     owned: BTreeSet<VirtualKey>,
@@ -99,6 +103,7 @@ impl IpvsKeeper {
             dump_asked_at: None,
             dumped_at: None,
             audit_at: now,
+            watch_at: now,
             dirty: BTreeSet::new(),
             owned,
             failed: BTreeMap::new(),
@@ -145,11 +150,13 @@ impl IpvsKeeper {
         if let Some(failure) = self.failed.get(key) {
             return Err(&failure.text);
         }
-        let flying = self
-            .in_flight
+        Ok(self.status == Status::Available && !self.is_flying(key) && !self.dirty.contains(key))
+    }
+
+    fn is_flying(&self, key: &VirtualKey) -> bool {
+        self.in_flight
             .iter()
-            .any(|batch| batch.ops.iter().any(|op| op.service() == Some(key)));
-        Ok(self.status == Status::Available && !flying && !self.dirty.contains(key))
+            .any(|batch| batch.ops.iter().any(|op| op.service() == Some(key)))
     }
 
     /// This service may need other entries than it has.
@@ -169,9 +176,8 @@ impl IpvsKeeper {
     pub(super) fn deadline(&self, watching: bool) -> Mono {
         let look = match self.dump_asked_at {
             Some(asked_at) => asked_at + DUMP_TIMEOUT,
-            None if watching => self
-                .audit_at
-                .min(self.dumped_at.unwrap_or(Mono::ZERO) + WATCH_INTERVAL),
+            // Where there is no IPVS there are no connections to count.
+            None if watching && self.status == Status::Available => self.audit_at.min(self.watch_at),
             None => self.audit_at,
         };
         self.failed
@@ -182,20 +188,24 @@ impl IpvsKeeper {
 
     /// Looks again when it is time to, and retries what was refused.
     pub(super) fn on_tick(&mut self, now: Mono, watching: bool, out: &mut VecDeque<Action>) {
-        for (key, failure) in &self.failed {
+        for (key, failure) in &mut self.failed {
             if failure.retry_at <= now {
                 self.dirty.insert(*key);
+                // Due once. The kernel's answer sets the next time; should none come, this one stands.
+                failure.due = true;
+                failure.retry_at = now + pause(failure.tries);
             }
         }
-        if self.deadline(watching) <= now {
-            let due = match self.dump_asked_at {
-                Some(asked_at) => asked_at + DUMP_TIMEOUT <= now,
-                None => true,
-            };
-            if due {
-                self.dump_asked_at = None;
-                self.ask(now, out);
+        match self.dump_asked_at {
+            Some(asked_at) if asked_at + DUMP_TIMEOUT <= now => {
+                // The one under way may still come: what was sent after it was asked for stays marked.
+                self.dump_asked_at = Some(now);
+                self.audit_at = now + AUDIT_INTERVAL;
+                out.push_back(Action::DumpIpvs);
             }
+            Some(_) => {}
+            None if self.deadline(watching) <= now => self.ask(now, out),
+            None => {}
         }
     }
 
@@ -204,6 +214,7 @@ impl IpvsKeeper {
         if self.dump_asked_at.is_none() {
             self.dump_asked_at = Some(now);
             self.audit_at = now + AUDIT_INTERVAL;
+            self.watch_at = now + WATCH_INTERVAL;
             self.in_flight
                 .iter_mut()
                 .for_each(|batch| batch.after_dump = false);
@@ -271,20 +282,21 @@ impl IpvsKeeper {
         }
         let mut ops = Vec::new();
         for key in std::mem::take(&mut self.dirty) {
-            if self
-                .failed
-                .get(&key)
-                .is_some_and(|failure| failure.retry_at > now)
-            {
+            if self.failed.get(&key).is_some_and(|failure| !failure.due) {
                 self.dirty.insert(key);
                 continue;
             }
             let wanted = want(&key);
             let have = self.have.services.get(&key);
             if wanted.is_none() && !self.owned.contains(&key) {
+                self.failed.remove(&key);
                 continue;
             }
             let planned = plan_service(key, wanted.as_ref(), have);
+            if planned.is_empty() && self.is_flying(&key) {
+                // As we believe, but the kernel has not said so yet; its answer brings the key back here.
+                continue;
+            }
             if wanted.is_some() {
                 self.owned.insert(key);
             } else if planned.is_empty() {
@@ -394,6 +406,7 @@ impl IpvsKeeper {
                 self.dirty.insert(key);
             }
         }
+        let mut blamed = BTreeSet::new();
         for (place, error) in &failures {
             let Some(op) = batch.ops.get(*place) else { continue };
             let text = format!("{op}: {}", error.text);
@@ -401,6 +414,10 @@ impl IpvsKeeper {
                 notes.push(Note::Refused { key: None, text });
                 continue;
             };
+            if !blamed.insert(key) {
+                // The first refusal is the cause; the others follow from it.
+                continue;
+            }
             let tries = self.failed.get(&key).map_or(0, |failure| failure.tries);
             if tries == 0 {
                 notes.push(Note::Refused {
@@ -408,13 +425,13 @@ impl IpvsKeeper {
                     text: text.clone(),
                 });
             }
-            let pause = Duration::from_secs(1 << tries.min(6));
             self.failed.insert(
                 key,
                 Failure {
                     text,
                     tries: tries + 1,
-                    retry_at: now + pause,
+                    retry_at: now + pause(tries),
+                    due: false,
                 },
             );
             self.dirty.insert(key);
@@ -425,4 +442,9 @@ impl IpvsKeeper {
         }
         notes
     }
+}
+
+/// How long a refused service waits after so many tries.
+fn pause(tries: u32) -> Duration {
+    Duration::from_secs(1 << tries.min(6))
 }

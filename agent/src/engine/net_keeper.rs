@@ -8,7 +8,12 @@ use super::input::OpError;
 use crate::net::{Address, AddressKey, Link, NetOp, NetTable, plan};
 use crate::wire::LinkIndex;
 use lb_shared::names::InstanceName;
+use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Between a refusal and the next try.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The addresses an instance should have on the interfaces.
 pub(super) type Held = BTreeMap<AddressKey, Address>;
@@ -24,6 +29,9 @@ pub(super) struct NetKeeper {
     owned: BTreeSet<AddressKey>,
     in_flight: BTreeMap<BatchId, Vec<NetOp>>,
     next_batch: u64,
+    /// Refused operations, and when they are tried again.
+    refused: Vec<NetOp>,
+    retry_at: Option<Mono>,
 }
 
 impl NetKeeper {
@@ -165,8 +173,37 @@ impl NetKeeper {
         self.in_flight.insert(id, ops);
     }
 
+    /// When refused operations are tried again.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.retry_at
+    }
+
+    /// Removes once more what could not be removed, and gives the instances whose addresses have to be put on again.
+    pub(super) fn on_tick(&mut self, now: Mono, out: &mut VecDeque<Action>) -> BTreeSet<InstanceName> {
+        let mut names = BTreeSet::new();
+        if self.retry_at.is_none_or(|at| now < at) {
+            return names;
+        }
+        self.retry_at = None;
+        let mut ops = Vec::new();
+        for op in std::mem::take(&mut self.refused) {
+            match op {
+                NetOp::AddAddress { key, .. } => names.extend(self.holders(&key).cloned()),
+                NetOp::RemoveAddress { key } if !self.wanted.contains_key(&key) => ops.push(op),
+                NetOp::RemoveAddress { .. } | NetOp::Announce { .. } | NetOp::Sysctl { .. } => {}
+            }
+        }
+        self.send(ops, out);
+        names
+    }
+
     /// A batch is over: what failed, with the operation.
-    pub(super) fn on_done(&mut self, id: BatchId, failures: Vec<(usize, OpError)>) -> Vec<(NetOp, OpError)> {
+    pub(super) fn on_done(
+        &mut self,
+        now: Mono,
+        id: BatchId,
+        failures: Vec<(usize, OpError)>,
+    ) -> Vec<(NetOp, OpError)> {
         let Some(ops) = self.in_flight.remove(&id) else {
             return Vec::new();
         };
@@ -174,6 +211,10 @@ impl NetKeeper {
             .into_iter()
             .filter_map(|(place, error)| Some((ops.get(place)?.clone(), error)))
             .collect();
+        if !failed.is_empty() {
+            self.refused.extend(failed.iter().map(|(op, _)| op.clone()));
+            self.retry_at.get_or_insert(now + RETRY_PAUSE);
+        }
         for (op, _) in &failed {
             if let NetOp::AddAddress { key, .. } = op {
                 self.have.addresses.remove(key);

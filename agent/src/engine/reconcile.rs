@@ -34,7 +34,7 @@ impl Engine {
                 self.on_address_gone(key, stolen);
             }
             NetNews::Done(id, failures) => {
-                for (op, error) in self.net.on_done(id, failures) {
+                for (op, error) in self.net.on_done(self.now, id, failures) {
                     self.say(What::KernelRefused, op.to_string(), Some(error.text));
                 }
             }
@@ -235,6 +235,8 @@ impl Engine {
             IpvsNews::Missing(why) => {
                 let notes = self.ipvs.on_missing(now, why);
                 self.begin();
+                // There is nothing to count, and nobody must wait for it.
+                self.answer_samples();
                 notes
             }
             IpvsNews::Done(id, failures) => self.ipvs.on_done(now, id, failures, &mut self.queue),

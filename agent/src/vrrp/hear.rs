@@ -194,7 +194,7 @@ impl Router {
             self.tally.zero_received += 1;
             let interval = self.own_interval();
             // At most once each tenth of an interval: an answer to every one would double a flood.
-            if self.may_answer(now, interval / 10) {
+            if self.may_answer_farewell(now, interval / 10) {
                 self.send(now, out);
                 if let Role::Master(master) = &mut self.role {
                     master.advert_at = now + interval;
@@ -301,6 +301,18 @@ impl Router {
             priority: self.effective,
         });
         Step::Answered
+    }
+
+    /// Answers to farewells and to lower masters are counted apart: a forged one of a kind must not silence the other.
+    fn may_answer_farewell(&mut self, now: Mono, pause: Duration) -> bool {
+        let Role::Master(master) = &mut self.role else {
+            return false;
+        };
+        let may = master.replied_at.is_none_or(|at| now.since(at) >= pause);
+        if may {
+            master.replied_at = Some(now);
+        }
+        may
     }
 
     fn may_answer(&mut self, now: Mono, pause: Duration) -> bool {

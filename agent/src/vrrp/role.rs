@@ -39,6 +39,8 @@ pub(crate) struct Master {
     pub(crate) rival: Option<Rival>,
     /// When a lower master was last put in its place.
     pub(crate) answered_at: Option<Mono>,
+    /// When a farewell was last answered.
+    pub(crate) replied_at: Option<Mono>,
     pub(crate) unsent: Unsent,
 }
 

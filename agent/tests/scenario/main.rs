@@ -6,4 +6,5 @@ mod instance;
 mod kernel;
 mod node;
 mod operators;
+mod refusals;
 mod reload;

@@ -8,7 +8,8 @@ use lb_shared::request::{Act, Reply, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
 use lbagent::engine::{
-    Action, Boot, Command, Engine, Input, IpvsNews, Ledger, NetNews, NewModel, Previous, StoredIntent, Ticket,
+    Action, Boot, Command, Engine, Input, IpvsNews, Ledger, NetNews, NewModel, OpError, Previous,
+    StoredIntent, Ticket,
 };
 use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::ipvs::IpvsOp;
@@ -33,6 +34,7 @@ pub(crate) enum Did {
     Ipvs(IpvsOp),
     Said(Event),
     Persisted,
+    Looked,
     Finished,
 }
 
@@ -47,6 +49,14 @@ pub(crate) struct Node {
     pub(crate) disk: Vec<Override>,
     pub(crate) disk_works: bool,
     pub(crate) ledger: Ledger,
+    /// Operations the kernel refuses.
+    pub(crate) refuses_net: fn(&NetOp) -> bool,
+    pub(crate) refuses_ipvs: fn(&IpvsOp) -> bool,
+    /// The kernel takes its time: its answers gather in `late`.
+    pub(crate) slow: bool,
+    pub(crate) late: VecDeque<Input>,
+    /// The disk takes its time: its answers gather in `late`.
+    pub(crate) slow_disk: bool,
     next_ticket: u64,
 }
 
@@ -189,6 +199,13 @@ pub(crate) fn new_model(model: Model) -> NewModel {
     }
 }
 
+fn refusal() -> OpError {
+    OpError {
+        errno: 12,
+        text: "Cannot allocate memory".into(),
+    }
+}
+
 /// What a node finds at its start.
 pub(crate) struct Start {
     pub(crate) model: Model,
@@ -212,6 +229,11 @@ impl Start {
     }
 
     pub(crate) fn go(self) -> Node {
+        self.go_with(|_| {})
+    }
+
+    /// As [`Start::go`], on a host that is made ready first.
+    pub(crate) fn go_with(self, prepare: impl FnOnce(&mut Node)) -> Node {
         let boot = Boot {
             model: new_model(self.model),
             intent: StoredIntent {
@@ -240,8 +262,14 @@ impl Start {
             disk: self.disk,
             disk_works: true,
             ledger: Ledger::default(),
+            refuses_net: |_| false,
+            refuses_ipvs: |_| false,
+            slow: false,
+            late: VecDeque::new(),
+            slow_disk: false,
             next_ticket: 0,
         };
+        prepare(&mut node);
         node.drain();
         node.feed(Input::Net(NetNews::Table(self.net)));
         node
@@ -272,26 +300,36 @@ impl Node {
         match action {
             Action::Send(_, advert) => self.did.push(Did::Sent(advert)),
             Action::Net(id, ops) => {
-                for op in ops {
-                    let _ = self.net.apply(&op);
+                let mut refused = Vec::new();
+                for (place, op) in ops.into_iter().enumerate() {
+                    if (self.refuses_net)(&op) {
+                        refused.push((place, refusal()));
+                    } else {
+                        let _ = self.net.apply(&op);
+                    }
                     self.did.push(Did::Net(op));
                 }
-                return Some(Input::Net(NetNews::Done(id, Vec::new())));
+                return self.later(self.slow, Input::Net(NetNews::Done(id, refused)));
             }
             Action::Ipvs(id, ops) => {
-                for op in ops {
-                    if let Some(ipvs) = &mut self.ipvs {
+                let mut refused = Vec::new();
+                for (place, op) in ops.into_iter().enumerate() {
+                    if (self.refuses_ipvs)(&op) {
+                        refused.push((place, refusal()));
+                    } else if let Some(ipvs) = &mut self.ipvs {
                         let _ = ipvs.apply(&op);
                     }
                     self.did.push(Did::Ipvs(op));
                 }
-                return Some(Input::Ipvs(IpvsNews::Done(id, Vec::new())));
+                return self.later(self.slow, Input::Ipvs(IpvsNews::Done(id, refused)));
             }
             Action::DumpIpvs => {
-                return Some(Input::Ipvs(match &self.ipvs {
+                self.did.push(Did::Looked);
+                let news = match &self.ipvs {
                     Some(table) => IpvsNews::Table(table.clone()),
                     None => IpvsNews::Missing("no ip_vs in this kernel (modprobe ip_vs)".into()),
-                }));
+                };
+                return self.later(self.slow, Input::Ipvs(news));
             }
             Action::Check(id, job) => drop(self.checks.insert(id, *job)),
             Action::CancelCheck(id) => drop(self.checks.remove(&id)),
@@ -305,13 +343,43 @@ impl Node {
                 } else {
                     Err("disk full".to_owned())
                 };
-                return Some(Input::Persisted(id, result));
+                return self.later(self.slow_disk, Input::Persisted(id, result));
             }
             Action::Ledger(ledger) => self.ledger = ledger,
             Action::Finished => self.did.push(Did::Finished),
             Action::Run(..) | Action::Listen(_) => {}
         }
         None
+    }
+
+    fn later(&mut self, slow: bool, answer: Input) -> Option<Input> {
+        if slow {
+            self.late.push_back(answer);
+            return None;
+        }
+        Some(answer)
+    }
+
+    /// What was slow answers, and is quick from now on.
+    pub(crate) fn catch_up(&mut self) {
+        (self.slow, self.slow_disk) = (false, false);
+        while let Some(answer) = self.late.pop_front() {
+            self.feed(answer);
+        }
+    }
+
+    /// How often the engine wants to be woken while nothing happens.
+    pub(crate) fn wake_ups(&mut self, span: Duration) -> usize {
+        let end = self.now + span;
+        let mut count = 0;
+        while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.feed(Input::Tick);
+            count += 1;
+            assert!(count < 100_000, "it wakes up for ever at {:?}", self.now);
+        }
+        self.now = end;
+        count
     }
 
     /// Lets time pass; checks pass unless `down` names their server.

@@ -1,7 +1,7 @@
 //! The world: virtual time, the queue of what happens, and one step of one agent.
 
 use crate::cluster::Edits;
-use crate::faults::{Fault, Plan};
+use crate::faults::{Fault, Forgery, Kind, Plan};
 use crate::lan::Lan;
 use crate::node::{Node, SOCKET_MAX};
 use crate::oracles::{Audit, Oracle};
@@ -58,8 +58,12 @@ pub(crate) enum Cause {
     Tick,
     /// `None`: the receiver has no right to refuse it, nor a duty to take it.
     Packet(Truth),
-    Reload { edits: Edits },
-    Stop { hand_over: bool },
+    Reload {
+        edits: Edits,
+    },
+    Stop {
+        hand_over: bool,
+    },
     Inconclusive,
     Command,
     Other,
@@ -68,24 +72,54 @@ pub(crate) enum Cause {
 /// What waits for a process that does not run.
 #[derive(Clone, Debug)]
 pub(crate) enum Deferred {
-    Feed(Cause, Box<Input>),
+    Feed(Box<(Cause, Input)>),
     Happen(Event),
 }
 
 /// Something that happens at a moment.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Wake { node: usize, epoch: u32 },
-    Packet { node: usize, packet: Packet },
-    Feed { node: usize, epoch: u32, cause: Cause, input: Box<Input> },
-    NetLane { node: usize, epoch: u32 },
-    IpvsLane { node: usize, epoch: u32 },
-    Disk { node: usize, epoch: u32 },
+    Wake {
+        node: usize,
+        epoch: u32,
+    },
+    Packet {
+        node: usize,
+        packet: Box<Packet>,
+    },
+    Feed {
+        node: usize,
+        epoch: u32,
+        news: Box<(Cause, Input)>,
+    },
+    NetLane {
+        node: usize,
+        epoch: u32,
+    },
+    IpvsLane {
+        node: usize,
+        epoch: u32,
+    },
+    Disk {
+        node: usize,
+        epoch: u32,
+    },
     /// The whole table of links and addresses is read.
-    Snapshot { node: usize, epoch: u32 },
-    Start { node: usize },
-    Resume { node: usize, epoch: u32 },
-    Forge { fault: usize, nth: u64 },
+    Snapshot {
+        node: usize,
+        epoch: u32,
+    },
+    Start {
+        node: usize,
+    },
+    Resume {
+        node: usize,
+        epoch: u32,
+    },
+    Forge {
+        fault: usize,
+        nth: u64,
+    },
     Begin(usize),
     End(usize),
     Audit(Audit),
@@ -140,6 +174,7 @@ pub(crate) struct World {
     pub(crate) sometimes: Sometimes,
     /// Adverts that were sent, for replays.
     pub(crate) sent: VecDeque<Packet>,
+    pub(crate) replays: bool,
     /// Inputs handled by engines.
     pub(crate) steps: u64,
     pub(crate) hash: u64,
@@ -153,7 +188,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(plan: Plan, planted: Option<Planted>, trace: bool) -> Self {
         let cluster = &plan.cluster;
-        let nodes: Vec<Node> = (0..cluster.hosts.len()).map(|node| Node::new(cluster, node)).collect();
+        let nodes: Vec<Node> = (0..cluster.hosts.len())
+            .map(|node| Node::new(cluster, node))
+            .collect();
         let mut world = Self {
             now: 0,
             lan: Lan::new(nodes.len()),
@@ -164,6 +201,15 @@ impl World {
             planted,
             sometimes: Sometimes::default(),
             sent: VecDeque::new(),
+            replays: plan.faults.iter().any(|it| {
+                matches!(
+                    it.kind,
+                    Kind::Forge {
+                        shape: Forgery::Replay,
+                        ..
+                    }
+                )
+            }),
             steps: 0,
             hash: plan.seed,
             violation: None,
@@ -187,7 +233,11 @@ impl World {
 
     pub(crate) fn push(&mut self, at: u64, event: Event) {
         self.seq += 1;
-        self.heap.push(Reverse(Entry { at: at.max(self.now), seq: self.seq, event }));
+        self.heap.push(Reverse(Entry {
+            at: at.max(self.now),
+            seq: self.seq,
+            event,
+        }));
     }
 
     pub(crate) fn after(&mut self, span: u64, event: Event) {
@@ -212,7 +262,11 @@ impl World {
     pub(crate) fn fail(&mut self, id: &'static str, text: String) {
         if self.violation.is_none() {
             self.note(|| format!("*** {id}: {text}"));
-            self.violation = Some(Violation { id, at: self.now, text });
+            self.violation = Some(Violation {
+                id,
+                at: self.now,
+                text,
+            });
         }
     }
 
@@ -254,27 +308,30 @@ impl World {
                 }
                 if it.paused {
                     if it.socket.len() < SOCKET_MAX {
-                        it.socket.push_back(packet);
+                        it.socket.push_back(*packet);
                     }
                     return;
                 }
                 if self.hiccups(node) {
-                    self.nodes[node].socket.push_back(packet);
+                    self.nodes[node].socket.push_back(*packet);
                 } else {
                     self.hear(node, &packet);
                 }
             }
-            Event::Feed { node, epoch, cause, input } => {
+            Event::Feed { node, epoch, news } => {
                 if !self.is_current(node, epoch) {
                     return;
                 }
                 if self.nodes[node].paused || self.hiccups(node) {
-                    self.nodes[node].deferred.push(Deferred::Feed(cause, input));
+                    self.nodes[node].deferred.push(Deferred::Feed(news));
                 } else {
-                    self.feed(node, cause, *input);
+                    let (cause, input) = *news;
+                    self.feed(node, cause, input);
                 }
             }
-            Event::NetLane { node, epoch } | Event::IpvsLane { node, epoch } | Event::Disk { node, epoch } => {
+            Event::NetLane { node, epoch }
+            | Event::IpvsLane { node, epoch }
+            | Event::Disk { node, epoch } => {
                 if !self.is_current(node, epoch) {
                     return;
                 }
@@ -310,7 +367,9 @@ impl World {
 
     /// A slow node stops now and then for a moment. True if it just did.
     fn hiccups(&mut self, node: usize) -> bool {
-        let Some(most) = self.slowness(node) else { return false };
+        let Some(most) = self.slowness(node) else {
+            return false;
+        };
         if !self.random.chance(250) {
             return false;
         }
@@ -335,7 +394,10 @@ impl World {
         }
         for deferred in std::mem::take(&mut self.nodes[node].deferred) {
             match deferred {
-                Deferred::Feed(cause, input) => self.feed(node, cause, *input),
+                Deferred::Feed(news) => {
+                    let (cause, input) = *news;
+                    self.feed(node, cause, input);
+                }
                 Deferred::Happen(event) => self.happen(event),
             }
         }
@@ -345,8 +407,7 @@ impl World {
 
     fn tick(&mut self, node: usize) {
         let it = &self.nodes[node];
-        let due = it.engine.as_ref().and_then(|engine| engine.next_deadline());
-        if due.is_some_and(|due| due <= it.clock.local(self.now)) {
+        if it.deadline.is_some_and(|due| due <= it.clock.local(self.now)) {
             self.feed(node, Cause::Tick, Input::Tick);
         } else {
             self.arm(node);
@@ -356,17 +417,25 @@ impl World {
     /// A packet comes out of the node's socket, if it has one for it.
     fn hear(&mut self, node: usize, packet: &Packet) {
         let it = &self.nodes[node];
-        let Some(link) = it.kernel.index(packet.segment).filter(|_| it.kernel.is_running(packet.segment))
+        let Some(link) = it
+            .kernel
+            .index(packet.segment)
+            .filter(|_| it.kernel.is_running(packet.segment))
         else {
             return;
         };
         let place = if packet.destination.is_multicast() {
-            Endpoint::Multicast { link, group: packet.destination }
+            Endpoint::Multicast {
+                link,
+                group: packet.destination,
+            }
         } else {
             if it.kernel.find(packet.destination).is_none() {
                 return;
             }
-            Endpoint::Unicast { local: packet.destination }
+            Endpoint::Unicast {
+                local: packet.destination,
+            }
         };
         if !it.listening.contains(&place) {
             return;
@@ -400,13 +469,14 @@ impl World {
             it.handing_over |= hand_over && !it.stopping;
             it.stopping = true;
         }
-        let deadline_before = engine.next_deadline();
+        let deadline_before = it.deadline;
         engine.handle(now, input);
         let mut actions = std::mem::take(&mut self.actions);
         while let Some(action) = engine.poll_action() {
             actions.push(action);
         }
         let deadline = engine.next_deadline();
+        it.deadline = deadline;
         it.steps += 1;
         self.steps += 1;
         if let Some(words) = words {
@@ -458,8 +528,9 @@ impl World {
     /// Sets the node's timer to its agent's next deadline.
     pub(crate) fn arm(&mut self, node: usize) {
         let it = &self.nodes[node];
-        let Some(engine) = it.engine.as_ref().filter(|_| !it.finished) else { return };
-        let Some(deadline) = engine.next_deadline() else { return };
+        let Some(deadline) = it.deadline.filter(|_| it.engine.is_some() && !it.finished) else {
+            return;
+        };
         if it.wake.is_some_and(|(_, for_deadline)| for_deadline == deadline) {
             return;
         }
@@ -477,7 +548,10 @@ impl World {
     /// Whether nothing that decides elections has gone wrong for so long.
     pub(crate) fn calm_for(&self, span: u64) -> bool {
         self.now >= self.disturbed_at.saturating_add(span)
-            && !self.active.iter().any(|(_, fault)| fault.kind.disturbs_election())
+            && !self
+                .active
+                .iter()
+                .any(|(_, fault)| fault.kind.disturbs_election())
     }
 
     pub(crate) fn hit(&mut self, hit: Hit) {
@@ -518,7 +592,11 @@ fn describe_action(action: &Action) -> String {
             format!("send {name} to {} priority {priority}", advert.destination)
         }
         Action::Emit(event) => {
-            let why = event.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let why = event
+                .why
+                .as_ref()
+                .map(|why| format!(" ({why})"))
+                .unwrap_or_default();
             format!("{} {}: {}{why}", event.what.name(), event.object, event.text)
         }
         Action::Net(id, ops) => {
