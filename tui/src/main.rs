@@ -8,6 +8,7 @@ mod app;
 mod command;
 mod data;
 mod dialog;
+mod input;
 mod keys;
 mod link;
 mod list;
