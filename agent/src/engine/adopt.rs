@@ -50,6 +50,13 @@ impl Engine {
             let mut effects = Vec::new();
             self.routers.resume(self.now, &name, ago, &mut effects);
             self.on_router_effects(effects);
+            if !self.routers.is_master(&name) {
+                // A fault, a pin or its group keeps it from going on.
+                self.adopted.remove(&name);
+                let keys = self.model.instances.get(&name).map(|it| self.held_by(it));
+                self.remove_leftovers(&keys.unwrap_or_default().into_keys().collect());
+                continue;
+            }
             let text = format!(
                 "still MASTER: this node's last advert was {} ms ago",
                 ago.as_millis()

@@ -175,6 +175,7 @@ impl Engine {
             self.routers.deadline(),
             self.trackers.deadline(),
             self.health.deadline(),
+            self.net.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.gate_opens_at,
@@ -205,6 +206,7 @@ impl Engine {
         let mut effects = Vec::new();
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
+        self.net_on_tick();
         self.expire_overrides();
         self.commands_on_tick();
         let draining = self.is_draining();

@@ -158,3 +158,31 @@ fn a_demotion_survives_a_restart_and_a_promotion_does_not() {
         assert_eq!(node.has_vip(), left == 0, "{verb:?}");
     }
 }
+
+#[test]
+fn an_adopted_address_leaves_when_its_instance_yields_before_ipvs_is_ready() {
+    let mut start = again(master(), Duration::from_millis(900));
+    // The table is empty, and the kernel is slow to fill it: the gate stays closed.
+    start.ipvs = Some(Default::default());
+    let mut node = start.go_with(|node| node.slow = true);
+    let table = node.late.pop_front().unwrap();
+    node.feed(table);
+    assert!(node.has_vip());
+    node.hear(200);
+    node.catch_up();
+    assert!(!node.has_vip(), "the address stayed behind");
+}
+
+#[test]
+fn an_adopted_address_leaves_when_its_instance_starts_in_fault() {
+    let mut start = again(master(), Duration::from_millis(900));
+    if let Some(link) = start.net.links.values_mut().next() {
+        link.running = false;
+    }
+    let node = start.go();
+    assert_eq!(
+        node.engine.state().instances[&"VI_1".into()].state,
+        VrrpState::Fault
+    );
+    assert!(!node.has_vip(), "the address stayed behind");
+}

@@ -6,5 +6,5 @@ mod instance;
 mod kernel;
 mod node;
 mod operators;
-mod reload;
 mod refusals;
+mod reload;

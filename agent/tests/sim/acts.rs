@@ -3,8 +3,8 @@
 use crate::advert;
 use crate::cluster::{DEVICES, Edits};
 use crate::faults::{Edit, Fault, Forgery, Kind, Operator};
-use crate::sometimes::Hit;
 use crate::shell::{actor, wall_ms};
+use crate::sometimes::Hit;
 use crate::world::{Cause, Deferred, Event, Truth, World};
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::request::{Act, Verb, WeightChange};
@@ -87,7 +87,11 @@ impl World {
                 self.arm(node);
             }
             Kind::Stop { node, hand_over } => {
-                let mode = StopMode { keep_addresses: false, keep_ipvs: false, hand_over };
+                let mode = StopMode {
+                    keep_addresses: false,
+                    keep_ipvs: false,
+                    hand_over,
+                };
                 self.feed_or_defer(node, Cause::Stop { hand_over }, Input::Stop(mode));
             }
             Kind::LinkDown { node, segment } => {
@@ -214,7 +218,9 @@ impl World {
             return;
         }
         if self.nodes[node].paused {
-            self.nodes[node].deferred.push(Deferred::Feed(cause, Box::new(input)));
+            self.nodes[node]
+                .deferred
+                .push(Deferred::Feed(cause, Box::new(input)));
         } else {
             self.feed(node, cause, input);
         }
@@ -232,7 +238,11 @@ impl World {
             }
         }
         if let Some(crate::node::Job::Ipvs(_, ops)) = self.nodes[node].ipvs_lane.jobs.front().cloned() {
-            let done = if self.nodes[node].kernel.has_ipvs { self.random.index(ops.len() + 1) } else { 0 };
+            let done = if self.nodes[node].kernel.has_ipvs {
+                self.random.index(ops.len() + 1)
+            } else {
+                0
+            };
             for op in &ops[..done] {
                 let _ = self.nodes[node].kernel.execute_ipvs(op, None);
             }
@@ -268,8 +278,13 @@ impl World {
         let witness = loss == crate::faults::DiskLoss::Both && !reboot && it.kernel.has_ipvs;
         let table = &it.kernel.ipvs;
         it.promises.drained.retain(|id| {
-            let ServiceKey::Single(key) = &id.service else { return false };
-            let held = table.services.get(key).and_then(|service| service.destinations.get(&id.server));
+            let ServiceKey::Single(key) = &id.service else {
+                return false;
+            };
+            let held = table
+                .services
+                .get(key)
+                .and_then(|service| service.destinations.get(&id.server));
             witness && held.is_some_and(|it| it.settings.weight == 0)
         });
     }
@@ -287,22 +302,38 @@ impl World {
         let vr = &self.plan.cluster.routers[vr];
         let address = vr.addresses[0];
         let link = self.nodes[node].kernel.index(vr.segment)?;
-        Some(AddressKey { link, address, prefix_len: if address.is_ipv4() { 32 } else { 128 } })
+        Some(AddressKey {
+            link,
+            address,
+            prefix_len: if address.is_ipv4() { 32 } else { 128 },
+        })
     }
 
     fn plant_address(&mut self, node: usize, vr: usize) {
-        let Some(key) = self.planted_key(node, vr) else { return };
+        let Some(key) = self.planted_key(node, vr) else {
+            return;
+        };
         if self.nodes[node].kernel.net.addresses.contains_key(&key) {
             return;
         }
-        let value = Address { usable: true, ..Address::default() };
+        let value = Address {
+            usable: true,
+            ..Address::default()
+        };
         self.nodes[node].kernel.net.addresses.insert(key, value.clone());
         self.tell(node, [lbagent::engine::NetNews::Address(key, value)]);
     }
 
     fn unplant_address(&mut self, node: usize, vr: usize) {
-        let Some(key) = self.planted_key(node, vr) else { return };
-        let foreign = self.nodes[node].kernel.net.addresses.get(&key).is_some_and(|it| !it.ours);
+        let Some(key) = self.planted_key(node, vr) else {
+            return;
+        };
+        let foreign = self.nodes[node]
+            .kernel
+            .net
+            .addresses
+            .get(&key)
+            .is_some_and(|it| !it.ours);
         // Whoever put it there takes it away again, unless the node has come to need it.
         if foreign && self.role(node, vr) != VrrpState::Master {
             self.nodes[node].kernel.net.addresses.remove(&key);
@@ -321,7 +352,15 @@ impl World {
     }
 
     pub(crate) fn forge(&mut self, place: usize, nth: u64) {
-        let Kind::Forge { vr, shape, count, gap_us } = self.plan.faults[place].kind else { return };
+        let Kind::Forge {
+            vr,
+            shape,
+            count,
+            gap_us,
+        } = self.plan.faults[place].kind
+        else {
+            return;
+        };
         let router = self.plan.cluster.routers[vr].clone();
         let interval_us = router.intervals_us[0];
         let sent: Vec<_> = self
@@ -353,7 +392,13 @@ impl World {
         }
         self.disturbed_at = self.now;
         if nth + 1 < count && self.now + gap_us < self.plan.quiet_at {
-            self.after(gap_us, Event::Forge { fault: place, nth: nth + 1 });
+            self.after(
+                gap_us,
+                Event::Forge {
+                    fault: place,
+                    nth: nth + 1,
+                },
+            );
         }
     }
 
@@ -362,7 +407,10 @@ impl World {
             .cluster
             .servers()
             .nth(server)
-            .map(|(service, it)| ServerId { service: ServiceKey::Single(service.key), server: it.key })
+            .map(|(service, it)| ServerId {
+                service: ServiceKey::Single(service.key),
+                server: it.key,
+            })
     }
 
     fn operate(&mut self, node: usize, act: Operator) {
@@ -372,14 +420,28 @@ impl World {
         let server = |server: usize| self.server_id(server).map(Target::Server);
         let vr = |vr: usize| Some(Target::Instance(self.plan.cluster.routers[vr].name.clone()));
         let (verb, target, force) = match act {
-            Operator::Drain { server: place, for_us, force } => {
-                let then = if for_us.is_some() { DrainThen::Undrain } else { DrainThen::Keep };
-                let verb = Verb::Drain { timeout_ms: for_us.map(|us| us / 1000), then };
+            Operator::Drain {
+                server: place,
+                for_us,
+                force,
+            } => {
+                let then = if for_us.is_some() {
+                    DrainThen::Undrain
+                } else {
+                    DrainThen::Keep
+                };
+                let verb = Verb::Drain {
+                    timeout_ms: for_us.map(|us| us / 1000),
+                    then,
+                };
                 (verb, server(place), force)
             }
             Operator::Undrain { server: place } => (Verb::Undrain, server(place), false),
             Operator::Disable { server: place } => (Verb::Disable { cut: true }, server(place), true),
-            Operator::Weight { server: place, weight } => {
+            Operator::Weight {
+                server: place,
+                weight,
+            } => {
                 let weight = Weight::clamped(i64::from(weight));
                 (Verb::Weight(WeightChange::To(weight)), server(place), false)
             }
@@ -405,11 +467,24 @@ impl World {
         {
             let it = &mut self.nodes[node];
             it.promises.drained.remove(id);
-            it.tickets.values_mut().for_each(|asked| asked.drains.retain(|drain| drain != id));
+            it.tickets
+                .values_mut()
+                .for_each(|asked| asked.drains.retain(|drain| drain != id));
         }
         let ticket = self.ticket(node, drains, true);
-        let act = Act { verb, targets: vec![target], dry_run: false, force, message: String::new(), key: None };
-        let command = Command { actor: actor(), wall_ms: wall_ms(self.now), act };
+        let act = Act {
+            verb,
+            targets: vec![target],
+            dry_run: false,
+            force,
+            message: String::new(),
+            key: None,
+        };
+        let command = Command {
+            actor: actor(),
+            wall_ms: wall_ms(self.now),
+            act,
+        };
         self.feed_or_defer(node, Cause::Command, Input::Command(ticket, command));
     }
 

@@ -12,15 +12,29 @@ const PROTOCOL: u32 = 112;
 
 /// A forged advert of a virtual router. Where it is unicast, it claims to come from `peer`.
 pub(crate) fn forge(vr: &Vr, shape: Forgery, peer: IpAddr, destination: IpAddr, interval_us: u64) -> Packet {
-    let source = if vr.unicast { peer } else { host_address(vr.segment, vr.family, STRANGER) };
-    let destination = if vr.unicast { destination } else { multicast_group(vr.family) };
+    let source = if vr.unicast {
+        peer
+    } else {
+        host_address(vr.segment, vr.family, STRANGER)
+    };
+    let destination = if vr.unicast {
+        destination
+    } else {
+        multicast_group(vr.family)
+    };
     let priority = match shape {
         Forgery::Valid { priority } | Forgery::WrongTtl { priority } => priority,
         _ => 254,
     };
     let mut payload = encode(vr, priority, interval_us, source, destination);
     let mut ttl = 255;
-    let heard = Heard { vr: usize::from(vr.vrid) - 1, from: None, priority, interval_us, source };
+    let heard = Heard {
+        vr: usize::from(vr.vrid) - 1,
+        from: None,
+        priority,
+        interval_us,
+        source,
+    };
     let mut truth = Truth::Junk;
     match shape {
         Forgery::Valid { .. } | Forgery::Replay => truth = Truth::Whole(heard),
@@ -54,7 +68,14 @@ pub(crate) fn forge(vr: &Vr, shape: Forgery, peer: IpAddr, destination: IpAddr, 
         },
         Forgery::Short => payload.truncate(7),
     }
-    Packet { segment: vr.segment, source, destination, ttl, payload, truth }
+    Packet {
+        segment: vr.segment,
+        source,
+        destination,
+        ttl,
+        payload,
+        truth,
+    }
 }
 
 fn encode(vr: &Vr, priority: u8, interval_us: u64, source: IpAddr, destination: IpAddr) -> Vec<u8> {
@@ -62,10 +83,21 @@ fn encode(vr: &Vr, priority: u8, interval_us: u64, source: IpAddr, destination: 
     let mut bytes = match vr.version {
         VrrpVersion::V2 => {
             let seconds = u8::try_from(interval_us / 1_000_000).unwrap_or(u8::MAX);
-            vec![0x21, vr.vrid, priority, count, u8::from(vr.password.is_some()), seconds, 0, 0]
+            vec![
+                0x21,
+                vr.vrid,
+                priority,
+                count,
+                u8::from(vr.password.is_some()),
+                seconds,
+                0,
+                0,
+            ]
         }
         VrrpVersion::V3 => {
-            let [high, low] = u16::try_from(interval_us / 10_000).unwrap_or(0x0fff).to_be_bytes();
+            let [high, low] = u16::try_from(interval_us / 10_000)
+                .unwrap_or(0x0fff)
+                .to_be_bytes();
             vec![0x31, vr.vrid, priority, count, high, low, 0, 0]
         }
     };
@@ -134,6 +166,14 @@ pub(crate) fn judge(packet: &Packet) -> Truth {
     }
     let message = &bytes[..want];
     let group = multicast_group(lb_shared::names::Family::of(packet.source));
-    let starts = [0, pseudo(packet.source, packet.destination, want), pseudo(packet.source, group, want)];
-    if starts.iter().any(|start| fold(start + words(message)) == 0xffff) { Truth::Unknown } else { Truth::Junk }
+    let starts = [
+        0,
+        pseudo(packet.source, packet.destination, want),
+        pseudo(packet.source, group, want),
+    ];
+    if starts.iter().any(|start| fold(start + words(message)) == 0xffff) {
+        Truth::Unknown
+    } else {
+        Truth::Junk
+    }
 }

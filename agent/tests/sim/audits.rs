@@ -30,11 +30,22 @@ const RATE_PERMILLE: u64 = 100;
 pub(crate) enum Audit {
     Sweep,
     /// S2.
-    Pair { place: usize, since: u64 },
+    Pair {
+        place: usize,
+        since: u64,
+    },
     /// S9.
-    Entered { node: usize, vr: usize, at: u64 },
+    Entered {
+        node: usize,
+        vr: usize,
+        at: u64,
+    },
     /// L3.
-    Farewell { vr: usize, left: usize, at: u64 },
+    Farewell {
+        vr: usize,
+        left: usize,
+        at: u64,
+    },
     /// The faults are over: when must there be one master?
     Quiet,
     /// L1.
@@ -86,14 +97,20 @@ impl World {
             if new == VrrpState::Master {
                 track.announced.clear();
                 let gate_at = self.nodes[node].started_at + 3 * SECOND;
-                self.push((at + KERNEL_US).max(gate_at), Event::Audit(Audit::Entered { node, vr, at }));
+                self.push(
+                    (at + KERNEL_US).max(gate_at),
+                    Event::Audit(Audit::Entered { node, vr, at }),
+                );
                 if self.nodes[node].overrun {
                     self.hit(Hit::OverrunDuringTakeOver);
                 }
             }
             let stays = self.oracle.settled_at.is_none_or(|settled| at < settled);
             if !stays {
-                self.fail("L1", format!("n{node} turns from {old:?} to {new:?} for VI {vr} with no fault left"));
+                self.fail(
+                    "L1",
+                    format!("n{node} turns from {old:?} to {new:?} for VI {vr} with no fault left"),
+                );
             }
         }
         self.refresh_pairs();
@@ -124,7 +141,8 @@ impl World {
                     if there && !was {
                         let since = self.now;
                         self.oracle.pairs[place] = Some(since);
-                        let bound = stretched(self.own_interval_us(better, vr)) + 2 * LATENESS_US + DELAY_US + 50;
+                        let bound =
+                            stretched(self.own_interval_us(better, vr)) + 2 * LATENESS_US + DELAY_US + 50;
                         self.after(bound, Event::Audit(Audit::Pair { place, since }));
                     } else if !there && was {
                         self.oracle.pairs[place] = None;
@@ -194,7 +212,11 @@ impl World {
     }
 
     pub(crate) fn ground_moves(&self, node: usize) -> bool {
-        !self.active.is_empty() && self.active.iter().any(|(_, it)| self.ground_fault(node, &it.kind))
+        !self.active.is_empty()
+            && self
+                .active
+                .iter()
+                .any(|(_, it)| self.ground_fault(node, &it.kind))
     }
 
     pub(crate) fn net_is_fine(&self, node: usize) -> bool {
@@ -207,9 +229,9 @@ impl World {
         let it = &self.nodes[node];
         let quiet = it.ipvs_trouble_at == 0 || self.now > it.ipvs_trouble_at + IPVS_GRACE_US;
         let faulty = self.active.iter().any(|(_, fault)| match fault.kind {
-            Kind::IpvsRefused { node: at, .. } | Kind::IpvsGone { node: at } | Kind::LaneSlow { node: at, .. } => {
-                at == node
-            }
+            Kind::IpvsRefused { node: at, .. }
+            | Kind::IpvsGone { node: at }
+            | Kind::LaneSlow { node: at, .. } => at == node,
             _ => false,
         });
         quiet && !faulty && it.kernel.has_ipvs
@@ -238,7 +260,10 @@ impl World {
                 };
                 if let Some(wrong) = wrong {
                     let role = self.role(node, vr);
-                    return self.fail("S3", format!("n{node} is {role:?} for VI {vr} and {address} {wrong}"));
+                    return self.fail(
+                        "S3",
+                        format!("n{node} is {role:?} for VI {vr} and {address} {wrong}"),
+                    );
                 }
             }
         }
@@ -254,7 +279,10 @@ impl World {
         }
         let address = self.plan.cluster.routers[vr].addresses[0];
         if !track.announced.contains(&address) {
-            self.fail("S9", format!("n{node} became MASTER of VI {vr} and did not announce {address}"));
+            self.fail(
+                "S9",
+                format!("n{node} became MASTER of VI {vr} and did not announce {address}"),
+            );
         }
     }
 
@@ -266,17 +294,28 @@ impl World {
                 if it.kernel.find(*about).is_none() && self.net_is_fine(node) {
                     return self.fail("S9", format!("n{node} announces {about}, which is not there"));
                 }
-                if let Some(vr) = self.plan.cluster.routers.iter().position(|vr| vr.addresses.contains(about)) {
+                if let Some(vr) = self
+                    .plan
+                    .cluster
+                    .routers
+                    .iter()
+                    .position(|vr| vr.addresses.contains(about))
+                {
                     self.oracle.tracks[node][vr].announced.insert(*about);
                 }
             }
             NetOp::AddAddress { key, .. } => {
                 let gate = self.now < it.started_at + 3 * SECOND;
-                let hole = self.services_at(key.address).any(|key| !it.kernel.ipvs.services.contains_key(&key));
+                let hole = self
+                    .services_at(key.address)
+                    .any(|key| !it.kernel.ipvs.services.contains_key(&key));
                 // The gate opens after two seconds whatever IPVS does.
                 let late = gate && self.now > it.started_at + 2 * SECOND;
                 if hole && !late && self.ipvs_is_fine(node) {
-                    self.fail("S22", format!("n{node} puts up {} before its services", key.address));
+                    self.fail(
+                        "S22",
+                        format!("n{node} puts up {} before its services", key.address),
+                    );
                 }
             }
             NetOp::RemoveAddress { .. } | NetOp::Sysctl { .. } => {}
@@ -284,17 +323,26 @@ impl World {
     }
 
     fn services_at(&self, wanted: IpAddr) -> impl Iterator<Item = VirtualKey> + '_ {
-        self.plan.cluster.services.iter().map(|service| service.key).filter(
-            move |key| matches!(key, VirtualKey::Address { address, .. } if *address == wanted),
-        )
+        self.plan
+            .cluster
+            .services
+            .iter()
+            .map(|service| service.key)
+            .filter(move |key| matches!(key, VirtualKey::Address { address, .. } if *address == wanted))
     }
 
     /// An operation on the IPVS table was carried out.
     pub(crate) fn on_ipvs_effect(&mut self, node: usize, op: &IpvsOp) {
         if let IpvsOp::RemoveService(VirtualKey::Address { address, .. }) = op {
-            let held = self.nodes[node].kernel.find(*address).is_some_and(|(_, it)| it.ours);
+            let held = self.nodes[node]
+                .kernel
+                .find(*address)
+                .is_some_and(|(_, it)| it.ours);
             if held && self.net_is_fine(node) {
-                self.fail("S22", format!("n{node} removes a service while {address} is still there"));
+                self.fail(
+                    "S22",
+                    format!("n{node} removes a service while {address} is still there"),
+                );
             }
         }
     }
@@ -317,7 +365,9 @@ impl World {
         if !steady {
             return;
         }
-        let Some(skew) = self.best_wait(vr, Some(node), |_| 0) else { return };
+        let Some(skew) = self.best_wait(vr, Some(node), |_| 0) else {
+            return;
+        };
         self.hit(Hit::Farewell);
         let at = self.now;
         let bound = stretched(skew) + DELAY_US + 2 * LATENESS_US + 50;
@@ -327,8 +377,11 @@ impl World {
     /// How long the best node waits, at most: the skew, and `more` of the interval.
     fn best_wait(&self, vr: usize, except: Option<usize>, more: impl Fn(u64) -> u64) -> Option<u64> {
         let grouped = self.plan.cluster.grouped;
-        let members: Vec<usize> =
-            if grouped { (0..self.plan.cluster.routers.len()).collect() } else { vec![vr] };
+        let members: Vec<usize> = if grouped {
+            (0..self.plan.cluster.routers.len()).collect()
+        } else {
+            vec![vr]
+        };
         let mut longest = None;
         for member in members {
             let best = (0..self.nodes.len())
@@ -350,7 +403,9 @@ impl World {
     fn is_eligible(&self, node: usize, vr: usize) -> bool {
         self.nodes[node].takes_part()
             && matches!(self.role(node, vr), VrrpState::Backup | VrrpState::Master)
-            && self.view(node, vr).is_some_and(|view| view.pin != Some(Pin::DemotedHard))
+            && self
+                .view(node, vr)
+                .is_some_and(|view| view.pin != Some(Pin::DemotedHard))
     }
 
     fn audit_farewell(&mut self, vr: usize, left: usize, at: u64) {
@@ -360,11 +415,14 @@ impl World {
         if disturbed {
             return;
         }
-        let successor = (0..self.nodes.len())
-            .any(|node| node != left && self.role(node, vr) == VrrpState::Master);
+        let successor =
+            (0..self.nodes.len()).any(|node| node != left && self.role(node, vr) == VrrpState::Master);
         if !successor {
             let late = self.now - at;
-            self.fail("L3", format!("n{left} said farewell for VI {vr} and {late} us later nobody is MASTER"));
+            self.fail(
+                "L3",
+                format!("n{left} said farewell for VI {vr} and {late} us later nobody is MASTER"),
+            );
         }
     }
 
@@ -391,13 +449,21 @@ impl World {
                 let delay = stretched(plan.cluster.routers[vr].preempt_delay_us);
                 // A lower advert starts the delay, the last of it the silence.
                 let intervals = if delay > 0 { ADVERTS + 1 } else { ADVERTS };
-                self.best_wait(vr, None, |interval| intervals * interval).map(|wait| stretched(wait) + delay)
+                self.best_wait(vr, None, |interval| intervals * interval)
+                    .map(|wait| stretched(wait) + delay)
             })
             .max()
             .unwrap_or(0);
-        let restarts = plan.faults.iter().any(|it| matches!(it.kind, Kind::Crash { .. } | Kind::Stop { .. }));
+        let restarts = plan
+            .faults
+            .iter()
+            .any(|it| matches!(it.kind, Kind::Crash { .. } | Kind::Stop { .. }));
         // Who was away at the last moment could not be counted: any priority may be the best.
-        let unknown = if restarts || settle > SECOND { self.worst_skew() } else { 0 };
+        let unknown = if restarts || settle > SECOND {
+            self.worst_skew()
+        } else {
+            0
+        };
         let due = self.now + settle + wait + unknown + DELAY_US + 2 * LATENESS_US + 50;
         self.push(due, Event::Audit(Audit::OneMaster));
     }
@@ -423,10 +489,14 @@ impl World {
 
     fn audit_one_master(&mut self) {
         for vr in 0..self.plan.cluster.routers.len() {
-            let eligible: Vec<usize> =
-                (0..self.nodes.len()).filter(|node| self.is_eligible(*node, vr)).collect();
-            let masters: Vec<usize> =
-                eligible.iter().copied().filter(|node| self.role(*node, vr) == VrrpState::Master).collect();
+            let eligible: Vec<usize> = (0..self.nodes.len())
+                .filter(|node| self.is_eligible(*node, vr))
+                .collect();
+            let masters: Vec<usize> = eligible
+                .iter()
+                .copied()
+                .filter(|node| self.role(*node, vr) == VrrpState::Master)
+                .collect();
             if eligible.is_empty() {
                 continue;
             }
@@ -447,7 +517,8 @@ impl World {
             });
             // In a group the members' priorities may differ, and the least willing one decides.
             if let (Some(better), false) = (better, self.plan.cluster.grouped) {
-                let text = format!("n{master} is MASTER of VI {vr} with {priority}, the better n{better} is not");
+                let text =
+                    format!("n{master} is MASTER of VI {vr} with {priority}, the better n{better} is not");
                 return self.fail("L1", text);
             }
         }
@@ -485,7 +556,11 @@ impl World {
         for vr in 0..self.plan.cluster.routers.len() {
             let Some(view) = self.view(node, vr) else { continue };
             if matches!(view.state, VrrpState::Fault | VrrpState::Init) {
-                let text = format!("n{node} is still {:?} for VI {vr}: {}", view.state, view.faults.join(", "));
+                let text = format!(
+                    "n{node} is still {:?} for VI {vr}: {}",
+                    view.state,
+                    view.faults.join(", ")
+                );
                 return self.fail("L8", text);
             }
         }
@@ -493,7 +568,11 @@ impl World {
 
     /// S28.
     fn audit_answers(&mut self, node: usize) {
-        let late = self.nodes[node].tickets.values().filter(|it| self.now > it.at + 10 * SECOND).count();
+        let late = self.nodes[node]
+            .tickets
+            .values()
+            .filter(|it| self.now > it.at + 10 * SECOND)
+            .count();
         if late > 0 {
             self.fail("S28", format!("n{node} never answered {late} questions"));
         }
@@ -503,15 +582,23 @@ impl World {
     fn audit_services(&mut self, node: usize) {
         let views: Vec<ServiceView> = self.nodes[node].view.services.values().cloned().collect();
         for view in &views {
-            let ServiceKey::Single(key) = view.key else { continue };
+            let ServiceKey::Single(key) = view.key else {
+                continue;
+            };
             if view.programmed != Programmed::Yes {
-                return self.fail("L4", format!("n{node}: {key} is not programmed: {:?}", view.programmed));
+                return self.fail(
+                    "L4",
+                    format!("n{node}: {key} is not programmed: {:?}", view.programmed),
+                );
             }
             let mut wanted: BTreeMap<ServerKey, u32> = BTreeMap::new();
             let mut down = None;
             for server in self.nodes[node].view.servers_of(&view.key) {
                 if server.health != Health::Up {
-                    down = Some(format!("n{node}: {} answers and is {:?}", server.id, server.health));
+                    down = Some(format!(
+                        "n{node}: {} answers and is {:?}",
+                        server.id, server.health
+                    ));
                 }
                 if let Some(weight) = server.effective {
                     wanted.insert(server.id.server, weight.get());
@@ -521,28 +608,42 @@ impl World {
                 return self.fail("L5", text);
             }
             if let Some(sorry) = view.sorry {
-                let inhibit = self.plan.cluster.services.iter().any(|it| it.key == key && it.sorry.is_some_and(|it| it.1));
+                let inhibit = self
+                    .plan
+                    .cluster
+                    .services
+                    .iter()
+                    .any(|it| it.key == key && it.sorry.is_some_and(|it| it.1));
                 if view.state == ServiceState::Sorry {
                     wanted.insert(sorry, 1);
                 } else if inhibit {
                     wanted.insert(sorry, 0);
                 }
             }
-            let have: Option<BTreeMap<ServerKey, u32>> = self.nodes[node]
-                .kernel
-                .ipvs
-                .services
-                .get(&key)
-                .map(|it| it.destinations.iter().map(|(server, it)| (*server, it.settings.weight)).collect());
+            let have: Option<BTreeMap<ServerKey, u32>> =
+                self.nodes[node].kernel.ipvs.services.get(&key).map(|it| {
+                    it.destinations
+                        .iter()
+                        .map(|(server, it)| (*server, it.settings.weight))
+                        .collect()
+                });
             if have.as_ref() != Some(&wanted) {
-                return self.fail("L4", format!("n{node}: {key} should have {wanted:?} and has {have:?}"));
+                return self.fail(
+                    "L4",
+                    format!("n{node}: {key} should have {wanted:?} and has {have:?}"),
+                );
             }
         }
         let drained: Vec<_> = self.nodes[node].promises.drained.iter().cloned().collect();
         for id in drained {
-            let ServiceKey::Single(key) = &id.service else { continue };
+            let ServiceKey::Single(key) = &id.service else {
+                continue;
+            };
             let table = &self.nodes[node].kernel.ipvs;
-            let held = table.services.get(key).and_then(|it| it.destinations.get(&id.server));
+            let held = table
+                .services
+                .get(key)
+                .and_then(|it| it.destinations.get(&id.server));
             if held.is_some_and(|it| it.settings.weight > 0) {
                 return self.fail("S14", format!("n{node}: {id} was drained and takes connections"));
             }

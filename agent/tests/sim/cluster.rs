@@ -112,7 +112,11 @@ impl Cluster {
         let common = Election::draw(&mut random, nodes);
         let mut routers = Vec::new();
         for place in 0..router_count {
-            let election = if grouped { common.clone() } else { Election::draw(&mut random, nodes) };
+            let election = if grouped {
+                common.clone()
+            } else {
+                Election::draw(&mut random, nodes)
+            };
             routers.push(Vr::draw(&mut random, place, election));
         }
         let services = (0..random.pick(&[0u8, 1, 1, 2]))
@@ -131,7 +135,13 @@ impl Cluster {
             script_weight: random.chance(300).then(|| random.pick(&[0, -30, 20])),
             interface_weight: random.chance(300).then(|| random.pick(&[0, -25])),
             clock_ppm: (0..nodes)
-                .map(|_| if skewed { random.pick(&[-10_000, -3_000, 0, 50, 10_000]) } else { 0 })
+                .map(|_| {
+                    if skewed {
+                        random.pick(&[-10_000, -3_000, 0, 50, 10_000])
+                    } else {
+                        0
+                    }
+                })
                 .collect(),
             hosts,
         }
@@ -177,7 +187,10 @@ impl Cluster {
         if self.script_weight.is_some() {
             let script = VrrpScript {
                 name: SCRIPT.to_owned(),
-                script: Script { argv: vec!["/usr/bin/check".to_owned()], user: None },
+                script: Script {
+                    argv: vec!["/usr/bin/check".to_owned()],
+                    user: None,
+                },
                 interval: Duration::from_millis(500),
                 timeout: Duration::from_secs(1),
                 rise: 2,
@@ -195,7 +208,10 @@ impl Cluster {
             services.insert(built.key.clone(), Arc::new(built));
         }
         Model {
-            global: Global { vrrp_startup_delay_us: self.startup_delay_ms * 1000, ..Global::default() },
+            global: Global {
+                vrrp_startup_delay_us: self.startup_delay_ms * 1000,
+                ..Global::default()
+            },
             instances,
             groups,
             scripts,
@@ -210,7 +226,11 @@ impl Cluster {
         } else {
             Priority::clamped(i64::from(base) + i64::from(edits.priority))
         };
-        let percent = if vr.version == VrrpVersion::V3 { edits.interval_percent.unwrap_or(100) } else { 100 };
+        let percent = if vr.version == VrrpVersion::V3 {
+            edits.interval_percent.unwrap_or(100)
+        } else {
+            100
+        };
         let addresses = vr.addresses.len() - usize::from(edits.fewer_addresses && vr.addresses.len() > 1);
         let source = self.source(node, vr);
         Instance {
@@ -229,7 +249,11 @@ impl Cluster {
             source: vr.unicast.then_some(source),
             unicast_peers: (0..self.hosts.len())
                 .filter(|peer| vr.unicast && *peer != node)
-                .map(|peer| UnicastPeer { address: self.source(peer, vr), min_ttl: None, max_ttl: None })
+                .map(|peer| UnicastPeer {
+                    address: self.source(peer, vr),
+                    min_ttl: None,
+                    max_ttl: None,
+                })
                 .collect(),
             multicast_group: multicast_group(vr.family),
             check_unicast_source: true,
@@ -261,7 +285,11 @@ impl Cluster {
                 scripts: self
                     .script_weight
                     .iter()
-                    .map(|weight| ScriptTrack { script: SCRIPT.to_owned(), weight: *weight, reverse: false })
+                    .map(|weight| ScriptTrack {
+                        script: SCRIPT.to_owned(),
+                        weight: *weight,
+                        reverse: false,
+                    })
                     .collect(),
             },
             ignore_own_interface: false,
@@ -305,32 +333,47 @@ impl Election {
             priorities[1] = 255;
         }
         random.shuffle(&mut priorities);
-        Self { priorities, preempt: random.chance(750), preempt_delay: random.chance(200) }
+        Self {
+            priorities,
+            preempt: random.chance(750),
+            preempt_delay: random.chance(200),
+        }
     }
 }
 
 impl Vr {
     fn draw(random: &mut Random, place: u8, election: Election) -> Self {
         let nodes = election.priorities.len();
-        let family = if random.chance(200) { Family::Inet6 } else { Family::Inet };
-        let version =
-            if family == Family::Inet && random.chance(350) { VrrpVersion::V2 } else { VrrpVersion::V3 };
+        let family = if random.chance(200) {
+            Family::Inet6
+        } else {
+            Family::Inet
+        };
+        let version = if family == Family::Inet && random.chance(350) {
+            VrrpVersion::V2
+        } else {
+            VrrpVersion::V3
+        };
         let interval_us = match version {
             VrrpVersion::V2 => random.pick(&[1, 1, 2]) * 1_000_000,
             VrrpVersion::V3 => random.pick(&INTERVALS_V3_MS) * 1000,
         };
         let uneven = version == VrrpVersion::V3 && random.chance(250);
         let intervals_us = (0..nodes)
-            .map(|_| if uneven { interval_us * random.pick(&[1, 2, 3]) } else { interval_us })
+            .map(|_| {
+                if uneven {
+                    interval_us * random.pick(&[1, 2, 3])
+                } else {
+                    interval_us
+                }
+            })
             .collect();
         let vrid = place + 1;
         let more = random.pick(&[0, 0, 1]);
         let addresses: Vec<IpAddr> = (0..=more)
             .map(|nth| match (family, nth) {
                 (Family::Inet, _) => IpAddr::V4(Ipv4Addr::new(10, 0, 9, vrid * 10 + nth)),
-                (Family::Inet6, 0) => {
-                    IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 9, u16::from(vrid)))
-                }
+                (Family::Inet6, 0) => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 9, u16::from(vrid))),
                 (Family::Inet6, _) => {
                     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 9, u16::from(vrid)))
                 }
@@ -346,7 +389,11 @@ impl Vr {
             priorities: election.priorities,
             intervals_us,
             preempt: election.preempt,
-            preempt_delay_us: if election.preempt_delay { random.pick(&[500_000, 3_000_000]) } else { 0 },
+            preempt_delay_us: if election.preempt_delay {
+                random.pick(&[500_000, 3_000_000])
+            } else {
+                0
+            },
             addresses,
             password: (version == VrrpVersion::V2 && random.chance(300)).then_some(*b"secret\0\0"),
             garp: Garp {
@@ -379,9 +426,16 @@ impl Vs {
                 weight: random.pick(&[1, 1, 10]),
             })
             .collect();
-        let sorry = ServerKey { address: IpAddr::V4(Ipv4Addr::new(10, 1, place, 99)), port };
+        let sorry = ServerKey {
+            address: IpAddr::V4(Ipv4Addr::new(10, 1, place, 99)),
+            port,
+        };
         Self {
-            key: VirtualKey::Address { address, port, protocol: Protocol::Tcp },
+            key: VirtualKey::Address {
+                address,
+                port,
+                protocol: Protocol::Tcp,
+            },
             scheduler: random.pick(&["rr", "wrr", "wlc", "sh", "mh"]),
             persistent: random.chance(250),
             quorum: random.pick(&[1, 1, 2]),
@@ -402,11 +456,18 @@ impl Vs {
             .enumerate()
             .filter(|(nth, _)| !edits.without.get(&(first_place + nth)).copied().unwrap_or(false))
             .map(|(nth, server)| {
-                let weight = edits.server_weight.get(&(first_place + nth)).copied().unwrap_or(server.weight);
+                let weight = edits
+                    .server_weight
+                    .get(&(first_place + nth))
+                    .copied()
+                    .unwrap_or(server.weight);
                 (server.key, Arc::new(self.server(server, weight)))
             })
             .collect();
-        let reach: u64 = servers.values().map(|server| u64::from(server.weight.get())).sum();
+        let reach: u64 = servers
+            .values()
+            .map(|server| u64::from(server.weight.get()))
+            .sum();
         Service {
             key: ServiceKey::Single(self.key),
             name: None,
@@ -476,9 +537,16 @@ pub(crate) fn host_address(segment: usize, family: Family, host: u8) -> IpAddr {
     let segment = u8::try_from(segment).expect("two segments");
     match family {
         Family::Inet => IpAddr::V4(Ipv4Addr::new(10, 0, segment, host)),
-        Family::Inet6 => {
-            IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, u16::from(segment) + 1, u16::from(host)))
-        }
+        Family::Inet6 => IpAddr::V6(Ipv6Addr::new(
+            0xfe80,
+            0,
+            0,
+            0,
+            0,
+            0,
+            u16::from(segment) + 1,
+            u16::from(host),
+        )),
     }
 }
 

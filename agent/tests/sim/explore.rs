@@ -37,7 +37,12 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { first: 1, count: 1, seconds: None, threads: 1 }
+        Self {
+            first: 1,
+            count: 1,
+            seconds: None,
+            threads: 1,
+        }
     }
 }
 
@@ -106,7 +111,10 @@ pub(crate) fn shrink(plan: Plan, planted: Option<Planted>, id: &str) -> Plan {
     let mut tries = 0;
     let mut fails = |plan: &Plan| {
         tries += 1;
-        tries <= SHRINK_TRIES && run_plan(plan, planted, false).violation.is_some_and(|it| it.id == id)
+        tries <= SHRINK_TRIES
+            && run_plan(plan, planted, false)
+                .violation
+                .is_some_and(|it| it.id == id)
     };
     let mut size = best.faults.len().div_ceil(2);
     while size > 0 {
@@ -145,9 +153,19 @@ pub(crate) fn report(seed: u64, planted: Option<Planted>) -> Option<String> {
     let last = outcome.violation.unwrap_or(violation);
     let mut text = format!("seed {seed} breaks {}: {}\n\n", last.id, last.text);
     let cluster = &small.cluster;
-    text += &format!("cluster of {} nodes, hosts {:?}", cluster.hosts.len(), cluster.hosts);
-    text += &format!(", group {}, clocks {:?} ppm\n", cluster.grouped, cluster.clock_ppm);
-    text += &format!("script {:?}, interface {:?}\n", cluster.script_weight, cluster.interface_weight);
+    text += &format!(
+        "cluster of {} nodes, hosts {:?}",
+        cluster.hosts.len(),
+        cluster.hosts
+    );
+    text += &format!(
+        ", group {}, clocks {:?} ppm\n",
+        cluster.grouped, cluster.clock_ppm
+    );
+    text += &format!(
+        "script {:?}, interface {:?}\n",
+        cluster.script_weight, cluster.interface_weight
+    );
     for router in &cluster.routers {
         text += &format!("  {router:?}\n");
     }
@@ -156,7 +174,10 @@ pub(crate) fn report(seed: u64, planted: Option<Planted>) -> Option<String> {
     }
     text += &format!("faults ({} left):\n", small.faults.len());
     for fault in &small.faults {
-        text += &format!("  {:>10} us for {:>9} us: {:?}\n", fault.at, fault.span, fault.kind);
+        text += &format!(
+            "  {:>10} us for {:>9} us: {:?}\n",
+            fault.at, fault.span, fault.kind
+        );
     }
     text += "the last events:\n";
     for line in &outcome.trace {
@@ -171,7 +192,9 @@ pub(crate) fn explore(settings: &Settings) -> Found {
     let next = AtomicU64::new(settings.first);
     let end = settings.first.saturating_add(settings.count);
     let stop = AtomicBool::new(false);
-    let until = settings.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let until = settings
+        .seconds
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let work = || {
         let mut found = Found::default();
         let began = processor_s();
@@ -206,7 +229,10 @@ pub(crate) fn explore(settings: &Settings) -> Found {
     };
     let all: Vec<Found> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..settings.threads.max(1)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("workers catch their panics")).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("workers catch their panics"))
+            .collect()
     });
     let mut sum = Found::default();
     #[expect(clippy::cast_precision_loss, reason = "a handful of threads")]

@@ -16,60 +16,156 @@ pub(crate) struct Fault {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     // ---- The network; links are directed.
-    Drop { from: usize, to: usize, permille: u64 },
-    Delay { from: usize, to: usize, most_us: u64 },
-    Duplicate { from: usize, to: usize, permille: u64 },
-    Corrupt { from: usize, to: usize, permille: u64, bits: u64 },
-    Cut { from: usize, to: usize },
+    Drop {
+        from: usize,
+        to: usize,
+        permille: u64,
+    },
+    Delay {
+        from: usize,
+        to: usize,
+        most_us: u64,
+    },
+    Duplicate {
+        from: usize,
+        to: usize,
+        permille: u64,
+    },
+    Corrupt {
+        from: usize,
+        to: usize,
+        permille: u64,
+        bits: u64,
+    },
+    Cut {
+        from: usize,
+        to: usize,
+    },
     /// Nodes whose bit is set hear only each other.
-    Split { mask: u32 },
-    Forge { vr: usize, shape: Forgery, count: u64, gap_us: u64 },
+    Split {
+        mask: u32,
+    },
+    Forge {
+        vr: usize,
+        shape: Forgery,
+        count: u64,
+        gap_us: u64,
+    },
 
     // ---- Nodes.
-    Crash { node: usize, disk: DiskLoss, reboot: bool },
-    Pause { node: usize },
-    Slow { node: usize, most_us: u64 },
-    ClockRate { node: usize, ppm: i64 },
-    Stop { node: usize, hand_over: bool },
+    Crash {
+        node: usize,
+        disk: DiskLoss,
+        reboot: bool,
+    },
+    Pause {
+        node: usize,
+    },
+    Slow {
+        node: usize,
+        most_us: u64,
+    },
+    ClockRate {
+        node: usize,
+        ppm: i64,
+    },
+    Stop {
+        node: usize,
+        hand_over: bool,
+    },
 
     // ---- Links and addresses.
-    LinkDown { node: usize, segment: usize },
+    LinkDown {
+        node: usize,
+        segment: usize,
+    },
     /// Deleted, and made anew under the same name with another number.
-    LinkAnew { node: usize, segment: usize },
-    OwnAddressGone { node: usize, segment: usize },
-    SendRefused { node: usize },
+    LinkAnew {
+        node: usize,
+        segment: usize,
+    },
+    OwnAddressGone {
+        node: usize,
+        segment: usize,
+    },
+    SendRefused {
+        node: usize,
+    },
 
     // ---- The kernel.
-    AddressStolen { node: usize, vr: usize },
-    AddressPlanted { node: usize, vr: usize },
-    NetRefused { node: usize, permille: u64 },
-    IpvsRefused { node: usize, permille: u64 },
-    IpvsGone { node: usize },
-    IpvsFlushed { node: usize },
-    IpvsWeight { node: usize, server: usize },
-    LaneSlow { node: usize, most_us: u64 },
+    AddressStolen {
+        node: usize,
+        vr: usize,
+    },
+    AddressPlanted {
+        node: usize,
+        vr: usize,
+    },
+    NetRefused {
+        node: usize,
+        permille: u64,
+    },
+    IpvsRefused {
+        node: usize,
+        permille: u64,
+    },
+    IpvsGone {
+        node: usize,
+    },
+    IpvsFlushed {
+        node: usize,
+    },
+    IpvsWeight {
+        node: usize,
+        server: usize,
+    },
+    LaneSlow {
+        node: usize,
+        most_us: u64,
+    },
     /// Notifications are lost; then the whole table is read.
-    Overrun { node: usize },
+    Overrun {
+        node: usize,
+    },
 
     // ---- Servers, scripts, disk.
-    ServerDown { server: usize, silent: bool },
+    ServerDown {
+        server: usize,
+        silent: bool,
+    },
     AllServersDown,
-    Inconclusive { node: usize },
-    ScriptFails { node: usize },
-    DiskFull { node: usize },
+    Inconclusive {
+        node: usize,
+    },
+    ScriptFails {
+        node: usize,
+    },
+    DiskFull {
+        node: usize,
+    },
 
     // ---- People.
-    Operator { node: usize, act: Operator },
+    Operator {
+        node: usize,
+        act: Operator,
+    },
     /// `None`: on every node.
-    Reload { node: Option<usize>, edit: Edit },
+    Reload {
+        node: Option<usize>,
+        edit: Edit,
+    },
 }
 
 /// A forged advert.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Forgery {
     /// Right in everything; from a host that is none of ours.
-    Valid { priority: u8 },
-    WrongTtl { priority: u8 },
+    Valid {
+        priority: u8,
+    },
+    WrongTtl {
+        priority: u8,
+    },
     WrongVersion,
     WrongChecksum,
     NoAddresses,
@@ -92,14 +188,34 @@ pub(crate) enum DiskLoss {
 /// What an operator asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operator {
-    Drain { server: usize, for_us: Option<u64>, force: bool },
-    Undrain { server: usize },
-    Disable { server: usize },
-    Weight { server: usize, weight: u32 },
-    WeightBack { server: usize },
-    Promote { vr: usize },
-    Demote { vr: usize, hard: bool },
-    Release { vr: usize },
+    Drain {
+        server: usize,
+        for_us: Option<u64>,
+        force: bool,
+    },
+    Undrain {
+        server: usize,
+    },
+    Disable {
+        server: usize,
+    },
+    Weight {
+        server: usize,
+        weight: u32,
+    },
+    WeightBack {
+        server: usize,
+    },
+    Promote {
+        vr: usize,
+    },
+    Demote {
+        vr: usize,
+        hard: bool,
+    },
+    Release {
+        vr: usize,
+    },
     Counters,
 }
 
@@ -152,7 +268,11 @@ impl Plan {
             // A kernel that gets its IPVS only later.
             if random.chance(40) {
                 let span = random.between(SECOND, quiet_at - SECOND);
-                faults.push(Fault { at: 0, span, kind: Kind::IpvsGone { node } });
+                faults.push(Fault {
+                    at: 0,
+                    span,
+                    kind: Kind::IpvsGone { node },
+                });
             }
         }
         faults.sort_by_key(|fault| fault.at);
@@ -162,7 +282,13 @@ impl Plan {
             .count();
         // A service that somebody kept changing is put right only once a minute.
         let patience = if fights > 3 { 100 } else { 40 };
-        Self { seed, cluster, faults, quiet_at, end_at: quiet_at + patience * SECOND }
+        Self {
+            seed,
+            cluster,
+            faults,
+            quiet_at,
+            end_at: quiet_at + patience * SECOND,
+        }
     }
 }
 
@@ -172,9 +298,18 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
     let other = (node + 1 + random.index(nodes - 1)) % nodes;
     let vr = random.index(cluster.routers.len());
     let segment = cluster.routers[vr].segment;
-    let slowest = cluster.routers[vr].intervals_us.iter().copied().max().unwrap_or(SECOND);
+    let slowest = cluster.routers[vr]
+        .intervals_us
+        .iter()
+        .copied()
+        .max()
+        .unwrap_or(SECOND);
     let servers = cluster.servers().count();
-    let server = if servers > 0 { Some(random.index(servers)) } else { None };
+    let server = if servers > 0 {
+        Some(random.index(servers))
+    } else {
+        None
+    };
     // From a millisecond to a dozen intervals, short ones as likely as long ones.
     let most = (12 * slowest).max(2 * SECOND);
     let doublings = random.below(u64::from((most / 1000).ilog2()) + 1);
@@ -183,15 +318,38 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
     let rate = |random: &mut Random| random.pick(&[50, 200, 500, 900, 1000]);
     let kind = match group {
         0 => match random.below(5) {
-            0 => Kind::Drop { from, to, permille: rate(random) },
-            1 => Kind::Delay { from, to, most_us: random.pick(&[1, 2, 5]) * slowest },
-            2 => Kind::Duplicate { from, to, permille: rate(random) },
-            3 => Kind::Corrupt { from, to, permille: rate(random), bits: random.between(1, 8) },
-            _ => Kind::Delay { from, to, most_us: 30 * SECOND },
+            0 => Kind::Drop {
+                from,
+                to,
+                permille: rate(random),
+            },
+            1 => Kind::Delay {
+                from,
+                to,
+                most_us: random.pick(&[1, 2, 5]) * slowest,
+            },
+            2 => Kind::Duplicate {
+                from,
+                to,
+                permille: rate(random),
+            },
+            3 => Kind::Corrupt {
+                from,
+                to,
+                permille: rate(random),
+                bits: random.between(1, 8),
+            },
+            _ => Kind::Delay {
+                from,
+                to,
+                most_us: 30 * SECOND,
+            },
         },
         1 => match random.below(3) {
             0 => Kind::Cut { from, to },
-            _ => Kind::Split { mask: u32::try_from(random.between(1, (1 << nodes) - 2)).expect("few nodes") },
+            _ => Kind::Split {
+                mask: u32::try_from(random.between(1, (1 << nodes) - 2)).expect("few nodes"),
+            },
         },
         2 => {
             let priority = random.pick(&[0, 1, 100, 150, 254, 255]);
@@ -205,7 +363,12 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
                 _ => Forgery::Replay,
             };
             let gap_us = random.pick(&[slowest / 10, slowest, 2 * slowest]);
-            Kind::Forge { vr, shape, count: random.between(1, 20), gap_us }
+            Kind::Forge {
+                vr,
+                shape,
+                count: random.between(1, 20),
+                gap_us,
+            }
         }
         3 => match random.below(8) {
             0..3 => Kind::Crash {
@@ -220,12 +383,24 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
                 reboot: random.chance(200),
             },
             3 | 4 => Kind::Pause { node },
-            5 => Kind::Slow { node, most_us: random.pick(&[5_000, slowest / 2, 3 * slowest]) },
-            6 => Kind::ClockRate { node, ppm: random.pick(&[-100_000, -10_000, 10_000, 100_000]) },
-            _ => Kind::Stop { node, hand_over: random.chance(250) },
+            5 => Kind::Slow {
+                node,
+                most_us: random.pick(&[5_000, slowest / 2, 3 * slowest]),
+            },
+            6 => Kind::ClockRate {
+                node,
+                ppm: random.pick(&[-100_000, -10_000, 10_000, 100_000]),
+            },
+            _ => Kind::Stop {
+                node,
+                hand_over: random.chance(250),
+            },
         },
         4 => match random.below(4) {
-            0 => Kind::LinkDown { node, segment: random.pick(&[segment, segment, 1 - segment]) },
+            0 => Kind::LinkDown {
+                node,
+                segment: random.pick(&[segment, segment, 1 - segment]),
+            },
             1 => Kind::LinkAnew { node, segment },
             2 => Kind::OwnAddressGone { node, segment },
             _ => Kind::SendRefused { node },
@@ -233,16 +408,28 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
         5 => match (random.below(9), server) {
             (0, _) => Kind::AddressStolen { node, vr },
             (1, _) => Kind::AddressPlanted { node, vr },
-            (2, _) => Kind::NetRefused { node, permille: rate(random) },
-            (3, _) => Kind::IpvsRefused { node, permille: rate(random) },
+            (2, _) => Kind::NetRefused {
+                node,
+                permille: rate(random),
+            },
+            (3, _) => Kind::IpvsRefused {
+                node,
+                permille: rate(random),
+            },
             (4, _) => Kind::IpvsGone { node },
             (5, _) => Kind::IpvsFlushed { node },
             (6, Some(server)) => Kind::IpvsWeight { node, server },
-            (7, _) => Kind::LaneSlow { node, most_us: random.pick(&[20_000, 300_000]) },
+            (7, _) => Kind::LaneSlow {
+                node,
+                most_us: random.pick(&[20_000, 300_000]),
+            },
             _ => Kind::Overrun { node },
         },
         6 => match (random.below(6), server) {
-            (0..3, Some(server)) => Kind::ServerDown { server, silent: random.chance(500) },
+            (0..3, Some(server)) => Kind::ServerDown {
+                server,
+                silent: random.chance(500),
+            },
             (3, _) => Kind::AllServersDown,
             (4, _) => Kind::Inconclusive { node },
             _ => Kind::ScriptFails { node },
@@ -250,9 +437,19 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
         _ => match (random.below(14), server) {
             (0..3, Some(server)) => {
                 let for_us = random.chance(200).then(|| random.between(1, 5) * SECOND);
-                Kind::Operator { node, act: Operator::Drain { server, for_us, force: random.chance(800) } }
+                Kind::Operator {
+                    node,
+                    act: Operator::Drain {
+                        server,
+                        for_us,
+                        force: random.chance(800),
+                    },
+                }
             }
-            (3, Some(server)) => Kind::Operator { node, act: Operator::Undrain { server } },
+            (3, Some(server)) => Kind::Operator {
+                node,
+                act: Operator::Undrain { server },
+            },
             (4, Some(server)) => {
                 let act = random.pick(&[
                     Operator::Disable { server },
@@ -261,12 +458,30 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
                 ]);
                 Kind::Operator { node, act }
             }
-            (5, _) => Kind::Operator { node, act: Operator::Promote { vr } },
-            (6, _) => Kind::Operator { node, act: Operator::Demote { vr, hard: random.chance(300) } },
-            (7, _) => Kind::Operator { node, act: Operator::Release { vr } },
-            (8, _) => Kind::Reload { node: Some(node), edit: Edit::None },
+            (5, _) => Kind::Operator {
+                node,
+                act: Operator::Promote { vr },
+            },
+            (6, _) => Kind::Operator {
+                node,
+                act: Operator::Demote {
+                    vr,
+                    hard: random.chance(300),
+                },
+            },
+            (7, _) => Kind::Operator {
+                node,
+                act: Operator::Release { vr },
+            },
+            (8, _) => Kind::Reload {
+                node: Some(node),
+                edit: Edit::None,
+            },
             (9, _) => Kind::DiskFull { node },
-            (10, _) => Kind::Operator { node, act: Operator::Counters },
+            (10, _) => Kind::Operator {
+                node,
+                act: Operator::Counters,
+            },
             (_, server) => {
                 let mut edits = vec![
                     Edit::Priority(random.pick(&[-50, -7, 0, 20])),
@@ -277,15 +492,28 @@ fn draw(random: &mut Random, cluster: &Cluster, group: usize, quiet_at: u64) -> 
                     Edit::None,
                 ];
                 if let Some(server) = server {
-                    edits.push(Edit::ServerWeight { server, weight: random.pick(&[1, 5, 20]) });
-                    edits.push(Edit::Without { server, out: random.chance(500) });
+                    edits.push(Edit::ServerWeight {
+                        server,
+                        weight: random.pick(&[1, 5, 20]),
+                    });
+                    edits.push(Edit::Without {
+                        server,
+                        out: random.chance(500),
+                    });
                 }
                 let edit = random.pick(&edits);
-                Kind::Reload { node: random.chance(500).then_some(node), edit }
+                Kind::Reload {
+                    node: random.chance(500).then_some(node),
+                    edit,
+                }
             }
         },
     };
-    Fault { at: random.between(SECOND / 2, quiet_at - SECOND), span, kind }
+    Fault {
+        at: random.between(SECOND / 2, quiet_at - SECOND),
+        span,
+        kind,
+    }
 }
 
 impl Kind {

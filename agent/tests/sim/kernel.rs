@@ -32,7 +32,11 @@ impl Kernel {
             next_index: 2,
             node,
         };
-        let loopback = Link { loopback: true, arp: false, ..kernel.link(LOOPBACK, "lo") };
+        let loopback = Link {
+            loopback: true,
+            arp: false,
+            ..kernel.link(LOOPBACK, "lo")
+        };
         kernel.net.links.insert(LOOPBACK, loopback);
         for segment in 0..DEVICES.len() {
             kernel.make_link(cluster, segment);
@@ -49,7 +53,14 @@ impl Kernel {
             multicast: true,
             loopback: false,
             mtu: 1500,
-            mac: vec![2, 0, 0, 0, u8::try_from(self.node).unwrap_or(0), index.0.to_le_bytes()[0]],
+            mac: vec![
+                2,
+                0,
+                0,
+                0,
+                u8::try_from(self.node).unwrap_or(0),
+                index.0.to_le_bytes()[0],
+            ],
         }
     }
 
@@ -80,13 +91,22 @@ impl Kernel {
     }
 
     pub(crate) fn add_own(&mut self, cluster: &Cluster, segment: usize) -> Vec<NetNews> {
-        let Some(link) = self.index(segment) else { return Vec::new() };
+        let Some(link) = self.index(segment) else {
+            return Vec::new();
+        };
         [(Family::Inet, 24), (Family::Inet6, 64)]
             .into_iter()
             .map(|(family, prefix_len)| {
                 let address = cluster.primary(self.node, segment, family);
-                let key = AddressKey { link, address, prefix_len };
-                let value = Address { usable: true, ..Address::default() };
+                let key = AddressKey {
+                    link,
+                    address,
+                    prefix_len,
+                };
+                let value = Address {
+                    usable: true,
+                    ..Address::default()
+                };
                 self.net.addresses.insert(key, value.clone());
                 NetNews::Address(key, value)
             })
@@ -94,19 +114,27 @@ impl Kernel {
     }
 
     pub(crate) fn remove_own(&mut self, cluster: &Cluster, segment: usize) -> Vec<NetNews> {
-        let Some(link) = self.index(segment) else { return Vec::new() };
+        let Some(link) = self.index(segment) else {
+            return Vec::new();
+        };
         [(Family::Inet, 24), (Family::Inet6, 64)]
             .into_iter()
             .filter_map(|(family, prefix_len)| {
                 let address = cluster.primary(self.node, segment, family);
-                let key = AddressKey { link, address, prefix_len };
+                let key = AddressKey {
+                    link,
+                    address,
+                    prefix_len,
+                };
                 self.net.addresses.remove(&key).map(|_| NetNews::AddressGone(key))
             })
             .collect()
     }
 
     pub(crate) fn remove_link(&mut self, segment: usize) -> Vec<NetNews> {
-        let Some(index) = self.index(segment) else { return Vec::new() };
+        let Some(index) = self.index(segment) else {
+            return Vec::new();
+        };
         let gone: Vec<AddressKey> = self.net.on_link(index).map(|(key, _)| *key).collect();
         for key in &gone {
             self.net.addresses.remove(key);
@@ -118,8 +146,12 @@ impl Kernel {
     }
 
     pub(crate) fn set_running(&mut self, segment: usize, running: bool) -> Vec<NetNews> {
-        let Some(index) = self.index(segment) else { return Vec::new() };
-        let Some(link) = self.net.links.get_mut(&index) else { return Vec::new() };
+        let Some(index) = self.index(segment) else {
+            return Vec::new();
+        };
+        let Some(link) = self.net.links.get_mut(&index) else {
+            return Vec::new();
+        };
         if link.running == running {
             return Vec::new();
         }
@@ -129,7 +161,11 @@ impl Kernel {
 
     /// Where an address is, with who put it there.
     pub(crate) fn find(&self, address: IpAddr) -> Option<(AddressKey, &Address)> {
-        self.net.addresses.iter().find(|(key, _)| key.address == address).map(|(key, it)| (*key, it))
+        self.net
+            .addresses
+            .iter()
+            .find(|(key, _)| key.address == address)
+            .map(|(key, it)| (*key, it))
     }
 
     /// Carries out one operation as the lane does; what the kernel tells everybody about it.
@@ -146,7 +182,11 @@ impl Kernel {
             (Err(errno), _) if is_settled(op, errno) => (None, Ok(())),
             (Err(errno), _) => (None, Err(error(errno))),
             (Ok(()), NetOp::AddAddress { key, .. }) => {
-                let news = self.net.addresses.get(key).map(|it| NetNews::Address(*key, it.clone()));
+                let news = self
+                    .net
+                    .addresses
+                    .get(key)
+                    .map(|it| NetNews::Address(*key, it.clone()));
                 (news, Ok(()))
             }
             (Ok(()), NetOp::RemoveAddress { key }) => (Some(NetNews::AddressGone(*key)), Ok(())),
@@ -162,7 +202,10 @@ impl Kernel {
         let mut op = op.clone();
         // Twice: what stands in its place may meet the same surprise, and no more.
         for _ in 0..2 {
-            let errno = self.ipvs.apply(&op).map_or_else(|refusal| refusal.errno(), |()| 0);
+            let errno = self
+                .ipvs
+                .apply(&op)
+                .map_or_else(|refusal| refusal.errno(), |()| 0);
             match settle(&op, errno) {
                 Settled::Done => return Ok(()),
                 Settled::Instead(other) => op = other,
@@ -174,5 +217,8 @@ impl Kernel {
 }
 
 fn error(errno: i32) -> OpError {
-    OpError { errno, text: format!("errno {errno}") }
+    OpError {
+        errno,
+        text: format!("errno {errno}"),
+    }
 }

@@ -33,7 +33,10 @@ pub(crate) struct Lan {
 
 impl Lan {
     pub(crate) fn new(nodes: usize) -> Self {
-        Self { nodes, links: vec![Quality::default(); nodes * nodes] }
+        Self {
+            nodes,
+            links: vec![Quality::default(); nodes * nodes],
+        }
     }
 
     pub(crate) fn link(&self, from: usize, to: usize) -> &Quality {
@@ -54,7 +57,12 @@ impl Lan {
                     link.delay_us = link.delay_us.max(most_us);
                 }
                 Kind::Duplicate { from, to, permille } => self.at(from, to).duplicate_permille = permille,
-                Kind::Corrupt { from, to, permille, bits } => {
+                Kind::Corrupt {
+                    from,
+                    to,
+                    permille,
+                    bits,
+                } => {
                     let link = self.at(from, to);
                     (link.corrupt_permille, link.corrupt_bits) = (permille, bits);
                 }
@@ -88,10 +96,19 @@ impl Lan {
         if link.cut || random.chance(link.drop_permille) {
             return [None, None];
         }
-        let mut late = || if link.delay_us > 0 { own + random.below(link.delay_us) } else { own };
+        let mut late = || {
+            if link.delay_us > 0 {
+                own + random.below(link.delay_us)
+            } else {
+                own
+            }
+        };
         let first = late();
         let second = late();
-        [Some(first), random.chance(link.duplicate_permille).then_some(second)]
+        [
+            Some(first),
+            random.chance(link.duplicate_permille).then_some(second),
+        ]
     }
 
     /// Flips bits of a packet if the link does that now. True if it did.

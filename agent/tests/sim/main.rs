@@ -42,18 +42,30 @@ fn regressions() -> impl Iterator<Item = u64> {
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    let settings = Settings { first: 1, count: SEEDS, ..Settings::default() };
+    let settings = Settings {
+        first: 1,
+        count: SEEDS,
+        ..Settings::default()
+    };
     let found = explore(&settings);
     assert!(found.failure.is_none(), "{}", found.failure.unwrap_or_default());
     let missing = found.sometimes.missing();
-    assert!(missing.is_empty(), "the faults are too tame: never seen: {}", missing.join(", "));
+    assert!(
+        missing.is_empty(),
+        "the faults are too tame: never seen: {}",
+        missing.join(", ")
+    );
 }
 
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
     for seed in regressions() {
         let outcome = run_seed(seed, None);
-        assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
+        assert!(
+            outcome.violation.is_none(),
+            "seed {seed}: {:?}",
+            outcome.violation
+        );
     }
 }
 
@@ -75,8 +87,15 @@ fn every_planted_bug_is_found_and_shrunk() {
         });
         let (seed, violation) = found.unwrap_or_else(|| panic!("{planted:?} was not found"));
         let small = shrink(Plan::new(seed), Some(*planted), violation.id);
-        assert!(run_plan(&small, Some(*planted), false).violation.is_some(), "{planted:?}");
-        println!("{planted:?}: {} at seed {seed}, {} faults left", violation.id, small.faults.len());
+        assert!(
+            run_plan(&small, Some(*planted), false).violation.is_some(),
+            "{planted:?}"
+        );
+        println!(
+            "{planted:?}: {} at seed {seed}, {} faults left",
+            violation.id,
+            small.faults.len()
+        );
     }
 }
 
@@ -104,7 +123,9 @@ fn by_hand() {
         first: number("SIM_FIRST").unwrap_or(1),
         count: number("SIM_SEEDS").unwrap_or(u64::MAX),
         seconds: number("SIM_SECONDS"),
-        threads: number("SIM_THREADS").and_then(|count| usize::try_from(count).ok()).unwrap_or(1),
+        threads: number("SIM_THREADS")
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(1),
     };
     let found = explore(&settings);
     print_summary(&found.sometimes);

@@ -39,7 +39,9 @@ impl Clock {
         let wait = i128::from(local.0.saturating_sub(self.local));
         let rate = 1_000_000 + i128::from(self.ppm);
         let passed = (wait * 1_000_000 + rate - 1) / rate;
-        let mut world = self.world.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
+        let mut world = self
+            .world
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
         while self.local(world) < local && world < u64::MAX {
             world += 1;
         }
@@ -48,7 +50,11 @@ impl Clock {
 
     /// From now on it runs at another rate.
     pub(crate) fn set_rate(&mut self, world: u64, ppm: i64) {
-        *self = Self { world, local: self.local(world).0, ppm };
+        *self = Self {
+            world,
+            local: self.local(world).0,
+            ppm,
+        };
     }
 
     pub(crate) fn ppm(&self) -> i64 {

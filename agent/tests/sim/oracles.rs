@@ -100,7 +100,11 @@ impl Oracle {
 
 /// How much longer than the missed adverts a backup waits.
 pub(crate) fn skew_us(version: VrrpVersion, priority: u8, interval_us: u64) -> u64 {
-    let unit = if version == VrrpVersion::V2 { SECOND } else { interval_us };
+    let unit = if version == VrrpVersion::V2 {
+        SECOND
+    } else {
+        interval_us
+    };
     unit * (256 - u64::from(priority)) / 256
 }
 
@@ -115,7 +119,10 @@ fn preempts(view: &InstanceView) -> bool {
 
 impl World {
     pub(crate) fn view(&self, node: usize, vr: usize) -> Option<&InstanceView> {
-        self.nodes[node].view.instances.get(&self.plan.cluster.routers[vr].name)
+        self.nodes[node]
+            .view
+            .instances
+            .get(&self.plan.cluster.routers[vr].name)
     }
 
     pub(crate) fn vr_of(&self, name: &InstanceName) -> Option<usize> {
@@ -123,7 +130,11 @@ impl World {
     }
 
     fn vr_of_address(&self, address: IpAddr) -> Option<usize> {
-        self.plan.cluster.routers.iter().position(|vr| vr.addresses.contains(&address))
+        self.plan
+            .cluster
+            .routers
+            .iter()
+            .position(|vr| vr.addresses.contains(&address))
     }
 
     /// The interval a node's own file gives.
@@ -140,7 +151,14 @@ impl World {
     pub(crate) fn judge_swallowed(&mut self, node: usize, heard: &Heard) {
         let now = self.nodes[node].clock.local(self.now);
         let roles = self.nodes[node].roles.clone();
-        self.judge(node, now, &Cause::Packet(Truth::Whole(*heard)), &roles, (None, None), &[]);
+        self.judge(
+            node,
+            now,
+            &Cause::Packet(Truth::Whole(*heard)),
+            &roles,
+            (None, None),
+            &[],
+        );
     }
 
     /// Everything about one step. `before` are the roles before it.
@@ -183,8 +201,15 @@ impl World {
     /// S31.
     pub(crate) fn judge_fold(&mut self, node: usize) {
         let it = &self.nodes[node];
-        if it.engine.as_ref().is_some_and(|engine| *engine.state() != it.view) {
-            self.fail("S31", format!("n{node}: the events do not add up to the engine's state"));
+        if it
+            .engine
+            .as_ref()
+            .is_some_and(|engine| *engine.state() != it.view)
+        {
+            self.fail(
+                "S31",
+                format!("n{node}: the events do not add up to the engine's state"),
+            );
         }
     }
 
@@ -199,7 +224,9 @@ impl World {
         actions: &[Action],
     ) {
         let Cause::Reload { edits } = cause else { return };
-        let refused = actions.iter().any(|action| matches!(action, Action::Answer(_, Reply::Refused(_))));
+        let refused = actions
+            .iter()
+            .any(|action| matches!(action, Action::Answer(_, Reply::Refused(_))));
         if refused || !self.nodes[node].begun || self.nodes[node].stopping {
             return;
         }
@@ -239,12 +266,17 @@ impl World {
         } else if self.nodes[node].roles != before {
             self.fail("S12", format!("n{node}: an identical reload changed roles"));
         } else if old != new {
-            self.fail("S12", format!("n{node}: an identical reload moved the next deadline from {old:?} to {new:?}"));
+            self.fail(
+                "S12",
+                format!("n{node}: an identical reload moved the next deadline from {old:?} to {new:?}"),
+            );
         }
     }
 
     fn is_master_anywhere(&self, vr: usize) -> bool {
-        self.nodes.iter().any(|node| node.engine.is_some() && node.roles[vr] == VrrpState::Master)
+        self.nodes
+            .iter()
+            .any(|node| node.engine.is_some() && node.roles[vr] == VrrpState::Master)
     }
 
     /// S8.
@@ -252,7 +284,10 @@ impl World {
         let Some(deadline) = deadline else { return };
         if matches!(cause, Cause::Tick) && deadline <= now {
             let late = now.since(deadline);
-            self.fail("S8", format!("n{node}: after a tick a deadline is {late:?} in the past"));
+            self.fail(
+                "S8",
+                format!("n{node}: after a tick a deadline is {late:?} in the past"),
+            );
             return;
         }
         let it = &self.nodes[node];
@@ -276,7 +311,10 @@ impl World {
                 VrrpState::Init | VrrpState::Fault => continue,
             };
             if ahead > most {
-                self.fail("S8", format!("n{node}: the next deadline is {ahead} us ahead, of VI {vr} at most {most}"));
+                self.fail(
+                    "S8",
+                    format!("n{node}: the next deadline is {ahead} us ahead, of VI {vr} at most {most}"),
+                );
             }
         }
     }
@@ -286,8 +324,8 @@ impl World {
         let it = &self.nodes[node];
         let router = &self.plan.cluster.routers[heard.vr];
         let steady = self.now >= it.ground_moved_at + SECOND / 5 && !self.ground_moves(node);
-        let same_interval = router.version == VrrpVersion::V3
-            || heard.interval_us == self.own_interval_us(node, heard.vr);
+        let same_interval =
+            router.version == VrrpVersion::V3 || heard.interval_us == self.own_interval_us(node, heard.vr);
         let known = heard.from.is_some() || !router.unicast || self.is_peer(node, router, heard.source);
         it.begun
             && !it.stopping
@@ -303,7 +341,14 @@ impl World {
     }
 
     /// S1, S10, S9 and the observer's picture of a backup's silence.
-    fn judge_packet(&mut self, node: usize, now: Mono, truth: &Truth, before: &[VrrpState], actions: &[Action]) {
+    fn judge_packet(
+        &mut self,
+        node: usize,
+        now: Mono,
+        truth: &Truth,
+        before: &[VrrpState],
+        actions: &[Action],
+    ) {
         match truth {
             Truth::Unknown => {
                 for track in &mut self.oracle.tracks[node] {
@@ -337,20 +382,28 @@ impl World {
     fn judge_yield(&mut self, node: usize, heard: &Heard) {
         let router = &self.plan.cluster.routers[heard.vr];
         let own = self.plan.cluster.source(node, router);
-        let Some(view) = self.view(node, heard.vr) else { return };
+        let Some(view) = self.view(node, heard.vr) else {
+            return;
+        };
         let (state, priority) = (view.state, view.effective_priority);
         if heard.priority == 255 && priority == 255 {
             self.hit(Hit::OwnerConflict);
         }
         if heard.priority > 0 && state == VrrpState::Master && beats(heard, priority, own) {
-            let Heard { priority: theirs, source, .. } = heard;
+            let Heard {
+                priority: theirs,
+                source,
+                ..
+            } = heard;
             let text = format!("n{node} stays MASTER with {priority} after {source} with {theirs}");
             self.fail("S1", text);
         }
     }
 
     fn observe_backup(&mut self, node: usize, now: Mono, heard: &Heard) {
-        let Some(view) = self.view(node, heard.vr) else { return };
+        let Some(view) = self.view(node, heard.vr) else {
+            return;
+        };
         let hurried = view.effective_priority == 255 || view.pin == Some(Pin::Promoted);
         let respected = heard.priority >= view.effective_priority || !preempts(view);
         let delay = Duration::from_micros(view.preempt_delay_us);
@@ -398,7 +451,10 @@ impl World {
         let pause = Duration::from_micros(self.own_interval_us(node, heard.vr) / 2);
         let told = self.oracle.tracks[node][heard.vr].announced_at;
         if told.is_none_or(|at| now.since(at) > pause) {
-            let text = format!("n{node} heard {} with {} and stays MASTER, and does not announce", heard.source, heard.priority);
+            let text = format!(
+                "n{node} heard {} with {} and stays MASTER, and does not announce",
+                heard.source, heard.priority
+            );
             self.fail("S9", text);
         }
     }
@@ -428,9 +484,15 @@ impl World {
         if self.nodes[node].handing_over {
             self.fail("S4", format!("n{node} hands over and still sends for {name}"));
         } else if priority > 0 && after != VrrpState::Master && !passing {
-            self.fail("S4", format!("n{node} is {after:?} for {name} and sends priority {priority}"));
+            self.fail(
+                "S4",
+                format!("n{node} is {after:?} for {name} and sends priority {priority}"),
+            );
         } else if priority == 0 && before[vr] != VrrpState::Master && !passing {
-            self.fail("S4", format!("n{node} was {:?} for {name} and says farewell", before[vr]));
+            self.fail(
+                "S4",
+                format!("n{node} was {:?} for {name} and says farewell", before[vr]),
+            );
         }
         let owner = self.plan.cluster.routers[vr].priorities[node] == 255;
         let demoted = matches!(
@@ -455,7 +517,9 @@ impl World {
                 NetOp::Announce { about, .. } => *about,
                 NetOp::RemoveAddress { .. } | NetOp::Sysctl { .. } => continue,
             };
-            let Some(vr) = self.vr_of_address(address) else { continue };
+            let Some(vr) = self.vr_of_address(address) else {
+                continue;
+            };
             let after = self.role(node, vr);
             if after != VrrpState::Master && !self.became(vr, What::BecameMaster, actions) {
                 self.fail("S4", format!("n{node} is {after:?} and wants to {op}"));
@@ -474,12 +538,18 @@ impl World {
         for op in ops {
             match op {
                 IpvsOp::AddServer(key, server, settings) | IpvsOp::EditServer(key, server, settings) => {
-                    let id = ServerId { service: ServiceKey::Single(*key), server: *server };
+                    let id = ServerId {
+                        service: ServiceKey::Single(*key),
+                        server: *server,
+                    };
                     if settings.weight > 0 && it.promises.drained.contains(&id) {
                         broken = Some(("S14", format!("n{node}: {op}, which was drained")));
                     }
                     if removed.contains(&(*key, *server)) {
-                        broken = Some(("S21", format!("n{node} removes {server} of {key} and adds it again")));
+                        broken = Some((
+                            "S21",
+                            format!("n{node} removes {server} of {key} and adds it again"),
+                        ));
                     }
                 }
                 IpvsOp::RemoveServer(key, server) => {
@@ -514,7 +584,10 @@ impl World {
             What::Cleaned => self.hit(Hit::AdoptionRefused),
             What::QuorumLost => {
                 let service = self.nodes[node].view.services.values();
-                if service.clone().any(|it| it.state == lb_shared::state::ServiceState::Sorry) {
+                if service
+                    .clone()
+                    .any(|it| it.state == lb_shared::state::ServiceState::Sorry)
+                {
                     self.hit(Hit::Sorry);
                 }
                 if !self.nodes[node].promises.drained.is_empty() {
@@ -534,7 +607,14 @@ impl World {
     }
 
     /// S5, S7, S11: what roles a step led to.
-    fn judge_roles(&mut self, node: usize, now: Mono, cause: &Cause, before: &[VrrpState], actions: &[Action]) {
+    fn judge_roles(
+        &mut self,
+        node: usize,
+        now: Mono,
+        cause: &Cause,
+        before: &[VrrpState],
+        actions: &[Action],
+    ) {
         if !self.nodes[node].begun {
             return;
         }
@@ -572,8 +652,14 @@ impl World {
             Cause::Packet(_) => false,
             _ => true,
         };
-        self.oracle.tracks[node][vr].silence =
-            Silence { known, clear: true, since: now, leaving: brief, interval_us, preempt_at: None };
+        self.oracle.tracks[node][vr].silence = Silence {
+            known,
+            clear: true,
+            since: now,
+            leaving: brief,
+            interval_us,
+            preempt_at: None,
+        };
     }
 
     fn judge_owner(&mut self, node: usize, vr: usize, before: VrrpState) {
@@ -581,7 +667,10 @@ impl World {
         let pinned = self.view(node, vr).is_some_and(|view| view.pin.is_some());
         let starts = matches!(before, VrrpState::Init | VrrpState::Fault);
         if owner && starts && !pinned && !self.plan.cluster.grouped {
-            self.fail("S5", format!("n{node} owns VI {vr}, can take part, and becomes BACKUP"));
+            self.fail(
+                "S5",
+                format!("n{node} owns VI {vr}, can take part, and becomes BACKUP"),
+            );
         }
     }
 
@@ -598,7 +687,11 @@ impl World {
             return;
         }
         // The members of a group wait for each other: each has been silent for its own time at some moment.
-        let skew = if grouped { 0 } else { skew_us(version, view.effective_priority, silence.interval_us) };
+        let skew = if grouped {
+            0
+        } else {
+            skew_us(version, view.effective_priority, silence.interval_us)
+        };
         let wait = match (silence.leaving, grouped) {
             (true, _) => skew,
             (false, _) => ADVERTS * silence.interval_us + skew,
@@ -617,10 +710,17 @@ impl World {
     /// Nobody comes from nowhere: a mastership without an election needs a reason.
     fn judge_leap(&mut self, node: usize, vr: usize, actions: &[Action]) {
         let owner = self.plan.cluster.routers[vr].priorities[node] == 255;
-        let promoted = self.view(node, vr).is_some_and(|view| view.pin == Some(Pin::Promoted));
-        let adopted = actions.iter().any(|action| matches!(action, Action::Emit(event) if event.what == What::Adopted));
+        let promoted = self
+            .view(node, vr)
+            .is_some_and(|view| view.pin == Some(Pin::Promoted));
+        let adopted = actions
+            .iter()
+            .any(|action| matches!(action, Action::Emit(event) if event.what == What::Adopted));
         if !owner && !promoted && !adopted && !self.plan.cluster.grouped {
-            self.fail("S11", format!("n{node} is MASTER of VI {vr} at once, and owns nothing"));
+            self.fail(
+                "S11",
+                format!("n{node} is MASTER of VI {vr} at once, and owns nothing"),
+            );
         }
     }
 
@@ -630,8 +730,10 @@ impl World {
             return;
         }
         let here = |vr: &usize| self.view(node, *vr).is_some();
-        let roles: Vec<VrrpState> =
-            (0..self.plan.cluster.routers.len()).filter(here).map(|vr| self.role(node, vr)).collect();
+        let roles: Vec<VrrpState> = (0..self.plan.cluster.routers.len())
+            .filter(here)
+            .map(|vr| self.role(node, vr))
+            .collect();
         let some = |state| roles.contains(&state);
         let mixed = (some(VrrpState::Master) && (some(VrrpState::Backup) || some(VrrpState::Fault)))
             || (some(VrrpState::Fault) && some(VrrpState::Backup));
@@ -639,14 +741,20 @@ impl World {
             self.hit(Hit::GroupFault);
         }
         if mixed {
-            self.fail("S7", format!("n{node}: the members of the sync group are {roles:?}"));
+            self.fail(
+                "S7",
+                format!("n{node}: the members of the sync group are {roles:?}"),
+            );
         }
     }
 
     /// S15 and S28.
     pub(crate) fn on_answer(&mut self, node: usize, ticket: Ticket, reply: &Reply) {
         let Some(asked) = self.nodes[node].tickets.remove(&ticket) else {
-            self.fail("S28", format!("n{node} answers {} again, or nobody asked", ticket.0));
+            self.fail(
+                "S28",
+                format!("n{node} answers {} again, or nobody asked", ticket.0),
+            );
             return;
         };
         match reply {
@@ -660,7 +768,9 @@ impl World {
             }
             Reply::Acted(acted) => {
                 for report in &acted.targets {
-                    let Target::Server(id) = &report.target else { continue };
+                    let Target::Server(id) = &report.target else {
+                        continue;
+                    };
                     if !asked.drains.contains(id) || matches!(report.outcome, Outcome::Skipped(_)) {
                         continue;
                     }
@@ -669,7 +779,10 @@ impl World {
                     it.promises.drained.insert(id.clone());
                     let drained = |kind| matches!(kind, OverrideKind::Drain { .. });
                     if !it.disk.holds(&report.target, drained) {
-                        self.fail("S15", format!("n{node} acknowledged a drain of {id} that is not on disk"));
+                        self.fail(
+                            "S15",
+                            format!("n{node} acknowledged a drain of {id} that is not on disk"),
+                        );
                     }
                 }
             }

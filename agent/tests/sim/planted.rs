@@ -59,7 +59,9 @@ impl Planted {
         datagram: &mut Datagram,
     ) -> bool {
         let vr = &world.plan.cluster.routers[heard.vr];
-        let Some(view) = world.nodes[node].view.instances.get(&vr.name) else { return true };
+        let Some(view) = world.nodes[node].view.instances.get(&vr.name) else {
+            return true;
+        };
         let (state, ours) = (view.state, view.effective_priority);
         let own = world.plan.cluster.source(node, vr);
         let preempts = view.preempt || ours == 255 || view.pin == Some(Pin::Promoted);
@@ -89,7 +91,9 @@ impl Planted {
             Self::DeafToFarewell => heard.priority > 0,
             Self::OwnInterval => {
                 if state == VrrpState::Backup && vr.version == VrrpVersion::V3 {
-                    let centiseconds = u16::try_from(view.advert_interval_us / 10_000).unwrap_or(1).max(1);
+                    let centiseconds = u16::try_from(view.advert_interval_us / 10_000)
+                        .unwrap_or(1)
+                        .max(1);
                     datagram.payload[4..6].copy_from_slice(&centiseconds.to_be_bytes());
                     reseal(vr.version, datagram);
                 }
@@ -111,7 +115,9 @@ impl Planted {
             }
             Self::DrainForgotten if matches!(cause, Cause::Reload { .. }) => {
                 for id in &world.nodes[node].promises.drained {
-                    let ServiceKey::Single(key) = id.service else { continue };
+                    let ServiceKey::Single(key) = id.service else {
+                        continue;
+                    };
                     let settings = DestinationSettings {
                         method: Method::Direct,
                         weight: 1,
@@ -123,9 +129,9 @@ impl Planted {
                 }
             }
             Self::OneMoreAdvert => {
-                let last = actions.iter().rposition(
-                    |action| matches!(action, Action::Send(_, advert) if advert.payload[2] == 0),
-                );
+                let last = actions
+                    .iter()
+                    .rposition(|action| matches!(action, Action::Send(_, advert) if advert.payload[2] == 0));
                 if let Some(last) = last
                     && let Action::Send(name, advert) = actions[last].clone()
                 {

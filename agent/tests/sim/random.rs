@@ -7,11 +7,9 @@ pub(crate) struct Random(u64);
 impl Random {
     /// The stream of a seed and a purpose: streams of one seed do not depend on each other.
     pub(crate) fn new(seed: u64, purpose: &str) -> Self {
-        let folded = purpose
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
-                (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+        let folded = purpose.bytes().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         let mut random = Self(seed ^ folded);
         random.next();
         random

@@ -1,11 +1,11 @@
 //! What stands around an engine: sends, lanes, disk, checks, scripts — as the agent's shell does it.
 
+use crate::cluster::TCP_TIMEOUT_US;
 use crate::faults::{DiskLoss, Kind};
 use crate::node::{Asked, Clock, Disk, Job, Write};
 use crate::random::Random;
 use crate::sometimes::Hit;
 use crate::world::{Cause, Event, Heard, Packet, Truth, World};
-use crate::cluster::TCP_TIMEOUT_US;
 use lb_shared::event::{Actor, Change};
 use lb_shared::names::InstanceName;
 use lb_shared::state::{Object, OverrideKind, Target, VrrpState};
@@ -41,7 +41,9 @@ impl World {
         it.clock = Clock::new(now, it.clock.ppm());
         let previous = it.disk.ledger.clone().map(|ledger| {
             let sent = it.disk.sent_at.iter();
-            let sent_ago = sent.map(|(name, at)| (name.clone(), Duration::from_micros(now - at))).collect();
+            let sent_ago = sent
+                .map(|(name, at)| (name.clone(), Duration::from_micros(now - at)))
+                .collect();
             Previous { ledger, sent_ago }
         });
         let boot = Boot {
@@ -128,7 +130,10 @@ impl World {
             Action::Emit(_) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
-                self.nodes[node].disk.writes.push_back(Write::Intent(id, overrides));
+                self.nodes[node]
+                    .disk
+                    .writes
+                    .push_back(Write::Intent(id, overrides));
                 self.kick_disk(node);
             }
             Action::Ledger(ledger) => {
@@ -141,7 +146,10 @@ impl World {
 
     fn finish(&mut self, node: usize) {
         self.note(|| format!("n{node} ends"));
-        let in_order = self.nodes[node].engine.as_ref().is_some_and(Engine::left_in_order);
+        let in_order = self.nodes[node]
+            .engine
+            .as_ref()
+            .is_some_and(Engine::left_in_order);
         let it = &mut self.nodes[node];
         it.finished = true;
         // The store writes what it was given before the process ends.
@@ -157,10 +165,16 @@ impl World {
     // ---- Adverts.
 
     fn send(&mut self, node: usize, name: InstanceName, advert: &Advert) {
-        let Some(vr) = self.plan.cluster.routers.iter().position(|vr| vr.name == name) else { return };
+        let Some(vr) = self.plan.cluster.routers.iter().position(|vr| vr.name == name) else {
+            return;
+        };
         let segment = advert.link.and_then(|link| self.nodes[node].kernel.segment(link));
-        let refused = self.active.iter().any(|(_, it)| it.kind == Kind::SendRefused { node });
-        let Some(segment) = segment.filter(|segment| self.nodes[node].kernel.is_running(*segment) && !refused)
+        let refused = self
+            .active
+            .iter()
+            .any(|(_, it)| it.kind == Kind::SendRefused { node });
+        let Some(segment) =
+            segment.filter(|segment| self.nodes[node].kernel.is_running(*segment) && !refused)
         else {
             self.oracle.failed_sends.push((node, name));
             return;
@@ -209,7 +223,8 @@ impl World {
             if to == from || !self.nodes[to].kernel.is_running(packet.segment) {
                 continue;
             }
-            if !packet.destination.is_multicast() && self.nodes[to].kernel.find(packet.destination).is_none() {
+            if !packet.destination.is_multicast() && self.nodes[to].kernel.find(packet.destination).is_none()
+            {
                 continue;
             }
             for delay in self.lan.carry(from, to, &mut self.random).into_iter().flatten() {
@@ -217,7 +232,13 @@ impl World {
                 if self.lan.corrupt(from, to, &mut copy.payload, &mut self.random) {
                     copy.truth = crate::advert::judge(&copy);
                 }
-                self.after(delay, Event::Packet { node: to, packet: copy });
+                self.after(
+                    delay,
+                    Event::Packet {
+                        node: to,
+                        packet: copy,
+                    },
+                );
             }
         }
     }
@@ -264,7 +285,9 @@ impl World {
 
     pub(crate) fn run_net_lane(&mut self, node: usize) {
         self.nodes[node].net_lane.busy = false;
-        let Some(Job::Net(id, ops)) = self.nodes[node].net_lane.jobs.pop_front() else { return };
+        let Some(Job::Net(id, ops)) = self.nodes[node].net_lane.jobs.pop_front() else {
+            return;
+        };
         let mut failures = Vec::new();
         for (place, op) in ops.iter().enumerate() {
             let refusal = self.refusal(node, true);
@@ -284,7 +307,9 @@ impl World {
 
     pub(crate) fn run_ipvs_lane(&mut self, node: usize) {
         self.nodes[node].ipvs_lane.busy = false;
-        let Some(job) = self.nodes[node].ipvs_lane.jobs.pop_front() else { return };
+        let Some(job) = self.nodes[node].ipvs_lane.jobs.pop_front() else {
+            return;
+        };
         let has_ipvs = self.nodes[node].kernel.has_ipvs;
         let missing = || Input::Ipvs(IpvsNews::Missing("no ip_vs in this kernel".to_owned()));
         match job {
@@ -299,8 +324,11 @@ impl World {
                     self.answer_lane(node, missing());
                 }
                 for (place, op) in ops.iter().enumerate() {
-                    let refusal =
-                        if has_ipvs { self.refusal(node, false) } else { Some(NOT_SUPPORTED) };
+                    let refusal = if has_ipvs {
+                        self.refusal(node, false)
+                    } else {
+                        Some(NOT_SUPPORTED)
+                    };
                     match self.nodes[node].kernel.execute_ipvs(op, refusal) {
                         Ok(()) => self.on_ipvs_effect(node, op),
                         Err(error) => {
@@ -322,7 +350,15 @@ impl World {
         let lane = usize::from(matches!(input, Input::Ipvs(_)));
         let at = (self.now + self.random.between(5, 300)).max(self.oracle.answered_at[node][lane]);
         self.oracle.answered_at[node][lane] = at;
-        self.push(at, Event::Feed { node, epoch, cause: Cause::Other, input: Box::new(input) });
+        self.push(
+            at,
+            Event::Feed {
+                node,
+                epoch,
+                cause: Cause::Other,
+                input: Box::new(input),
+            },
+        );
     }
 
     /// The kernel tells everybody, in order; what an overrun swallowed is made up for by reading the whole table.
@@ -337,7 +373,15 @@ impl World {
             it.told_at = it.told_at.max(now + late);
             let (at, epoch) = (it.told_at, it.epoch);
             let input = Box::new(Input::Net(news));
-            self.push(at, Event::Feed { node, epoch, cause: Cause::Other, input });
+            self.push(
+                at,
+                Event::Feed {
+                    node,
+                    epoch,
+                    cause: Cause::Other,
+                    input,
+                },
+            );
         }
     }
 
@@ -362,13 +406,30 @@ impl World {
 
     pub(crate) fn run_disk(&mut self, node: usize) {
         self.nodes[node].disk.busy = false;
-        let full = self.active.iter().any(|(_, it)| it.kind == Kind::DiskFull { node });
-        let Some(write) = self.nodes[node].disk.writes.pop_front() else { return };
+        let full = self
+            .active
+            .iter()
+            .any(|(_, it)| it.kind == Kind::DiskFull { node });
+        let Some(write) = self.nodes[node].disk.writes.pop_front() else {
+            return;
+        };
         if let Write::Intent(id, _) = &write {
-            let result = if full { Err("No space left on device".to_owned()) } else { Ok(()) };
+            let result = if full {
+                Err("No space left on device".to_owned())
+            } else {
+                Ok(())
+            };
             let epoch = self.nodes[node].epoch;
             let input = Box::new(Input::Persisted(*id, result));
-            self.after(20, Event::Feed { node, epoch, cause: Cause::Other, input });
+            self.after(
+                20,
+                Event::Feed {
+                    node,
+                    epoch,
+                    cause: Cause::Other,
+                    input,
+                },
+            );
         }
         if !full {
             self.nodes[node].disk.put(write);
@@ -380,8 +441,15 @@ impl World {
 
     fn check(&mut self, node: usize, id: CheckId, job: &CheckJob) {
         let CheckKind::Tcp(tcp) = &job.kind else { return };
-        let server = self.plan.cluster.servers().position(|(_, it)| it.key.address == tcp.to.ip());
-        let inconclusive = self.active.iter().any(|(_, it)| it.kind == Kind::Inconclusive { node });
+        let server = self
+            .plan
+            .cluster
+            .servers()
+            .position(|(_, it)| it.key.address == tcp.to.ip());
+        let inconclusive = self
+            .active
+            .iter()
+            .any(|(_, it)| it.kind == Kind::Inconclusive { node });
         let state = server.and_then(|server| self.server_trouble(server));
         let quick = self.random.between(100, 2_000);
         let (wait, outcome, cause) = if inconclusive {
@@ -397,13 +465,28 @@ impl World {
                     let wait = if silent { TCP_TIMEOUT_US } else { quick };
                     let took = Duration::from_micros(wait);
                     let why = if silent { "timed out" } else { "connection refused" };
-                    (wait, CheckOutcome::Fail { took, why: why.to_owned() }, Cause::Other)
+                    (
+                        wait,
+                        CheckOutcome::Fail {
+                            took,
+                            why: why.to_owned(),
+                        },
+                        Cause::Other,
+                    )
                 }
             }
         };
         let epoch = self.nodes[node].epoch;
         let input = Box::new(Input::Checked(id, outcome));
-        self.after(wait, Event::Feed { node, epoch, cause, input });
+        self.after(
+            wait,
+            Event::Feed {
+                node,
+                epoch,
+                cause,
+                input,
+            },
+        );
     }
 
     /// Whether a server does not answer, and if so whether silently.
@@ -419,16 +502,35 @@ impl World {
         if !job.report {
             return;
         }
-        let fails = self.active.iter().any(|(_, it)| it.kind == Kind::ScriptFails { node });
-        let outcome = JobOutcome { end: JobEnd::Exited(i32::from(fails)), output: Vec::new() };
+        let fails = self
+            .active
+            .iter()
+            .any(|(_, it)| it.kind == Kind::ScriptFails { node });
+        let outcome = JobOutcome {
+            end: JobEnd::Exited(i32::from(fails)),
+            output: Vec::new(),
+        };
         let epoch = self.nodes[node].epoch;
         let wait = self.random.between(1_000, 20_000);
         let input = Box::new(Input::Ran(id, outcome));
-        self.after(wait, Event::Feed { node, epoch, cause: Cause::Other, input });
+        self.after(
+            wait,
+            Event::Feed {
+                node,
+                epoch,
+                cause: Cause::Other,
+                input,
+            },
+        );
     }
 
     /// A question gets its number.
-    pub(crate) fn ticket(&mut self, node: usize, drains: Vec<lb_shared::names::ServerId>, is_act: bool) -> Ticket {
+    pub(crate) fn ticket(
+        &mut self,
+        node: usize,
+        drains: Vec<lb_shared::names::ServerId>,
+        is_act: bool,
+    ) -> Ticket {
         let at = self.now;
         let it = &mut self.nodes[node];
         it.next_ticket += 1;
@@ -457,17 +559,33 @@ impl Disk {
     fn read_intent(&self) -> StoredIntent {
         if self.both_unreadable {
             let trouble = Some("neither generation can be read".to_owned());
-            return StoredIntent { overrides: Vec::new(), trouble, lost: true };
+            return StoredIntent {
+                overrides: Vec::new(),
+                trouble,
+                lost: true,
+            };
         }
         if self.newest_unreadable {
             let trouble = Some("using generation 1".to_owned());
             return match &self.intent[1] {
-                Some(overrides) => StoredIntent { overrides: overrides.clone(), trouble, lost: false },
-                None => StoredIntent { overrides: Vec::new(), trouble, lost: true },
+                Some(overrides) => StoredIntent {
+                    overrides: overrides.clone(),
+                    trouble,
+                    lost: false,
+                },
+                None => StoredIntent {
+                    overrides: Vec::new(),
+                    trouble,
+                    lost: true,
+                },
             };
         }
         let overrides = self.intent[0].clone().unwrap_or_default();
-        StoredIntent { overrides, trouble: None, lost: false }
+        StoredIntent {
+            overrides,
+            trouble: None,
+            lost: false,
+        }
     }
 
     /// A crash: what was being written is there or not, and files may be damaged.
@@ -486,7 +604,10 @@ impl Disk {
 
     /// Whether an override is where the next start finds it.
     pub(crate) fn holds(&self, target: &Target, wanted: impl Fn(OverrideKind) -> bool) -> bool {
-        self.intent[0].iter().flatten().any(|it| it.target == *target && wanted(it.kind))
+        self.intent[0]
+            .iter()
+            .flatten()
+            .any(|it| it.target == *target && wanted(it.kind))
     }
 }
 
@@ -496,7 +617,11 @@ pub(crate) fn wall_ms(now: u64) -> u64 {
 }
 
 pub(crate) fn actor() -> Actor {
-    Actor { uid: 1000, pid: 1, user: "op".to_owned() }
+    Actor {
+        uid: 1000,
+        pid: 1,
+        user: "op".to_owned(),
+    }
 }
 
 /// The interval an advert claims.

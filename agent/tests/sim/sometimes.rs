@@ -68,6 +68,10 @@ impl Sometimes {
     }
 
     pub(crate) fn missing(&self) -> Vec<&'static str> {
-        Hit::ALL.iter().filter(|hit| self.count(**hit) == 0).map(|hit| hit.words()).collect()
+        Hit::ALL
+            .iter()
+            .filter(|hit| self.count(**hit) == 0)
+            .map(|hit| hit.words())
+            .collect()
     }
 }

@@ -18,7 +18,11 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn add(&mut self, notable: bool, text: String) {
         self.seq += 1;
-        let (ring, most) = if notable { (&mut self.notable, NOTABLE) } else { (&mut self.routine, ROUTINE) };
+        let (ring, most) = if notable {
+            (&mut self.notable, NOTABLE)
+        } else {
+            (&mut self.routine, ROUTINE)
+        };
         if ring.len() == most {
             ring.pop_front();
         }

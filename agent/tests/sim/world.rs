@@ -58,8 +58,12 @@ pub(crate) enum Cause {
     Tick,
     /// `None`: the receiver has no right to refuse it, nor a duty to take it.
     Packet(Truth),
-    Reload { edits: Edits },
-    Stop { hand_over: bool },
+    Reload {
+        edits: Edits,
+    },
+    Stop {
+        hand_over: bool,
+    },
     Inconclusive,
     Command,
     Other,
@@ -75,17 +79,48 @@ pub(crate) enum Deferred {
 /// Something that happens at a moment.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Wake { node: usize, epoch: u32 },
-    Packet { node: usize, packet: Packet },
-    Feed { node: usize, epoch: u32, cause: Cause, input: Box<Input> },
-    NetLane { node: usize, epoch: u32 },
-    IpvsLane { node: usize, epoch: u32 },
-    Disk { node: usize, epoch: u32 },
+    Wake {
+        node: usize,
+        epoch: u32,
+    },
+    Packet {
+        node: usize,
+        packet: Packet,
+    },
+    Feed {
+        node: usize,
+        epoch: u32,
+        cause: Cause,
+        input: Box<Input>,
+    },
+    NetLane {
+        node: usize,
+        epoch: u32,
+    },
+    IpvsLane {
+        node: usize,
+        epoch: u32,
+    },
+    Disk {
+        node: usize,
+        epoch: u32,
+    },
     /// The whole table of links and addresses is read.
-    Snapshot { node: usize, epoch: u32 },
-    Start { node: usize },
-    Resume { node: usize, epoch: u32 },
-    Forge { fault: usize, nth: u64 },
+    Snapshot {
+        node: usize,
+        epoch: u32,
+    },
+    Start {
+        node: usize,
+    },
+    Resume {
+        node: usize,
+        epoch: u32,
+    },
+    Forge {
+        fault: usize,
+        nth: u64,
+    },
     Begin(usize),
     End(usize),
     Audit(Audit),
@@ -153,7 +188,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(plan: Plan, planted: Option<Planted>, trace: bool) -> Self {
         let cluster = &plan.cluster;
-        let nodes: Vec<Node> = (0..cluster.hosts.len()).map(|node| Node::new(cluster, node)).collect();
+        let nodes: Vec<Node> = (0..cluster.hosts.len())
+            .map(|node| Node::new(cluster, node))
+            .collect();
         let mut world = Self {
             now: 0,
             lan: Lan::new(nodes.len()),
@@ -187,7 +224,11 @@ impl World {
 
     pub(crate) fn push(&mut self, at: u64, event: Event) {
         self.seq += 1;
-        self.heap.push(Reverse(Entry { at: at.max(self.now), seq: self.seq, event }));
+        self.heap.push(Reverse(Entry {
+            at: at.max(self.now),
+            seq: self.seq,
+            event,
+        }));
     }
 
     pub(crate) fn after(&mut self, span: u64, event: Event) {
@@ -212,7 +253,11 @@ impl World {
     pub(crate) fn fail(&mut self, id: &'static str, text: String) {
         if self.violation.is_none() {
             self.note(|| format!("*** {id}: {text}"));
-            self.violation = Some(Violation { id, at: self.now, text });
+            self.violation = Some(Violation {
+                id,
+                at: self.now,
+                text,
+            });
         }
     }
 
@@ -264,7 +309,12 @@ impl World {
                     self.hear(node, &packet);
                 }
             }
-            Event::Feed { node, epoch, cause, input } => {
+            Event::Feed {
+                node,
+                epoch,
+                cause,
+                input,
+            } => {
                 if !self.is_current(node, epoch) {
                     return;
                 }
@@ -274,7 +324,9 @@ impl World {
                     self.feed(node, cause, *input);
                 }
             }
-            Event::NetLane { node, epoch } | Event::IpvsLane { node, epoch } | Event::Disk { node, epoch } => {
+            Event::NetLane { node, epoch }
+            | Event::IpvsLane { node, epoch }
+            | Event::Disk { node, epoch } => {
                 if !self.is_current(node, epoch) {
                     return;
                 }
@@ -310,7 +362,9 @@ impl World {
 
     /// A slow node stops now and then for a moment. True if it just did.
     fn hiccups(&mut self, node: usize) -> bool {
-        let Some(most) = self.slowness(node) else { return false };
+        let Some(most) = self.slowness(node) else {
+            return false;
+        };
         if !self.random.chance(250) {
             return false;
         }
@@ -356,17 +410,25 @@ impl World {
     /// A packet comes out of the node's socket, if it has one for it.
     fn hear(&mut self, node: usize, packet: &Packet) {
         let it = &self.nodes[node];
-        let Some(link) = it.kernel.index(packet.segment).filter(|_| it.kernel.is_running(packet.segment))
+        let Some(link) = it
+            .kernel
+            .index(packet.segment)
+            .filter(|_| it.kernel.is_running(packet.segment))
         else {
             return;
         };
         let place = if packet.destination.is_multicast() {
-            Endpoint::Multicast { link, group: packet.destination }
+            Endpoint::Multicast {
+                link,
+                group: packet.destination,
+            }
         } else {
             if it.kernel.find(packet.destination).is_none() {
                 return;
             }
-            Endpoint::Unicast { local: packet.destination }
+            Endpoint::Unicast {
+                local: packet.destination,
+            }
         };
         if !it.listening.contains(&place) {
             return;
@@ -458,8 +520,12 @@ impl World {
     /// Sets the node's timer to its agent's next deadline.
     pub(crate) fn arm(&mut self, node: usize) {
         let it = &self.nodes[node];
-        let Some(engine) = it.engine.as_ref().filter(|_| !it.finished) else { return };
-        let Some(deadline) = engine.next_deadline() else { return };
+        let Some(engine) = it.engine.as_ref().filter(|_| !it.finished) else {
+            return;
+        };
+        let Some(deadline) = engine.next_deadline() else {
+            return;
+        };
         if it.wake.is_some_and(|(_, for_deadline)| for_deadline == deadline) {
             return;
         }
@@ -477,7 +543,10 @@ impl World {
     /// Whether nothing that decides elections has gone wrong for so long.
     pub(crate) fn calm_for(&self, span: u64) -> bool {
         self.now >= self.disturbed_at.saturating_add(span)
-            && !self.active.iter().any(|(_, fault)| fault.kind.disturbs_election())
+            && !self
+                .active
+                .iter()
+                .any(|(_, fault)| fault.kind.disturbs_election())
     }
 
     pub(crate) fn hit(&mut self, hit: Hit) {
@@ -518,7 +587,11 @@ fn describe_action(action: &Action) -> String {
             format!("send {name} to {} priority {priority}", advert.destination)
         }
         Action::Emit(event) => {
-            let why = event.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let why = event
+                .why
+                .as_ref()
+                .map(|why| format!(" ({why})"))
+                .unwrap_or_default();
             format!("{} {}: {}{why}", event.what.name(), event.object, event.text)
         }
         Action::Net(id, ops) => {
