@@ -193,10 +193,10 @@ impl Engine {
             self.routers.deadline(),
             self.trackers.deadline(),
             self.health.deadline(),
+            self.net.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.gate_opens_at,
-            self.net.deadline(),
             self.stopping.as_ref().map(stop::Stopping::deadline),
             Some(self.ipvs.deadline(self.is_draining())),
         ]
@@ -224,12 +224,9 @@ impl Engine {
         let mut effects = Vec::new();
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
+        self.net_on_tick();
         self.expire_overrides();
         self.commands_on_tick();
-        for name in self.net.on_tick(now, &mut self.queue) {
-            let rounds = self.model.instances.get(&name).map_or(0, |it| it.garp.repeat);
-            self.hold_addresses(&name, rounds);
-        }
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);
         self.stop_on_tick();

@@ -263,7 +263,7 @@ impl Engine {
         Some(match id {
             ObjectId::Agent => {
                 let mut view = self.agent.clone();
-                view.kernel_trouble = self.ipvs.trouble();
+                view.kernel_trouble = self.net.trouble().chain(self.ipvs.trouble()).collect();
                 view.ipvs_missing = self.ipvs_missing();
                 view.stopping = self.stopping.is_some();
                 Object::Agent(view)
