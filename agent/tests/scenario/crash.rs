@@ -174,7 +174,9 @@ fn s17_what_was_concluded_from_the_kernel_is_stored_at_once() {
     start.intent_lost = true;
     let node = start.go();
     assert_eq!(node.disk.len(), 1, "the next crash would forget it");
+}
 
+#[test]
 fn an_adopted_address_leaves_when_its_instance_yields_before_ipvs_is_ready() {
     let mut start = again(master(), Duration::from_millis(900));
     // The table is empty, and the kernel is slow to fill it: the gate stays closed.
