@@ -8,6 +8,7 @@ mod app;
 mod command;
 mod data;
 mod dialog;
+mod input;
 mod keys;
 mod link;
 mod list;
@@ -173,10 +174,10 @@ fn serve(
                     Cmd::Sample(wanted) => link.sample(wanted),
                     Cmd::Reconnect => link.reconnect(),
                     Cmd::Copy(text) => term::copy(&text),
-                    Cmd::Redraw => screen.clear().context("the terminal cannot be cleared")?,
+                    Cmd::Redraw => term::clear(screen)?,
                     Cmd::Suspend => {
                         term::suspend()?;
-                        screen.clear().context("the terminal cannot be cleared")?;
+                        term::clear(screen)?;
                     }
                     Cmd::Quit => return Ok(()),
                 }

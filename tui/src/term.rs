@@ -8,6 +8,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use nix::sys::signal::{SigSet, Signal, raise};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use std::io::{IsTerminal as _, Stdout, Write as _, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,6 +68,17 @@ pub(crate) fn suspend() -> Result<()> {
     restore();
     raise(Signal::SIGSTOP).context("the program cannot be suspended")?;
     enter().context("the terminal cannot be taken over again")
+}
+
+/// Has everything drawn again.
+///
+/// `Terminal::clear` would ask the terminal where its cursor is, and wait for the answer behind the thread that reads
+/// the keys; a resize to the same size clears without asking.
+pub(crate) fn clear(screen: &mut Screen) -> Result<()> {
+    let size = screen.size().context("the terminal has no size")?;
+    screen
+        .resize(Rect::from((Position::ORIGIN, size)))
+        .context("the terminal cannot be cleared")
 }
 
 /// Puts a text into the clipboard of the terminal (OSC 52); works over ssh, and not in every terminal.

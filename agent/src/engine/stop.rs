@@ -105,7 +105,7 @@ impl Engine {
         let Some(stopping) = &mut self.stopping else {
             return;
         };
-        if stopping.stage == StopStage::Addresses && self.net.at_rest() {
+        if stopping.stage == StopStage::Addresses && self.net.at_rest() && !self.net.removal_waits() {
             stopping.stage = StopStage::Ipvs;
             if stopping.may_touch_ipvs() {
                 if self.model.global.lvs_flush_on_stop {

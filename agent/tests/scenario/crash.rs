@@ -175,3 +175,31 @@ fn s17_what_was_concluded_from_the_kernel_is_stored_at_once() {
     let node = start.go();
     assert_eq!(node.disk.len(), 1, "the next crash would forget it");
 }
+
+#[test]
+fn an_adopted_address_leaves_when_its_instance_yields_before_ipvs_is_ready() {
+    let mut start = again(master(), Duration::from_millis(900));
+    // The table is empty, and the kernel is slow to fill it: the gate stays closed.
+    start.ipvs = Some(Default::default());
+    let mut node = start.go_with(|node| node.slow = true);
+    let table = node.late.pop_front().unwrap();
+    node.feed(table);
+    assert!(node.has_vip());
+    node.hear(200);
+    node.catch_up();
+    assert!(!node.has_vip(), "the address stayed behind");
+}
+
+#[test]
+fn an_adopted_address_leaves_when_its_instance_starts_in_fault() {
+    let mut start = again(master(), Duration::from_millis(900));
+    if let Some(link) = start.net.links.values_mut().next() {
+        link.running = false;
+    }
+    let node = start.go();
+    assert_eq!(
+        node.engine.state().instances[&"VI_1".into()].state,
+        VrrpState::Fault
+    );
+    assert!(!node.has_vip(), "the address stayed behind");
+}

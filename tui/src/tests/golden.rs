@@ -227,3 +227,45 @@ fn ascii_replaces_rules_and_bars_one_to_one() {
     assert!(bench.picture().is_ascii());
     compare("services-ascii", &bench);
 }
+
+/// What goes to a terminal when the same picture is drawn a number of times.
+fn bytes(bench: &Bench, times: usize) -> String {
+    // As the program does: the library would otherwise send colour changes of its own under NO_COLOR.
+    crossterm::style::force_color_output(true);
+    let (width, height) = bench.app.size;
+    let viewport = ratatui::Viewport::Fixed(ratatui::layout::Rect::new(0, 0, width, height));
+    let mut written = Vec::new();
+    let backend = ratatui::backend::CrosstermBackend::new(&mut written);
+    let options = ratatui::TerminalOptions { viewport };
+    let mut terminal = ratatui::Terminal::with_options(backend, options).unwrap();
+    for _ in 0..times {
+        terminal
+            .draw(|frame| crate::view::draw(&bench.app, frame))
+            .unwrap();
+    }
+    drop(terminal);
+    String::from_utf8(written).unwrap()
+}
+
+#[test]
+fn without_colours_the_cursor_row_is_still_reversed_and_no_colour_is_sent() {
+    let mut bench = Bench::demo(80, 24);
+    bench.app.theme = crate::theme::Theme::Mono;
+    let text = bytes(&bench, 1);
+    assert!(text.contains("\u{1b}[7m"));
+    // 30-37 and 90-97 are colours; 38 begins one of more than sixteen.
+    for sequence in text.split('\u{1b}').filter_map(|part| part.split_once('m')) {
+        let codes = sequence.0.trim_start_matches('[').split(';');
+        for code in codes.filter_map(|code| code.parse::<u8>().ok()) {
+            assert!(!matches!(code, 30..=38 | 40..=48 | 90..=107), "{code}");
+        }
+    }
+    assert!(!text.contains("\u{1b}[;m"));
+}
+
+#[test]
+fn a_picture_that_did_not_change_writes_no_text() {
+    let bench = Bench::demo(140, 40);
+    let again = bytes(&bench, 2).len() - bytes(&bench, 1).len();
+    assert!(again < 64, "{again} bytes");
+}

@@ -83,6 +83,7 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         height: area.height - 3,
         ..area
     };
+    paint.faded = app.stale();
     match (app.detail.last(), app.screen) {
         (Some(detail), _) => detail::draw(scene, paint, body, detail),
         (None, Screen::Overview) => overview::draw(scene, paint, body),
@@ -91,6 +92,7 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         (None, Screen::Servers) => servers::draw(scene, paint, body),
         (None, Screen::Events) => events::draw(scene, paint, body),
     }
+    paint.faded = false;
     foot(scene, paint, area);
     if let Some(dialog) = &app.dialog {
         confirm::draw(scene, paint, area, dialog);

@@ -82,11 +82,17 @@ impl Pane {
 pub(crate) struct Paint<'a> {
     buffer: &'a mut Buffer,
     theme: Theme,
+    /// What is plain looks old.
+    pub(crate) faded: bool,
 }
 
 impl<'a> Paint<'a> {
     pub(crate) fn new(buffer: &'a mut Buffer, theme: Theme) -> Self {
-        Self { buffer, theme }
+        Self {
+            buffer,
+            theme,
+            faded: false,
+        }
     }
 
     /// Draws a row at a place, in at most `columns`. What lies outside the screen is left out.
@@ -102,7 +108,11 @@ impl<'a> Paint<'a> {
                 break;
             }
             let fitting = cut(text, room);
-            let style = self.theme.style(*role);
+            let role = match role {
+                Role::Plain if self.faded => Role::Stale,
+                role => *role,
+            };
+            let style = self.theme.style(role);
             (at, _) = self.buffer.set_stringn(at, y, fitting, room, style);
         }
         if row.cursor {

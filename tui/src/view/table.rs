@@ -81,6 +81,8 @@ pub(crate) struct Line {
     pub(crate) cells: Vec<(String, Role)>,
 }
 
+/// Columns with this `drop` or more go before a name is cut.
+const EXTRA: u8 = 9;
 /// Columns before the first one: the cursor, the mark, a blank.
 const LEAD: usize = 3;
 
@@ -151,11 +153,20 @@ fn layout(columns: &[Column], lines: &[Line], room: usize) -> Vec<Option<usize>>
             .filter_map(|(column, cells)| cells.map(|cells| cells + column.gap))
             .sum::<usize>()
     };
-    // First the wide ones shrink, then columns go.
+    // What is nice to have goes first, then the wide ones shrink, then more columns go.
     loop {
         let over = total(&widths).saturating_sub(room);
         if over == 0 {
             break;
+        }
+        let droppable = |least: u8| {
+            (0..columns.len())
+                .filter(|nth| widths[*nth].is_some() && columns[*nth].drop >= least)
+                .max_by_key(|nth| columns[*nth].drop)
+        };
+        if let Some(nth) = droppable(EXTRA) {
+            widths[nth] = None;
+            continue;
         }
         let widest = (0..columns.len())
             .filter_map(|nth| Some((widths[nth]?.saturating_sub(columns[nth].min), nth)))
@@ -165,10 +176,7 @@ fn layout(columns: &[Column], lines: &[Line], room: usize) -> Vec<Option<usize>>
             widths[nth] = widths[nth].map(|cells| cells - spare.min(over));
             continue;
         }
-        let next = (0..columns.len())
-            .filter(|nth| widths[*nth].is_some() && columns[*nth].drop > 0)
-            .max_by_key(|nth| columns[*nth].drop);
-        match next {
+        match droppable(1) {
             Some(nth) => widths[nth] = None,
             None => break,
         }
@@ -201,6 +209,13 @@ mod tests {
         assert_eq!(layout(&columns, &lines, 40), [Some(8), Some(3)]);
         assert_eq!(layout(&columns, &lines, 14), [Some(6), Some(3)]);
         assert_eq!(layout(&columns, &lines, 9), [Some(4), None]);
+    }
+
+    #[test]
+    fn what_is_nice_to_have_goes_before_a_name_is_cut() {
+        let columns = [Column::new("NAME", 4).max(10), Column::new("N", 3).drop(EXTRA)];
+        let lines = lines(&[["abcdefgh", "1"]]);
+        assert_eq!(layout(&columns, &lines, 14), [Some(8), None]);
     }
 
     #[test]
