@@ -27,7 +27,7 @@ impl Engine {
 
     /// Puts the first model in force as soon as the interfaces and the IPVS table are known.
     pub(super) fn begin(&mut self) {
-        if !self.net.known() || *self.ipvs.status() == Status::Unknown {
+        if !self.net.known() || *self.ipvs.status() == Status::Unknown || self.stopping.is_some() {
             return;
         }
         let Some(boot) = self.boot.take() else { return };

@@ -28,7 +28,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use input::{Command, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
 use crate::health::Health;
-use crate::model::Model;
+use crate::model::{Model, NotifyScripts, NotifyWho};
 use crate::track::Trackers;
 use crate::vrrp::{Endpoint, Routers};
 use lb_shared::event::{Event, What};
@@ -61,6 +61,8 @@ pub struct Engine {
     stopping: Option<stop::Stopping>,
     /// Instances whose mastership was taken over from an earlier run.
     adopted: BTreeSet<InstanceName>,
+    /// While a model comes into force: the scripts of those it no longer has.
+    leaving: Vec<(NotifyWho, NotifyScripts)>,
     listening: BTreeSet<Endpoint>,
     sysctls_at_start: Option<BTreeMap<&'static str, String>>,
     /// IPVS has been brought up to the model once (or is missing): addresses may appear.
@@ -117,6 +119,7 @@ impl Engine {
             touched: BTreeSet::new(),
             stopping: None,
             adopted: BTreeSet::new(),
+            leaving: Vec::new(),
             listening: BTreeSet::new(),
             sysctls_at_start: None,
             gate_open: false,
@@ -226,7 +229,6 @@ impl Engine {
         self.on_health_effects(effects);
         self.net_on_tick();
         self.expire_overrides();
-        self.commands_on_tick();
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);
         self.stop_on_tick();
@@ -237,6 +239,7 @@ impl Engine {
         self.plan_ipvs(false);
         self.try_open_gate();
         self.answer_settled();
+        self.begin_waiting();
         self.stop_advance();
         self.write_ledger();
     }

@@ -164,6 +164,8 @@ impl Engine {
             NotifyWho::Instance(name) => self.model.instances.get(name).map(|it| it.notify.clone()),
             NotifyWho::Group(name) => self.model.groups.get(name).map(|it| it.notify.clone()),
         };
+        let leaving = self.leaving.iter().find(|(left, _)| left == who);
+        let scripts = scripts.or_else(|| leaving.map(|(_, scripts)| scripts.clone()));
         if let Some(scripts) = scripts {
             for job in notify::jobs_for_state(&scripts, who, state, priority) {
                 self.run(Purpose::Notify, job);

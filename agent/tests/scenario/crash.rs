@@ -203,3 +203,17 @@ fn an_adopted_address_leaves_when_its_instance_starts_in_fault() {
     );
     assert!(!node.has_vip(), "the address stayed behind");
 }
+
+#[test]
+fn a_restart_after_a_crash_does_not_flush_though_a_clean_start_would() {
+    let flush = |node: &Node| {
+        node.position(|did| matches!(did, Did::Ipvs(IpvsOp::Flush)))
+            .is_some()
+    };
+    let mut start = again(master(), Duration::from_millis(900));
+    start.model.global.lvs_flush = true;
+    let mut clean = Start::with(start.model.clone());
+    clean.ipvs.clone_from(&start.ipvs);
+    assert!(!flush(&start.go()));
+    assert!(flush(&clean.go()));
+}

@@ -232,3 +232,34 @@ fn f050_our_mark_on_an_address_that_appears_on_a_backup_has_it_removed() {
     node.feed(Input::Net(NetNews::Address(vip(), address)));
     assert!(!node.has_vip());
 }
+
+#[test]
+fn f167_a_stop_before_the_first_table_ends_at_once_and_starts_nothing() {
+    let mut node = Start::with(model(100, service("rr", 1))).go_with(|node| node.slow = true);
+    node.feed(Input::Stop(StopMode::default()));
+    assert!(node.position(|did| matches!(did, Did::Finished)).is_some());
+    assert!(
+        !node.engine.left_in_order(),
+        "what an earlier run left is for the clean-up"
+    );
+    node.catch_up();
+    node.run_for(Duration::from_secs(20), &[]);
+    assert_eq!(node.said(What::Started), 0);
+    assert!(!node.has_vip());
+}
+
+#[test]
+fn f167_a_second_signal_hurries_a_stop_that_the_kernel_holds_up() {
+    let mut node = running();
+    node.slow = true;
+    node.feed(Input::Stop(StopMode::default()));
+    node.feed(Input::Stop(StopMode::default()));
+    node.wake_ups(Duration::from_millis(900));
+    assert_eq!(node.position(|did| matches!(did, Did::Finished)), None);
+    node.wake_ups(Duration::from_millis(200));
+    assert!(node.position(|did| matches!(did, Did::Finished)).is_some());
+    assert!(
+        !node.engine.left_in_order(),
+        "nobody knows whether the address is gone"
+    );
+}
