@@ -150,7 +150,9 @@ fn agent(run: &Run) -> anyhow::Result<()> {
 
     let (post, inbox) = Post::new()?;
     let results = post.clone();
-    let runner = Runner::start(move |id, outcome| results.input(Input::Ran(id, outcome)))?;
+    let runner = Runner::start(model.runs_scripts(), move |id, outcome| {
+        results.input(Input::Ran(id, outcome));
+    })?;
     runner.enforce_script_security(model.global.script_security);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -485,11 +485,15 @@ struct Scripts {
 
 impl Scripts {
     fn new(name: &str) -> Self {
+        Self::with_runner(name, true)
+    }
+
+    fn with_runner(name: &str, expected: bool) -> Self {
         let folder = std::env::temp_dir().join(format!("lbagent-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (sender, ended) = channel();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_lbagent"));
-        let runner = Runner::start_program(program, move |id, outcome| {
+        let runner = Runner::start_program(program, expected, move |id, outcome| {
             let _ = sender.send((id, outcome));
         })
         .unwrap();
@@ -567,6 +571,12 @@ fn a_script_ends_as_it_ends() {
     }
     let outcome = scripts.sh("echo one; echo two >&2", LONG);
     assert_eq!(outcome.output, b"one\ntwo\n");
+}
+
+#[test]
+fn a_runner_that_nobody_expected_comes_with_the_first_script() {
+    let scripts = Scripts::with_runner("unexpected", false);
+    assert_eq!(scripts.sh("exit 7", LONG).end, JobEnd::Exited(7));
 }
 
 #[test]

@@ -1,1 +1,208 @@
-fn main() {}
+//! `lbtui`: a live view of a load-balancer agent that says why.
+//!
+//! [`app`] holds all that is known and is changed by messages only; [`view`] draws it. The threads of [`link`], the
+//! keyboard and the signals send the messages; this file passes them on and does what comes out.
+
+mod act;
+mod app;
+mod command;
+mod data;
+mod dialog;
+mod input;
+mod keys;
+mod link;
+mod list;
+mod order;
+mod term;
+#[cfg(test)]
+mod tests;
+mod theme;
+mod view;
+
+use anyhow::{Context as _, Result};
+use app::{App, Cmd, Msg};
+use clap::Parser;
+use crossterm::event::Event;
+use lb_shared::paths;
+use nix::sys::signal::Signal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use theme::Theme;
+
+/// Pictures are at least this far apart.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Live dashboard of the load-balancer agent
+#[derive(Debug, Parser)]
+#[command(name = "lbtui", version, about)]
+struct Args {
+    /// Path of the agent's socket; also LBCTL_SOCKET
+    #[arg(short, long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Colours: terminal, okabe or mono; NO_COLOR chooses mono
+    #[arg(long, value_name = "NAME", value_parser = theme_of)]
+    theme: Option<Theme>,
+    /// Draw with ASCII only; so do terminals whose locale is not UTF-8
+    #[arg(long)]
+    ascii: bool,
+    /// Only look: no key changes anything
+    #[arg(long)]
+    read_only: bool,
+}
+
+fn theme_of(name: &str) -> Result<Theme, String> {
+    Theme::ALL
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, theme)| theme)
+        .ok_or_else(|| "themes are terminal, okabe and mono".to_owned())
+}
+
+/// A variable of the environment that is set and not empty.
+fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn utf8() -> bool {
+    let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
+    let named = locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    });
+    named && var("TERM").as_deref() != Some("linux")
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            term::restore();
+            eprintln!("lbtui: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode> {
+    let socket = args
+        .socket
+        .or_else(|| var("LBCTL_SOCKET").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(paths::RUN_DIR).join(paths::SOCKET));
+    let colourless = var("NO_COLOR").is_some() || var("TERM").as_deref() == Some("dumb");
+    let theme = match args.theme {
+        Some(theme) => theme,
+        None if colourless => Theme::Mono,
+        None => Theme::Terminal,
+    };
+    // Under NO_COLOR the library would send empty colour changes, and those also end bold and reverse; the theme
+    // decides alone which colours there are.
+    crossterm::style::force_color_output(true);
+    // Before the first thread, so that every thread leaves these signals to the one that waits for them.
+    let handled = term::handled();
+    handled.thread_block().context("signals cannot be blocked")?;
+    term::restore_on_panic();
+    let mut screen = term::take()?;
+    let size = screen.size().context("the terminal has no size")?;
+    let (out, messages) = channel();
+    let to = out.clone();
+    thread::spawn(move || {
+        while let Ok(signal) = handled.wait() {
+            let msg = match signal {
+                Signal::SIGTSTP => Msg::Suspend,
+                _ => Msg::Terminate,
+            };
+            if to.send(msg).is_err() {
+                return;
+            }
+        }
+    });
+    let to = out.clone();
+    thread::spawn(move || read_keys(&to));
+    let link = link::Link::start(socket.clone(), out);
+    let mut app = App::new(
+        theme,
+        args.ascii || !utf8(),
+        args.read_only,
+        socket.display().to_string(),
+        (size.width, size.height),
+    );
+    let ended = serve(&mut app, &mut screen, &messages, &link);
+    term::restore();
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_keys(out: &Sender<Msg>) {
+    loop {
+        let msg = match crossterm::event::read() {
+            Ok(Event::Key(key)) => Msg::Key(key),
+            Ok(Event::Paste(text)) => Msg::Paste(text),
+            Ok(Event::Resize(width, height)) => Msg::Resize(width, height),
+            Ok(Event::FocusGained | Event::FocusLost | Event::Mouse(_)) => continue,
+            // The terminal is gone.
+            Err(_) => Msg::Terminate,
+        };
+        let last = matches!(msg, Msg::Terminate);
+        if out.send(msg).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Takes messages and draws, until the end.
+fn serve(
+    app: &mut App,
+    screen: &mut term::Screen,
+    messages: &Receiver<Msg>,
+    link: &link::Link,
+) -> Result<()> {
+    let began = Instant::now();
+    let mut drawn: Option<Instant> = None;
+    let mut msg = Msg::Tick;
+    loop {
+        let woken = Instant::now();
+        let mut next = Some(msg);
+        // All that waits is taken before one picture is drawn.
+        while let Some(msg) = next {
+            for cmd in app::update(app, began.elapsed(), msg) {
+                match cmd {
+                    Cmd::Ask(ticket, request) => link.ask(ticket, request),
+                    Cmd::Sample(wanted) => link.sample(wanted),
+                    Cmd::Reconnect => link.reconnect(),
+                    Cmd::Copy(text) => term::copy(&text),
+                    Cmd::Redraw => term::clear(screen)?,
+                    Cmd::Suspend => {
+                        term::suspend()?;
+                        term::clear(screen)?;
+                    }
+                    Cmd::Quit => return Ok(()),
+                }
+            }
+            // A flood of messages may delay a picture, not keep it away.
+            if woken.elapsed() > 3 * FRAME {
+                break;
+            }
+            let due = drawn.map_or(Duration::ZERO, |drawn| FRAME.saturating_sub(drawn.elapsed()));
+            next = if due.is_zero() {
+                messages.try_recv().ok()
+            } else {
+                messages.recv_timeout(due).ok()
+            };
+        }
+        app::settle(app);
+        screen
+            .draw(|frame| view::draw(app, frame))
+            .context("the terminal cannot be drawn on")?;
+        drawn = Some(Instant::now());
+        let wait = app.wake_at().saturating_sub(began.elapsed());
+        msg = match messages.recv_timeout(wait) {
+            Ok(msg) => msg,
+            Err(RecvTimeoutError::Timeout) => Msg::Tick,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+    }
+}

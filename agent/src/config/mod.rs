@@ -101,9 +101,7 @@ fn understand(read: &source::Read, files: &dyn Files, facts: &Facts<'_>) -> (Opt
     }
     match tree::build(&expanded.lines, &mut cx) {
         Ok(statements) => {
-            let raw = bind::read(&statements, &mut cx);
-            // The tree of a large file is larger than what is made of it.
-            drop(statements);
+            let raw = bind::read(statements, &mut cx);
             let model = rules::model(raw, &mut cx);
             (Some(model), cx.finish())
         }

@@ -209,7 +209,9 @@ impl<'t> Builder<'t> {
 
     fn end(&mut self, words: &mut Vec<Word<'t>>) {
         if !words.is_empty() {
-            let words = std::mem::take(words);
+            let mut words = std::mem::take(words);
+            // There are as many as the file has lines: what they do not need is a third of it all.
+            words.shrink_to_fit();
             self.statements += 1;
             self.current().push(Statement { words, block: None });
         }
@@ -263,7 +265,12 @@ impl<'t> Builder<'t> {
 
     fn close(&mut self, span: Span) {
         match self.open.pop() {
-            Some(Level::Block(statement)) => self.current().push(statement),
+            Some(Level::Block(mut statement)) => {
+                if let Some(block) = &mut statement.block {
+                    block.statements.shrink_to_fit();
+                }
+                self.current().push(statement);
+            }
             Some(Level::Nothing) => {}
             None => {
                 let notes: &[&str] = &["it is ignored, as keepalived does"];

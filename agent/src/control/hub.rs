@@ -15,7 +15,6 @@ use tokio::sync::broadcast;
 pub(super) struct Hub {
     epoch: Instant,
     inner: Mutex<Inner>,
-    news: broadcast::Sender<Arc<Numbered>>,
 }
 
 #[derive(Debug)]
@@ -24,6 +23,8 @@ struct Inner {
     state: Arc<State>,
     seq: u64,
     ring: VecDeque<Arc<Numbered>>,
+    /// Its room is taken when the first watcher comes.
+    news: Option<broadcast::Sender<Arc<Numbered>>>,
 }
 
 /// The state at one moment, without copying it.
@@ -65,8 +66,8 @@ impl Hub {
                 state: Arc::default(),
                 seq: 0,
                 ring: VecDeque::new(),
+                news: None,
             }),
-            news: broadcast::channel(limits::EVENTS_BEHIND).0,
         }
     }
 
@@ -88,7 +89,9 @@ impl Hub {
             inner.ring.push_back(Arc::clone(&numbered));
         }
         // Sent under the lock, so that a subscription misses nothing and sees nothing twice. No receiver: no matter.
-        let _ = self.news.send(numbered);
+        if let Some(news) = &inner.news {
+            let _ = news.send(numbered);
+        }
     }
 
     /// The state now.
@@ -99,7 +102,11 @@ impl Hub {
 
     /// The state now and all that follows; with `after`, also the kept events with a higher number.
     pub(super) fn subscribe(&self, after: Option<u64>) -> Subscription {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        let news = inner
+            .news
+            .get_or_insert_with(|| broadcast::channel(limits::EVENTS_BEHIND).0)
+            .subscribe();
         Subscription {
             seen: self.seen_in(&inner),
             past: match after {
@@ -111,7 +118,7 @@ impl Hub {
                     .collect(),
                 None => Vec::new(),
             },
-            news: self.news.subscribe(),
+            news,
         }
     }
 

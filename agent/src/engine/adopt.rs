@@ -45,11 +45,20 @@ impl Engine {
             self.doubt_stays_drained(model, boot.wall_ms);
         }
         let crashed = boot.previous.is_some();
+        let lost = boot.intent.lost;
         self.put_in_force(boot.model, crashed);
-        for (name, ago) in resumed {
+        // What was concluded from the kernel must outlast the next crash, too.
+        if lost && self.intent.len() > 0 {
+            let id = self.next_persist();
+            self.queue
+                .push_back(super::Action::Persist(id, self.intent.to_store()));
+        }
+        for (name, ago) in &resumed {
             let mut effects = Vec::new();
-            self.routers.resume(self.now, &name, ago, &mut effects);
+            self.routers.resume(self.now, name, *ago, &mut effects);
             self.on_router_effects(effects);
+        }
+        for (name, ago) in resumed {
             if !self.routers.is_master(&name) {
                 // A fault, a pin or its group keeps it from going on.
                 self.adopted.remove(&name);

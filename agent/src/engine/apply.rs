@@ -1,6 +1,5 @@
 //! A model comes into force: every machine takes its part of it, and only what differs is touched.
 
-use super::action::Action;
 use super::input::NewModel;
 use super::want::destination_key;
 use super::{Engine, Index};
@@ -318,7 +317,7 @@ impl Engine {
 
     pub(super) fn answer(&mut self, ticket: Option<super::Ticket>, reply: Reply) {
         if let Some(ticket) = ticket {
-            self.queue.push_back(Action::Answer(ticket, reply));
+            self.answers.push_back((ticket, reply));
         }
     }
 }

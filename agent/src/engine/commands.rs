@@ -452,7 +452,7 @@ impl Engine {
         });
     }
 
-    fn next_persist(&mut self) -> PersistId {
+    pub(super) fn next_persist(&mut self) -> PersistId {
         self.commands.next_persist += 1;
         PersistId(self.commands.next_persist)
     }

@@ -66,6 +66,8 @@ struct Failure {
 struct Batch {
     id: BatchId,
     ops: Vec<IpvsOp>,
+    /// The services they are about.
+    keys: BTreeSet<VirtualKey>,
     /// Sent after the dump that is under way was asked for, so the dump will not show it.
     after_dump: bool,
 }
@@ -154,9 +156,7 @@ impl IpvsKeeper {
     }
 
     fn is_flying(&self, key: &VirtualKey) -> bool {
-        self.in_flight
-            .iter()
-            .any(|batch| batch.ops.iter().any(|op| op.service() == Some(key)))
+        self.in_flight.iter().any(|batch| batch.keys.contains(key))
     }
 
     /// This service may need other entries than it has.
@@ -352,6 +352,7 @@ impl IpvsKeeper {
         out.push_back(Action::Ipvs(id, ops.clone()));
         self.in_flight.push_back(Batch {
             id,
+            keys: ops.iter().filter_map(IpvsOp::service).copied().collect(),
             ops,
             after_dump: self.dump_asked_at.is_some(),
         });
@@ -394,18 +395,8 @@ impl IpvsKeeper {
             .iter()
             .filter_map(|(place, _)| batch.ops.get(*place)?.service().copied())
             .collect();
-        for key in batch
-            .ops
-            .iter()
-            .filter_map(IpvsOp::service)
-            .copied()
-            .collect::<BTreeSet<_>>()
-        {
-            if !refused.contains(&key) {
-                // Compared once more: the same key may have been touched meanwhile.
-                self.dirty.insert(key);
-            }
-        }
+        // Compared once more: the same key may have been touched meanwhile.
+        self.dirty.extend(batch.keys.difference(&refused));
         let mut blamed = BTreeSet::new();
         for (place, error) in &failures {
             let Some(op) = batch.ops.get(*place) else { continue };

@@ -31,8 +31,9 @@ use crate::health::Health;
 use crate::model::{Model, NotifyScripts, NotifyWho};
 use crate::track::Trackers;
 use crate::vrrp::{Endpoint, Routers};
-use lb_shared::event::What;
+use lb_shared::event::{Event, What};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName, VirtualKey};
+use lb_shared::request::Reply;
 use lb_shared::state::{AgentView, ObjectId, State};
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,7 +70,12 @@ pub struct Engine {
     gate_opens_at: Option<Mono>,
     ledger: Ledger,
     ledger_due: bool,
+    /// To be done, in order.
     queue: VecDeque<Action>,
+    /// To be told once all that is done.
+    events: VecDeque<Event>,
+    /// Given last, so that whoever looks after an answer sees what it is about.
+    answers: VecDeque<(Ticket, Reply)>,
 }
 
 /// Look-ups derived from the model.
@@ -121,6 +127,8 @@ impl Engine {
             ledger: Ledger::default(),
             ledger_due: false,
             queue: VecDeque::new(),
+            events: VecDeque::new(),
+            answers: VecDeque::new(),
             boot: Some(boot),
         };
         engine.introduce();
@@ -168,8 +176,18 @@ impl Engine {
     }
 
     /// The next thing to do; drain to `None` before the next input.
+    ///
+    /// First what is to be done, then what happened, then views that changed without a word, then answers: neither
+    /// kernel nor peers wait for thousands of views to be made.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.queue.pop_front()
+        if let Some(action) = self.queue.pop_front() {
+            return Some(action);
+        }
+        if let Some(event) = self.events.pop_front().or_else(|| self.next_view()) {
+            return Some(Action::Emit(event));
+        }
+        let (ticket, reply) = self.answers.pop_front()?;
+        Some(Action::Answer(ticket, reply))
     }
 
     /// When [`Input::Tick`] is due.
@@ -216,11 +234,10 @@ impl Engine {
         self.stop_on_tick();
     }
 
-    /// Brings everything that follows from the input up to date: kernel plans, views, answers, the ledger.
+    /// Brings everything that follows from the input up to date: kernel plans, answers, the ledger.
     fn settle(&mut self) {
         self.plan_ipvs(false);
         self.try_open_gate();
-        self.flush_touched();
         self.answer_settled();
         self.begin_waiting();
         self.stop_advance();

@@ -199,7 +199,7 @@ impl Engine {
     ) {
         let changes = self.change_of(&object).into_iter().collect();
         self.touched.remove(&object);
-        self.publish(Event {
+        let event = Event {
             what,
             object,
             text,
@@ -207,14 +207,16 @@ impl Engine {
             actor,
             at: self.now,
             changes,
-        });
+        };
+        self.state.apply(&event);
+        self.events.push_back(event);
     }
 
-    /// Views that changed without a word of their own.
-    pub(super) fn flush_touched(&mut self) {
-        for object in std::mem::take(&mut self.touched) {
+    /// The next view that changed without a word of its own.
+    pub(super) fn next_view(&mut self) -> Option<Event> {
+        while let Some(object) = self.touched.pop_first() {
             if let Some(change) = self.change_of(&object) {
-                self.publish(Event {
+                let event = Event {
                     what: What::Present,
                     object,
                     text: String::new(),
@@ -222,14 +224,12 @@ impl Engine {
                     actor: None,
                     at: self.now,
                     changes: vec![change],
-                });
+                };
+                self.state.apply(&event);
+                return Some(event);
             }
         }
-    }
-
-    fn publish(&mut self, event: Event) {
-        self.state.apply(&event);
-        self.queue.push_back(Action::Emit(event));
+        None
     }
 
     /// How an object's view differs from what clients know; `None` when it does not.

@@ -23,7 +23,7 @@ pub enum Effect {
         text: String,
         why: Option<String>,
     },
-    /// A service's view changed.
+    /// A service's view changed; a new one comes with its servers.
     ServiceChanged {
         service: ServiceKey,
         what: What,

@@ -44,11 +44,11 @@ impl Health {
         for (key, config) in services {
             match self.services.get(key) {
                 Some(state) if Arc::ptr_eq(&state.config, config) || state.config == *config => {}
-                Some(_) => self.change_service(now, config, "changed", adopted, out),
+                Some(_) => self.change_service(now, config, false, adopted, out),
                 None => {
                     self.services
                         .insert(key.clone(), ServiceState::new(now, Arc::clone(config)));
-                    self.change_service(now, config, "added", adopted, out);
+                    self.change_service(now, config, true, adopted, out);
                 }
             }
         }
@@ -84,7 +84,7 @@ impl Health {
         &mut self,
         now: Mono,
         config: &Arc<Service>,
-        text: &str,
+        is_new: bool,
         adopted: Adopted<'_>,
         out: &mut Vec<Effect>,
     ) {
@@ -123,18 +123,29 @@ impl Health {
                         service: key.clone(),
                         server: *server,
                     };
-                    let (number, note) = self.add_server(now, id, server_config, suspended, adopted);
-                    notes.insert(number, note);
+                    let number = self.add_server(now, id, server_config, suspended, adopted);
+                    if !is_new {
+                        notes.insert(number, (What::ServerChanged, "added".to_owned(), None));
+                    }
                 }
             }
         }
+        let text = match (is_new, config.servers.len()) {
+            (false, _) => "changed".to_owned(),
+            (true, 1) => "added with 1 server".to_owned(),
+            (true, count) => format!("added with {count} servers"),
+        };
         out.push(Effect::ServiceChanged {
             service: key.clone(),
             what: What::ServiceChanged,
-            text: text.to_owned(),
+            text,
             why: None,
         });
-        self.settle_afresh(now, key, notes, out);
+        if is_new {
+            self.settle_new(now, key, out);
+        } else {
+            self.settle_afresh(now, key, notes, out);
+        }
     }
 
     fn add_server(
@@ -144,7 +155,7 @@ impl Health {
         config: &Arc<Server>,
         suspended: bool,
         adopted: Adopted<'_>,
-    ) -> (u64, Note) {
+    ) -> u64 {
         let number = self.take_number();
         let found = adopted.map(|adopted| adopted(&id));
         let held_back = match found {
@@ -186,7 +197,7 @@ impl Health {
         if !suspended {
             self.schedule_first(now, number);
         }
-        (number, (What::ServerChanged, "added".to_owned(), None))
+        number
     }
 
     fn change_server(

@@ -43,22 +43,48 @@ impl Health {
         }
     }
 
-    /// The same when the service itself changed: everything is counted afresh.
-    pub(super) fn settle_afresh(&mut self, now: Mono, key: &ServiceKey, notes: Notes, out: &mut Vec<Effect>) {
-        let Some(service) = self.services.get_mut(key) else {
+    /// The same for a service that has just come. Its servers come with it: the service's own line counts them, and
+    /// thousands of lines at a start would only hide what else is said.
+    pub(super) fn settle_new(&mut self, now: Mono, key: &ServiceKey, out: &mut Vec<Effect>) {
+        let weighed = self.count_afresh(key);
+        let Some((service, weighed)) = self.services.get_mut(key).zip(weighed) else {
             return;
         };
-        let affected: Vec<u64> = service.servers.values().copied().collect();
+        let sorry_serves = service.sorry_serves();
+        for number in service.servers.values() {
+            if let Some(server) = self.servers.get_mut(number) {
+                server.effective = server.placed(sorry_serves).map(|(weight, _)| weight);
+            }
+        }
+        tell_service(now, service, &self.servers, weighed, out);
+        out.push(Effect::Replan(key.clone()));
+    }
+
+    /// The same when the service itself changed: everything is counted afresh.
+    pub(super) fn settle_afresh(&mut self, now: Mono, key: &ServiceKey, notes: Notes, out: &mut Vec<Effect>) {
+        let Some(weighed) = self.count_afresh(key) else {
+            return;
+        };
+        let affected: Vec<u64> = self
+            .services
+            .get(key)
+            .map(|service| service.servers.values().copied().collect())
+            .unwrap_or_default();
+        self.tell(now, key, &affected, notes, weighed, out);
+        out.push(Effect::Replan(key.clone()));
+    }
+
+    /// Counts every server of a service.
+    fn count_afresh(&mut self, key: &ServiceKey) -> Option<Weighed> {
+        let service = self.services.get_mut(key)?;
         let mut live = 0;
-        for number in &affected {
+        for number in service.servers.values() {
             if let Some(server) = self.servers.get_mut(number) {
                 server.counted = server.live_weight();
                 live += server.counted;
             }
         }
-        let weighed = service.weigh(live);
-        self.tell(now, key, &affected, notes, weighed, out);
-        out.push(Effect::Replan(key.clone()));
+        Some(service.weigh(live))
     }
 
     /// Gives the affected servers their place and announces what changed; whether the table did.

@@ -509,6 +509,22 @@ fn inhibit_on_failure_keeps_the_server_with_weight_zero() {
 }
 
 #[test]
+fn a_new_service_comes_with_its_servers_and_a_later_server_by_itself() {
+    let told = |bench: &Bench| -> Vec<String> {
+        let text = |effect: &Effect| match effect {
+            Effect::Changed { text, .. } | Effect::ServiceChanged { text, .. } => Some(text.clone()),
+            _ => None,
+        };
+        bench.news.iter().filter_map(text).collect()
+    };
+    let bare = |n| server(n, 1, Vec::new());
+    let mut bench = Bench::new(service(vec![bare(1), bare(2)]));
+    assert_eq!(told(&bench), ["added with 2 servers", "Gained quorum 1+0=1 <= 2"]);
+    bench.apply(service(vec![bare(1), bare(2), bare(3)]));
+    assert_eq!(told(&bench), ["changed", "added", "live weight 2 -> 3"]);
+}
+
+#[test]
 fn quorum_is_gained_and_lost_at_its_thresholds() {
     // Quorum 5, hysteresis 2: gained at 7, lost below 3 and at 0.
     let cases: &[(&[u32], &[bool])] = &[

@@ -366,16 +366,16 @@ impl Core {
                 Action::Check(id, job) => self.shell.dialler.begin(id, *job),
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),
                 Action::Run(id, job) => self.shell.runner.run(id, job),
+                Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
+                Action::Ledger(ledger) => {
+                    let slots = self.shell.stamps.slots_for(ledger.masters.keys());
+                    self.shell.store.ledger(ledger, slots);
+                }
                 Action::Emit(event) => self.emit(event),
                 Action::Answer(ticket, reply) => {
                     if let Some(to) = self.answers.remove(&ticket) {
                         to(reply);
                     }
-                }
-                Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
-                Action::Ledger(ledger) => {
-                    let slots = self.shell.stamps.slots_for(ledger.masters.keys());
-                    self.shell.store.ledger(ledger, slots);
                 }
                 Action::Finished => self.finished = true,
             }
@@ -438,8 +438,11 @@ impl Core {
     }
 }
 
-/// One line, or keepalived's own line where scripts know it by heart.
+/// One line, or keepalived's own line where scripts know it by heart; none for views that changed without a word.
 fn log(event: &Event) {
+    if event.what == What::Present {
+        return;
+    }
     let lines = loglines::lines(event);
     let text = if lines.is_empty() {
         let why = event

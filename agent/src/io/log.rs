@@ -13,6 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait for a slow sink; more are dropped and counted.
 const QUEUE: usize = 10_000;
+/// Lines are gathered up to this size before they are written.
+const WRITE_BYTES: usize = 16 << 10;
 /// Syslog's number of the facility `daemon`.
 const FACILITY_DAEMON: u8 = 3;
 /// And of `local0`.
@@ -34,8 +36,15 @@ pub fn start(target: Target, detail: bool) -> io::Result<()> {
     let mut sink = Sink::open(&target)?;
     let lost = Arc::clone(&dropped);
     std::thread::Builder::new().name("log".into()).spawn(move || {
-        for line in inbox {
-            sink.write(&line);
+        while let Ok(mut lines) = inbox.recv() {
+            // What gathered meanwhile is written at once, as far as the sink takes several lines.
+            while sink.takes_many()
+                && lines.len() < WRITE_BYTES
+                && let Ok(line) = inbox.try_recv()
+            {
+                lines.extend(line);
+            }
+            sink.write(&lines);
             let lost = lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 sink.write(format!("{lost} lines of the log were lost: the sink is too slow\n").as_bytes());
@@ -77,6 +86,14 @@ impl Sink {
                 facility: local.map_or(FACILITY_DAEMON, |local| FACILITY_LOCAL0 + local),
             },
         })
+    }
+
+    /// Whether several lines may be written as one; syslog takes a message each.
+    fn takes_many(&self) -> bool {
+        match self {
+            Self::Console | Self::File(_) => true,
+            Self::Syslog { .. } => false,
+        }
     }
 
     fn write(&mut self, line: &[u8]) {

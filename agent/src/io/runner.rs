@@ -60,15 +60,21 @@ struct Inbox {
 }
 
 impl Runner {
-    /// Starts the runner's process from this program, to be done before other threads exist, and the thread that
-    /// talks to it. `results` gets the outcome of every job that is to be reported.
-    pub fn start(results: impl Fn(JobId, JobOutcome) + Send + 'static) -> anyhow::Result<Self> {
-        Self::start_program(PathBuf::from("/proc/self/exe"), results)
+    /// Starts the thread that talks to the runner and, if scripts are `expected`, the runner's process from this
+    /// program, to be done before other threads exist. Without, it is started with the first job.
+    ///
+    /// `results` gets the outcome of every job that is to be reported.
+    pub fn start(
+        expected: bool,
+        results: impl Fn(JobId, JobOutcome) + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        Self::start_program(PathBuf::from("/proc/self/exe"), expected, results)
     }
 
     /// As [`Runner::start`], from another program that calls [`runner_main`].
     pub fn start_program(
         program: PathBuf,
+        expected: bool,
         results: impl Fn(JobId, JobOutcome) + Send + 'static,
     ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
@@ -76,11 +82,14 @@ impl Runner {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
                 .context("no eventfd for the script runner")?,
         });
-        let link = Link::open(&program).context("cannot start the script runner")?;
+        let link = expected
+            .then(|| Link::open(&program).context("cannot start the script runner"))
+            .transpose()?;
         let client = Client {
             shared: Arc::clone(&shared),
             program,
-            link: Some(link),
+            link,
+            needed: expected,
             retry_at: Instant::now(),
             outbox: VecDeque::new(),
             reported: BTreeMap::new(),
@@ -159,6 +168,8 @@ struct Client {
     shared: Arc<Shared>,
     program: PathBuf,
     link: Option<Link>,
+    /// False before the first job, if none was expected.
+    needed: bool,
     retry_at: Instant,
     outbox: VecDeque<(JobId, Vec<u8>)>,
     /// Jobs under way, whether somebody wants to hear of each, and what it is.
@@ -190,6 +201,7 @@ impl Client {
                 watched.push(PollFd::new(link.socket.as_fd(), events));
                 PollTimeout::NONE
             }
+            None if !self.needed => PollTimeout::NONE,
             None => {
                 let left = self.retry_at.saturating_duration_since(Instant::now());
                 PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
@@ -205,6 +217,10 @@ impl Client {
             let mut inbox = self.shared.lock();
             (std::mem::take(&mut inbox.jobs), inbox.strict, inbox.stop)
         };
+        if !jobs.is_empty() && !self.needed {
+            self.needed = true;
+            self.revive();
+        }
         for (id, job) in jobs {
             let name = job.script.argv.first().cloned().unwrap_or_default();
             self.reported.insert(id, (job.report, name));
@@ -290,7 +306,7 @@ impl Client {
     }
 
     fn revive(&mut self) {
-        if self.link.is_none() && Instant::now() >= self.retry_at {
+        if self.needed && self.link.is_none() && Instant::now() >= self.retry_at {
             match Link::open(&self.program) {
                 Ok(link) => self.link = Some(link),
                 Err(error) => {

@@ -33,3 +33,24 @@ pub struct Model {
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
 }
+
+impl Model {
+    /// Whether anything in it may start a script.
+    pub fn runs_scripts(&self) -> bool {
+        let notified = |scripts: &NotifyScripts| *scripts != NotifyScripts::default();
+        let in_server = |server: &Server| {
+            server.scripts != ServerScripts::default()
+                || server
+                    .checks
+                    .iter()
+                    .any(|check| matches!(check.kind, CheckKind::Misc(_)))
+        };
+        !self.scripts.is_empty()
+            || self.instances.values().any(|it| notified(&it.notify))
+            || self.groups.values().any(|it| notified(&it.notify))
+            || self.services.values().any(|it| {
+                it.quorum_scripts != QuorumScripts::default()
+                    || it.servers.values().any(|server| in_server(server))
+            })
+    }
+}

@@ -160,6 +160,23 @@ fn a_demotion_survives_a_restart_and_a_promotion_does_not() {
 }
 
 #[test]
+fn s17_what_was_concluded_from_the_kernel_is_stored_at_once() {
+    let mut before = master();
+    before.act(
+        Verb::Drain {
+            timeout_ms: None,
+            then: DrainThen::Keep,
+        },
+        server(2),
+    );
+    let mut start = again(before, Duration::from_millis(500));
+    start.disk.clear();
+    start.intent_lost = true;
+    let node = start.go();
+    assert_eq!(node.disk.len(), 1, "the next crash would forget it");
+}
+
+#[test]
 fn an_adopted_address_leaves_when_its_instance_yields_before_ipvs_is_ready() {
     let mut start = again(master(), Duration::from_millis(900));
     // The table is empty, and the kernel is slow to fill it: the gate stays closed.

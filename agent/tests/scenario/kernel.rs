@@ -35,6 +35,18 @@ fn ipvs_is_complete_before_an_address_appears_and_announced_after() {
 }
 
 #[test]
+fn the_kernel_is_told_before_anybody_hears_of_it() {
+    let node = Start::with(model(255, service("rr", 2))).go();
+    let served = node
+        .position(|did| matches!(did, Did::Ipvs(IpvsOp::AddServer(..))))
+        .unwrap();
+    let said = node
+        .position(|did| matches!(did, Did::Said(event) if event.what == What::ServiceChanged))
+        .unwrap();
+    assert!(served < said, "{served} {said}");
+}
+
+#[test]
 fn f161_a_stop_says_goodbye_then_removes_addresses_then_services() {
     let mut node = Start::with(model(100, service("rr", 2))).go();
     node.run_for(Duration::from_secs(10), &[]);

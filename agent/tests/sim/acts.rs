@@ -163,15 +163,16 @@ impl World {
             Kind::Pause { node } => {
                 let still = self.active.iter().any(|(_, it)| it.kind == Kind::Pause { node });
                 if !still && self.nodes[node].paused {
+                    if self.nodes[node].roles.contains(&VrrpState::Master) {
+                        self.sometimes.hit(Hit::MasterPaused);
+                    }
                     self.nodes[node].hiccup = false;
                     self.resume(node);
                 }
             }
-            Kind::Slow { node, .. } => {
-                if self.nodes[node].hiccup {
-                    self.nodes[node].hiccup = false;
-                    self.resume(node);
-                }
+            Kind::Slow { node, .. } if self.nodes[node].hiccup => {
+                self.nodes[node].hiccup = false;
+                self.resume(node);
             }
             Kind::ClockRate { node, .. } => {
                 let ppm = self.plan.cluster.clock_ppm[node];
@@ -202,11 +203,9 @@ impl World {
             }
             Kind::AddressPlanted { node, vr } => self.unplant_address(node, vr),
             Kind::IpvsGone { node } => self.nodes[node].kernel.has_ipvs = true,
-            Kind::Overrun { node } => {
-                if self.nodes[node].engine.is_some() {
-                    let epoch = self.nodes[node].epoch;
-                    self.after(500, Event::Snapshot { node, epoch });
-                }
+            Kind::Overrun { node } if self.nodes[node].engine.is_some() => {
+                let epoch = self.nodes[node].epoch;
+                self.after(500, Event::Snapshot { node, epoch });
             }
             _ => {}
         }
@@ -220,7 +219,7 @@ impl World {
         if self.nodes[node].paused {
             self.nodes[node]
                 .deferred
-                .push(Deferred::Feed(cause, Box::new(input)));
+                .push(Deferred::Feed(Box::new((cause, input))));
         } else {
             self.feed(node, cause, input);
         }
@@ -388,7 +387,13 @@ impl World {
                 self.oracle.longest_us[vr] = self.oracle.longest_us[vr].max(heard.interval_us);
             }
             let wait = self.random.below(100);
-            self.after(wait, Event::Packet { node, packet });
+            self.after(
+                wait,
+                Event::Packet {
+                    node,
+                    packet: Box::new(packet),
+                },
+            );
         }
         self.disturbed_at = self.now;
         if nth + 1 < count && self.now + gap_us < self.plan.quiet_at {

@@ -264,6 +264,53 @@ impl Plan {
                 draw(&mut random, &cluster, group, quiet_at)
             })
             .collect();
+        let mut companions = Vec::new();
+        for fault in &faults {
+            let near = |random: &mut Random| fault.at + random.below(15_000);
+            match fault.kind {
+                // Between two writes of one change.
+                Kind::Operator { node, .. } if random.chance(150) => {
+                    let disk = random.pick(&[DiskLoss::Nothing, DiskLoss::Nothing, DiskLoss::Newest]);
+                    let kind = Kind::Crash {
+                        node,
+                        disk,
+                        reboot: false,
+                    };
+                    companions.push(Fault {
+                        at: near(&mut random),
+                        span: 20_000,
+                        kind,
+                    });
+                }
+                Kind::DiskFull { node } if cluster.servers().count() > 0 => {
+                    let act = Operator::Drain {
+                        server: 0,
+                        for_us: None,
+                        force: true,
+                    };
+                    companions.push(Fault {
+                        at: fault.at + 1,
+                        span: 0,
+                        kind: Kind::Operator { node, act },
+                    });
+                }
+                _ => {}
+            }
+        }
+        faults.extend(companions);
+        if random.chance(60) {
+            // Nothing but an orderly stop: what follows a farewell can be timed.
+            let node = random.index(cluster.hosts.len());
+            let kind = Kind::Stop {
+                node,
+                hand_over: false,
+            };
+            faults = vec![Fault {
+                at: quiet_at - SECOND,
+                span: SECOND,
+                kind,
+            }];
+        }
         for node in 0..cluster.hosts.len() {
             // A kernel that gets its IPVS only later.
             if random.chance(40) {
@@ -280,8 +327,18 @@ impl Plan {
             .iter()
             .filter(|fault| matches!(fault.kind, Kind::IpvsFlushed { .. } | Kind::IpvsWeight { .. }))
             .count();
-        // A service that somebody kept changing is put right only once a minute.
-        let patience = if fights > 3 { 100 } else { 40 };
+        let refused: u64 = faults
+            .iter()
+            .filter(|fault| matches!(fault.kind, Kind::IpvsRefused { .. } | Kind::IpvsGone { .. }))
+            .map(|fault| fault.span)
+            .sum();
+        // A service that somebody kept changing is put right only once a minute, and what was refused for long is
+        // tried again after long pauses.
+        let patience = if fights > 3 || refused > 4 * SECOND {
+            100
+        } else {
+            40
+        };
         Self {
             seed,
             cluster,

@@ -129,6 +129,8 @@ pub(crate) struct Node {
     pub(crate) deferred: Vec<Deferred>,
 
     pub(crate) listening: BTreeSet<Endpoint>,
+    /// The agent's next deadline.
+    pub(crate) deadline: Option<Mono>,
     /// The moment a tick comes, and the deadline it is for.
     pub(crate) wake: Option<(u64, Mono)>,
     pub(crate) net_lane: Lane,
@@ -183,6 +185,7 @@ impl Node {
             socket: VecDeque::new(),
             deferred: Vec::new(),
             listening: BTreeSet::new(),
+            deadline: None,
             wake: None,
             net_lane: Lane::default(),
             ipvs_lane: Lane::default(),
@@ -224,6 +227,7 @@ impl Node {
         self.socket.clear();
         self.deferred.clear();
         self.listening.clear();
+        self.deadline = None;
         self.wake = None;
         self.net_lane = Lane::default();
         self.ipvs_lane = Lane::default();

@@ -75,6 +75,7 @@ impl World {
         while let Some(action) = engine.poll_action() {
             actions.push(action);
         }
+        self.nodes[node].deadline = engine.next_deadline();
         self.nodes[node].engine = Some(engine);
         self.note(|| format!("n{node} starts"));
         self.fold(node, &actions);
@@ -196,10 +197,12 @@ impl World {
             truth: Truth::Whole(heard),
         };
         self.oracle.longest_us[vr] = self.oracle.longest_us[vr].max(heard.interval_us);
-        if self.sent.len() == 16 {
-            self.sent.pop_front();
+        if self.replays {
+            if self.sent.len() == 16 {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(packet.clone());
         }
-        self.sent.push_back(packet.clone());
         self.transmit(node, &packet);
     }
 
@@ -236,7 +239,7 @@ impl World {
                     delay,
                     Event::Packet {
                         node: to,
-                        packet: copy,
+                        packet: Box::new(copy),
                     },
                 );
             }
@@ -355,8 +358,7 @@ impl World {
             Event::Feed {
                 node,
                 epoch,
-                cause: Cause::Other,
-                input: Box::new(input),
+                news: Box::new((Cause::Other, input)),
             },
         );
     }
@@ -372,14 +374,13 @@ impl World {
             }
             it.told_at = it.told_at.max(now + late);
             let (at, epoch) = (it.told_at, it.epoch);
-            let input = Box::new(Input::Net(news));
+            let input = Input::Net(news);
             self.push(
                 at,
                 Event::Feed {
                     node,
                     epoch,
-                    cause: Cause::Other,
-                    input,
+                    news: Box::new((Cause::Other, input)),
                 },
             );
         }
@@ -420,14 +421,13 @@ impl World {
                 Ok(())
             };
             let epoch = self.nodes[node].epoch;
-            let input = Box::new(Input::Persisted(*id, result));
+            let input = Input::Persisted(*id, result);
             self.after(
                 20,
                 Event::Feed {
                     node,
                     epoch,
-                    cause: Cause::Other,
-                    input,
+                    news: Box::new((Cause::Other, input)),
                 },
             );
         }
@@ -477,14 +477,13 @@ impl World {
             }
         };
         let epoch = self.nodes[node].epoch;
-        let input = Box::new(Input::Checked(id, outcome));
+        let input = Input::Checked(id, outcome);
         self.after(
             wait,
             Event::Feed {
                 node,
                 epoch,
-                cause,
-                input,
+                news: Box::new((cause, input)),
             },
         );
     }
@@ -512,14 +511,13 @@ impl World {
         };
         let epoch = self.nodes[node].epoch;
         let wait = self.random.between(1_000, 20_000);
-        let input = Box::new(Input::Ran(id, outcome));
+        let input = Input::Ran(id, outcome);
         self.after(
             wait,
             Event::Feed {
                 node,
                 epoch,
-                cause: Cause::Other,
-                input,
+                news: Box::new((Cause::Other, input)),
             },
         );
     }

@@ -1,7 +1,7 @@
 //! The world: virtual time, the queue of what happens, and one step of one agent.
 
 use crate::cluster::Edits;
-use crate::faults::{Fault, Plan};
+use crate::faults::{Fault, Forgery, Kind, Plan};
 use crate::lan::Lan;
 use crate::node::{Node, SOCKET_MAX};
 use crate::oracles::{Audit, Oracle};
@@ -72,7 +72,7 @@ pub(crate) enum Cause {
 /// What waits for a process that does not run.
 #[derive(Clone, Debug)]
 pub(crate) enum Deferred {
-    Feed(Cause, Box<Input>),
+    Feed(Box<(Cause, Input)>),
     Happen(Event),
 }
 
@@ -85,13 +85,12 @@ pub(crate) enum Event {
     },
     Packet {
         node: usize,
-        packet: Packet,
+        packet: Box<Packet>,
     },
     Feed {
         node: usize,
         epoch: u32,
-        cause: Cause,
-        input: Box<Input>,
+        news: Box<(Cause, Input)>,
     },
     NetLane {
         node: usize,
@@ -175,6 +174,7 @@ pub(crate) struct World {
     pub(crate) sometimes: Sometimes,
     /// Adverts that were sent, for replays.
     pub(crate) sent: VecDeque<Packet>,
+    pub(crate) replays: bool,
     /// Inputs handled by engines.
     pub(crate) steps: u64,
     pub(crate) hash: u64,
@@ -201,6 +201,15 @@ impl World {
             planted,
             sometimes: Sometimes::default(),
             sent: VecDeque::new(),
+            replays: plan.faults.iter().any(|it| {
+                matches!(
+                    it.kind,
+                    Kind::Forge {
+                        shape: Forgery::Replay,
+                        ..
+                    }
+                )
+            }),
             steps: 0,
             hash: plan.seed,
             violation: None,
@@ -299,29 +308,25 @@ impl World {
                 }
                 if it.paused {
                     if it.socket.len() < SOCKET_MAX {
-                        it.socket.push_back(packet);
+                        it.socket.push_back(*packet);
                     }
                     return;
                 }
                 if self.hiccups(node) {
-                    self.nodes[node].socket.push_back(packet);
+                    self.nodes[node].socket.push_back(*packet);
                 } else {
                     self.hear(node, &packet);
                 }
             }
-            Event::Feed {
-                node,
-                epoch,
-                cause,
-                input,
-            } => {
+            Event::Feed { node, epoch, news } => {
                 if !self.is_current(node, epoch) {
                     return;
                 }
                 if self.nodes[node].paused || self.hiccups(node) {
-                    self.nodes[node].deferred.push(Deferred::Feed(cause, input));
+                    self.nodes[node].deferred.push(Deferred::Feed(news));
                 } else {
-                    self.feed(node, cause, *input);
+                    let (cause, input) = *news;
+                    self.feed(node, cause, input);
                 }
             }
             Event::NetLane { node, epoch }
@@ -389,7 +394,10 @@ impl World {
         }
         for deferred in std::mem::take(&mut self.nodes[node].deferred) {
             match deferred {
-                Deferred::Feed(cause, input) => self.feed(node, cause, *input),
+                Deferred::Feed(news) => {
+                    let (cause, input) = *news;
+                    self.feed(node, cause, input);
+                }
                 Deferred::Happen(event) => self.happen(event),
             }
         }
@@ -399,8 +407,7 @@ impl World {
 
     fn tick(&mut self, node: usize) {
         let it = &self.nodes[node];
-        let due = it.engine.as_ref().and_then(|engine| engine.next_deadline());
-        if due.is_some_and(|due| due <= it.clock.local(self.now)) {
+        if it.deadline.is_some_and(|due| due <= it.clock.local(self.now)) {
             self.feed(node, Cause::Tick, Input::Tick);
         } else {
             self.arm(node);
@@ -462,13 +469,14 @@ impl World {
             it.handing_over |= hand_over && !it.stopping;
             it.stopping = true;
         }
-        let deadline_before = engine.next_deadline();
+        let deadline_before = it.deadline;
         engine.handle(now, input);
         let mut actions = std::mem::take(&mut self.actions);
         while let Some(action) = engine.poll_action() {
             actions.push(action);
         }
         let deadline = engine.next_deadline();
+        it.deadline = deadline;
         it.steps += 1;
         self.steps += 1;
         if let Some(words) = words {
@@ -520,10 +528,7 @@ impl World {
     /// Sets the node's timer to its agent's next deadline.
     pub(crate) fn arm(&mut self, node: usize) {
         let it = &self.nodes[node];
-        let Some(engine) = it.engine.as_ref().filter(|_| !it.finished) else {
-            return;
-        };
-        let Some(deadline) = engine.next_deadline() else {
+        let Some(deadline) = it.deadline.filter(|_| it.engine.is_some() && !it.finished) else {
             return;
         };
         if it.wake.is_some_and(|(_, for_deadline)| for_deadline == deadline) {

@@ -66,8 +66,9 @@ pub(crate) struct RawServer {
     pub upper_threshold: u32,
     pub lower_threshold: u32,
     pub inhibit_on_failure: Option<bool>,
-    pub notify_up: Option<(ScriptWords, Span)>,
-    pub notify_down: Option<(ScriptWords, Span)>,
+    /// In boxes, since few of many servers have one.
+    pub notify_up: Option<Box<(ScriptWords, Span)>>,
+    pub notify_down: Option<Box<(ScriptWords, Span)>>,
     pub checks: Vec<RawCheck>,
 }
 
@@ -194,9 +195,9 @@ const SERVER_ROWS: &[Keyword<RawServer>] = &[
     row("inhibit_on_failure", Flag, "that of the virtual_server", InPlace, "When it fails its weight becomes 0; it stays \
         in the table.", Set(|it, a, _| it.inhibit_on_failure = Some(a.flag()))),
     row("notify_up", Script, "none", InPlace, "Run when it comes up.",
-        Set(|it, a, _| it.notify_up = Some((a.script(), a.span())))),
+        Set(|it, a, _| it.notify_up = Some(Box::new((a.script(), a.span()))))),
     row("notify_down", Script, "none", InPlace, "Run when it goes down.",
-        Set(|it, a, _| it.notify_down = Some((a.script(), a.span())))),
+        Set(|it, a, _| it.notify_down = Some(Box::new((a.script(), a.span()))))),
     row("alpha", Flag, "that of the virtual_server", InPlace, "Down until its checks pass.",
         Set(|it, a, _| it.words.alpha = Some(a.flag()))),
     row("retry", Int(1, 4_294_967_295), "that of the virtual_server", InPlace, "Default of retry of its checks.",
@@ -463,6 +464,7 @@ pub(super) fn service(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>)
     let words: Vec<&str> = statement.arguments().iter().map(|word| word.text).collect();
     let object = std::mem::replace(&mut cx.object, format!("vs:{}", words.join(" ")));
     read_block(&SERVICE, &mut it, statement, cx);
+    it.servers.shrink_to_fit();
     cx.object = object;
     raw.services.push(it);
 }

@@ -489,8 +489,8 @@ fn server(
         inhibit_on_failure: raw.inhibit_on_failure.unwrap_or(it.inhibit_on_failure),
         checks,
         scripts: ServerScripts {
-            up: script::notify(raw.notify_up.as_ref(), cx),
-            down: script::notify(raw.notify_down.as_ref(), cx),
+            up: script::notify(raw.notify_up.as_deref(), cx),
+            down: script::notify(raw.notify_down.as_deref(), cx),
         },
     })
 }

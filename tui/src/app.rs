@@ -1,0 +1,390 @@
+//! What the dashboard knows and how it changes: one value, one function.
+//!
+//! No clock and no input or output in here: the time comes with every message, and what is to be done outside goes
+//! out as a [`Cmd`]. The same messages give the same pictures.
+
+use crate::act;
+use crate::data::Data;
+use crate::dialog::Dialog;
+use crate::input;
+use crate::keys::Screen;
+use crate::list::List;
+use crate::order::{self, Order};
+use crate::theme::Theme;
+use crossterm::event::{KeyEvent, KeyEventKind};
+use lb_shared::counters::Counters;
+use lb_shared::event::Numbered;
+use lb_shared::filter::Filter;
+use lb_shared::names::{InstanceName, ServerId, ServiceKey};
+use lb_shared::request::{Hello, Reply, Request};
+use lb_shared::state::{ObjectId, Target};
+use std::time::Duration;
+
+/// Without news for this long, what is shown is old.
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(5);
+/// How long the last line shows what came of an action.
+const NOTE_FOR: Duration = Duration::from_secs(5);
+/// The smallest terminal in which changes can be made.
+pub(crate) const SIZE_MIN: (u16, u16) = (80, 24);
+/// A wide terminal has second columns.
+pub(crate) const WIDE: u16 = 120;
+
+/// News from outside.
+#[derive(Debug)]
+pub(crate) enum Msg {
+    Key(KeyEvent),
+    Paste(String),
+    Resize(u16, u16),
+    /// Time passed.
+    Tick,
+    Link(News),
+    /// The answer to [`Cmd::Ask`].
+    Answer(u64, Result<Box<Reply>, Failure>),
+    /// The process was told to give the terminal back for a while.
+    Suspend,
+    /// The process was told to end.
+    Terminate,
+}
+
+/// News from the agent.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Connected: who answers, and past events, oldest first.
+    Connected(Hello, Vec<Numbered>),
+    Update(lb_shared::client::Update),
+    Counters(Box<Counters>),
+    /// It lives, and had nothing to tell.
+    Alive,
+    /// Not connected; the next attempt is that far away.
+    Down {
+        failure: Failure,
+        attempt: u32,
+        retry_in: Duration,
+    },
+}
+
+/// Why there is no answer, and what to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+/// What is to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cmd {
+    /// Ask the agent; the answer comes with the same number.
+    Ask(u64, Request),
+    /// Whether counters are wanted: only while something on the screen shows them.
+    Sample(bool),
+    /// Try to connect now.
+    Reconnect,
+    /// Put a text into the terminal's clipboard.
+    Copy(String),
+    Redraw,
+    Suspend,
+    Quit,
+}
+
+/// The connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Link {
+    /// Not tried yet.
+    #[default]
+    Starting,
+    Up,
+    Down {
+        failure: Failure,
+        attempt: u32,
+        retry_at: Duration,
+    },
+}
+
+/// A line being typed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Prompt {
+    #[default]
+    None,
+    /// The filter of the screen, as it is typed; and what was before.
+    Filter(String),
+    Command {
+        text: String,
+        error: String,
+    },
+}
+
+/// A filter and its text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Narrowed {
+    pub(crate) text: String,
+    pub(crate) filter: Filter,
+    /// Why the text is no filter; the last good one holds.
+    pub(crate) error: Option<String>,
+}
+
+impl Narrowed {
+    /// Takes a text; the last good filter holds while it is none.
+    pub(crate) fn set(&mut self, screen: Screen, text: &str) {
+        self.text = text.to_owned();
+        // Events are narrowed by words, not by the states of objects.
+        let parsed = match screen {
+            Screen::Events => Ok(Filter::default()),
+            _ => Filter::parse(text),
+        };
+        match parsed {
+            Ok(filter) => (self.filter, self.error) = (filter, None),
+            Err(refusal) => self.error = Some(refusal.to_string()),
+        }
+    }
+}
+
+/// What is looked at closely.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Detail {
+    pub(crate) object: ObjectId,
+    pub(crate) scroll: usize,
+}
+
+/// Everything the dashboard knows.
+#[derive(Debug, Default)]
+pub(crate) struct App {
+    pub(crate) theme: Theme,
+    pub(crate) ascii: bool,
+    pub(crate) read_only: bool,
+    /// For messages about the connection.
+    pub(crate) socket: String,
+    pub(crate) size: (u16, u16),
+    /// Time since the program started.
+    pub(crate) now: Duration,
+    pub(crate) link: Link,
+    /// When the agent was last heard of.
+    pub(crate) heard: Duration,
+    pub(crate) hello: Option<Hello>,
+    pub(crate) data: Option<Data>,
+    pub(crate) screen: Screen,
+    /// The pane with the cursor, on screens with two.
+    pub(crate) second_pane: bool,
+    pub(crate) detail: Vec<Detail>,
+    /// `Some` while help is open: how far it is scrolled.
+    pub(crate) help: Option<usize>,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) prompt: Prompt,
+    pub(crate) note: Option<(String, Duration)>,
+    pub(crate) instances: List<InstanceName>,
+    /// Objects with what is wrong with them: one object may have several problems.
+    pub(crate) problems: List<(ObjectId, String)>,
+    pub(crate) services: List<ServiceKey>,
+    /// The servers of the service under the cursor.
+    pub(crate) members: List<ServerId>,
+    pub(crate) servers: List<ServerId>,
+    pub(crate) events: List<u64>,
+    pub(crate) filters: [Narrowed; 5],
+    pub(crate) order: Order,
+    pub(crate) follow: bool,
+    pub(crate) tickets: u64,
+    /// When the cursor last moved: rows keep still for a moment.
+    pub(crate) moved_at: Duration,
+    sampling: bool,
+    /// The rows have to be looked for at once.
+    pub(crate) stir: bool,
+    pub(crate) ordered_at: Duration,
+}
+
+impl App {
+    pub(crate) fn new(theme: Theme, ascii: bool, read_only: bool, socket: String, size: (u16, u16)) -> Self {
+        Self {
+            theme,
+            ascii,
+            read_only,
+            socket,
+            size,
+            follow: true,
+            stir: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether what is shown may no longer be true.
+    pub(crate) fn stale(&self) -> bool {
+        !matches!(self.link, Link::Up) || self.now.saturating_sub(self.heard) >= STALE_AFTER
+    }
+
+    /// The moment the shown state belongs to: ages stop growing when nobody confirms them.
+    pub(crate) fn shown_at(&self) -> Duration {
+        if self.stale() { self.heard } else { self.now }
+    }
+
+    /// Why changes are off; `None` when they are not.
+    pub(crate) fn hands_off(&self) -> Option<String> {
+        let role = self.hello.as_ref().map(|hello| hello.role);
+        if self.data.is_none() {
+            Some("not connected".into())
+        } else if self.stale() {
+            Some("the agent does not answer".into())
+        } else if self.read_only {
+            Some("started with --read-only".into())
+        } else if role == Some(lb_shared::request::Role::Viewer) {
+            Some("your role is viewer".into())
+        } else if self.size.0 < SIZE_MIN.0 || self.size.1 < SIZE_MIN.1 {
+            Some("the terminal is too small".into())
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn narrowed(&self) -> &Narrowed {
+        &self.filters[self.screen as usize]
+    }
+
+    /// When a picture drawn now will be out of date although nothing happened: ages are shown in seconds.
+    pub(crate) fn wake_at(&self) -> Duration {
+        self.now + Duration::from_secs(1)
+    }
+
+    /// Whether the screen shows numbers that are sampled.
+    fn shows_counters(&self) -> bool {
+        self.help.is_none() && (self.screen != Screen::Events || !self.detail.is_empty())
+    }
+
+    /// The object the cursor is on.
+    pub(crate) fn subject(&self) -> Option<ObjectId> {
+        if let Some(detail) = self.detail.last() {
+            return Some(detail.object.clone());
+        }
+        match (self.screen, self.second_pane) {
+            (Screen::Overview, true) => self.problems.current().map(|(object, _)| object.clone()),
+            (Screen::Overview, false) | (Screen::Vrrp, _) => {
+                self.instances.current().cloned().map(ObjectId::Instance)
+            }
+            (Screen::Services, true) => self.members.current().cloned().map(ObjectId::Server),
+            (Screen::Services, false) => self.services.current().cloned().map(ObjectId::Service),
+            (Screen::Servers, _) => self.servers.current().cloned().map(ObjectId::Server),
+            (Screen::Events, _) => {
+                let seq = self.events.current()?;
+                Some(self.data.as_ref()?.find(*seq)?.event.object.clone())
+            }
+        }
+    }
+
+    /// The marked servers of the list with the cursor.
+    pub(crate) fn marked(&self) -> Vec<Target> {
+        let list = match self.screen {
+            Screen::Servers => &self.servers,
+            Screen::Services => &self.members,
+            Screen::Overview | Screen::Events | Screen::Vrrp => return Vec::new(),
+        };
+        list.marks.iter().cloned().map(Target::Server).collect()
+    }
+
+    pub(crate) fn tell(&mut self, text: impl Into<String>) {
+        self.note = Some((text.into(), self.now + NOTE_FOR));
+    }
+
+    pub(crate) fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+}
+
+/// Takes one message; what is left to do outside comes back.
+pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
+    app.now = app.now.max(at);
+    if app.note.as_ref().is_some_and(|(_, until)| *until <= app.now) {
+        app.note = None;
+    }
+    let mut cmds = match msg {
+        Msg::Key(event) if event.kind == KeyEventKind::Release => Vec::new(),
+        Msg::Key(event) => input::on_key(app, &event),
+        Msg::Paste(text) => input::on_paste(app, &text),
+        Msg::Resize(width, height) => {
+            app.size = (width, height);
+            Vec::new()
+        }
+        Msg::Tick => Vec::new(),
+        Msg::Link(news) => {
+            on_news(app, news);
+            Vec::new()
+        }
+        Msg::Answer(ticket, answer) => {
+            act::on_answer(app, ticket, answer);
+            Vec::new()
+        }
+        Msg::Suspend => vec![Cmd::Suspend],
+        Msg::Terminate => vec![Cmd::Quit],
+    };
+    let wanted = app.shows_counters();
+    if wanted != app.sampling {
+        app.sampling = wanted;
+        cmds.push(Cmd::Sample(wanted));
+    }
+    cmds
+}
+
+/// Brings what is derived up to date; before each picture.
+pub(crate) fn settle(app: &mut App) {
+    if let Some(data) = &mut app.data {
+        data.derive();
+    }
+    act::watch_targets(app);
+    order::arrange(app);
+}
+
+fn on_news(app: &mut App, news: News) {
+    match news {
+        News::Connected(hello, events) => {
+            app.link = Link::Up;
+            app.heard = app.now;
+            app.hello = Some(hello);
+            app.data.get_or_insert_default().backlog(events);
+        }
+        News::Update(update) => {
+            app.heard = app.now;
+            on_update(app, update);
+        }
+        News::Counters(counters) => {
+            app.heard = app.now;
+            if let Some(data) = &mut app.data {
+                data.sample(*counters);
+            }
+        }
+        News::Alive => app.heard = app.now,
+        News::Down {
+            failure,
+            attempt,
+            retry_in,
+        } => {
+            app.link = Link::Down {
+                failure,
+                attempt,
+                retry_at: app.now + retry_in,
+            };
+        }
+    }
+}
+
+fn on_update(app: &mut App, update: lb_shared::client::Update) {
+    use lb_shared::client::Update;
+    let now = app.now;
+    let data = app.data.get_or_insert_default();
+    match update {
+        Update::Snapshot(snapshot) => {
+            let before = data.state.agent.pid;
+            let restarted = before != 0 && before != snapshot.state.agent.pid;
+            if restarted {
+                data.forget_samples();
+            }
+            data.snapshot(now, *snapshot);
+            let overrides = data.state.overrides.len();
+            if restarted {
+                app.tell(format!(
+                    "the agent was restarted; {} still in force",
+                    lb_shared::text::count(overrides, "override")
+                ));
+            }
+            app.stir = true;
+        }
+        Update::Event(event) => data.event(now, *event),
+        // The snapshot that follows puts it right.
+        Update::Lost { .. } => {}
+    }
+}

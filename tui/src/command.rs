@@ -1,0 +1,228 @@
+//! The command line: the verbs of `lbctl`, as far as they change something, and a few of our own.
+
+use crate::dialog::{Field, Kind, Name, Options};
+use crate::keys::Screen;
+use lb_shared::select;
+use lb_shared::state::Target;
+use lb_shared::view::View;
+
+/// What a typed line asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Command {
+    /// Ask about a change.
+    Change {
+        kind: Kind,
+        targets: Vec<Target>,
+        options: Options,
+    },
+    Filter(String),
+    Go(Screen),
+    Help,
+    Quit,
+}
+
+/// Reads a line; the error says what to type instead.
+pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Command, String> {
+    let words = split(line)?;
+    let Some((verb, rest)) = words.split_first() else {
+        return Err("type a command, such as drain --marked".into());
+    };
+    let kind = match verb.as_str() {
+        "drain" => Kind::Drain,
+        "undrain" | "enable" => Kind::Undrain,
+        "weight" => Kind::Weight,
+        "disable" => Kind::Disable,
+        "promote" => Kind::Promote,
+        "demote" => Kind::Demote,
+        "release" => Kind::Release,
+        "reload" => Kind::Reload,
+        "filter" => {
+            let text = line.trim().strip_prefix("filter").unwrap_or_default();
+            return Ok(Command::Filter(text.trim().to_owned()));
+        }
+        "help" => return Ok(Command::Help),
+        "q" | "quit" => return Ok(Command::Quit),
+        other => {
+            let screen = Screen::ALL
+                .into_iter()
+                .find(|screen| screen.name().eq_ignore_ascii_case(other));
+            return match screen {
+                Some(screen) => Ok(Command::Go(screen)),
+                None => Err(format!(
+                    "there is no command '{}'; there are drain undrain weight disable promote demote release reload filter help quit",
+                    lb_shared::text::escape(other)
+                )),
+            };
+        }
+    };
+    change(kind, rest, view, marked)
+}
+
+fn change(kind: Kind, words: &[String], view: &View<'_>, marked: &[Target]) -> Result<Command, String> {
+    let mut options = Options::default();
+    let mut names = Vec::new();
+    let mut use_marked = false;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = |name: Name| {
+            let text = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+            options.fields.push(Field {
+                name,
+                text: text.clone(),
+            });
+            Ok::<(), String>(())
+        };
+        match (word.as_str(), kind) {
+            ("--marked", _) => use_marked = true,
+            ("--force", _) => options.force = true,
+            ("--cut", Kind::Disable) => options.cut = true,
+            ("--timeout", Kind::Drain) => value(Name::Deadline)?,
+            ("--then", Kind::Drain) => match words.next().map(String::as_str) {
+                Some("keep") => {}
+                Some("undrain") => options.fields.push(Field {
+                    name: Name::Then,
+                    text: "x".into(),
+                }),
+                _ => return Err("--then takes keep or undrain".into()),
+            },
+            ("--for", Kind::Promote) => value(Name::Until)?,
+            ("--hard", Kind::Demote) => options.fields.push(Field {
+                name: Name::Hard,
+                text: "x".into(),
+            }),
+            ("-m" | "--message", _) => value(Name::Reason)?,
+            (flag, _) if flag.starts_with("--") => {
+                return Err(format!(
+                    "{} takes no {}",
+                    kind.word(),
+                    lb_shared::text::escape(flag)
+                ));
+            }
+            _ => names.push(word.clone()),
+        }
+    }
+    if kind == Kind::Weight
+        && let Some(weight) = names.pop()
+    {
+        options.fields.push(Field {
+            name: Name::Weight,
+            text: weight,
+        });
+    }
+    let targets = if kind == Kind::Reload {
+        Vec::new()
+    } else if names.is_empty() && (use_marked || !marked.is_empty()) {
+        marked
+            .iter()
+            .filter(|target| matches!(target, Target::Instance(_)) == kind.takes_instances())
+            .cloned()
+            .collect()
+    } else if kind.takes_instances() {
+        let found = select::instances(view, &names).map_err(|refusal| refusal.to_string())?;
+        found.into_iter().map(Target::Instance).collect()
+    } else {
+        let found = select::servers(view, &names, true).map_err(|refusal| refusal.to_string())?;
+        found.into_iter().map(Target::Server).collect()
+    };
+    if targets.is_empty() && kind != Kind::Reload {
+        return Err(format!(
+            "{} needs a target: a name, or marked rows and --marked",
+            kind.word()
+        ));
+    }
+    Ok(Command::Change {
+        kind,
+        targets,
+        options,
+    })
+}
+
+/// Words at spaces; quotes keep words together.
+fn split(line: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in line.chars() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (' ', None) => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err("a quote is not closed".into());
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::fixture;
+
+    fn parsed(line: &str, marked: &[Target]) -> Result<Command, String> {
+        let demo = fixture::demo();
+        parse(line, &View::of(&demo.snapshot), marked)
+    }
+
+    #[test]
+    fn verbs_take_the_selectors_and_flags_of_lbctl() {
+        let Ok(Command::Change {
+            kind,
+            targets,
+            options,
+        }) = parsed(
+            "drain web/198.51.100.2[12] --timeout 5m --then undrain -m \"two words\" --force",
+            &[],
+        )
+        else {
+            panic!("not a change");
+        };
+        assert_eq!((kind, targets.len(), options.force), (Kind::Drain, 2, true));
+        let fields: Vec<_> = options
+            .fields
+            .iter()
+            .map(|it| (it.name, it.text.as_str()))
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                (Name::Deadline, "5m"),
+                (Name::Then, "x"),
+                (Name::Reason, "two words")
+            ]
+        );
+    }
+
+    #[test]
+    fn marked_rows_stand_in_for_names_but_only_of_the_right_kind() {
+        let server = Target::Server("203.0.113.10:443/tcp/198.51.100.21:443".parse().unwrap());
+        let Ok(Command::Change { targets, .. }) = parsed("undrain --marked", std::slice::from_ref(&server))
+        else {
+            panic!("not a change");
+        };
+        assert_eq!(targets, std::slice::from_ref(&server));
+        assert!(parsed("promote --marked", &[server]).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_so() {
+        for (line, part) in [
+            ("", "type a command"),
+            ("frobnicate", "there is no command"),
+            ("drain", "needs a target"),
+            ("drain nobody", "nobody"),
+            ("drain web --cut", "takes no --cut"),
+            ("drain web --timeout", "needs a value"),
+            ("drain \"web", "quote"),
+        ] {
+            let error = parsed(line, &[]).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+}

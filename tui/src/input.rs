@@ -1,0 +1,329 @@
+//! Keys and pasted text: moving, opening, marking, finding, and the prompts.
+
+use crate::act;
+use crate::app::{App, Cmd, Detail, Narrowed, Prompt};
+use crate::command::{self, Command};
+use crate::keys::{self, Action, Screen};
+use crate::list::List;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use lb_shared::state::{ObjectId, Target};
+
+/// Takes pasted text: into a field or a prompt, never as keys.
+pub(crate) fn on_paste(app: &mut App, text: &str) -> Vec<Cmd> {
+    if let Some(dialog) = &mut app.dialog {
+        let step = dialog.paste(text);
+        return act::on_step(app, step);
+    }
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    match &mut app.prompt {
+        Prompt::None => {}
+        Prompt::Filter(typed) => {
+            typed.push_str(&clean);
+            let typed = typed.clone();
+            app.filters[app.screen as usize].set(app.screen, &typed);
+        }
+        Prompt::Command { text, .. } => text.push_str(&clean),
+    }
+    app.stir = true;
+    Vec::new()
+}
+
+/// Takes a key: the innermost thing that is open gets it.
+pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
+    let now = app.now;
+    if let Some(dialog) = &mut app.dialog {
+        let step = dialog.key(now, event);
+        return act::on_step(app, step);
+    }
+    if app.prompt != Prompt::None {
+        app.stir = true;
+        return on_prompt_key(app, event);
+    }
+    let Some(action) = keys::action(event) else {
+        return Vec::new();
+    };
+    if let Some(scroll) = &mut app.help {
+        match action {
+            Action::Back | Action::Help | Action::Open => app.help = None,
+            Action::Down => *scroll += 1,
+            Action::Up => *scroll = scroll.saturating_sub(1),
+            Action::Quit if event.modifiers.contains(KeyModifiers::CONTROL) => return vec![Cmd::Quit],
+            Action::Quit => app.help = None,
+            Action::Suspend => return vec![Cmd::Suspend],
+            _ => {}
+        }
+        return Vec::new();
+    }
+    on_action(app, action)
+}
+
+fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
+    if keys::acts(action) {
+        return act::begin(app, action);
+    }
+    match action {
+        Action::Up
+        | Action::Down
+        | Action::First
+        | Action::Last
+        | Action::HalfDown
+        | Action::HalfUp
+        | Action::PageDown
+        | Action::PageUp => {
+            travel(app, action);
+            return Vec::new();
+        }
+        Action::NextPane | Action::PreviousPane => {
+            if app.detail.is_empty() {
+                app.second_pane =
+                    matches!(app.screen, Screen::Overview | Screen::Services) && !app.second_pane;
+            }
+        }
+        Action::Go(screen) => go(app, screen),
+        Action::Open => open(app),
+        Action::Back => back(app),
+        Action::Mark | Action::MarkRange | Action::MarkAll => mark(app, action),
+        Action::Filter if app.detail.is_empty() && app.screen != Screen::Overview => {
+            app.prompt = Prompt::Filter(app.narrowed().text.clone());
+        }
+        Action::Filter => app.tell("there is no list to filter here"),
+        Action::Command => {
+            app.prompt = Prompt::Command {
+                text: String::new(),
+                error: String::new(),
+            };
+        }
+        Action::Sort => app.order.next(app.screen),
+        Action::Reverse => app.order.reverse(app.screen),
+        Action::EventsOf => events_of(app),
+        Action::Follow => {
+            app.follow = !app.follow;
+            let word = if app.follow { "on" } else { "off" };
+            app.tell(format!("follow is {word}"));
+        }
+        Action::Copy => return copy(app),
+        Action::Reconnect => return vec![Cmd::Reconnect],
+        Action::Help => app.help = Some(0),
+        Action::Redraw => return vec![Cmd::Redraw],
+        Action::Suspend => return vec![Cmd::Suspend],
+        Action::Quit => return vec![Cmd::Quit],
+        Action::Drain
+        | Action::Undrain
+        | Action::Weight
+        | Action::Disable
+        | Action::Promote
+        | Action::Demote
+        | Action::Release
+        | Action::Reload => {}
+    }
+    app.stir = true;
+    Vec::new()
+}
+
+fn travel(app: &mut App, action: Action) {
+    app.moved_at = app.now;
+    let page = usize::from(app.size.1.saturating_sub(8)).max(1);
+    if let Some(detail) = app.detail.last_mut() {
+        let scroll = &mut detail.scroll;
+        match action {
+            Action::Down => *scroll += 1,
+            Action::Up => *scroll = scroll.saturating_sub(1),
+            Action::HalfDown => *scroll += page / 2,
+            Action::HalfUp => *scroll = scroll.saturating_sub(page / 2),
+            Action::PageDown => *scroll += page,
+            Action::PageUp => *scroll = scroll.saturating_sub(page),
+            Action::First => *scroll = 0,
+            _ => {}
+        }
+        return;
+    }
+    if app.screen == Screen::Events {
+        app.follow = action == Action::First;
+    }
+    match (app.screen, app.second_pane) {
+        (Screen::Overview, true) => step(&mut app.problems, action, page),
+        (Screen::Overview, false) | (Screen::Vrrp, _) => step(&mut app.instances, action, page),
+        (Screen::Services, true) => step(&mut app.members, action, page),
+        (Screen::Services, false) => step(&mut app.services, action, page),
+        (Screen::Servers, _) => step(&mut app.servers, action, page),
+        (Screen::Events, _) => step(&mut app.events, action, page),
+    }
+}
+
+fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {
+    match action {
+        Action::Down => list.down(1),
+        Action::Up => list.up(1),
+        Action::HalfDown => list.down(page.div_ceil(2)),
+        Action::HalfUp => list.up(page.div_ceil(2)),
+        Action::PageDown => list.down(page),
+        Action::PageUp => list.up(page),
+        Action::First => list.go(0),
+        Action::Last => list.go(usize::MAX),
+        _ => {}
+    }
+}
+
+fn go(app: &mut App, screen: Screen) {
+    app.screen = screen;
+    app.second_pane = false;
+    app.detail.clear();
+}
+
+/// Looks closely at an object.
+fn open(app: &mut App) {
+    if app.screen == Screen::Services && !app.second_pane && app.detail.is_empty() {
+        app.second_pane = true;
+        return;
+    }
+    let Some(mut object) = app.subject() else {
+        return;
+    };
+    if let ObjectId::Override(target) = object {
+        object = match target {
+            Target::Server(id) => ObjectId::Server(id),
+            Target::Instance(name) => ObjectId::Instance(name),
+        };
+    }
+    if app.detail.last().is_some_and(|detail| detail.object == object) {
+        return;
+    }
+    app.detail.push(Detail { object, scroll: 0 });
+}
+
+/// One step back: the innermost thing that is open closes.
+fn back(app: &mut App) {
+    if app.detail.pop().is_some() {
+        return;
+    }
+    let marks = match app.screen {
+        Screen::Servers => &mut app.servers.marks,
+        _ => &mut app.members.marks,
+    };
+    if !marks.is_empty() {
+        marks.clear();
+    } else if app.second_pane {
+        app.second_pane = false;
+    } else if !app.narrowed().text.is_empty() {
+        app.filters[app.screen as usize] = Narrowed::default();
+    }
+}
+
+fn mark(app: &mut App, action: Action) {
+    let list = match (app.screen, app.second_pane) {
+        (Screen::Servers, _) if app.detail.is_empty() => &mut app.servers,
+        (Screen::Services, true) if app.detail.is_empty() => &mut app.members,
+        _ => return app.tell("only servers can be marked"),
+    };
+    match action {
+        Action::Mark => list.toggle_mark(),
+        Action::MarkRange => list.mark_range(),
+        _ => list.mark_all(),
+    }
+}
+
+/// The events of what the cursor is on.
+fn events_of(app: &mut App) {
+    let (Some(object), Some(data)) = (app.subject(), &app.data) else {
+        return;
+    };
+    let name = data.view(app.shown_at()).object_name(&object);
+    go(app, Screen::Events);
+    app.filters[Screen::Events as usize].set(Screen::Events, &name);
+}
+
+fn copy(app: &mut App) -> Vec<Cmd> {
+    let Some(object) = app.subject() else {
+        return Vec::new();
+    };
+    let text = match &object {
+        ObjectId::Server(id) => id.to_string(),
+        ObjectId::Service(key) => key.to_string(),
+        object => object.to_string(),
+    };
+    app.tell(format!("copied {}", lb_shared::text::escape(&text)));
+    vec![Cmd::Copy(text)]
+}
+
+fn on_prompt_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
+    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+    let screen = app.screen;
+    match (&mut app.prompt, event.code) {
+        (_, KeyCode::Char('c')) if ctrl => app.prompt = Prompt::None,
+        (Prompt::Filter(_), KeyCode::Esc) => {
+            app.filters[screen as usize] = Narrowed::default();
+            app.prompt = Prompt::None;
+        }
+        (Prompt::Filter(_), KeyCode::Enter) => app.prompt = Prompt::None,
+        (Prompt::Filter(text), code) => {
+            edit(text, code, ctrl);
+            let text = text.clone();
+            app.filters[screen as usize].set(screen, &text);
+        }
+        (Prompt::Command { .. }, KeyCode::Esc) => app.prompt = Prompt::None,
+        (Prompt::Command { text, .. }, KeyCode::Enter) => {
+            let line = text.clone();
+            return run(app, &line);
+        }
+        (Prompt::Command { text, error }, code) => {
+            if text.is_empty() && code == KeyCode::Backspace {
+                app.prompt = Prompt::None;
+            } else {
+                error.clear();
+                edit(text, code, ctrl);
+            }
+        }
+        (Prompt::None, _) => {}
+    }
+    Vec::new()
+}
+
+fn edit(text: &mut String, code: KeyCode, ctrl: bool) {
+    const TEXT_MAX: usize = 512;
+    match code {
+        KeyCode::Char('u') if ctrl => text.clear(),
+        KeyCode::Char('w') if ctrl => {
+            let kept = text.trim_end().rfind(' ').map_or(0, |at| at + 1);
+            text.truncate(kept);
+        }
+        KeyCode::Char(c) if !ctrl && !c.is_control() && text.len() < TEXT_MAX => text.push(c),
+        KeyCode::Backspace => drop(text.pop()),
+        _ => {}
+    }
+}
+
+fn run(app: &mut App, line: &str) -> Vec<Cmd> {
+    let Some(data) = &app.data else {
+        app.prompt = Prompt::None;
+        app.tell("not connected");
+        return Vec::new();
+    };
+    let parsed = command::parse(line, &data.view(app.shown_at()), &app.marked());
+    let command = match parsed {
+        Ok(command) => command,
+        Err(error) => {
+            app.prompt = Prompt::Command {
+                text: line.to_owned(),
+                error,
+            };
+            return Vec::new();
+        }
+    };
+    app.prompt = Prompt::None;
+    match command {
+        Command::Change {
+            kind,
+            targets,
+            options,
+        } => return act::ask(app, kind, targets, options),
+        Command::Filter(text) if app.screen == Screen::Overview => {
+            drop(text);
+            app.tell("there is no list to filter here");
+        }
+        Command::Filter(text) => app.filters[app.screen as usize].set(app.screen, &text),
+        Command::Go(screen) => go(app, screen),
+        Command::Help => app.help = Some(0),
+        Command::Quit => return vec![Cmd::Quit],
+    }
+    Vec::new()
+}

@@ -1,0 +1,263 @@
+//! Every key: what it is called, where it holds, what it does and what help says about it. One table.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use lb_shared::state::ObjectId;
+
+/// What a key does.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Action {
+    Up,
+    Down,
+    First,
+    Last,
+    HalfDown,
+    HalfUp,
+    PageDown,
+    PageUp,
+    NextPane,
+    PreviousPane,
+    Go(Screen),
+    Open,
+    Back,
+    Mark,
+    MarkRange,
+    MarkAll,
+    Filter,
+    Command,
+    Sort,
+    Reverse,
+    EventsOf,
+    Follow,
+    Copy,
+    Drain,
+    Undrain,
+    Weight,
+    Disable,
+    Promote,
+    Demote,
+    Release,
+    Reload,
+    Reconnect,
+    Help,
+    Redraw,
+    Suspend,
+    Quit,
+}
+
+/// The screens, in the order of their numbers.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Screen {
+    #[default]
+    Overview,
+    Services,
+    Servers,
+    Events,
+    Vrrp,
+}
+
+impl Screen {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Overview,
+        Self::Services,
+        Self::Servers,
+        Self::Events,
+        Self::Vrrp,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Services => "Services",
+            Self::Servers => "Servers",
+            Self::Events => "Events",
+            Self::Vrrp => "VRRP",
+        }
+    }
+}
+
+/// Under which heading help shows a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Group {
+    Move,
+    Act,
+    Find,
+    Program,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 4] = [Self::Move, Self::Act, Self::Find, Self::Program];
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Move => "Move",
+            Self::Act => "Act (every change asks first)",
+            Self::Find => "Find",
+            Self::Program => "Program",
+        }
+    }
+}
+
+/// One row of the table.
+pub(crate) struct Binding {
+    pub(crate) action: Action,
+    /// All keys with this action.
+    pub(crate) keys: &'static [(KeyCode, KeyModifiers)],
+    /// How the keys are written.
+    pub(crate) label: &'static str,
+    /// For the last line of the screen.
+    pub(crate) short: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) group: Group,
+}
+
+const NONE: KeyModifiers = KeyModifiers::NONE;
+const CTRL: KeyModifiers = KeyModifiers::CONTROL;
+
+macro_rules! table {
+    ($($group:ident $action:expr, [$($key:expr),*], $label:literal, $short:literal, $help:literal;)*) => {
+        pub(crate) const KEYS: &[Binding] = &[$(Binding {
+            action: $action,
+            keys: &[$($key),*],
+            label: $label,
+            short: $short,
+            help: $help,
+            group: Group::$group,
+        },)*];
+    };
+}
+
+const fn key(c: char) -> (KeyCode, KeyModifiers) {
+    (KeyCode::Char(c), NONE)
+}
+
+const fn ctrl(c: char) -> (KeyCode, KeyModifiers) {
+    (KeyCode::Char(c), CTRL)
+}
+
+const fn named(code: KeyCode) -> (KeyCode, KeyModifiers) {
+    (code, NONE)
+}
+
+table! {
+    Move Action::Down, [key('j'), named(KeyCode::Down)], "j Down", "down", "one row down";
+    Move Action::Up, [key('k'), named(KeyCode::Up)], "k Up", "up", "one row up";
+    Move Action::First, [key('g'), named(KeyCode::Home)], "g Home", "first", "first row";
+    Move Action::Last, [key('G'), named(KeyCode::End)], "G End", "last", "last row";
+    Move Action::HalfDown, [ctrl('d')], "Ctrl-d", "half down", "half a page down";
+    Move Action::HalfUp, [ctrl('u')], "Ctrl-u", "half up", "half a page up";
+    Move Action::PageDown, [named(KeyCode::PageDown)], "PgDn", "page down", "a page down";
+    Move Action::PageUp, [named(KeyCode::PageUp)], "PgUp", "page up", "a page up";
+    Move Action::NextPane, [named(KeyCode::Tab), key('l'), named(KeyCode::Right)], "Tab l", "pane", "next pane";
+    Move Action::PreviousPane, [named(KeyCode::BackTab), key('h'), named(KeyCode::Left)], "S-Tab h", "pane", "previous pane";
+    Move Action::Go(Screen::Overview), [key('1')], "1", "overview", "overview";
+    Move Action::Go(Screen::Services), [key('2')], "2", "services", "services and their servers";
+    Move Action::Go(Screen::Servers), [key('3')], "3", "servers", "all servers";
+    Move Action::Go(Screen::Events), [key('4')], "4", "events", "events";
+    Move Action::Go(Screen::Vrrp), [key('5')], "5", "vrrp", "instances";
+    Move Action::Open, [named(KeyCode::Enter)], "Enter", "open", "open: why it is so, and all there is";
+    Move Action::Back, [named(KeyCode::Esc)], "Esc", "back", "back, close, clear marks and filter";
+
+    Act Action::Drain, [key('d')], "d", "drain", "drain: no new connections";
+    Act Action::Undrain, [key('u')], "u", "undrain", "undrain or enable";
+    Act Action::Weight, [key('w')], "w", "weight", "set the weight";
+    Act Action::Disable, [key('x')], "x", "disable", "disable: out of IPVS now";
+    Act Action::Promote, [key('P')], "P", "promote", "promote (type the name)";
+    Act Action::Demote, [key('D')], "D", "demote", "demote (type the name)";
+    Act Action::Release, [key('R')], "R", "release", "end a promote or demote";
+    Act Action::Reload, [ctrl('r')], "Ctrl-r", "reload", "reload the configuration";
+
+    Find Action::Filter, [key('/')], "/", "filter", "filter this list";
+    Find Action::Sort, [key('s')], "s", "sort", "sort by the next column";
+    Find Action::Reverse, [key('S')], "S", "reverse", "reverse the order";
+    Find Action::Mark, [key(' ')], "Space", "mark", "mark this server";
+    Find Action::MarkRange, [key('v')], "v", "range", "mark from the last mark to here";
+    Find Action::MarkAll, [key('V')], "V", "all", "mark all in the filter";
+    Find Action::EventsOf, [key('e')], "e", "events", "events of this row";
+    Find Action::Follow, [key('f')], "f", "follow", "stay on the newest event";
+    Find Action::Copy, [key('y')], "y", "copy", "copy the selector";
+
+    Program Action::Command, [key(':')], ":", "command", "command line, such as :drain --marked";
+    Program Action::Reconnect, [key('r')], "r", "reconnect", "reconnect now";
+    Program Action::Redraw, [named(KeyCode::F(5)), ctrl('l')], "F5", "redraw", "draw everything again";
+    Program Action::Suspend, [ctrl('z')], "Ctrl-z", "suspend", "suspend (fg returns)";
+    Program Action::Help, [key('?')], "?", "help", "this help";
+    Program Action::Quit, [key('q'), ctrl('c')], "q", "quit", "quit";
+}
+
+/// The action of a key outside dialogs and prompts.
+pub(crate) fn action(event: &KeyEvent) -> Option<Action> {
+    // Shift is in the character already; terminals differ in whether they report it.
+    let modifiers = event.modifiers - KeyModifiers::SHIFT;
+    KEYS.iter()
+        .find(|binding| binding.keys.contains(&(event.code, modifiers)))
+        .map(|binding| binding.action)
+}
+
+/// The row of an action.
+pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
+    KEYS.iter().find(|binding| binding.action == action)
+}
+
+/// The keys the last line of a screen names.
+pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Action] {
+    use Action::{
+        Back, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last, Mark,
+        NextPane, Open, Promote, Quit, Release, Reload, Sort, Undrain, Weight,
+    };
+    match detail {
+        None => {}
+        Some(ObjectId::Server(_)) => {
+            return &[Back, Drain, Undrain, Weight, Disable, EventsOf, Copy, Help, Quit];
+        }
+        Some(ObjectId::Instance(_)) => return &[Back, Promote, Demote, Release, EventsOf, Copy, Help, Quit],
+        Some(ObjectId::Agent) => return &[Back, Reload, EventsOf, Help, Quit],
+        Some(_) => return &[Back, EventsOf, Copy, Help, Quit],
+    }
+    match screen {
+        Screen::Overview => &[Open, NextPane, Promote, Demote, Release, Command, Help, Quit],
+        Screen::Services => &[
+            Open, NextPane, Drain, Undrain, Weight, Disable, Filter, Help, Mark, Sort, Command, Quit,
+        ],
+        Screen::Servers => &[
+            Open, Mark, Drain, Undrain, Weight, Disable, Filter, Sort, Help, Command, Quit,
+        ],
+        Screen::Events => &[Open, First, Last, Follow, Filter, Copy, Help, Quit],
+        Screen::Vrrp => &[
+            Open, Promote, Demote, Release, Filter, EventsOf, Command, Help, Quit,
+        ],
+    }
+}
+
+/// Whether an action changes something in the agent.
+pub(crate) fn acts(action: Action) -> bool {
+    binding(action).is_some_and(|binding| binding.group == Group::Act)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_key_has_two_actions_and_no_action_two_rows() {
+        let mut keys = BTreeSet::new();
+        let mut actions = BTreeSet::new();
+        for binding in KEYS {
+            assert!(actions.insert(binding.action), "{:?}", binding.action);
+            for (code, modifiers) in binding.keys {
+                assert!(keys.insert(format!("{code:?} {modifiers:?}")), "{code:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn capitals_act_on_instances_and_small_letters_on_servers() {
+        for binding in KEYS.iter().filter(|binding| binding.group == Group::Act) {
+            let KeyCode::Char(c) = binding.keys[0].0 else {
+                panic!("{}", binding.label);
+            };
+            let instance = matches!(binding.action, Action::Promote | Action::Demote | Action::Release);
+            assert_eq!(c.is_uppercase(), instance, "{}", binding.label);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The connection: threads that turn what the agent says into messages, and come back when it goes away.
+
+use crate::app::{Failure, Msg, News};
+use lb_shared::client::{Client, ClientError};
+use lb_shared::request::Request;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How we introduce ourselves.
+const CLIENT: &str = concat!("lbtui ", env!("CARGO_PKG_VERSION"));
+/// Waits before the attempts to connect again; the last one stays.
+const BACK_OFF_MS: [u64; 7] = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+/// How many past events are fetched.
+const BACKLOG: u32 = 5_000;
+/// Between two samples of the counters.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Between two signs of life while no counters are wanted.
+const PING_EVERY: Duration = Duration::from_secs(2);
+/// How long a sample may take.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The threads that talk to one agent.
+#[derive(Debug)]
+pub(crate) struct Link {
+    path: PathBuf,
+    out: Sender<Msg>,
+    retry: Sender<()>,
+    sample: Sender<bool>,
+}
+
+impl Link {
+    /// Starts to connect to the socket at `path`, for ever.
+    pub(crate) fn start(path: PathBuf, out: Sender<Msg>) -> Self {
+        let (retry, retry_rx) = channel();
+        let (sample, sample_rx) = channel();
+        let (own, to) = (path.clone(), out.clone());
+        thread::spawn(move || watch_for_ever(&own, &to, &retry_rx));
+        let (own, to) = (path.clone(), out.clone());
+        thread::spawn(move || sample_for_ever(&own, &to, &sample_rx));
+        Self {
+            path,
+            out,
+            retry,
+            sample,
+        }
+    }
+
+    /// Does not wait any longer before the next attempt.
+    pub(crate) fn reconnect(&self) {
+        let _ = self.retry.send(());
+    }
+
+    /// Whether counters are wanted.
+    pub(crate) fn sample(&self, wanted: bool) {
+        let _ = self.sample.send(wanted);
+    }
+
+    /// Asks on a connection of its own: an act may wait for the kernel, and nothing waits for it.
+    pub(crate) fn ask(&self, ticket: u64, request: Request) {
+        let (path, out) = (self.path.clone(), self.out.clone());
+        thread::spawn(move || {
+            let answer = Client::connect(&path).and_then(|mut client| client.ask(&request));
+            let answer = match answer {
+                Ok(reply) => Ok(Box::new(reply)),
+                Err(ClientError::Refused(refusal)) => {
+                    Ok(Box::new(lb_shared::request::Reply::Refused(refusal)))
+                }
+                Err(error) => Err(failure(&error)),
+            };
+            let _ = out.send(Msg::Answer(ticket, answer));
+        });
+    }
+}
+
+fn failure(error: &ClientError) -> Failure {
+    Failure {
+        message: error.to_string(),
+        hint: error.hint(),
+    }
+}
+
+fn watch_for_ever(path: &Path, out: &Sender<Msg>, retry: &Receiver<()>) {
+    let mut attempt = 0;
+    loop {
+        let error = match watch(path, out, &mut attempt) {
+            Ok(never) => match never {},
+            Err(Some(error)) => error,
+            // Nobody listens any more: the program ends.
+            Err(None) => return,
+        };
+        let wait = BACK_OFF_MS[attempt.min(BACK_OFF_MS.len() - 1)];
+        let retry_in = Duration::from_millis(wait);
+        attempt += 1;
+        let down = News::Down {
+            failure: failure(&error),
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            retry_in,
+        };
+        if out.send(Msg::Link(down)).is_err() {
+            return;
+        }
+        // What was asked for while the connection stood does not count.
+        while retry.try_recv().is_ok() {}
+        if retry.recv_timeout(retry_in) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
+enum Never {}
+
+/// Watches until the connection breaks; `Err(None)` when nobody listens.
+fn watch(path: &Path, out: &Sender<Msg>, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
+    let mut client = Client::connect(path)?;
+    let hello = client.hello(CLIENT)?;
+    let backlog = client.events(None, BACKLOG)?;
+    *attempt = 0;
+    let tell = |news| out.send(Msg::Link(news)).map_err(|_| None);
+    tell(News::Connected(hello, backlog))?;
+    for update in client.watch()? {
+        tell(News::Update(update?))?;
+    }
+    Err(Some(ClientError::Closed))
+}
+
+fn sample_for_ever(path: &Path, out: &Sender<Msg>, wanted: &Receiver<bool>) {
+    let mut client: Option<Client> = None;
+    let mut counters = false;
+    let mut next = Instant::now();
+    loop {
+        match wanted.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(change) => {
+                if change && !counters {
+                    next = Instant::now();
+                }
+                counters = change;
+                continue;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        next = Instant::now() + if counters { SAMPLE_EVERY } else { PING_EVERY };
+        let Some(open) = client.take().or_else(|| Client::connect(path).ok()) else {
+            continue;
+        };
+        // A connection that failed or was too slow is not used again; the watching one tells of it.
+        let Some((open, news)) = sample(open, counters) else {
+            continue;
+        };
+        client = Some(open);
+        if out.send(Msg::Link(news)).is_err() {
+            return;
+        }
+    }
+}
+
+fn sample(mut client: Client, counters: bool) -> Option<(Client, News)> {
+    use lb_shared::request::Reply;
+    let request = if counters {
+        Request::Counters
+    } else {
+        Request::Hello {
+            client: CLIENT.to_owned(),
+        }
+    };
+    let news = match client.ask_within(&request, SAMPLE_TIMEOUT).ok()? {
+        Reply::Counters(counters) => News::Counters(counters),
+        Reply::Hello(_) => News::Alive,
+        _ => return None,
+    };
+    Some((client, news))
+}

@@ -1,0 +1,417 @@
+//! What keys do: which requests they lead to, and when they lead to none.
+
+use super::Bench;
+use crate::app::{Cmd, Failure, Msg, News, Prompt};
+use crate::keys::{KEYS, Screen};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use lb_shared::client::Update;
+use lb_shared::event::{Change, Event, Numbered, What};
+use lb_shared::fixture;
+use lb_shared::request::{Act, Acted, Outcome, Reply, Request, Role, TargetReport, Verb, WeightChange};
+use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
+use lb_shared::units::Weight;
+use std::time::Duration;
+
+fn server(text: &str) -> Target {
+    Target::Server(text.parse().unwrap())
+}
+
+fn act(request: Request) -> Act {
+    match request {
+        Request::Act(act) => act,
+        other => panic!("{other:?} is no act"),
+    }
+}
+
+/// The agent would do it.
+fn agree(bench: &mut Bench) {
+    let (ticket, request) = bench.asked().pop().expect("a dry run was asked");
+    let act = act(request);
+    assert!(act.dry_run);
+    let targets = act.targets.into_iter().map(|target| TargetReport {
+        target,
+        outcome: Outcome::Done,
+        change: String::new(),
+        active: None,
+    });
+    let reply = Reply::Acted(Acted {
+        dry_run: true,
+        op: 1,
+        targets: targets.collect(),
+        effects: Vec::new(),
+        warnings: Vec::new(),
+    });
+    bench.send(Msg::Answer(ticket, Ok(Box::new(reply))));
+}
+
+#[test]
+fn a_server_drains_after_four_keys_and_the_confirmation() {
+    let mut bench = Bench::demo(80, 24);
+    // `web/198.51.100.25` is down and first; two further is one that works.
+    bench.keys("3 G d");
+    agree(&mut bench);
+    bench.keys("Enter");
+    let act = act(bench.asked().pop().unwrap().1);
+    assert!(!act.dry_run && !act.force && act.key.is_some());
+    assert_eq!(
+        act.verb,
+        Verb::Drain {
+            timeout_ms: Some(600_000),
+            then: DrainThen::Keep
+        }
+    );
+    assert_eq!(
+        act.targets,
+        [server("[2001:db8:10::443]:443/tcp/[2001:db8:20::4]:443")]
+    );
+}
+
+#[test]
+fn a_dialog_that_just_opened_takes_no_key() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G d");
+    agree(&mut bench);
+    let mut typed_ahead = Bench::demo(80, 24);
+    typed_ahead.keys("3 G");
+    typed_ahead.code(KeyCode::Char('d'));
+    agree(&mut typed_ahead);
+    typed_ahead.code(KeyCode::Enter);
+    assert_eq!(typed_ahead.asked(), []);
+    typed_ahead.keys("Enter");
+    assert_eq!(typed_ahead.asked().len(), 1);
+}
+
+#[test]
+fn several_marked_servers_need_a_second_look() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 / svc:api Enter V d");
+    agree(&mut bench);
+    // The first Enter is on Cancel.
+    bench.keys("Enter");
+    assert_eq!(bench.asked(), []);
+    assert!(bench.app.dialog.is_none());
+    bench.keys("d");
+    agree(&mut bench);
+    bench.keys("BackTab Enter");
+    let act = act(bench.asked().pop().unwrap().1);
+    assert_eq!((act.targets.len(), act.dry_run), (4, false));
+}
+
+#[test]
+fn a_promote_needs_its_name() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("j j P");
+    agree(&mut bench);
+    bench.keys("Enter VI_in Enter");
+    assert_eq!(bench.asked(), []);
+    bench.keys("t Enter");
+    let act = act(bench.asked().pop().unwrap().1);
+    assert_eq!(act.verb, Verb::Promote { for_ms: None });
+    assert_eq!(act.targets, [Target::Instance("VI_int".into())]);
+}
+
+#[test]
+fn the_fields_of_a_dialog_reach_the_agent() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G d");
+    agree(&mut bench);
+    // Deadline, then, reason; each is reached from the button by going on.
+    bench.keys("Tab Tab Backspace Backspace Backspace 5m Tab Space");
+    agree(&mut bench);
+    bench.keys("Tab");
+    bench.send(Msg::Paste("kernel\nupdate".into()));
+    bench.keys("Enter");
+    let act = act(bench.asked().pop().unwrap().1);
+    assert_eq!(act.message, "kernelupdate");
+    assert_eq!(
+        act.verb,
+        Verb::Drain {
+            timeout_ms: Some(300_000),
+            then: DrainThen::Undrain
+        }
+    );
+}
+
+#[test]
+fn a_weight_is_tried_as_it_is_typed() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G w");
+    assert_eq!(bench.asked(), [], "an empty weight is no question");
+    bench.keys("5");
+    agree(&mut bench);
+    bench.keys("0");
+    let asked = bench.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(
+        act(asked[0].1.clone()).verb,
+        Verb::Weight(WeightChange::To(Weight::clamped(50)))
+    );
+    bench.keys("x");
+    assert_eq!(bench.asked(), []);
+    assert!(bench.picture().contains("'50x' is no weight"));
+    bench.keys("Enter");
+    assert_eq!(bench.asked(), []);
+}
+
+#[test]
+fn a_late_answer_to_an_older_question_is_not_believed() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G w 5 0");
+    let asked = bench.asked();
+    let refusal = lb_shared::request::Refusal::new(lb_shared::request::RefusalCode::Quorum, "no", "");
+    bench.send(Msg::Answer(asked[0].0, Ok(Box::new(Reply::Refused(refusal)))));
+    assert!(!bench.picture().contains("Refused"));
+}
+
+#[test]
+fn force_is_a_typed_command_and_a_typed_name() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys(":");
+    for c in "drain web/198.51.100.21 --force -m \"both of them\"".chars() {
+        bench.code(KeyCode::Char(c));
+    }
+    bench.keys("Enter");
+    agree(&mut bench);
+    bench.keys("Enter");
+    assert_eq!(bench.asked(), []);
+    bench.keys("web Enter");
+    let act = act(bench.asked().pop().unwrap().1);
+    assert!(act.force);
+    assert_eq!(act.message, "both of them");
+}
+
+#[test]
+fn a_reload_is_tried_first() {
+    let mut bench = Bench::demo(80, 24);
+    bench.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+    let asked = bench.asked();
+    assert_eq!(
+        asked[0].1,
+        Request::Reload {
+            dry_run: true,
+            force: false
+        }
+    );
+    let plan = lb_shared::request::Reloaded {
+        dry_run: true,
+        revision: 18,
+        changes: vec!["+ vs:203.0.113.12:443/tcp".into()],
+        findings: Vec::new(),
+    };
+    bench.send(Msg::Answer(asked[0].0, Ok(Box::new(Reply::Reloaded(plan)))));
+    bench.keys("Enter");
+    assert_eq!(
+        bench.asked()[0].1,
+        Request::Reload {
+            dry_run: false,
+            force: false
+        }
+    );
+}
+
+/// Every acting key on every screen, with Enter after it.
+fn act_everywhere(bench: &mut Bench) -> Vec<(u64, Request)> {
+    for screen in ["1", "2", "2 Tab", "3", "4", "5"] {
+        for key in [
+            "d",
+            "u",
+            "w",
+            "x",
+            "P",
+            "D",
+            "R",
+            ": reload Enter",
+            ": drain web Enter",
+        ] {
+            bench.keys(screen).keys(key).keys("Enter Enter Esc Esc Esc");
+        }
+        bench.send(Msg::Key(KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL)));
+        bench.keys("Enter Esc");
+    }
+    bench.asked()
+}
+
+#[test]
+fn viewers_read_only_and_small_terminals_send_nothing() {
+    let mut viewer = fixture::demo();
+    viewer.snapshot.role = Some(Role::Viewer);
+    assert_eq!(act_everywhere(&mut Bench::of(viewer, 80, 24)), []);
+    let mut read_only = Bench::demo(80, 24);
+    read_only.app.read_only = true;
+    assert_eq!(act_everywhere(&mut read_only), []);
+    assert_eq!(act_everywhere(&mut Bench::demo(79, 24)), []);
+    assert_eq!(act_everywhere(&mut Bench::empty(80, 24)), []);
+}
+
+#[test]
+fn a_silent_agent_gets_no_orders() {
+    let mut bench = Bench::demo(80, 24);
+    bench.at += Duration::from_secs(5);
+    bench.send(Msg::Tick);
+    bench.code(KeyCode::Char('3')).code(KeyCode::Char('d'));
+    assert_eq!(bench.asked(), []);
+    assert!(bench.app.note.as_ref().unwrap().0.contains("does not answer"));
+    // It answers again.
+    bench.keys("3 G d");
+    assert_eq!(bench.asked().len(), 1);
+}
+
+#[test]
+fn a_question_ends_when_its_server_changes() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G d");
+    agree(&mut bench);
+    let id = "[2001:db8:10::443]:443/tcp/[2001:db8:20::4]:443".parse().unwrap();
+    let mut view = bench.app.data.as_ref().unwrap().state.servers[&id].clone();
+    view.admin = Admin::Disabled;
+    let event = Numbered {
+        seq: 1_188,
+        wall_ms: fixture::NOW_MS,
+        event: Event {
+            what: What::OverrideSet,
+            object: ObjectId::Server(id),
+            text: "disabled".into(),
+            why: None,
+            actor: None,
+            at: fixture::NOW,
+            changes: vec![Change::Put(Object::Server(Box::new(view)))],
+        },
+    };
+    bench.send(Msg::Link(News::Update(Update::Event(Box::new(event)))));
+    bench.keys("Enter");
+    assert_eq!(bench.asked(), []);
+    let note = bench.app.note.clone().unwrap().0;
+    assert_eq!(note, "nothing was done: web6/[2001:db8:20::4]:443 is now OFF");
+}
+
+#[test]
+fn a_change_of_order_does_not_move_another_server_under_the_key() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 s j j");
+    let seen = bench.app.subject();
+    bench.keys("s s S d");
+    agree(&mut bench);
+    let Some(ObjectId::Server(id)) = seen else {
+        panic!("no server under the cursor");
+    };
+    assert_eq!(bench.app.dialog.as_ref().unwrap().targets, [Target::Server(id)]);
+}
+
+#[test]
+fn a_lost_answer_says_that_it_may_have_been_done() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G d");
+    agree(&mut bench);
+    bench.keys("Enter");
+    let (ticket, _) = bench.asked().pop().unwrap();
+    let failure = Failure {
+        message: "the agent closed the connection".into(),
+        hint: String::new(),
+    };
+    bench.send(Msg::Answer(ticket, Err(failure)));
+    assert!(bench.picture().contains("may have been done nevertheless"));
+}
+
+#[test]
+fn the_wrong_kind_of_row_says_so() {
+    let mut bench = Bench::demo(80, 24);
+    for (keys, words) in [
+        ("1 d", "takes a server"),
+        ("2 d", "Tab goes to them"),
+        ("3 P", "takes an instance"),
+    ] {
+        bench.keys(keys);
+        let note = bench.app.note.clone().map(|(note, _)| note).unwrap_or_default();
+        assert!(note.contains(words), "{keys}: {note}");
+    }
+    assert_eq!(bench.asked(), []);
+}
+
+#[test]
+fn a_note_goes_by_itself() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("1 d");
+    assert!(bench.app.note.is_some());
+    bench.pass(Duration::from_secs(5));
+    assert!(bench.app.note.is_none());
+}
+
+#[test]
+fn a_filter_narrows_while_it_is_typed_and_escape_clears_it() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 / svc:dns");
+    assert_eq!(bench.app.servers.rows.len(), 3);
+    bench.keys("Enter");
+    assert_eq!(bench.app.prompt, Prompt::None);
+    assert_eq!(bench.app.servers.rows.len(), 3);
+    bench.keys("Esc");
+    assert_eq!(bench.app.servers.rows.len(), 37);
+    // The last good filter holds while the text is none.
+    bench.keys("/ nokey:x");
+    assert!(bench.picture().contains("unknown key"));
+}
+
+#[test]
+fn events_are_narrowed_by_kind_and_words() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("4 / kind:check Enter");
+    assert_eq!(bench.app.events.rows, [1_186]);
+    bench.keys("Esc 5 j j e");
+    assert_eq!(bench.app.screen, Screen::Events);
+    assert_eq!(bench.app.events.rows, [1_185, 1_184]);
+}
+
+#[test]
+fn counters_are_asked_for_only_while_they_are_shown() {
+    let mut bench = Bench::demo(80, 24);
+    bench.cmds.clear();
+    bench.keys("4");
+    assert_eq!(bench.cmds, [Cmd::Sample(false)]);
+    bench.keys("3 2");
+    assert_eq!(bench.cmds, [Cmd::Sample(false), Cmd::Sample(true)]);
+}
+
+#[test]
+fn an_agent_that_was_restarted_is_told_of() {
+    let mut bench = Bench::demo(80, 24);
+    let mut snapshot = fixture::demo().snapshot;
+    snapshot.state.agent.pid = 4_711;
+    bench.send(Msg::Link(News::Update(Update::Snapshot(Box::new(snapshot)))));
+    let note = bench.app.note.clone().unwrap().0;
+    assert_eq!(note, "the agent was restarted; 1 override still in force");
+    assert!(bench.app.data.as_ref().unwrap().counters.is_none());
+}
+
+#[test]
+fn programs_keys_become_commands() {
+    for (code, want) in [
+        (KeyCode::Char('q'), Cmd::Quit),
+        (KeyCode::Char('r'), Cmd::Reconnect),
+        (KeyCode::F(5), Cmd::Redraw),
+    ] {
+        let mut bench = Bench::demo(80, 24);
+        bench.cmds.clear();
+        bench.code(code);
+        assert_eq!(bench.cmds, [want]);
+    }
+    let mut bench = Bench::demo(80, 24);
+    bench.cmds.clear();
+    bench.keys("3 G y");
+    let selector = "[2001:db8:10::443]:443/tcp/[2001:db8:20::4]:443".to_owned();
+    assert_eq!(bench.cmds, [Cmd::Copy(selector)]);
+}
+
+#[test]
+fn every_key_does_something_defined_everywhere() {
+    for screen in ["1", "2", "3", "4", "5", "3 Enter", "5 Enter", "?"] {
+        for binding in KEYS {
+            for (code, modifiers) in binding.keys {
+                let mut bench = Bench::demo(80, 24);
+                bench.keys(screen);
+                bench.send(Msg::Key(KeyEvent::new(*code, *modifiers)));
+                let picture = bench.picture();
+                assert_eq!(picture.lines().count(), 24, "{screen} {}", binding.label);
+            }
+        }
+    }
+}

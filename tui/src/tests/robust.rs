@@ -1,0 +1,185 @@
+//! Any size, any name, any key: no panic, and nothing drawn that moves the cursor.
+
+use super::Bench;
+use crate::app::{Msg, News};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use lb_shared::client::Update;
+use lb_shared::event::Numbered;
+use lb_shared::fixture::{self, Demo};
+use lb_shared::names::InstanceName;
+use proptest::prelude::*;
+
+const SCREENS: [&str; 12] = [
+    "1",
+    "1 Tab",
+    "2",
+    "2 Tab",
+    "3",
+    "4",
+    "5",
+    "3 Enter",
+    "5 j j Enter",
+    "?",
+    "3 d",
+    "j j P",
+];
+
+#[test]
+fn every_screen_can_be_drawn_at_every_size() {
+    for keys in SCREENS {
+        let mut bench = Bench::demo(140, 40);
+        bench.keys(keys);
+        for width in (1..=200).step_by(29).chain([79, 80, 119, 120, 200]) {
+            for height in (1..=60).step_by(13).chain([2, 23, 24, 60]) {
+                bench.send(Msg::Resize(width, height));
+                assert_eq!(bench.picture().lines().count(), usize::from(height));
+            }
+        }
+    }
+    let mut empty = Bench::empty(80, 24);
+    for size in [(1, 1), (5, 2), (200, 60)] {
+        empty.send(Msg::Resize(size.0, size.1));
+        empty.picture();
+    }
+}
+
+#[test]
+fn an_agent_with_nothing_configured_can_be_looked_at() {
+    let mut demo = fixture::demo();
+    demo.snapshot.state = lb_shared::state::State::default();
+    demo.counters = lb_shared::counters::Counters::default();
+    demo.events.clear();
+    for keys in SCREENS {
+        let mut bench = Bench::of(demo.clone(), 140, 40);
+        bench.keys(keys).keys("j Enter d P Space v V Enter Esc");
+        bench.picture();
+    }
+}
+
+#[test]
+fn fifty_thousand_servers_show_only_what_is_seen() {
+    let mut bench = Bench::of(fixture::big(), 140, 40);
+    bench.keys("3 / st:down Enter G");
+    let picture = bench.picture();
+    assert_eq!(bench.app.servers.rows.len(), 807);
+    assert!(picture.contains("rows 775-807 of 807"), "{picture}");
+}
+
+/// The fixture with a nasty text wherever one comes from outside.
+fn nasty(text: &str) -> Demo {
+    let mut demo = fixture::demo();
+    let state = &mut demo.snapshot.state;
+    state.agent.host = text.into();
+    state.agent.kernel_trouble = vec![text.into()];
+    let mut view = state.instances[&"VI_int".into()].clone();
+    view.name = InstanceName(text.into());
+    view.why = text.into();
+    view.faults = vec![text.into()];
+    view.interface = Some(text.into());
+    view.addresses = vec![text.into()];
+    for term in &mut view.terms {
+        term.detail = text.into();
+    }
+    state.instances.insert(view.name.clone(), view);
+    for service in state.services.values_mut() {
+        service.name = Some(text.into());
+        service.scheduler = text.into();
+    }
+    for server in state.servers.values_mut() {
+        server.reason = text.into();
+        for check in &mut server.checks {
+            check.detail = text.into();
+            check.target = text.into();
+        }
+    }
+    for change in state.overrides.values_mut() {
+        change.message = text.into();
+        change.actor.user = text.into();
+    }
+    for Numbered { event, .. } in &mut demo.events {
+        event.text = text.into();
+        event.why = Some(text.into());
+    }
+    demo
+}
+
+fn harmless(picture: &str) -> bool {
+    picture.chars().all(|c| {
+        c == '\n'
+            || !c.is_control()
+                && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    })
+}
+
+#[test]
+fn names_cannot_turn_or_move_what_is_drawn() {
+    for text in [
+        "\u{1b}[2J\u{1b}[H",
+        "\u{202e}gnp.exe",
+        "漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字",
+        "e\u{301}\u{301}\u{301}\u{301}",
+        "👩\u{200d}👩\u{200d}👧 🇩🇪",
+        "line\nbreak\ttab\rreturn",
+        "",
+        "مرحبا שלום",
+    ] {
+        for keys in SCREENS {
+            for (width, height) in [(80, 24), (140, 40), (60, 16)] {
+                let mut bench = Bench::of(nasty(text), width, height);
+                bench.keys(keys);
+                assert!(harmless(&bench.picture()), "{text:?} on {keys}");
+            }
+        }
+    }
+}
+
+fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let code = prop_oneof![
+        4 => prop::sample::select(vec!['j', 'k', 'g', 'G', 'd', 'u', 'w', 'x', 'P', 'D', 'R', '/', ':', 's', 'S', ' ',
+            'v', 'V', 'e', 'f', 'y', '?', '1', '2', '3', '4', '5', 'a', '0']).prop_map(KeyCode::Char),
+        2 => prop::sample::select(vec![KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Down,
+            KeyCode::Up, KeyCode::Left, KeyCode::Right, KeyCode::End, KeyCode::Home, KeyCode::PageDown,
+            KeyCode::PageUp, KeyCode::Backspace]),
+        1 => any::<char>().prop_map(KeyCode::Char),
+    ];
+    (code, any::<bool>()).prop_map(|(code, ctrl)| {
+        let modifiers = if ctrl {
+            KeyModifiers::CONTROL
+        } else {
+            KeyModifiers::NONE
+        };
+        KeyEvent::new(code, modifiers)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn no_sequence_of_keys_and_sizes_breaks_it(
+        keys in prop::collection::vec((any_key(), 1u16..200, 1u16..60, 0u64..400), 1..30),
+    ) {
+        let mut bench = Bench::demo(80, 24);
+        for (nth, (key, width, height, ms)) in keys.into_iter().enumerate() {
+            bench.pass(std::time::Duration::from_millis(ms));
+            if nth % 5 == 0 {
+                bench.send(Msg::Resize(width, height));
+            }
+            bench.send(Msg::Key(key));
+            prop_assert!(harmless(&bench.picture()));
+        }
+    }
+
+    #[test]
+    fn no_text_from_outside_breaks_it(text in "\\PC{0,40}|.{0,40}") {
+        let mut bench = Bench::of(nasty(&text), 80, 24);
+        for keys in SCREENS {
+            bench.keys(keys);
+            prop_assert!(harmless(&bench.picture()));
+            bench.keys("Esc Esc Esc");
+        }
+        let snapshot = nasty("x").snapshot;
+        bench.send(Msg::Link(News::Update(Update::Snapshot(Box::new(snapshot)))));
+        bench.picture();
+    }
+}

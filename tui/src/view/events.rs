@@ -1,0 +1,138 @@
+//! What happened, newest first, and below it what the selected event means.
+
+use super::Scene;
+use super::paint::{Area, Paint, Pane, Row, row};
+use super::table::{Column, Line, table};
+use super::words::{moment, what};
+use crate::data::event_mark;
+use crate::theme::{Role, of_mark};
+use lb_shared::event::Numbered;
+use lb_shared::state::ObjectId;
+use lb_shared::text::escape;
+use lb_shared::view::rfc3339;
+use lb_shared::why::wrap;
+
+/// Lines of the lower pane.
+const BELOW: u16 = 5;
+const BELOW_WIDE: u16 = 9;
+
+pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    let list = &scene.app.events;
+    let below = if area.height > 26 { BELOW_WIDE } else { BELOW };
+    let height = usize::from(area.height.saturating_sub(below + 3));
+    let top = list.top(height);
+    let lines: Vec<Line> = list
+        .rows
+        .iter()
+        .enumerate()
+        .skip(top)
+        .take(height)
+        .filter_map(|(nth, seq)| {
+            let event = scene.data.find(*seq)?;
+            Some(line(scene, event, nth == list.at()))
+        })
+        .collect();
+    let layout = [
+        Column::new("TIME", 8).gap(0),
+        Column::new("KIND", 8),
+        Column::new("OBJECT", 22).max(40).keep_end(),
+        Column::new("WHAT", 20).max(200),
+    ];
+    let (head, rows) = table(&layout, &lines, usize::from(area.width));
+    paint.rule(area.x, area.y, area.width, "", "");
+    paint.row(area.x, area.y + 1, area.width, &head);
+    for (nth, line) in rows.iter().enumerate() {
+        let y = area.y + 2 + u16::try_from(nth).unwrap_or(u16::MAX);
+        paint.row(area.x, y, area.width, line);
+    }
+    if lines.is_empty() {
+        paint.row(
+            area.x,
+            area.y + 2,
+            area.width,
+            &row("   no event matches", Role::Plain),
+        );
+    }
+    let lower = Area {
+        y: area.y + area.height - below - 1,
+        height: below + 1,
+        ..area
+    };
+    let selected = list.current().and_then(|seq| scene.data.find(*seq));
+    let pane = match selected {
+        Some(event) => explain(scene, event, usize::from(area.width)),
+        None => Pane::new("", "", Vec::new()),
+    };
+    paint.panes(lower, &[pane]);
+}
+
+/// The name an event's object is shown by.
+pub(crate) fn name(scene: &Scene<'_>, object: &ObjectId) -> String {
+    escape(&scene.view.object_name(object))
+}
+
+fn line(scene: &Scene<'_>, event: &Numbered, cursor: bool) -> Line {
+    let mark = event_mark(event);
+    Line {
+        mark,
+        cursor,
+        marked: false,
+        cells: vec![
+            (moment(event.wall_ms, scene.view.wall_ms), Role::Plain),
+            (event.event.what.topic().to_owned(), of_mark(mark)),
+            (name(scene, &event.event.object), Role::Plain),
+            (what(event), Role::Plain),
+        ],
+    }
+}
+
+/// Reason, cause and effects.
+fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
+    let data = scene.data;
+    let mut rows = vec![row(
+        format!(
+            " {}  {}  {}  {}",
+            rfc3339(event.wall_ms),
+            event.event.what.name(),
+            name(scene, &event.event.object),
+            escape(&event.event.text)
+        ),
+        Role::Master,
+    )];
+    let mut say = |label: &str, text: &str| {
+        for (nth, part) in wrap(text, columns.saturating_sub(12)).into_iter().enumerate() {
+            let label = if nth == 0 { label } else { "" };
+            rows.push(row(format!(" {label:<9} {part}"), Role::Plain));
+        }
+    };
+    if let Some(why) = &event.event.why {
+        say("reason", &escape(why));
+    }
+    if let Some(actor) = &event.event.actor {
+        say("by", &escape(&actor.to_string()));
+    }
+    let brief = |event: &Numbered| {
+        format!(
+            "{} {} (seq {})",
+            name(scene, &event.event.object),
+            escape(&event.event.text),
+            event.seq
+        )
+    };
+    if let Some(cause) = data.cause(event) {
+        say(
+            "cause",
+            &format!(
+                "{} at {}",
+                brief(cause),
+                moment(cause.wall_ms, scene.view.wall_ms)
+            ),
+        );
+    }
+    let effects: Vec<String> = data.effects(event).into_iter().take(6).map(brief).collect();
+    if !effects.is_empty() {
+        say("effects", &effects.join("; "));
+    }
+    let least: Vec<Row> = rows;
+    Pane::new(format!("Event {}", event.seq), "", least)
+}

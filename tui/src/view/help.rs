@@ -1,0 +1,69 @@
+//! The keys, from the one table, and what marks and numbers mean.
+
+use super::Scene;
+use super::paint::{Area, Paint, Row, row};
+use crate::keys::{Group, KEYS};
+use crate::theme::Role;
+
+const WORDS: [&str; 10] = [
+    " # MASTER  holds the addresses          + UP       its checks pass",
+    " - BACKUP  listens                      ! DOWN     a check fails",
+    " ! FAULT   cannot take part             ~ DRAIN    weight 0, connections left",
+    " ! MASTER2 another master is heard      = DRAINED  weight 0, none left",
+    " ? INIT    no result yet                - OFF      disabled by an operator",
+    " * SORRY   the sorry server answers     ~          cut text, or lowered",
+    "",
+    " a/b   effective/configured, when they differ: priority 130/150, weight 0/100",
+    " -     not there or not measured: OUT for DR and TUN never passes this host",
+    " ?     after a time: the agent has not answered since",
+];
+
+pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, scroll: usize) {
+    paint.both(
+        0,
+        0,
+        area.width,
+        row(" Help", Role::Master),
+        row("j k scroll   Esc or ? closes ", Role::Plain),
+    );
+    let lines = lines(scene);
+    let height = usize::from(area.height).saturating_sub(1);
+    let top = scroll.min(lines.len().saturating_sub(height));
+    for (nth, (title, line)) in lines.iter().skip(top).take(height).enumerate() {
+        let y = 1 + u16::try_from(nth).unwrap_or(u16::MAX);
+        match title {
+            Some(title) => paint.rule(0, y, area.width, title, ""),
+            None => paint.row(0, y, area.width, line),
+        }
+    }
+}
+
+fn lines(scene: &Scene<'_>) -> Vec<(Option<&'static str>, Row)> {
+    let mut lines = Vec::new();
+    let columns = if scene.wide { 3 } else { 2 };
+    let cell = if scene.wide { 46 } else { 39 };
+    for group in Group::ALL {
+        lines.push((Some(group.title()), Row::default()));
+        let keys: Vec<String> = KEYS
+            .iter()
+            .filter(|binding| binding.group == group)
+            .map(|binding| format!(" {:<8} {}", binding.label, binding.help))
+            .collect();
+        let down = keys.len().div_ceil(columns);
+        for nth in 0..down {
+            let mut line = Row::default();
+            for column in 0..columns {
+                if let Some(text) = keys.get(column * down + nth) {
+                    line.push(
+                        format!("{:<cell$}", lb_shared::text::cut(text, cell - 1)),
+                        Role::Plain,
+                    );
+                }
+            }
+            lines.push((None, line));
+        }
+    }
+    lines.push((Some("Marks and numbers"), Row::default()));
+    lines.extend(WORDS.iter().map(|line| (None, row(*line, Role::Plain))));
+    lines
+}

@@ -1,0 +1,373 @@
+//! Drawing: a picture is a function of the [`App`] and the size, nothing else.
+
+mod confirm;
+mod detail;
+mod events;
+mod help;
+mod overview;
+mod paint;
+mod servers;
+mod services;
+mod small;
+mod table;
+mod vrrp;
+mod words;
+
+use crate::app::{App, Link, Prompt, SIZE_MIN, WIDE};
+use crate::data::Data;
+use crate::keys::{self, Screen};
+use crate::theme::{self, Role};
+use lb_shared::text::{count, escape, span};
+use lb_shared::view::View;
+use paint::{Area, Paint, Row, row};
+use ratatui::Frame;
+use std::time::Duration;
+use words::{clock, short};
+
+/// What the drawing of a screen looks at.
+pub(crate) struct Scene<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) data: &'a Data,
+    pub(crate) view: View<'a>,
+    pub(crate) wide: bool,
+}
+
+impl Scene<'_> {
+    /// How long something has been so; with a `?` when nobody confirms it any more.
+    pub(crate) fn age(&self, since: lb_shared::units::Mono) -> String {
+        let unsure = if self.app.stale() { "?" } else { "" };
+        format!("{}{unsure}", span(self.view.age(since)))
+    }
+}
+
+/// Draws everything.
+pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
+    let size = frame.area();
+    let mut paint = Paint::new(frame.buffer_mut(), app.theme);
+    let area = Area {
+        x: 0,
+        y: 0,
+        width: size.width,
+        height: size.height,
+    };
+    match &app.data {
+        None => connecting(app, &mut paint, area),
+        Some(data) => {
+            let scene = Scene {
+                app,
+                data,
+                view: data.view(app.shown_at()),
+                wide: area.width >= WIDE,
+            };
+            if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
+                small::draw(&scene, &mut paint, area);
+            } else {
+                full(&scene, &mut paint, area);
+            }
+        }
+    }
+    if app.ascii {
+        theme::to_ascii(frame.buffer_mut());
+    }
+}
+
+fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    let app = scene.app;
+    if let Some(scroll) = app.help {
+        return help::draw(scene, paint, area, scroll);
+    }
+    head(scene, paint, area);
+    second_line(scene, paint, area);
+    let body = Area {
+        y: 2,
+        height: area.height - 3,
+        ..area
+    };
+    paint.faded = app.stale();
+    match (app.detail.last(), app.screen) {
+        (Some(detail), _) => detail::draw(scene, paint, body, detail),
+        (None, Screen::Overview) => overview::draw(scene, paint, body),
+        (None, Screen::Vrrp) => vrrp::draw(scene, paint, body),
+        (None, Screen::Services) => services::draw(scene, paint, body),
+        (None, Screen::Servers) => servers::draw(scene, paint, body),
+        (None, Screen::Events) => events::draw(scene, paint, body),
+    }
+    paint.faded = false;
+    foot(scene, paint, area);
+    if let Some(dialog) = &app.dialog {
+        confirm::draw(scene, paint, area, dialog);
+    }
+}
+
+/// ` lb1  [1 Overview] 2 Services …      LIVE 09:20:00`.
+fn head(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    let app = scene.app;
+    let mut left = row(
+        format!(" {}  ", escape(&scene.data.state.agent.host)),
+        Role::Master,
+    );
+    for (nth, screen) in Screen::ALL.into_iter().enumerate() {
+        let name = format!("{} {}", nth + 1, screen.name());
+        if screen == app.screen {
+            left.push(format!("[{name}]"), Role::Master);
+        } else {
+            left.push(format!(" {name} "), Role::Plain);
+        }
+    }
+    let right = connection(scene);
+    paint.both(area.x, 0, area.width, left, right);
+}
+
+/// Role, connection and the time of what is shown.
+fn connection(scene: &Scene<'_>) -> Row {
+    let app = scene.app;
+    let mut right = Row::default();
+    if scene.wide
+        && let Some(role) = scene.data.role
+    {
+        right.push(format!("{}   ", role.word()), Role::Plain);
+    }
+    if app.read_only {
+        right.push("READ ONLY ", Role::Warn);
+    }
+    if app.stale() {
+        let silent = span(app.now.saturating_sub(app.heard));
+        right.push(format!("STALE {silent}"), Role::Bad);
+    } else {
+        right.push("LIVE", Role::Plain);
+        right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
+    }
+    right
+}
+
+/// The alarm, if there is one; else the sums.
+fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    if let Some(alarm) = alarm(scene) {
+        let line = format!("{alarm:<width$}", width = usize::from(area.width));
+        return paint.row(area.x, 1, area.width, &row(line, Role::Alarm));
+    }
+    let data = scene.data;
+    let app = scene.app;
+    let mut left = Row::default();
+    match app.screen {
+        _ if !app.detail.is_empty() => left = detail::title(scene),
+        Screen::Overview => {
+            let problems = data.problems.len();
+            let look = if problems == 0 { Role::Plain } else { Role::Bad };
+            left.push(format!(" {}", count(problems, "problem")), look);
+            let overrides = data.state.overrides.len();
+            let look = if overrides == 0 {
+                Role::Plain
+            } else {
+                Role::Override
+            };
+            left.push(format!("  {}", count(overrides, "override")), look);
+            left.push(format!("  {}", totals(scene, true)), Role::Plain);
+            return paint.row(area.x, 1, area.width, &left);
+        }
+        Screen::Services => {
+            left.push(
+                format!(" {}   ", count(data.state.services.len(), "service")),
+                Role::Plain,
+            );
+            if scene.wide {
+                left.push(
+                    format!("{}   ", count(data.state.servers.len(), "server")),
+                    Role::Plain,
+                );
+            }
+        }
+        Screen::Servers => {
+            left.push(
+                format!(" {}   ", count(data.state.servers.len(), "server")),
+                Role::Plain,
+            );
+            if !app.narrowed().text.is_empty() {
+                left.push(
+                    format!(
+                        "{} match   ",
+                        lb_shared::text::thousands(app.servers.rows.len() as u64)
+                    ),
+                    Role::Plain,
+                );
+            }
+        }
+        Screen::Events => {
+            left.push(
+                format!(" {}   newest first   ", count(data.events.len(), "event")),
+                Role::Plain,
+            );
+            let follow = if app.follow { "on" } else { "off" };
+            left.push(format!("follow: {follow}   "), Role::Plain);
+        }
+        Screen::Vrrp => left.push(
+            format!(" {}   ", count(data.state.instances.len(), "instance")),
+            Role::Plain,
+        ),
+    }
+    if app.detail.is_empty() {
+        if let Some((by, reversed)) = app.order.of(app.screen) {
+            let sign = if reversed { " reversed" } else { "" };
+            left.push(format!("sort: {}{sign}   ", by.word()), Role::Plain);
+        }
+        let filter = match app.narrowed().text.as_str() {
+            "" => "none".to_owned(),
+            text => escape(text),
+        };
+        left.push(format!("filter: {filter}"), Role::Plain);
+        let marked = app.marked().len();
+        if marked > 0 {
+            left.push(format!("   marked: {marked}"), Role::Override);
+        }
+    }
+    let right = if app.screen == Screen::Events || !app.detail.is_empty() {
+        Row::default()
+    } else {
+        row(format!("  {}", totals(scene, scene.wide)), Role::Plain)
+    };
+    paint.both(area.x, 1, area.width, left, right);
+}
+
+/// `27.1k conns  1.51k cps  in 10.0M  out 52.4M`.
+fn totals(scene: &Scene<'_>, bytes: bool) -> String {
+    let Some(totals) = scene.data.totals else {
+        return String::new();
+    };
+    let mut text = format!(
+        "{} conns  {} cps",
+        short(totals.active),
+        short(totals.connections_per_s)
+    );
+    if bytes {
+        text.push_str(&format!(
+            "  in {}  out {}",
+            short(totals.bytes_in_per_s),
+            short(totals.bytes_out_per_s)
+        ));
+    }
+    text
+}
+
+/// What nobody may miss: nobody answers, or two nodes claim the same addresses.
+fn alarm(scene: &Scene<'_>) -> Option<String> {
+    let app = scene.app;
+    if app.stale() {
+        let host = escape(&scene.data.state.agent.host);
+        let silent = span(app.now.saturating_sub(app.heard));
+        let shown = clock(scene.view.wall_ms);
+        let retry = match &app.link {
+            Link::Down {
+                attempt, retry_at, ..
+            } => format!(
+                " Retry {attempt} in {} (r: now)",
+                span(retry_at.saturating_sub(app.now) + Duration::from_millis(999))
+            ),
+            Link::Starting | Link::Up => String::new(),
+        };
+        return Some(format!(
+            " !! {host} has not answered for {silent}. Showing {shown}.{retry}"
+        ));
+    }
+    let two = scene
+        .data
+        .state
+        .instances
+        .values()
+        .find(|instance| instance.second_master)?;
+    let other = match &two.master {
+        Some(master) => format!(
+            "{} (prio {})",
+            scene.view.peer_text(master.address),
+            master.priority
+        ),
+        None => "another node".into(),
+    };
+    Some(format!(
+        " !! TWO MASTERS for {}: this node (prio {}) and {other}",
+        escape(&two.name.0),
+        two.effective_priority
+    ))
+}
+
+/// The prompt, what came of an action, or the keys of this screen.
+fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    let app = scene.app;
+    let y = area.height - 1;
+    match &app.prompt {
+        Prompt::Filter(text) => {
+            let mut line = row(format!(" / {}_", escape(text)), Role::Plain);
+            if let Some(error) = &app.narrowed().error {
+                line.push(format!("   {}", escape(error)), Role::Warn);
+            }
+            return paint.row(area.x, y, area.width, &line);
+        }
+        Prompt::Command { text, error } => {
+            let mut line = row(format!(" : {}_", escape(text)), Role::Plain);
+            if !error.is_empty() {
+                line.push(format!("   {}", escape(error)), Role::Warn);
+            }
+            return paint.row(area.x, y, area.width, &line);
+        }
+        Prompt::None => {}
+    }
+    if let Some((note, _)) = &app.note {
+        return paint.row(area.x, y, area.width, &row(format!(" {note}"), Role::Master));
+    }
+    if app.stale() {
+        let text = " Actions are off while stale.   r reconnect   ? help   q quit";
+        return paint.row(area.x, y, area.width, &row(text, Role::Plain));
+    }
+    let hands_off = app.hands_off().is_some();
+    let mut line = Row::default();
+    for action in keys::line(app.screen, app.detail.last().map(|detail| &detail.object)) {
+        if hands_off && keys::acts(*action) {
+            continue;
+        }
+        let Some(binding) = keys::binding(*action) else {
+            continue;
+        };
+        let key = binding.label.split(' ').next().unwrap_or_default();
+        let lead = if line.is_empty() { " " } else { "  " };
+        if line.width() + lead.len() + key.len() + 1 + binding.short.len() > usize::from(area.width) {
+            break;
+        }
+        line.push(format!("{lead}{key}"), Role::Master);
+        line.push(format!(" {}", binding.short), Role::Plain);
+    }
+    paint.row(area.x, y, area.width, &line);
+}
+
+/// Before the first answer.
+fn connecting(app: &App, paint: &mut Paint<'_>, area: Area) {
+    let mut lines = vec![row(" lbtui", Role::Master), Row::default()];
+    match &app.link {
+        Link::Starting | Link::Up => {
+            lines.push(row(
+                format!(" connecting to {}", escape(&app.socket)),
+                Role::Plain,
+            ));
+        }
+        Link::Down {
+            failure,
+            attempt,
+            retry_at,
+        } => {
+            lines.push(row(format!(" {}", escape(&failure.message)), Role::Bad));
+            if !failure.hint.is_empty() {
+                lines.push(row(format!(" {}", escape(&failure.hint)), Role::Plain));
+            }
+            lines.push(Row::default());
+            let left = span(retry_at.saturating_sub(app.now) + Duration::from_millis(999));
+            lines.push(row(
+                format!(" attempt {attempt} failed; the next one in {left}   r now   q quit"),
+                Role::Plain,
+            ));
+        }
+    }
+    for (nth, line) in lines.iter().enumerate() {
+        let y = u16::try_from(nth).unwrap_or(u16::MAX);
+        if y < area.height {
+            paint.row(area.x, y, area.width, line);
+        }
+    }
+}
