@@ -31,9 +31,6 @@ const EXIT_CONFIG: u8 = 2;
 const EXIT_PERMISSION: u8 = 4;
 const EXIT_NO_CONFIG: u8 = 6;
 
-/// Values under /proc/sys/net/ipv4/vs that a drain changes for its time.
-const DRAIN_SYSCTLS: [&str; 2] = ["expire_nodest_conn", "expire_quiescent_template"];
-
 /// An error with the exit code it leads to.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
@@ -199,10 +196,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         host: nix::unistd::gethostname()
             .map_or_else(|_| "?".into(), |name| name.to_string_lossy().into_owned()),
         pid: std::process::id(),
-        ipvs_sysctls: DRAIN_SYSCTLS
-            .into_iter()
-            .filter_map(|name| Some((name, sysctl::read(&format!("net/ipv4/vs/{name}")).ok()?)))
-            .collect(),
+        ipvs_sysctls: sysctl::of_drains(),
     };
     let results = post.clone();
     let _monitor = Monitor::start(move |news| results.input(Input::Net(news)))?;

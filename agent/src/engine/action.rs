@@ -62,6 +62,9 @@ pub struct Ledger {
     pub masters: BTreeMap<String, LedgerMaster>,
     /// The IPVS services we keep, in canonical form.
     pub services: BTreeSet<String>,
+    /// What the settings that a drain changes were before the first of our runs changed them.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
 }
 
 /// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.

@@ -9,20 +9,45 @@ use crate::net::AddressKey;
 use lb_shared::event::{Actor, What};
 use lb_shared::names::{Family, InstanceName, ServerId};
 use lb_shared::state::{AgentView, DrainThen, ObjectId, OverrideKind, Target};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 impl Engine {
     /// Says who we are before anything is known.
     pub(super) fn introduce(&mut self) {
         let Some(boot) = &self.boot else { return };
-        self.sysctls_at_start = Some(boot.ipvs_sysctls.clone());
+        let found = boot.ipvs_sysctls.clone();
+        self.original_sysctls = found.into_iter().map(|it| self.original(it)).collect();
+        let Some(boot) = &self.boot else { return };
         self.agent = AgentView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: boot.host.clone(),
             pid: boot.pid,
             ..AgentView::default()
         };
+    }
+
+    /// What a setting was before a run of ours changed it: one that was killed while it drained wrote that down.
+    fn original(&self, (name, found): (&'static str, String)) -> (&'static str, String) {
+        let boot = self.boot.as_ref();
+        let ledger = boot.and_then(|it| it.previous.as_ref()).map(|it| &it.ledger);
+        let kept = ledger.and_then(|it| it.sysctls.get(name)).cloned();
+        (name, kept.unwrap_or(found))
+    }
+
+    /// The settings of an IPVS that was not there at the start.
+    pub(super) fn on_ipvs_settings(&mut self, found: BTreeMap<&'static str, String>) {
+        for it in found {
+            if !self.original_sysctls.contains_key(it.0) {
+                self.ipvs.know_sysctl(it.0, it.1.clone());
+                let (name, value) = self.original(it);
+                self.original_sysctls.insert(name, value);
+                self.ledger_due = true;
+            }
+        }
+        if self.boot.is_none() {
+            self.want_sysctls();
+        }
     }
 
     /// Puts the first model in force as soon as the interfaces and the IPVS table are known.

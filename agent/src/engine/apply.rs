@@ -6,10 +6,10 @@ use super::{Engine, Index};
 use crate::model::{Instance, Model, NotifyScripts, NotifyWho};
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::event::What;
-use lb_shared::names::{InstanceName, ServerId, TrackerName};
+use lb_shared::names::{InstanceName, ServerId, TrackerName, VirtualKey};
 use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
 use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Pin, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ impl Engine {
         self.hold_changed(&before);
 
         self.apply_health(crashed && first);
+        self.net.mark_moved();
+        self.suspend_checks();
         self.rebind_overrides();
         self.want_sysctls();
         self.timeouts_and_flush(first, crashed, before.global.lvs_timeouts);
@@ -359,6 +361,15 @@ impl Index {
             index.virtual_addresses.extend(addresses);
         }
         for service in model.services.values() {
+            let addresses: BTreeSet<_> = (service.entries.iter())
+                .filter_map(|entry| match entry {
+                    VirtualKey::Address { address, .. } => Some(*address),
+                    VirtualKey::Fwmark { .. } => None,
+                })
+                .collect();
+            if service.ha_suspend && !addresses.is_empty() {
+                index.suspendable.push((service.key.clone(), addresses));
+            }
             for entry in &service.entries {
                 index.by_entry.insert(*entry, service.key.clone());
             }

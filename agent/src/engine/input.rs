@@ -11,6 +11,7 @@ use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
 use lb_shared::names::InstanceName;
 use lb_shared::request::Act;
+use std::collections::BTreeMap;
 
 /// One change of the world.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub enum Input {
     Net(NetNews),
     /// News about IPVS.
     Ipvs(IpvsNews),
+    /// Values under /proc/sys/net/ipv4/vs that a drain changes, as they are; known only where there is IPVS.
+    IpvsSettings(BTreeMap<&'static str, String>),
     /// A check is over.
     Checked(CheckId, CheckOutcome),
     /// A script is over.

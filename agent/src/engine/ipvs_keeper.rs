@@ -358,6 +358,11 @@ impl IpvsKeeper {
         });
     }
 
+    /// What a setting is in the kernel.
+    pub(super) fn know_sysctl(&mut self, name: &'static str, value: String) {
+        self.sysctls.insert(name, value);
+    }
+
     /// Puts sysctls to these values and everything else in our care back to what it was at the start.
     pub(super) fn set_sysctls(&mut self, want: &BTreeMap<&'static str, String>, out: &mut VecDeque<Action>) {
         let ops: Vec<IpvsOp> = want

@@ -64,7 +64,8 @@ pub struct Engine {
     /// While a model comes into force: the scripts of those it no longer has.
     leaving: Vec<(NotifyWho, NotifyScripts)>,
     listening: BTreeSet<Endpoint>,
-    sysctls_at_start: Option<BTreeMap<&'static str, String>>,
+    /// What a drain changes and gives back; empty while there is no IPVS.
+    original_sysctls: BTreeMap<&'static str, String>,
     /// IPVS has been brought up to the model once (or is missing): addresses may appear.
     gate_open: bool,
     gate_opens_at: Option<Mono>,
@@ -89,6 +90,8 @@ struct Index {
     by_entry: BTreeMap<VirtualKey, ServiceKey>,
     /// Every virtual address of every instance.
     virtual_addresses: BTreeSet<IpAddr>,
+    /// Services with `ha_suspend`, and the addresses they stand at.
+    suspendable: Vec<(ServiceKey, BTreeSet<IpAddr>)>,
 }
 
 impl Engine {
@@ -121,7 +124,7 @@ impl Engine {
             adopted: BTreeSet::new(),
             leaving: Vec::new(),
             listening: BTreeSet::new(),
-            sysctls_at_start: None,
+            original_sysctls: BTreeMap::new(),
             gate_open: false,
             gate_opens_at: None,
             ledger: Ledger::default(),
@@ -154,6 +157,7 @@ impl Engine {
             }
             Input::Net(news) => self.on_net(news),
             Input::Ipvs(news) => self.on_ipvs(news),
+            Input::IpvsSettings(found) => self.on_ipvs_settings(found),
             Input::Checked(id, outcome) => {
                 let mut effects = Vec::new();
                 self.health.on_checked(now, id, &outcome, &mut effects);
@@ -236,6 +240,7 @@ impl Engine {
 
     /// Brings everything that follows from the input up to date: kernel plans, answers, the ledger.
     fn settle(&mut self) {
+        self.suspend_checks();
         self.plan_ipvs(false);
         self.try_open_gate();
         self.answer_settled();

@@ -54,6 +54,8 @@ pub(super) struct NetKeeper {
     answered: BTreeMap<AddressKey, Mono>,
     /// The last notification that speaks against an operation of ours; `None`: gone.
     doubts: BTreeMap<AddressKey, Option<Address>>,
+    /// An address came or went since somebody asked.
+    moved: bool,
     next_batch: u64,
 }
 
@@ -103,6 +105,7 @@ impl NetKeeper {
 
     /// Everything, read at some moment of the near past. Returns the wanted addresses that are not there.
     pub(super) fn on_table(&mut self, now: Mono, table: NetTable) -> Vec<AddressKey> {
+        self.moved = true;
         let before = std::mem::replace(&mut self.have, table);
         let first = !std::mem::replace(&mut self.known, true);
         let young: BTreeSet<AddressKey> = (self.answered.keys().copied())
@@ -138,6 +141,7 @@ impl NetKeeper {
 
     /// The interface is gone, and with it all it held.
     pub(super) fn on_link_gone(&mut self, index: LinkIndex) -> Option<Link> {
+        self.moved = true;
         self.have.addresses.retain(|key, _| key.link != index);
         self.owned.retain(|key| key.link != index);
         self.failed.retain(|key, _| key.link != index);
@@ -152,6 +156,7 @@ impl NetKeeper {
             self.doubts.insert(key, Some(address));
             return false;
         }
+        self.moved = true;
         self.doubts.remove(&key);
         self.have.addresses.insert(key, address).is_none()
     }
@@ -162,6 +167,7 @@ impl NetKeeper {
             self.doubts.insert(*key, None);
             return false;
         }
+        self.moved = true;
         self.doubts.remove(key);
         self.owned.remove(key);
         self.have.addresses.remove(key).is_some() && self.wanted.contains_key(key)
@@ -218,6 +224,16 @@ impl NetKeeper {
         let settled = doubts.map(|key| self.answered.get(key).map_or(Mono::ZERO, |at| *at + SETTLE));
         let retries = self.failed.values().map(|failure| failure.retry_at);
         settled.chain(retries).min()
+    }
+
+    /// Whether an address came or went since the last call.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// As if one had.
+    pub(super) fn mark_moved(&mut self) {
+        self.moved = true;
     }
 
     /// These addresses of an earlier run are ours.
@@ -287,6 +303,7 @@ impl NetKeeper {
                 self.owned.remove(key);
             }
         }
+        self.moved = true;
         self.next_batch += 1;
         let id = BatchId(self.next_batch);
         out.push_back(Action::Net(id, ops.clone()));
@@ -301,6 +318,7 @@ impl NetKeeper {
         };
         let keys: BTreeSet<AddressKey> = ops.iter().filter_map(address_of).collect();
         self.answered.extend(keys.iter().map(|key| (*key, now)));
+        self.moved = true;
         let mut refused = BTreeSet::new();
         for (place, error) in failures {
             let Some(op) = ops.get(place) else { continue };

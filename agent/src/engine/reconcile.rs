@@ -339,6 +339,8 @@ impl Engine {
                     self.touch(ObjectId::Agent);
                 }
                 Note::Settled(key) => {
+                    // One that is gone for good is no longer ours after a crash either.
+                    self.ledger_due |= !self.index.by_entry.contains_key(&key);
                     let object = self.object_of(&key);
                     self.touch(object);
                 }
@@ -420,10 +422,7 @@ impl Engine {
 
     /// Sysctls a drain needs: connections of a drained server's closed entries move on, and so do persistent clients.
     pub(super) fn want_sysctls(&mut self) {
-        let Some(original) = self.sysctls_at_start.clone() else {
-            return;
-        };
-        let mut want = original;
+        let mut want = self.original_sysctls.clone();
         for it in self.intent.iter() {
             let Target::Server(id) = &it.target else { continue };
             let takes_away = matches!(it.kind, OverrideKind::Drain { .. } | OverrideKind::Disable);
@@ -436,6 +435,20 @@ impl Engine {
             }
         }
         self.ipvs.set_sysctls(&want, &mut self.queue);
+    }
+
+    /// `ha_suspend`: checks rest while none of a service's addresses is on this host.
+    pub(super) fn suspend_checks(&mut self) {
+        if !self.net.take_moved() || self.boot.is_some() {
+            return;
+        }
+        let mut effects = Vec::new();
+        for (key, addresses) in &self.index.suspendable {
+            let mut there = self.net.have().addresses.keys();
+            let suspended = !there.any(|key| addresses.contains(&key.address));
+            self.health.on_suspend(self.now, key, suspended, &mut effects);
+        }
+        self.on_health_effects(effects);
     }
 
     /// Takes away addresses an earlier run left on the interfaces.

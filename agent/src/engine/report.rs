@@ -270,7 +270,12 @@ impl Engine {
                 view.stopping = self.stopping.is_some();
                 Object::Agent(view)
             }
-            ObjectId::Instance(name) => Object::Instance(Box::new(self.routers.view(name)?)),
+            ObjectId::Instance(name) => {
+                let mut view = self.routers.view(name)?;
+                let place = self.model.layout.instances.get(name);
+                view.place = place.cloned().unwrap_or_default();
+                Object::Instance(Box::new(view))
+            }
             ObjectId::Group(name) => Object::Group(self.routers.group_view(name)?),
             ObjectId::Tracker(name) => Object::Tracker(self.trackers.view(name)?),
             ObjectId::Service(key) => Object::Service(Box::new(self.service_view(key)?)),
@@ -282,6 +287,7 @@ impl Engine {
     fn service_view(&self, key: &ServiceKey) -> Option<ServiceView> {
         let mut view = self.health.service_view(key)?;
         view.programmed = self.programmed(&view);
+        view.order = self.model.layout.services.get(key).copied().unwrap_or(0);
         view.instance = view.entries.iter().find_map(|entry| match entry {
             lb_shared::names::VirtualKey::Address { address, .. } => self.holder_of(*address),
             lb_shared::names::VirtualKey::Fwmark { .. } => None,

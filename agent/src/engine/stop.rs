@@ -127,7 +127,7 @@ impl Engine {
                 if self.model.global.lvs_flush_on_stop {
                     self.ipvs.send(vec![IpvsOp::Flush], &mut self.queue);
                 }
-                let back = self.sysctls_at_start.clone().unwrap_or_default();
+                let back = self.original_sysctls.clone();
                 self.ipvs.set_sysctls(&back, &mut self.queue);
                 for entry in self.ipvs.owned().clone() {
                     self.ipvs.touch(entry);
@@ -169,8 +169,18 @@ impl Engine {
                 (it.name.0.clone(), master)
             })
             .collect();
-        let services = self.index.by_entry.keys().map(ToString::to_string).collect();
-        let ledger = super::Ledger { masters, services };
+        // Also what has left the file and is not yet gone from the kernel.
+        let services = (self.index.by_entry.keys().chain(self.ipvs.owned()))
+            .map(ToString::to_string)
+            .collect();
+        let sysctls = (self.original_sysctls.iter())
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let ledger = super::Ledger {
+            masters,
+            services,
+            sysctls,
+        };
         if ledger != self.ledger {
             self.ledger = ledger.clone();
             self.queue.push_back(Action::Ledger(ledger));

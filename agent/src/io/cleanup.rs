@@ -4,6 +4,7 @@
 //! engine. What is younger than two intervals is left for the restarted agent to adopt.
 
 use super::lane::NetLane;
+use super::lock;
 use super::rtnl_socket::Monitor;
 use super::store;
 use crate::engine::{BatchId, NetNews, Previous};
@@ -19,6 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Removes what is stale, and says what it did.
 pub fn run(run_dir: &Path) -> anyhow::Result<()> {
+    // A living agent looks after its addresses itself.
+    let _lock = match lock::take(run_dir) {
+        Ok(lock) => lock,
+        Err(why) => {
+            println!("nothing to clean up: {why}");
+            return Ok(());
+        }
+    };
     let table = read_table()?;
     let stale = match store::load_ledger(run_dir).0 {
         Some(previous) => stale(&previous, &table),

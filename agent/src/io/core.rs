@@ -9,8 +9,9 @@ use super::lane::{IpvsLane, NetLane};
 use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
+use super::sysctl;
 use super::vrrp::Sockets;
-use crate::engine::{Action, Boot, Command, Engine, Input, NewModel, StopMode, Ticket};
+use crate::engine::{Action, Boot, Command, Engine, Input, IpvsNews, NewModel, StopMode, Ticket};
 use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::diagnostic::Diagnostic;
@@ -155,6 +156,8 @@ struct Core {
     next_ticket: u64,
     finished: bool,
     ready: bool,
+    /// What a drain changes has been read.
+    settings_known: bool,
 }
 
 /// Runs the agent until it has said goodbye.
@@ -189,6 +192,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         next_ticket: 0,
         finished: false,
         ready: false,
+        settings_known: false,
     };
     core.carry_out();
     while !core.finished {
@@ -256,7 +260,15 @@ impl Core {
 
     fn on_message(&mut self, message: Message) {
         match message {
-            Message::Input(input) => self.feed(input),
+            Message::Input(input) => {
+                // The module may be loaded by the first question for the table, or by hand much later.
+                if !self.settings_known && matches!(&input, Input::Ipvs(IpvsNews::Table(_))) {
+                    let found = sysctl::of_drains();
+                    self.settings_known = !found.is_empty();
+                    self.feed(Input::IpvsSettings(found));
+                }
+                self.feed(input);
+            }
             Message::Act { actor, act, reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Command(

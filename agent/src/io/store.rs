@@ -55,6 +55,10 @@ fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     };
     let mut bytes = serde_json::to_vec_pretty(&envelope)?;
     bytes.push(b'\n');
+    if bytes.len() as u64 > SIZE_MAX {
+        // It would not be read again.
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
+    }
     Ok(bytes)
 }
 
@@ -424,6 +428,13 @@ mod tests {
                 stored.trouble
             );
         }
+    }
+
+    #[test]
+    fn st_8_what_could_not_be_read_back_is_not_written() {
+        let one = overrides("198.51.100.1:80").remove(0);
+        let many: Vec<Override> = (0..40_000).map(|_| one.clone()).collect();
+        assert_eq!(encode(&many).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -1,8 +1,20 @@
 //! Switches of the kernel under /proc/sys, of the network namespace we are in.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
+
+/// What a drain changes under /proc/sys/net/ipv4/vs for its time.
+const OF_DRAINS: [&str; 2] = ["expire_nodest_conn", "expire_quiescent_template"];
+
+/// The values of what a drain changes; empty while there is no IPVS.
+pub fn of_drains() -> BTreeMap<&'static str, String> {
+    OF_DRAINS
+        .into_iter()
+        .filter_map(|name| Some((name, read(&format!("net/ipv4/vs/{name}")).ok()?)))
+        .collect()
+}
 
 /// Reads a value, such as of `net/ipv4/ip_forward`, without its line end.
 pub fn read(name: &str) -> io::Result<String> {

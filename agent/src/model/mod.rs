@@ -32,6 +32,16 @@ pub struct Model {
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
+    pub layout: Layout,
+}
+
+/// Where things stand in the file. Apart from the objects: one that moved is still the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    /// `keepalived.conf:12`.
+    pub instances: BTreeMap<InstanceName, String>,
+    /// Counted from 0.
+    pub services: BTreeMap<ServiceKey, u32>,
 }
 
 impl Model {

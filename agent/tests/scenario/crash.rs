@@ -1,11 +1,11 @@
 //! The agent ends without a goodbye and is started again.
 
-use crate::node::{Did, Node, Start, model, server_key, service};
+use crate::node::{Did, Node, Start, model, new_model, server_key, service, settings};
 use crate::operators::server;
 use lb_shared::event::What;
 use lb_shared::request::Verb;
 use lb_shared::state::{DrainThen, VrrpState};
-use lbagent::engine::Previous;
+use lbagent::engine::{Input, Previous};
 use lbagent::ipvs::IpvsOp;
 use lbagent::net::NetOp;
 use std::time::Duration;
@@ -28,6 +28,7 @@ fn again(node: Node, ago: Duration) -> Start {
             ledger: node.ledger,
             sent_ago,
         }),
+        settings: Some("0"),
     }
 }
 
@@ -216,4 +217,52 @@ fn a_restart_after_a_crash_does_not_flush_though_a_clean_start_would() {
     clean.ipvs.clone_from(&start.ipvs);
     assert!(!flush(&start.go()));
     assert!(flush(&clean.go()));
+}
+
+#[test]
+fn what_a_drain_changed_is_given_back_though_the_agent_was_killed_meanwhile() {
+    let drain = Verb::Drain {
+        timeout_ms: None,
+        then: DrainThen::Keep,
+    };
+    let mut before = master();
+    before.act(drain, server(2));
+    assert_eq!(before.setting("expire_nodest_conn"), Some("1"));
+    let mut start = again(before, Duration::from_millis(500));
+    start.settings = Some("1");
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(2), &[]);
+    node.act(Verb::Undrain, server(2));
+    assert_eq!(node.setting("expire_nodest_conn"), Some("0"));
+}
+
+#[test]
+fn a_drain_has_its_settings_though_ip_vs_was_loaded_after_the_start() {
+    let mut start = Start::with(model(100, service("rr", 3)));
+    start.settings = None;
+    let mut node = start.go();
+    node.run_for(Duration::from_secs(5), &[]);
+    node.feed(Input::IpvsSettings(settings("0")));
+    assert_eq!(node.setting("expire_nodest_conn"), None);
+    let drain = Verb::Drain {
+        timeout_ms: None,
+        then: DrainThen::Keep,
+    };
+    node.act(drain, server(2));
+    assert_eq!(node.setting("expire_nodest_conn"), Some("1"));
+    node.act(Verb::Undrain, server(2));
+    assert_eq!(node.setting("expire_nodest_conn"), Some("0"));
+}
+
+#[test]
+fn a_service_that_left_the_file_is_ours_until_the_kernel_has_let_it_go() {
+    let mut node = master();
+    node.refuses_ipvs = |op| matches!(op, IpvsOp::RemoveService(_));
+    let mut empty = model(100, service("rr", 1));
+    empty.services.clear();
+    node.feed(Input::Model(Box::new(new_model(empty.clone()))));
+    let mut start = again(node, Duration::from_millis(500));
+    start.model = empty;
+    let node = start.go();
+    assert!(node.ipvs.unwrap().services.is_empty());
 }

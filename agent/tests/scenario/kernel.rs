@@ -258,3 +258,26 @@ fn an_ipv6_address_that_left_with_its_link_is_put_back_and_each_version_speaks_i
     node.run_for(Duration::from_secs(5), &[]);
     assert!(virtual_address(&node).is_some());
 }
+
+#[test]
+fn ha_suspend_rests_the_checks_while_the_address_is_elsewhere() {
+    let mut suspended = service("rr", 1);
+    suspended.ha_suspend = true;
+    let mut node = Start::with(model(100, suspended)).go();
+    for _ in 0..10 {
+        node.hear(200);
+        node.run_for(Duration::from_secs(1), &[]);
+    }
+    let checked = |node: &Node| node.did.iter().filter(|did| matches!(did, Did::Checked)).count();
+    assert_eq!(checked(&node), 0, "checked while BACKUP");
+    node.run_for(Duration::from_secs(20), &[]);
+    assert!(node.has_vip());
+    assert!(checked(&node) > 2);
+    node.hear(200);
+    node.did.clear();
+    for _ in 0..10 {
+        node.hear(200);
+        node.run_for(Duration::from_secs(1), &[]);
+    }
+    assert_eq!(checked(&node), 0, "checked after the address left");
+}

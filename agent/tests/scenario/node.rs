@@ -35,6 +35,7 @@ pub(crate) enum Did {
     Said(Event),
     Persisted,
     Looked,
+    Checked,
     Ran(String),
     Finished,
 }
@@ -215,6 +216,14 @@ pub(crate) struct Start {
     pub(crate) disk: Vec<Override>,
     pub(crate) intent_lost: bool,
     pub(crate) previous: Option<Previous>,
+    /// `expire_nodest_conn` and `expire_quiescent_template`; `None` without IPVS.
+    pub(crate) settings: Option<&'static str>,
+}
+
+pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
+    ["expire_nodest_conn", "expire_quiescent_template"]
+        .map(|name| (name, value.to_owned()))
+        .into()
 }
 
 impl Start {
@@ -226,6 +235,7 @@ impl Start {
             disk: Vec::new(),
             intent_lost: false,
             previous: None,
+            settings: Some("0"),
         }
     }
 
@@ -246,11 +256,7 @@ impl Start {
             wall_ms: 1_000_000,
             host: "lb1".into(),
             pid: 1,
-            ipvs_sysctls: [
-                ("expire_nodest_conn", "0".to_owned()),
-                ("expire_quiescent_template", "0".to_owned()),
-            ]
-            .into(),
+            ipvs_sysctls: self.settings.map(settings).unwrap_or_default(),
         };
         let mut node = Node {
             engine: Engine::new(boot, 7, Mono::ZERO),
@@ -332,7 +338,10 @@ impl Node {
                 };
                 return self.later(self.slow, Input::Ipvs(news));
             }
-            Action::Check(id, job) => drop(self.checks.insert(id, *job)),
+            Action::Check(id, job) => {
+                self.did.push(Did::Checked);
+                self.checks.insert(id, *job);
+            }
             Action::CancelCheck(id) => drop(self.checks.remove(&id)),
             Action::Emit(event) => self.did.push(Did::Said(event)),
             Action::Answer(ticket, reply) => drop(self.replies.insert(ticket, reply)),
@@ -372,6 +381,14 @@ impl Node {
         while let Some(answer) = self.late.pop_front() {
             self.feed(answer);
         }
+    }
+
+    /// What the kernel was last told for a setting.
+    pub(crate) fn setting(&self, wanted: &str) -> Option<&str> {
+        self.did.iter().rev().find_map(|did| match did {
+            Did::Ipvs(IpvsOp::Sysctl { name, value }) if *name == wanted => Some(value.as_str()),
+            _ => None,
+        })
     }
 
     /// How often the engine wants to be woken while nothing happens.

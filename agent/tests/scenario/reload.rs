@@ -136,3 +136,19 @@ fn a_signal_before_the_first_table_starts_with_the_newer_file() {
     node.run_for(Duration::from_secs(5), &[]);
     assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
 }
+
+#[test]
+fn lists_follow_the_order_of_the_file_and_moving_a_line_changes_nothing() {
+    let mut moved = model(100, service("rr", 1));
+    let mut node = Start::with(moved.clone()).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.did.clear();
+    moved.layout.instances.insert("VI_1".into(), "k.conf:7".into());
+    moved.layout.services.insert(crate::node::service_key(), 3);
+    node.feed(Input::Model(Box::new(new_model(moved))));
+    let state = node.engine.state();
+    assert_eq!(state.instances[&"VI_1".into()].place, "k.conf:7");
+    assert_eq!(state.services[&crate::node::service_key()].order, 3);
+    let ops = node.position(|did| matches!(did, Did::Net(_) | Did::Ipvs(_)));
+    assert_eq!(ops, None);
+}

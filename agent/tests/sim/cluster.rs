@@ -216,6 +216,7 @@ impl Cluster {
             groups,
             scripts,
             services,
+            ..Model::default()
         }
     }
 

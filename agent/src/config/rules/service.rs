@@ -50,6 +50,8 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
         }
         if let Some(service) = service(it, key.clone(), entries, family, cx) {
             taken.extend(service.entries.iter().map(|entry| (*entry, key.clone())));
+            let place = u32::try_from(model.services.len()).unwrap_or(u32::MAX);
+            model.layout.services.insert(key.clone(), place);
             model.services.insert(key, Arc::new(service));
         }
     }

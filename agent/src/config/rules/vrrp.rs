@@ -38,6 +38,9 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
             continue;
         }
         if let Some(instance) = instance(it, &scripts, &mut used, &mut routers, cx) {
+            let place = cx.place(it.at);
+            let place = format!("{}:{}", place.file, place.line);
+            model.layout.instances.insert(instance.name.clone(), place);
             model.instances.insert(instance.name.clone(), Arc::new(instance));
         }
     }
