@@ -88,3 +88,22 @@ fn its_model_says_what_the_file_says() {
     );
     assert_eq!(check.delay_loop.as_secs(), 3);
 }
+
+#[test]
+fn services_know_their_place_in_the_file_and_instances_their_line() {
+    let service = |last: u8| {
+        format!(
+            "virtual_server 192.0.2.{last} 80 {{\n  real_server 198.51.100.{last} 80 {{\n    weight 1\n  }}\n}}\n"
+        )
+    };
+    let text = format!(
+        "vrrp_instance VI_1 {{\n  interface eth0\n  virtual_router_id 51\n  virtual_ipaddress {{\n    192.0.2.9/32\n  }}\n}}\n{}{}",
+        service(9),
+        service(1)
+    );
+    let layout = model_of(&text).layout;
+    let places: Vec<u32> = layout.services.values().copied().collect();
+    assert_eq!(places, [1, 0], "by key: 192.0.2.1, 192.0.2.9");
+    let place = &layout.instances[&"VI_1".into()];
+    assert!(place.ends_with(":1"), "{place}");
+}
