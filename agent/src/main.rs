@@ -300,6 +300,7 @@ fn catch_signals() -> anyhow::Result<SignalFd> {
         Signal::SIGINT,
         Signal::SIGUSR1,
         Signal::SIGUSR2,
+        Signal::SIGQUIT,
     ] {
         set.add(signal);
     }

@@ -27,7 +27,7 @@ impl Engine {
 
     /// Puts the first model in force as soon as the interfaces and the IPVS table are known.
     pub(super) fn begin(&mut self) {
-        if !self.net.known() || *self.ipvs.status() == Status::Unknown {
+        if !self.net.known() || *self.ipvs.status() == Status::Unknown || self.stopping.is_some() {
             return;
         }
         let Some(boot) = self.boot.take() else { return };
@@ -59,17 +59,11 @@ impl Engine {
             self.on_router_effects(effects);
         }
         for (name, ago) in resumed {
-            // A group goes on as a whole or not at all.
             if !self.routers.is_master(&name) {
+                // A fault, a pin or its group keeps it from going on.
                 self.adopted.remove(&name);
-                let keys = self
-                    .model
-                    .instances
-                    .get(&name)
-                    .map(|it| self.held_by(it))
-                    .unwrap_or_default();
-                let keys = keys.into_keys().collect();
-                self.remove_leftovers(&keys);
+                let keys = self.model.instances.get(&name).map(|it| self.held_by(it));
+                self.remove_leftovers(&keys.unwrap_or_default().into_keys().collect());
                 continue;
             }
             let text = format!(

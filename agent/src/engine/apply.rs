@@ -3,12 +3,12 @@
 use super::input::NewModel;
 use super::want::destination_key;
 use super::{Engine, Index};
-use crate::model::{Instance, Model};
+use crate::model::{Instance, Model, NotifyScripts, NotifyWho};
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, ServerId, TrackerName};
 use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
-use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Target};
+use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Pin, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,11 @@ impl Engine {
     pub(super) fn on_model(&mut self, new: NewModel) {
         let changes = changes(&self.model, &new.model);
         let asked = new.asked.clone();
+        if let (Some(boot), None, None) = (&mut self.boot, &asked, &self.stopping) {
+            // A signal in the first moments: start with what the file says now.
+            boot.model = new;
+            return;
+        }
         if self.boot.is_some() || self.stopping.is_some() {
             let refusal = Refusal::new(
                 RefusalCode::Busy,
@@ -64,6 +69,7 @@ impl Engine {
         } = new;
         let first = self.agent.config.revision == 0;
         let before = std::mem::replace(&mut self.model, model);
+        self.leaving = leaving(&before, &self.model);
         for entry in self.index.by_entry.keys() {
             self.ipvs.touch(*entry);
         }
@@ -92,6 +98,7 @@ impl Engine {
             &mut effects,
         );
         self.on_router_effects(effects);
+        self.leaving.clear();
         self.refresh_grounds(None);
         for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
             self.give_terms(&name);
@@ -102,7 +109,7 @@ impl Engine {
         self.apply_health(crashed && first);
         self.rebind_overrides();
         self.want_sysctls();
-        self.timeouts_and_flush(first, before.global.lvs_timeouts);
+        self.timeouts_and_flush(first, crashed, before.global.lvs_timeouts);
         self.all_touched = true;
         self.ledger_due = true;
         let actor = asked.map(|(_, actor)| actor);
@@ -146,9 +153,10 @@ impl Engine {
         self.on_health_effects(effects);
     }
 
-    fn timeouts_and_flush(&mut self, first: bool, before: [u32; 3]) {
+    fn timeouts_and_flush(&mut self, first: bool, crashed: bool, before: [u32; 3]) {
         let mut ops = Vec::new();
-        if first && self.model.global.lvs_flush {
+        // What carries the connections of an earlier run is compared, not emptied.
+        if first && !crashed && self.model.global.lvs_flush {
             ops.push(crate::ipvs::IpvsOp::Flush);
         }
         let timeouts = self.model.global.lvs_timeouts;
@@ -230,10 +238,25 @@ impl Engine {
     }
 
     pub(super) fn give_pin(&mut self, name: &InstanceName) {
-        let pin = match self.intent.get(&Target::Instance(name.clone())).map(|it| it.kind) {
-            Some(OverrideKind::Pin(pin)) => Some(pin),
-            _ => None,
-        };
+        // Its group is pinned as one, though it may have come together after the command.
+        let group = self
+            .model
+            .groups
+            .values()
+            .find(|group| group.members.contains(name));
+        let members = group.map_or(std::slice::from_ref(name), |group| &group.members[..]);
+        let pins: Vec<Pin> = members
+            .iter()
+            .filter_map(
+                |member| match self.intent.get(&Target::Instance(member.clone()))?.kind {
+                    OverrideKind::Pin(pin) => Some(pin),
+                    OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Weight(_) => None,
+                },
+            )
+            .collect();
+        let pin = [Pin::DemotedHard, Pin::Demoted, Pin::Promoted]
+            .into_iter()
+            .find(|pin| pins.contains(pin));
         let mut effects = Vec::new();
         self.routers.on_pin(self.now, name, pin, &mut effects);
         self.on_router_effects(effects);
@@ -342,6 +365,17 @@ impl Index {
         }
         index
     }
+}
+
+/// The scripts of instances and groups that the new model no longer has: they are told once more.
+fn leaving(old: &Model, new: &Model) -> Vec<(NotifyWho, NotifyScripts)> {
+    let instances = (old.instances.iter())
+        .filter(|(name, _)| !new.instances.contains_key(*name))
+        .map(|(name, it)| (NotifyWho::Instance(name.clone()), it.notify.clone()));
+    let groups = (old.groups.iter())
+        .filter(|(name, _)| !new.groups.contains_key(*name))
+        .map(|(name, it)| (NotifyWho::Group(name.clone()), it.notify.clone()));
+    instances.chain(groups).collect()
 }
 
 /// What a new model changes, one line an object.

@@ -20,6 +20,8 @@ use std::time::Duration;
 const KEY_LIFE: Duration = Duration::from_secs(600);
 /// The most keys that are remembered.
 const KEYS_MAX: usize = 10_000;
+/// The most commands that wait for the one before them.
+const WAITING_MAX: usize = 1_000;
 /// Reason texts are cut to this many bytes.
 const MESSAGE_MAX: usize = 256;
 /// How long the answer to a change waits for the kernel.
@@ -39,9 +41,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 struct Pending {
     ticket: Ticket,
-    key: Option<String>,
-    actor: Actor,
-    verb: Verb,
+    command: Command,
     steps: Vec<Step>,
     reply: Acted,
     stage: Stage,
@@ -53,16 +53,45 @@ enum Stage {
     Kernel { until: Mono },
 }
 
+/// A key belongs to whoever uses it.
+type Key = (u32, String);
+
+#[derive(Debug)]
+struct Answered {
+    at: Mono,
+    act: Act,
+    reply: Reply,
+}
+
+impl Command {
+    fn key(&self) -> Option<Key> {
+        Some((self.actor.uid, self.act.key.clone()?))
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     next_persist: u64,
     next_op: u64,
     pending: VecDeque<Pending>,
-    answered: BTreeMap<String, (Mono, Reply)>,
+    /// Each command is judged by what the one before it made true, so it waits until that is on disk.
+    waiting: VecDeque<(Ticket, Command)>,
+    /// What was done, by who asked and their key. Refusals are not kept: nothing was done, and the next try is judged
+    /// by what is true then.
+    answered: BTreeMap<Key, Answered>,
     samples: Vec<Ticket>,
 }
 
 impl Commands {
+    /// Whether a command has to wait for another one.
+    fn blocks(&self, command: &Command) -> bool {
+        let key = command.key();
+        self.pending.iter().any(|it| {
+            !command.act.dry_run && matches!(it.stage, Stage::Disk(_))
+                || key.is_some() && it.command.key() == key
+        })
+    }
+
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.pending
             .iter()
@@ -76,23 +105,49 @@ impl Commands {
 
 impl Engine {
     pub(super) fn on_command(&mut self, ticket: Ticket, command: Command) {
-        let key = command.act.key.clone();
-        if let Some(reply) = key.as_ref().and_then(|key| self.commands.answered.get(key)) {
-            let reply = reply.1.clone();
-            return self.answer(Some(ticket), reply);
+        if self.commands.waiting.is_empty() && !self.commands.blocks(&command) {
+            return self.begin_command(ticket, command);
         }
-        if key.is_some() && self.commands.pending.iter().any(|it| it.key == key) {
+        if self.commands.waiting.len() >= WAITING_MAX {
             let refusal = Refusal::new(
-                RefusalCode::Conflict,
-                "a command with this key is still under way",
-                "ask again in a moment",
+                RefusalCode::Busy,
+                format!("{WAITING_MAX} commands wait already"),
+                "try again in a moment",
             );
             return self.answer(Some(ticket), Reply::Refused(refusal));
+        }
+        self.commands.waiting.push_back((ticket, command));
+    }
+
+    /// Begins the commands that waited for one that is over.
+    pub(super) fn begin_waiting(&mut self) {
+        while let Some((ticket, command)) = self.commands.waiting.pop_front() {
+            if self.commands.blocks(&command) {
+                return self.commands.waiting.push_front((ticket, command));
+            }
+            self.begin_command(ticket, command);
+        }
+    }
+
+    fn begin_command(&mut self, ticket: Ticket, command: Command) {
+        let known = command.key().and_then(|key| self.commands.answered.get(&key));
+        let known = known.filter(|it| self.now.since(it.at) < KEY_LIFE);
+        if let Some(known) = known {
+            let reply = if known.act == command.act {
+                known.reply.clone()
+            } else {
+                Reply::Refused(Refusal::new(
+                    RefusalCode::Conflict,
+                    "this key was used for another command",
+                    "a new command needs a new key",
+                ))
+            };
+            return self.answer(Some(ticket), reply);
         }
         match self.check(&command) {
             Err(refusal) => self.answer(Some(ticket), Reply::Refused(refusal)),
             Ok((_, reply)) if command.act.dry_run => self.answer(Some(ticket), Reply::Acted(reply)),
-            Ok((steps, reply)) => self.begin_command(ticket, command, steps, reply),
+            Ok((steps, reply)) => self.store_steps(ticket, command, steps, reply),
         }
     }
 
@@ -128,7 +183,8 @@ impl Engine {
             };
             reports.push(report);
         }
-        if self.intent.len() + steps.len() > OVERRIDES_MAX {
+        let is_new = |step: &&Step| step.set.is_some() && self.intent.get(&step.target).is_none();
+        if self.intent.len() + steps.iter().filter(is_new).count() > OVERRIDES_MAX {
             return Err(Refusal::new(
                 RefusalCode::Busy,
                 format!("there are {OVERRIDES_MAX} overrides already"),
@@ -375,29 +431,21 @@ impl Engine {
         }
     }
 
-    fn begin_command(&mut self, ticket: Ticket, command: Command, steps: Vec<Step>, mut reply: Acted) {
+    fn store_steps(&mut self, ticket: Ticket, command: Command, steps: Vec<Step>, mut reply: Acted) {
         self.commands.next_op += 1;
         reply.op = self.commands.next_op;
-        let key = command.act.key.clone();
         if steps.is_empty() {
-            return self.finish_command(ticket, key, reply);
+            return self.finish_command(ticket, command, reply);
         }
         // Durable first: an override that was acknowledged survives any crash. What is in force does not change
         // before the disk has it.
         let mut next = self.intent.clone();
-        for other in &self.commands.pending {
-            if matches!(other.stage, Stage::Disk(_)) {
-                apply_steps(&mut next, &other.steps);
-            }
-        }
         apply_steps(&mut next, &steps);
         let id = self.next_persist();
         self.queue.push_back(Action::Persist(id, next.to_store()));
         self.commands.pending.push_back(Pending {
             ticket,
-            key,
-            actor: command.actor,
-            verb: command.act.verb,
+            command,
             steps,
             reply,
             stage: Stage::Disk(id),
@@ -441,7 +489,7 @@ impl Engine {
                     "free space or mend the disk, then try again",
                 );
                 self.answer(Some(pending.ticket), Reply::Refused(refusal));
-                // A later change may have been written together with this one.
+                // The write may have come further than it says: what was refused must not be found later.
                 let id = self.next_persist();
                 self.queue.push_back(Action::Persist(id, self.intent.to_store()));
             }
@@ -451,9 +499,12 @@ impl Engine {
                     until: self.now + KERNEL_PATIENCE,
                 };
                 let steps = pending.steps.clone();
-                let (actor, verb) = (pending.actor.clone(), pending.verb);
+                let (actor, verb) = (pending.command.actor.clone(), pending.command.act.verb);
                 apply_steps(&mut self.intent, &steps);
                 for step in steps {
+                    // A reload may have taken the target away meanwhile.
+                    let there = self.target_exists(&step.target);
+                    self.intent.set_dormant(&step.target, !there);
                     self.make_true(step, &actor, verb);
                 }
                 self.want_sysctls();
@@ -513,7 +564,7 @@ impl Engine {
                 Some(Err(why)) => fail(&mut pending.reply, &why),
                 None => fail(&mut pending.reply, "the kernel has not answered yet"),
             }
-            self.finish_command(pending.ticket, pending.key, pending.reply);
+            self.finish_command(pending.ticket, pending.command, pending.reply);
         }
     }
 
@@ -537,28 +588,24 @@ impl Engine {
         Some(Ok(()))
     }
 
-    fn finish_command(&mut self, ticket: Ticket, key: Option<String>, reply: Acted) {
+    fn finish_command(&mut self, ticket: Ticket, command: Command, reply: Acted) {
         let reply = Reply::Acted(reply);
-        if let Some(key) = key {
-            if self.commands.answered.len() >= KEYS_MAX {
-                let oldest = self
-                    .commands
-                    .answered
-                    .iter()
-                    .min_by_key(|(_, (at, _))| *at)
-                    .map(|(key, _)| key.clone());
-                oldest.map(|key| self.commands.answered.remove(&key));
+        if let Some(key) = command.key() {
+            let now = self.now;
+            let answered = &mut self.commands.answered;
+            if answered.len() >= KEYS_MAX {
+                answered.retain(|_, it| now.since(it.at) < KEY_LIFE);
             }
-            self.commands.answered.insert(key, (self.now, reply.clone()));
+            if answered.len() >= KEYS_MAX {
+                let oldest = answered.iter().min_by_key(|(_, it)| it.at);
+                let oldest = oldest.map(|(key, _)| key.clone());
+                oldest.map(|key| answered.remove(&key));
+            }
+            let (at, act) = (now, command.act);
+            let reply = reply.clone();
+            answered.insert(key, Answered { at, act, reply });
         }
         self.answer(Some(ticket), reply);
-    }
-
-    pub(super) fn commands_on_tick(&mut self) {
-        let now = self.now;
-        self.commands
-            .answered
-            .retain(|_, (at, _)| now.since(*at) < KEY_LIFE);
     }
 
     /// Ends overrides whose time is up.

@@ -4,7 +4,8 @@ use super::Engine;
 use super::commands::Step;
 use lb_shared::names::{InstanceName, ServerId, ServerKey, ServiceKey};
 use lb_shared::request::{Act, Refusal, RefusalCode, Verb};
-use lb_shared::state::{OverrideKind, Pin, Target, VrrpState};
+use lb_shared::state::{MasterView, OverrideKind, Pin, Target, VrrpState};
+use lb_shared::units::Priority;
 use std::collections::BTreeMap;
 
 impl Engine {
@@ -23,7 +24,7 @@ impl Engine {
             Verb::Promote { .. } => steps
                 .iter()
                 .filter_map(instance_of)
-                .try_for_each(|name| self.guard_promote(name, effects, warnings)),
+                .try_for_each(|name| self.guard_promote(act, name, effects, warnings)),
             Verb::Demote { hard } => steps
                 .iter()
                 .filter_map(instance_of)
@@ -186,6 +187,7 @@ impl Engine {
 
     fn guard_promote(
         &self,
+        act: &Act,
         name: &InstanceName,
         effects: &mut Vec<String>,
         warnings: &mut Vec<String>,
@@ -209,6 +211,24 @@ impl Engine {
                     master.address
                 ),
                 "demote it there, or stop its agent",
+            ));
+        }
+        let promoted = |master: &&MasterView| master.priority == Priority::HIGHEST.get();
+        if let (Some(master), false) = (view.master.as_ref().filter(promoted), act.force) {
+            return Err(Refusal::new(
+                RefusalCode::SplitBrain,
+                format!(
+                    "{} advertises 254 for {name}, as a promoted node does: the higher address of the two would win",
+                    master.address
+                ),
+                "release it there first, or: add --force",
+            ));
+        }
+        if view.second_master && !act.force {
+            return Err(Refusal::new(
+                RefusalCode::SplitBrain,
+                format!("{name} has two masters: this node is one of them already"),
+                "find out why they do not hear each other, or: add --force",
             ));
         }
         for term in view.terms.iter().filter(|term| term.ok == Some(false)) {

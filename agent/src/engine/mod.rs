@@ -28,7 +28,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use input::{Command, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
 use crate::health::Health;
-use crate::model::Model;
+use crate::model::{Model, NotifyScripts, NotifyWho};
 use crate::track::Trackers;
 use crate::vrrp::{Endpoint, Routers};
 use lb_shared::event::{Event, What};
@@ -66,6 +66,8 @@ pub struct Engine {
     stopping: Option<stop::Stopping>,
     /// Instances whose mastership was taken over from an earlier run.
     adopted: BTreeSet<InstanceName>,
+    /// While a model comes into force: the scripts of those it no longer has.
+    leaving: Vec<(NotifyWho, NotifyScripts)>,
     listening: BTreeSet<Endpoint>,
     sysctls_at_start: Option<BTreeMap<&'static str, String>>,
     /// IPVS has been brought up to the model once (or is missing): addresses may appear.
@@ -123,6 +125,7 @@ impl Engine {
             all_touched: false,
             stopping: None,
             adopted: BTreeSet::new(),
+            leaving: Vec::new(),
             listening: BTreeSet::new(),
             sysctls_at_start: None,
             gate_open: false,
@@ -202,10 +205,10 @@ impl Engine {
             self.routers.deadline(),
             self.trackers.deadline(),
             self.health.deadline(),
+            self.net.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.gate_opens_at,
-            self.net.deadline(),
             self.stopping.as_ref().map(stop::Stopping::deadline),
             Some(self.ipvs.deadline(self.is_draining())),
         ]
@@ -233,12 +236,8 @@ impl Engine {
         let mut effects = Vec::new();
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
+        self.net_on_tick();
         self.expire_overrides();
-        self.commands_on_tick();
-        for name in self.net.on_tick(now, &mut self.queue) {
-            let rounds = self.model.instances.get(&name).map_or(0, |it| it.garp.repeat);
-            self.hold_addresses(&name, rounds);
-        }
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);
         self.stop_on_tick();
@@ -249,6 +248,7 @@ impl Engine {
         self.plan_ipvs(false);
         self.try_open_gate();
         self.answer_settled();
+        self.begin_waiting();
         self.stop_advance();
         self.write_ledger();
     }

@@ -2,6 +2,10 @@
 //!
 //! `have` is what the host's interfaces hold: the first table, kept current by notifications, and by our own
 //! operations as soon as they are sent. Addresses come and go per instance.
+//!
+//! Notifications come on another way than the answers to our operations, so that one may tell of a state that we have
+//! already left. What speaks against an operation of ours is therefore kept as a doubt until [`SETTLE`] after the
+//! kernel answered; the last word then counts.
 
 use super::action::{Action, BatchId};
 use super::input::OpError;
@@ -12,11 +16,28 @@ use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Between a refusal and the next try.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long after the kernel's answer notifications from before it may still arrive.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// The addresses an instance should have on the interfaces.
 pub(super) type Held = BTreeMap<AddressKey, Address>;
+
+/// An operation on an address that the kernel refused.
+#[derive(Debug)]
+struct Failure {
+    text: String,
+    tries: u32,
+    retry_at: Mono,
+}
+
+/// What became of a batch, for people.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Refused, and not told before.
+    pub(super) refused: Vec<(NetOp, OpError)>,
+    /// Refused before, taken now.
+    pub(super) recovered: Vec<AddressKey>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct NetKeeper {
@@ -28,10 +49,12 @@ pub(super) struct NetKeeper {
     /// Addresses that are ours to remove.
     owned: BTreeSet<AddressKey>,
     in_flight: BTreeMap<BatchId, Vec<NetOp>>,
+    failed: BTreeMap<AddressKey, Failure>,
+    /// When the kernel last answered an operation of ours, for as long as that matters.
+    answered: BTreeMap<AddressKey, Mono>,
+    /// The last notification that speaks against an operation of ours; `None`: gone.
+    doubts: BTreeMap<AddressKey, Option<Address>>,
     next_batch: u64,
-    /// Refused operations, and when they are tried again.
-    refused: Vec<NetOp>,
-    retry_at: Option<Mono>,
 }
 
 impl NetKeeper {
@@ -66,11 +89,46 @@ impl NetKeeper {
             .map(|(name, _)| name)
     }
 
-    pub(super) fn on_table(&mut self, table: NetTable) {
-        self.have = table;
-        self.known = true;
+    /// What has been refused, for people.
+    pub(super) fn trouble(&self) -> impl Iterator<Item = String> {
+        self.failed.values().map(|failure| failure.text.clone())
+    }
+
+    /// An address that should have been removed is still there.
+    pub(super) fn removal_waits(&self) -> bool {
+        self.failed
+            .keys()
+            .any(|key| self.have.addresses.contains_key(key))
+    }
+
+    /// Everything, read at some moment of the near past. Returns the wanted addresses that are not there.
+    pub(super) fn on_table(&mut self, now: Mono, table: NetTable) -> Vec<AddressKey> {
+        let before = std::mem::replace(&mut self.have, table);
+        let first = !std::mem::replace(&mut self.known, true);
+        let young: BTreeSet<AddressKey> = (self.answered.keys().copied())
+            .chain(self.in_flight.values().flatten().filter_map(address_of))
+            .filter(|key| self.is_young(now, key) && self.have.links.contains_key(&key.link))
+            .collect();
+        for key in young {
+            let (ours, theirs) = (before.addresses.get(&key), self.have.addresses.get(&key).cloned());
+            if ours.is_some() != theirs.is_some() {
+                self.doubts.insert(key, theirs);
+                match ours {
+                    Some(address) => self.have.addresses.insert(key, address.clone()),
+                    None => self.have.addresses.remove(&key),
+                };
+            }
+        }
         let now_there = &self.have.addresses;
         self.owned.retain(|key| now_there.contains_key(key));
+        let missing = |key: &&AddressKey| !first && !now_there.contains_key(key);
+        let refused = |key: &&AddressKey| !self.failed.contains_key(key);
+        self.wanted
+            .keys()
+            .filter(missing)
+            .filter(refused)
+            .copied()
+            .collect()
     }
 
     /// Returns the link as it was before.
@@ -82,26 +140,84 @@ impl NetKeeper {
     pub(super) fn on_link_gone(&mut self, index: LinkIndex) -> Option<Link> {
         self.have.addresses.retain(|key, _| key.link != index);
         self.owned.retain(|key| key.link != index);
+        self.failed.retain(|key, _| key.link != index);
+        self.answered.retain(|key, _| key.link != index);
+        self.doubts.retain(|key, _| key.link != index);
         self.have.links.remove(&index)
     }
 
     /// True when it was not there before.
-    pub(super) fn on_address(&mut self, key: AddressKey, address: Address) -> bool {
+    pub(super) fn on_address(&mut self, now: Mono, key: AddressKey, address: Address) -> bool {
+        if !self.have.addresses.contains_key(&key) && self.is_young(now, &key) {
+            self.doubts.insert(key, Some(address));
+            return false;
+        }
+        self.doubts.remove(&key);
         self.have.addresses.insert(key, address).is_none()
     }
 
     /// True when somebody else took away an address that should be there.
-    pub(super) fn on_address_gone(&mut self, key: &AddressKey) -> bool {
-        let removing = self
-            .in_flight
-            .values()
-            .flatten()
-            .any(|op| matches!(op, NetOp::RemoveAddress { key: going } if going == key));
-        if removing {
+    pub(super) fn on_address_gone(&mut self, now: Mono, key: &AddressKey) -> bool {
+        if self.have.addresses.contains_key(key) && self.is_young(now, key) {
+            self.doubts.insert(*key, None);
             return false;
         }
+        self.doubts.remove(key);
         self.owned.remove(key);
         self.have.addresses.remove(key).is_some() && self.wanted.contains_key(key)
+    }
+
+    /// An operation of ours on it is under way or was until just now.
+    fn is_young(&self, now: Mono, key: &AddressKey) -> bool {
+        self.is_flying(key) || self.answered.get(key).is_some_and(|at| now < *at + SETTLE)
+    }
+
+    fn is_flying(&self, key: &AddressKey) -> bool {
+        self.in_flight
+            .values()
+            .flatten()
+            .any(|op| address_of(op) == Some(*key))
+    }
+
+    /// Notifications that were doubted and stand: to be taken as if they came now.
+    pub(super) fn take_doubts(&mut self, now: Mono) -> Vec<(AddressKey, Option<Address>)> {
+        let settled: Vec<AddressKey> = self
+            .doubts
+            .keys()
+            .filter(|key| !self.is_young(now, key))
+            .copied()
+            .collect();
+        self.answered.retain(|_, at| now < *at + SETTLE);
+        settled
+            .into_iter()
+            .filter_map(|key| Some((key, self.doubts.remove(&key)?)))
+            .collect()
+    }
+
+    /// Refused operations that are to be tried again.
+    pub(super) fn take_retries(&mut self, now: Mono) -> Vec<AddressKey> {
+        let mut due = Vec::new();
+        for (key, failure) in &mut self.failed {
+            if failure.retry_at <= now {
+                // The kernel's answer sets the next time; should none come, this one stands.
+                failure.retry_at = now + pause(failure.tries);
+                due.push(*key);
+            }
+        }
+        due
+    }
+
+    /// The refusal has become pointless.
+    pub(super) fn forgive(&mut self, key: &AddressKey) {
+        self.failed.remove(key);
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let doubts = self.doubts.keys().filter(|key| !self.is_flying(key));
+        let settled = doubts.map(|key| self.answered.get(key).map_or(Mono::ZERO, |at| *at + SETTLE));
+        let retries = self.failed.values().map(|failure| failure.retry_at);
+        settled.chain(retries).min()
     }
 
     /// These addresses of an earlier run are ours.
@@ -163,6 +279,10 @@ impl NetKeeper {
         for op in &ops {
             // A refusal here will be reported by the kernel in its own time.
             let _ = self.have.apply(op);
+            if let Some(key) = address_of(op) {
+                // Whatever was heard of it was heard of the time before.
+                self.doubts.remove(&key);
+            }
             if let NetOp::RemoveAddress { key } = op {
                 self.owned.remove(key);
             }
@@ -173,53 +293,64 @@ impl NetKeeper {
         self.in_flight.insert(id, ops);
     }
 
-    /// When refused operations are tried again.
-    pub(super) fn deadline(&self) -> Option<Mono> {
-        self.retry_at
-    }
-
-    /// Removes once more what could not be removed, and gives the instances whose addresses have to be put on again.
-    pub(super) fn on_tick(&mut self, now: Mono, out: &mut VecDeque<Action>) -> BTreeSet<InstanceName> {
-        let mut names = BTreeSet::new();
-        if self.retry_at.is_none_or(|at| now < at) {
-            return names;
-        }
-        self.retry_at = None;
-        let mut ops = Vec::new();
-        for op in std::mem::take(&mut self.refused) {
-            match op {
-                NetOp::AddAddress { key, .. } => names.extend(self.holders(&key).cloned()),
-                NetOp::RemoveAddress { key } if !self.wanted.contains_key(&key) => ops.push(op),
-                NetOp::RemoveAddress { .. } | NetOp::Announce { .. } | NetOp::Sysctl { .. } => {}
-            }
-        }
-        self.send(ops, out);
-        names
-    }
-
-    /// A batch is over: what failed, with the operation.
-    pub(super) fn on_done(
-        &mut self,
-        now: Mono,
-        id: BatchId,
-        failures: Vec<(usize, OpError)>,
-    ) -> Vec<(NetOp, OpError)> {
+    /// A batch is over.
+    pub(super) fn on_done(&mut self, now: Mono, id: BatchId, failures: Vec<(usize, OpError)>) -> Outcome {
+        let mut outcome = Outcome::default();
         let Some(ops) = self.in_flight.remove(&id) else {
-            return Vec::new();
+            return outcome;
         };
-        let failed: Vec<(NetOp, OpError)> = failures
-            .into_iter()
-            .filter_map(|(place, error)| Some((ops.get(place)?.clone(), error)))
-            .collect();
-        if !failed.is_empty() {
-            self.refused.extend(failed.iter().map(|(op, _)| op.clone()));
-            self.retry_at.get_or_insert(now + RETRY_PAUSE);
-        }
-        for (op, _) in &failed {
-            if let NetOp::AddAddress { key, .. } = op {
-                self.have.addresses.remove(key);
+        let keys: BTreeSet<AddressKey> = ops.iter().filter_map(address_of).collect();
+        self.answered.extend(keys.iter().map(|key| (*key, now)));
+        let mut refused = BTreeSet::new();
+        for (place, error) in failures {
+            let Some(op) = ops.get(place) else { continue };
+            let Some(key) = address_of(op) else {
+                outcome.refused.push((op.clone(), error));
+                continue;
+            };
+            // A link that is gone took its addresses along, and a later operation has its own answer.
+            if !self.have.links.contains_key(&key.link) || self.is_flying(&key) {
+                continue;
+            }
+            if let NetOp::RemoveAddress { .. } = op {
+                let (ours, usable) = (true, true);
+                let there = || Address {
+                    ours,
+                    usable,
+                    ..Address::default()
+                };
+                self.have.addresses.entry(key).or_insert_with(there);
+                self.owned.insert(key);
+            } else {
+                self.have.addresses.remove(&key);
+                self.owned.remove(&key);
+            }
+            refused.insert(key);
+            let tries = self.failed.get(&key).map_or(0, |failure| failure.tries);
+            let failure = Failure {
+                text: format!("{op}: {}", error.text),
+                tries: tries + 1,
+                retry_at: now + pause(tries),
+            };
+            self.failed.insert(key, failure);
+            if tries == 0 {
+                outcome.refused.push((op.clone(), error));
             }
         }
-        failed
+        let taken = keys.into_iter().filter(|key| !refused.contains(key));
+        outcome.recovered = taken.filter(|key| self.failed.remove(key).is_some()).collect();
+        outcome
     }
+}
+
+fn address_of(op: &NetOp) -> Option<AddressKey> {
+    match op {
+        NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key } => Some(*key),
+        NetOp::Announce { .. } | NetOp::Sysctl { .. } => None,
+    }
+}
+
+/// How long a refused operation waits after so many tries.
+fn pause(tries: u32) -> Duration {
+    Duration::from_secs(1 << tries.min(6))
 }

@@ -3,7 +3,6 @@
 use super::Engine;
 use super::input::{IpvsNews, NetNews};
 use super::ipvs_keeper::{Note, Status};
-use super::net_keeper::Held;
 use crate::net::{AddressKey, Link};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, TrackerName, VirtualKey};
@@ -26,35 +25,51 @@ impl Engine {
             }
             NetNews::Address(key, address) => {
                 let ours = address.ours;
-                let new = self.net.on_address(key, address);
+                let new = self.net.on_address(self.now, key, address);
                 self.on_address_there(key, new, ours);
             }
             NetNews::AddressGone(key) => {
-                let stolen = self.net.on_address_gone(&key);
+                let stolen = self.net.on_address_gone(self.now, &key);
                 self.on_address_gone(key, stolen);
             }
             NetNews::Done(id, failures) => {
-                for (op, error) in self.net.on_done(self.now, id, failures) {
+                let outcome = self.net.on_done(self.now, id, failures);
+                for (op, error) in outcome.refused {
                     self.say(What::KernelRefused, op.to_string(), Some(error.text));
                 }
+                for key in outcome.recovered {
+                    let text = format!("{}: the kernel took it", self.place(&key));
+                    self.say(What::KernelRecovered, text, None);
+                }
+                self.touch(ObjectId::Agent);
+            }
+        }
+    }
+
+    /// Takes up what was doubted, and tries again what was refused.
+    pub(super) fn net_on_tick(&mut self) {
+        for (key, news) in self.net.take_doubts(self.now) {
+            self.on_net(match news {
+                Some(address) => NetNews::Address(key, address),
+                None => NetNews::AddressGone(key),
+            });
+        }
+        for key in self.net.take_retries(self.now) {
+            let holder = self.net.holders(&key).next().cloned();
+            if let Some(name) = holder {
+                let rounds = self.model.instances.get(&name).map_or(0, |it| it.garp.repeat);
+                self.hold_addresses(&name, rounds);
+            } else if self.net.have().addresses.contains_key(&key) {
+                self.net.clean(&BTreeSet::from([key]), &mut self.queue);
+            } else {
+                self.net.forgive(&key);
+                self.touch(ObjectId::Agent);
             }
         }
     }
 
     fn on_net_table(&mut self, table: crate::net::NetTable) {
-        let lost: Vec<AddressKey> = if self.net.known() {
-            let there = &table.addresses;
-            let names = self.model.instances.keys();
-            names
-                .filter_map(|name| self.net.held(name))
-                .flat_map(Held::keys)
-                .filter(|key| !there.contains_key(key))
-                .copied()
-                .collect()
-        } else {
-            Vec::new()
-        };
-        self.net.on_table(table);
+        let lost = self.net.on_table(self.now, table);
         self.refresh_interfaces();
         self.refresh_grounds(None);
         for key in lost {

@@ -164,6 +164,8 @@ impl Engine {
             NotifyWho::Instance(name) => self.model.instances.get(name).map(|it| it.notify.clone()),
             NotifyWho::Group(name) => self.model.groups.get(name).map(|it| it.notify.clone()),
         };
+        let leaving = self.leaving.iter().find(|(left, _)| left == who);
+        let scripts = scripts.or_else(|| leaving.map(|(_, scripts)| scripts.clone()));
         if let Some(scripts) = scripts {
             for job in notify::jobs_for_state(&scripts, who, state, priority) {
                 self.run(Purpose::Notify, job);
@@ -266,7 +268,7 @@ impl Engine {
         Some(match id {
             ObjectId::Agent => {
                 let mut view = self.agent.clone();
-                view.kernel_trouble = self.ipvs.trouble();
+                view.kernel_trouble = self.net.trouble().chain(self.ipvs.trouble()).collect();
                 view.ipvs_missing = self.ipvs_missing();
                 view.stopping = self.stopping.is_some();
                 Object::Agent(view)

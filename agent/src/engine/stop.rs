@@ -20,6 +20,8 @@ pub(super) struct Stopping {
     mode: StopMode,
     stage: StopStage,
     until: Mono,
+    /// Not everything was put down: the next start, or the clean-up, has to know.
+    cut_short: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,11 +59,16 @@ impl Engine {
             mode,
             stage: StopStage::Addresses,
             until,
+            cut_short: false,
         });
         let why = mode
             .hand_over
             .then(|| "for a restart: addresses and services stay".to_owned());
         self.say(What::Stopping, "goodbye", why);
+        if self.boot.is_some() {
+            // Nothing was begun, and what an earlier run left stays for the clean-up.
+            return self.finish_early();
+        }
         let mut effects = Vec::new();
         self.routers.stop(self.now, !mode.hand_over, &mut effects);
         self.on_router_effects(effects);
@@ -79,7 +86,9 @@ impl Engine {
 
     /// Whether a stop took everything down, so that the next start has nothing to adopt.
     pub fn left_in_order(&self) -> bool {
-        self.stopping.as_ref().is_some_and(|it| !it.mode.hand_over)
+        self.stopping
+            .as_ref()
+            .is_some_and(|it| !it.mode.hand_over && !it.cut_short)
     }
 
     /// A stop that leaves the addresses where they are.
@@ -91,11 +100,18 @@ impl Engine {
 
     pub(super) fn stop_on_tick(&mut self) {
         let now = self.now;
-        if let Some(stopping) = &mut self.stopping
+        if let Some(stopping) = &self.stopping
             && stopping.stage != StopStage::Finished
             && stopping.until <= now
         {
+            self.finish_early();
+        }
+    }
+
+    fn finish_early(&mut self) {
+        if let Some(stopping) = &mut self.stopping {
             stopping.stage = StopStage::Finished;
+            stopping.cut_short = true;
             self.queue.push_back(Action::Finished);
         }
     }
@@ -105,7 +121,7 @@ impl Engine {
         let Some(stopping) = &mut self.stopping else {
             return;
         };
-        if stopping.stage == StopStage::Addresses && self.net.at_rest() {
+        if stopping.stage == StopStage::Addresses && self.net.at_rest() && !self.net.removal_waits() {
             stopping.stage = StopStage::Ipvs;
             if stopping.may_touch_ipvs() {
                 if self.model.global.lvs_flush_on_stop {

@@ -30,7 +30,9 @@ impl Engine {
 
     /// Puts an instance's addresses on or takes them off, then announces them `rounds` times.
     pub(super) fn hold_addresses(&mut self, name: &InstanceName, rounds: u32) {
-        let master = self.gate_open && self.routers.is_master(name);
+        // An adopted address is there already, and must leave when its instance does.
+        let may = self.gate_open || self.adopted.contains(name);
+        let master = may && self.routers.is_master(name);
         let instance = if master {
             self.model.instances.get(name).cloned()
         } else {

@@ -58,10 +58,12 @@ pub enum Message {
     },
     /// Somebody wants the configuration read again.
     Reload(ReloadAsk),
-    /// A reload was refused before it came to the engine: for whoever asked, and for everybody.
+    /// A reload was refused before it came to the engine: for whoever asked, and for everybody unless it was only
+    /// tried.
     Refused {
         reply: Option<(ReplyTo, Reply)>,
         findings: Vec<Diagnostic>,
+        dry_run: bool,
     },
     /// A file was loaded: for whoever asked.
     Loaded {
@@ -271,11 +273,17 @@ impl Core {
                 self.feed(Input::Sample(ticket));
             }
             Message::Reload(ask) => (self.shell.reload)(ask),
-            Message::Refused { reply, findings } => {
+            Message::Refused {
+                reply,
+                findings,
+                dry_run,
+            } => {
                 if let Some((to, reply)) = reply {
                     to(reply);
                 }
-                self.feed(Input::ReloadRefused(findings));
+                if !dry_run {
+                    self.feed(Input::ReloadRefused(findings));
+                }
             }
             Message::Loaded { mut new, asked } => {
                 if !new.dry_run {
@@ -311,7 +319,11 @@ impl Core {
                     service_manager::notify("STOPPING=1");
                     self.feed(Input::Stop(self.shell.stop_mode));
                 }
-                Ok(Signal::SIGUSR2) => {
+                Ok(Signal::SIGUSR1 | Signal::SIGUSR2) => {
+                    // keepalived writes its data or statistics to files; programs that watch it send these often.
+                    tracing::debug!("signal ignored: lbctl shows what keepalived would write to a file");
+                }
+                Ok(Signal::SIGQUIT) => {
                     // For a restart or an upgrade: leave everything in place for the next one to adopt.
                     service_manager::notify("STOPPING=1");
                     self.feed(Input::Stop(StopMode {

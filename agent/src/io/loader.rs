@@ -95,23 +95,23 @@ impl Loader {
     pub fn start(mut self, post: Post) -> io::Result<Reloads> {
         let (asks, inbox) = mpsc::channel::<ReloadAsk>();
         std::thread::Builder::new().name("loader".into()).spawn(move || {
-            while let Ok(mut ask) = inbox.recv() {
-                // A storm of signals costs one more reload: the last content is what counts.
-                while ask.asked.is_none() {
-                    match inbox.try_recv() {
-                        Ok(next) => ask = next,
-                        Err(_) => break,
-                    }
+            while let Ok(first) = inbox.recv() {
+                for ask in fewer(std::iter::once(first).chain(inbox.try_iter())) {
+                    self.reload(&post, ask);
                 }
-                self.reload(&post, ask);
             }
         })?;
         Ok(Reloads { asks })
     }
 
     fn reload(&mut self, post: &Post, ask: ReloadAsk) {
+        let held = self.held.clone();
         let loaded = self.load();
         let refused = loaded.is_refused();
+        if refused || ask.dry_run {
+            // The addresses in force stay those of the model in force.
+            self.held = held;
+        }
         match loaded.model {
             Some(model) if !refused => {
                 let new = NewModel {
@@ -134,10 +134,23 @@ impl Loader {
                 post.send(Message::Refused {
                     reply,
                     findings: loaded.findings,
+                    dry_run: ask.dry_run,
                 });
             }
         }
     }
+}
+
+/// A storm of signals costs one reload, the last content being what counts; everybody who waits for an answer gets one.
+fn fewer(asks: impl Iterator<Item = ReloadAsk>) -> Vec<ReloadAsk> {
+    let mut kept: Vec<ReloadAsk> = Vec::new();
+    for ask in asks {
+        if ask.asked.is_none() {
+            kept.retain(|earlier| earlier.asked.is_some());
+        }
+        kept.push(ask);
+    }
+    kept
 }
 
 fn refusal(findings: &[Diagnostic]) -> Refusal {
@@ -284,5 +297,28 @@ pub fn reference(page: &str) -> Option<String> {
         "configuration" => Some(config::configuration_page()),
         "compatibility" => Some(config::compatibility_page()),
         keyword => config::explain(keyword),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::event::Actor;
+
+    #[test]
+    fn f122_a_storm_of_signals_is_one_reload_and_nobodys_question_replaces_it() {
+        let signal = || ReloadAsk {
+            dry_run: false,
+            force: true,
+            asked: None,
+        };
+        let question = || ReloadAsk {
+            dry_run: true,
+            force: false,
+            asked: Some((Box::new(drop), Actor::default())),
+        };
+        let asks = [signal(), signal(), question(), signal(), question(), question()];
+        let kept: Vec<bool> = fewer(asks.into_iter()).iter().map(|ask| ask.dry_run).collect();
+        assert_eq!(kept, [true, false, true, true]);
     }
 }

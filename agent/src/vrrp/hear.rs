@@ -194,11 +194,12 @@ impl Router {
             self.tally.zero_received += 1;
             let interval = self.own_interval();
             // At most once each tenth of an interval: an answer to every one would double a flood.
-            if self.may_answer_farewell(now, interval / 10) {
+            let Role::Master(master) = &mut self.role else {
+                return Step::Stay;
+            };
+            if may_answer(&mut master.farewell_answered_at, now, interval / 10) {
+                master.advert_at = now + interval;
                 self.send(now, out);
-                if let Role::Master(master) = &mut self.role {
-                    master.advert_at = now + interval;
-                }
             }
             return Step::Stay;
         }
@@ -282,7 +283,7 @@ impl Router {
             self.changed(What::SecondMaster, text, Some(why), out);
         }
         // Half an interval leaves room for its jitter, and a flood is not answered packet by packet.
-        if !self.may_answer(now, own_interval / 2) {
+        if !self.may_answer_lower(now, own_interval / 2) {
             return Step::Stay;
         }
         if !raise && let Some(count) = self.limiter.allow(Topic::LowerHeard, now) {
@@ -303,27 +304,11 @@ impl Router {
         Step::Answered
     }
 
-    /// Answers to farewells and to lower masters are counted apart: a forged one of a kind must not silence the other.
-    fn may_answer_farewell(&mut self, now: Mono, pause: Duration) -> bool {
-        let Role::Master(master) = &mut self.role else {
-            return false;
-        };
-        let may = master.replied_at.is_none_or(|at| now.since(at) >= pause);
-        if may {
-            master.replied_at = Some(now);
+    fn may_answer_lower(&mut self, now: Mono, pause: Duration) -> bool {
+        match &mut self.role {
+            Role::Master(master) => may_answer(&mut master.answered_at, now, pause),
+            Role::Init | Role::Backup(_) | Role::Fault => false,
         }
-        may
-    }
-
-    fn may_answer(&mut self, now: Mono, pause: Duration) -> bool {
-        let Role::Master(master) = &mut self.role else {
-            return false;
-        };
-        let may = master.answered_at.is_none_or(|at| now.since(at) >= pause);
-        if may {
-            master.answered_at = Some(now);
-        }
-        may
     }
 
     /// The announcements after a lower master was heard: `garp_lower_prio_repeat` and `garp_lower_prio_delay`.
@@ -411,4 +396,13 @@ impl Router {
             self.changed(What::InstanceChanged, text, swallowed(count), out);
         }
     }
+}
+
+/// Whether something that was last answered then may be answered now.
+fn may_answer(answered_at: &mut Option<Mono>, now: Mono, pause: Duration) -> bool {
+    let may = answered_at.is_none_or(|at| now.since(at) >= pause);
+    if may {
+        *answered_at = Some(now);
+    }
+    may
 }

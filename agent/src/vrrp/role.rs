@@ -39,8 +39,8 @@ pub(crate) struct Master {
     pub(crate) rival: Option<Rival>,
     /// When a lower master was last put in its place.
     pub(crate) answered_at: Option<Mono>,
-    /// When a farewell was last answered.
-    pub(crate) replied_at: Option<Mono>,
+    /// When a farewell was last answered: others' farewells must not use up the answers to a lower master.
+    pub(crate) farewell_answered_at: Option<Mono>,
     pub(crate) unsent: Unsent,
 }
 

@@ -296,7 +296,7 @@ impl Router {
             refresh_at: later(garp.refresh),
             rival: None,
             answered_at: None,
-            replied_at: None,
+            farewell_answered_at: None,
             unsent: Unsent::default(),
         });
         let from = std::mem::replace(&mut self.role, role);

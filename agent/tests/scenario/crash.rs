@@ -175,3 +175,45 @@ fn s17_what_was_concluded_from_the_kernel_is_stored_at_once() {
     let node = start.go();
     assert_eq!(node.disk.len(), 1, "the next crash would forget it");
 }
+
+#[test]
+fn an_adopted_address_leaves_when_its_instance_yields_before_ipvs_is_ready() {
+    let mut start = again(master(), Duration::from_millis(900));
+    // The table is empty, and the kernel is slow to fill it: the gate stays closed.
+    start.ipvs = Some(Default::default());
+    let mut node = start.go_with(|node| node.slow = true);
+    let table = node.late.pop_front().unwrap();
+    node.feed(table);
+    assert!(node.has_vip());
+    node.hear(200);
+    node.catch_up();
+    assert!(!node.has_vip(), "the address stayed behind");
+}
+
+#[test]
+fn an_adopted_address_leaves_when_its_instance_starts_in_fault() {
+    let mut start = again(master(), Duration::from_millis(900));
+    if let Some(link) = start.net.links.values_mut().next() {
+        link.running = false;
+    }
+    let node = start.go();
+    assert_eq!(
+        node.engine.state().instances[&"VI_1".into()].state,
+        VrrpState::Fault
+    );
+    assert!(!node.has_vip(), "the address stayed behind");
+}
+
+#[test]
+fn a_restart_after_a_crash_does_not_flush_though_a_clean_start_would() {
+    let flush = |node: &Node| {
+        node.position(|did| matches!(did, Did::Ipvs(IpvsOp::Flush)))
+            .is_some()
+    };
+    let mut start = again(master(), Duration::from_millis(900));
+    start.model.global.lvs_flush = true;
+    let mut clean = Start::with(start.model.clone());
+    clean.ipvs.clone_from(&start.ipvs);
+    assert!(!flush(&start.go()));
+    assert!(flush(&clean.go()));
+}

@@ -35,6 +35,7 @@ pub(crate) enum Did {
     Said(Event),
     Persisted,
     Looked,
+    Ran(String),
     Finished,
 }
 
@@ -347,7 +348,12 @@ impl Node {
             }
             Action::Ledger(ledger) => self.ledger = ledger,
             Action::Finished => self.did.push(Did::Finished),
-            Action::Run(..) | Action::Listen(_) => {}
+            Action::Run(_, job) => {
+                let mut words = job.script.argv;
+                words.extend(job.arguments);
+                self.did.push(Did::Ran(words.join(" ")));
+            }
+            Action::Listen(_) => {}
         }
         None
     }
@@ -424,10 +430,18 @@ impl Node {
     }
 
     pub(crate) fn act_with(&mut self, act: Act) -> Reply {
+        let ticket = self.begin(1001, act);
+        self.replies
+            .remove(&ticket)
+            .unwrap_or_else(|| panic!("no answer"))
+    }
+
+    /// Commands as this user; the answer comes when it comes.
+    pub(crate) fn begin(&mut self, uid: u32, act: Act) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let actor = Actor {
-            uid: 1001,
+            uid,
             pid: 42,
             user: "ops".into(),
         };
@@ -439,9 +453,7 @@ impl Node {
                 act,
             },
         ));
-        self.replies
-            .remove(&ticket)
-            .unwrap_or_else(|| panic!("no answer"))
+        ticket
     }
 
     pub(crate) fn said(&self, what: What) -> usize {

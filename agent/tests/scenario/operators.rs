@@ -4,12 +4,13 @@ use crate::node::{Did, Node, Start, model, new_model, server_key, service, servi
 use lb_shared::event::What;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Outcome, RefusalCode, Reply, Verb, WeightChange};
-use lb_shared::state::{Admin, DrainThen, Target, VrrpState};
+use lb_shared::state::{Admin, DrainThen, Pin, Target, VrrpState};
 use lb_shared::units::Weight;
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::flags;
-use lbagent::model::Persistence;
+use lbagent::model::{Persistence, SyncGroup};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DRAIN: Verb = Verb::Drain {
@@ -258,7 +259,7 @@ fn a_weight_set_live_outlasts_a_reload_that_changes_the_files_weight() {
     assert_eq!(node.weight(2), Some(7));
     let mut changed = service("rr", 3);
     for server in changed.servers.values_mut() {
-        std::sync::Arc::make_mut(server).weight = Weight::clamped(3);
+        Arc::make_mut(server).weight = Weight::clamped(3);
     }
     node.feed(Input::Model(Box::new(new_model(model(100, changed)))));
     assert_eq!([node.weight(1), node.weight(2)], [Some(3), Some(7)]);
@@ -343,4 +344,119 @@ fn an_unknown_target_is_not_found_and_a_wrong_kind_is_said() {
     );
     let zero = Verb::Weight(WeightChange::To(Weight::ZERO));
     assert_eq!(refused(&node.act(zero, server(1))), RefusalCode::BadRequest);
+}
+
+fn drain_of(last: u8, key: Option<&str>) -> Act {
+    Act {
+        verb: DRAIN,
+        targets: vec![server(last)],
+        dry_run: false,
+        force: false,
+        message: String::new(),
+        key: key.map(str::to_owned),
+    }
+}
+
+#[test]
+fn f097_two_drains_at_once_do_not_empty_a_service_between_them() {
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.slow_disk = true;
+    let first = node.begin(1001, drain_of(1, None));
+    let second = node.begin(1002, drain_of(2, None));
+    node.catch_up();
+    assert!(matches!(node.replies[&first], Reply::Acted(_)));
+    assert_eq!(refused(&node.replies[&second]), RefusalCode::LastServer);
+    assert_eq!([node.weight(1), node.weight(2)], [Some(0), Some(1)]);
+}
+
+#[test]
+fn f098_the_same_key_under_way_is_answered_with_the_one_result() {
+    let mut node = three();
+    node.slow_disk = true;
+    let asked = [1, 2, 3].map(|_| node.begin(1001, drain_of(2, Some("k"))));
+    node.catch_up();
+    let ops: Vec<u64> = asked
+        .iter()
+        .map(|ticket| match &node.replies[ticket] {
+            Reply::Acted(acted) => acted.op,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ops, [1, 1, 1]);
+    assert_eq!(
+        node.did
+            .iter()
+            .filter(|did| matches!(did, Did::Persisted))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn f098_a_key_belongs_to_its_user_and_to_one_command() {
+    let mut node = three();
+    let first = node.begin(1001, drain_of(2, Some("k")));
+    let other_user = node.begin(1002, drain_of(3, Some("k")));
+    assert!(matches!(node.replies[&first], Reply::Acted(_)));
+    assert!(matches!(&node.replies[&other_user], Reply::Acted(acted) if acted.op == 2));
+    assert_eq!(node.weight(3), Some(0));
+    let reused = node.begin(1001, drain_of(1, Some("k")));
+    assert_eq!(refused(&node.replies[&reused]), RefusalCode::Conflict);
+    node.run_for(Duration::from_secs(601), &[]);
+    node.act(Verb::Undrain, server(2));
+    let later = node.begin(1001, drain_of(2, Some("k")));
+    assert!(matches!(&node.replies[&later], Reply::Acted(acted) if acted.op > 2));
+}
+
+#[test]
+fn f040_a_drain_whose_server_leaves_the_file_before_it_is_on_disk_sleeps() {
+    let mut node = three();
+    node.slow_disk = true;
+    let asked = node.begin(1001, drain_of(3, None));
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
+    node.catch_up();
+    assert!(node.replies.contains_key(&asked));
+    assert!(node.engine.state().overrides[&server(3)].dormant);
+}
+
+#[test]
+fn promote_is_refused_beside_another_promotion() {
+    let mut node = three();
+    node.hear(254);
+    let promote = Verb::Promote { for_ms: None };
+    assert_eq!(refused(&node.act(promote, vi_1())), RefusalCode::SplitBrain);
+}
+
+#[test]
+fn a_pin_of_one_member_holds_for_the_group_it_is_put_into_later() {
+    let mut node = three();
+    let demote = Act {
+        verb: Verb::Demote { hard: true },
+        targets: vec![vi_1()],
+        force: true,
+        ..drain_of(1, None)
+    };
+    assert!(matches!(node.act_with(demote), Reply::Acted(_)));
+    let mut grouped = model(100, service("rr", 3));
+    let other = crate::instance::v2("VI_2", 52, 100);
+    grouped.instances.insert("VI_2".into(), Arc::new(other));
+    let group = SyncGroup {
+        name: "G".into(),
+        members: vec!["VI_1".into(), "VI_2".into()],
+        tracking: Default::default(),
+        tracking_weight: false,
+        notify: Default::default(),
+    };
+    grouped.groups.insert("G".into(), Arc::new(group));
+    node.feed(Input::Model(Box::new(new_model(grouped))));
+    node.run_for(Duration::from_secs(20), &[]);
+    for name in ["VI_1", "VI_2"] {
+        let view = &node.engine.state().instances[&name.into()];
+        assert_eq!(
+            (view.state, view.pin),
+            (VrrpState::Backup, Some(Pin::DemotedHard)),
+            "{name}"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use lb_shared::request::Verb;
 use lb_shared::state::{DrainThen, VrrpState};
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
+use lbagent::model::Script;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,4 +105,34 @@ fn another_priority_keeps_the_mastership_and_a_removed_instance_says_goodbye() {
             .is_some()
     );
     assert!(node.engine.state().instances.is_empty());
+}
+
+#[test]
+fn a_removed_instance_tells_its_scripts_once_more() {
+    let mut old = model(100, service("rr", 1));
+    let mut instance = instance(100);
+    instance.notify.any = Some(Script {
+        argv: vec!["/n".into()],
+        user: None,
+    });
+    old.instances.insert("VI_1".into(), Arc::new(instance));
+    let mut node = Start::with(old.clone()).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.did.clear();
+    old.instances.clear();
+    node.feed(Input::Model(Box::new(new_model(old))));
+    let told = node
+        .did
+        .iter()
+        .any(|did| matches!(did, Did::Ran(words) if words.starts_with("/n INSTANCE VI_1 FAULT")));
+    assert!(told, "{:?}", node.did);
+}
+
+#[test]
+fn a_signal_before_the_first_table_starts_with_the_newer_file() {
+    let mut node = Start::with(model(100, service("rr", 1))).go_with(|node| node.slow = true);
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
+    node.catch_up();
+    node.run_for(Duration::from_secs(5), &[]);
+    assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
 }

@@ -170,11 +170,9 @@ impl World {
                     self.resume(node);
                 }
             }
-            Kind::Slow { node, .. } => {
-                if self.nodes[node].hiccup {
-                    self.nodes[node].hiccup = false;
-                    self.resume(node);
-                }
+            Kind::Slow { node, .. } if self.nodes[node].hiccup => {
+                self.nodes[node].hiccup = false;
+                self.resume(node);
             }
             Kind::ClockRate { node, .. } => {
                 let ppm = self.plan.cluster.clock_ppm[node];
@@ -205,11 +203,9 @@ impl World {
             }
             Kind::AddressPlanted { node, vr } => self.unplant_address(node, vr),
             Kind::IpvsGone { node } => self.nodes[node].kernel.has_ipvs = true,
-            Kind::Overrun { node } => {
-                if self.nodes[node].engine.is_some() {
-                    let epoch = self.nodes[node].epoch;
-                    self.after(500, Event::Snapshot { node, epoch });
-                }
+            Kind::Overrun { node } if self.nodes[node].engine.is_some() => {
+                let epoch = self.nodes[node].epoch;
+                self.after(500, Event::Snapshot { node, epoch });
             }
             _ => {}
         }

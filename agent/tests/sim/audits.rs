@@ -166,6 +166,7 @@ impl World {
         let segment = self.plan.cluster.routers[vr].segment;
         let steady = |node: usize| {
             self.slowness(node).is_none()
+                && !self.nodes[node].overrun
                 && !self.ground_moves(node)
                 && self.now >= self.nodes[node].ground_moved_at + SECOND
                 && self.nodes[node].kernel.is_running(segment)
@@ -227,7 +228,11 @@ impl World {
 
     pub(crate) fn ipvs_is_fine(&self, node: usize) -> bool {
         let it = &self.nodes[node];
-        let quiet = it.ipvs_trouble_at == 0 || self.now > it.ipvs_trouble_at + IPVS_GRACE_US;
+        // Who slept cannot have looked.
+        let trouble_at = it
+            .ipvs_trouble_at
+            .max(if it.ipvs_trouble_at > 0 { it.woke_at } else { 0 });
+        let quiet = trouble_at == 0 || self.now > trouble_at + IPVS_GRACE_US;
         let faulty = self.active.iter().any(|(_, fault)| match fault.kind {
             Kind::IpvsRefused { node: at, .. }
             | Kind::IpvsGone { node: at }

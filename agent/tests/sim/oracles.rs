@@ -619,17 +619,17 @@ impl World {
             return;
         }
         self.judge_group(node);
-        for vr in 0..before.len() {
+        for (vr, before) in before.iter().copied().enumerate() {
             let after = self.role(node, vr);
             let re_entered = self.became(vr, What::BecameBackup, actions);
-            if after == VrrpState::Backup && (before[vr] != VrrpState::Backup || re_entered) {
+            if after == VrrpState::Backup && (before != VrrpState::Backup || re_entered) {
                 self.observe_entry(node, now, vr, cause, actions);
-                self.judge_owner(node, vr, before[vr]);
+                self.judge_owner(node, vr, before);
             }
-            if after == VrrpState::Master && before[vr] != VrrpState::Master {
-                if before[vr] == VrrpState::Backup && !re_entered {
+            if after == VrrpState::Master && before != VrrpState::Master {
+                if before == VrrpState::Backup && !re_entered {
                     self.judge_take_over(node, now, vr);
-                } else if before[vr] != VrrpState::Backup {
+                } else if before != VrrpState::Backup {
                     self.judge_leap(node, vr, actions);
                 }
             }

@@ -198,3 +198,13 @@ fn a_lost_address_sends_the_whole_group_away_for_a_skew() {
     node.run(Mono(6 * S));
     assert_eq!(states(&node), all(VrrpState::Master));
 }
+
+#[test]
+fn a_farewell_of_somebody_else_does_not_use_up_the_answer_to_a_lower_master() {
+    let mut node = group_node("10.5.0.1", [100, 100]);
+    node.run(Mono(5 * S));
+    node.hear(Mono(5 * S), &advert(&vi(51, 50), "10.5.0.8", 0));
+    let got = node.hear(Mono(5 * S + 1), &advert(&vi(51, 50), "10.5.0.9", 50));
+    let announced = got.iter().any(|effect| matches!(effect, Effect::Announce { .. }));
+    assert!(announced, "{:?}", brief(&got));
+}
