@@ -112,7 +112,7 @@ impl Engine {
         self.rebind_overrides();
         self.want_sysctls();
         self.timeouts_and_flush(first, crashed, before.global.lvs_timeouts);
-        self.touch_all();
+        self.all_touched = true;
         self.ledger_due = true;
         let actor = asked.map(|(_, actor)| actor);
         let text = format!("revision {} from {file}", self.agent.config.revision);
@@ -297,8 +297,9 @@ impl Engine {
         }
     }
 
-    fn touch_all(&mut self) {
-        let objects: Vec<ObjectId> = (self.model.instances.keys().cloned().map(ObjectId::Instance))
+    /// Every object there is or was.
+    pub(super) fn touch_all(&mut self) {
+        let objects = (self.model.instances.keys().cloned().map(ObjectId::Instance))
             .chain(self.model.groups.keys().cloned().map(ObjectId::Group))
             .chain(self.state.groups.keys().cloned().map(ObjectId::Group))
             .chain(self.index.by_tracker.keys().cloned().map(ObjectId::Tracker))
@@ -312,8 +313,7 @@ impl Engine {
                         server: *server,
                     })
                 })
-            }))
-            .collect();
+            }));
         self.touched.extend(objects);
     }
 

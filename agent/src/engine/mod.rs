@@ -39,6 +39,9 @@ use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
+/// Places for actions and events that stay allocated.
+const QUEUE_KEPT: usize = 256;
+
 /// Everything the agent knows and decides.
 pub struct Engine {
     now: Mono,
@@ -58,6 +61,8 @@ pub struct Engine {
     /// What the emitted events add up to.
     state: State,
     touched: BTreeSet<ObjectId>,
+    /// Every view may have changed: what that means is found out once everything is done.
+    all_touched: bool,
     stopping: Option<stop::Stopping>,
     /// Instances whose mastership was taken over from an earlier run.
     adopted: BTreeSet<InstanceName>,
@@ -120,6 +125,7 @@ impl Engine {
             agent: AgentView::default(),
             state: State::default(),
             touched: BTreeSet::new(),
+            all_touched: false,
             stopping: None,
             adopted: BTreeSet::new(),
             leaving: Vec::new(),
@@ -190,6 +196,9 @@ impl Engine {
         if let Some(event) = self.events.pop_front().or_else(|| self.next_view()) {
             return Some(Action::Emit(event));
         }
+        // A start or a reload tells thousands of things at once; after that it is a few at a time.
+        self.queue.shrink_to(QUEUE_KEPT);
+        self.events.shrink_to(QUEUE_KEPT);
         let (ticket, reply) = self.answers.pop_front()?;
         Some(Action::Answer(ticket, reply))
     }

@@ -101,7 +101,7 @@ impl Engine {
                             job,
                         );
                     }
-                    _ => self.queue.push_back(Action::Check(id, Box::new(job))),
+                    _ => self.queue.push_back(Action::Check(id, job)),
                 },
                 health::Effect::Cancel(id) => {
                     self.jobs.forget_check(id);
@@ -214,6 +214,9 @@ impl Engine {
 
     /// The next view that changed without a word of its own.
     pub(super) fn next_view(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.all_touched) {
+            self.touch_all();
+        }
         while let Some(object) = self.touched.pop_first() {
             if let Some(change) = self.change_of(&object) {
                 let event = Event {

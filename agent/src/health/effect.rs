@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Run a check and come back with its outcome.
-    Check { id: CheckId, job: CheckJob },
+    Check { id: CheckId, job: Box<CheckJob> },
     /// Nobody waits for this outcome any more.
     Cancel(CheckId),
     /// The service's standing may have changed.

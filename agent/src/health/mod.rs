@@ -43,7 +43,8 @@ use std::time::Duration;
 pub struct Health {
     services: BTreeMap<ServiceKey, ServiceState>,
     /// By a number of our own: a name with a group in it is dear to copy.
-    servers: BTreeMap<u64, ServerState>,
+    /// In boxes: the nodes of the map are half empty, and there may be many thousands.
+    servers: BTreeMap<u64, Box<ServerState>>,
     /// What operators want, also of servers that are not configured now.
     overrides: BTreeMap<ServerId, (OverrideKind, Option<Mono>)>,
     draining: BTreeMap<ServerId, u64>,
@@ -271,7 +272,7 @@ impl Health {
         out.extend(std::mem::take(&mut self.running).into_keys().map(Effect::Cancel));
         for service in self.services.values() {
             if service.config.omega {
-                service.farewell(service.servers.values().filter_map(|n| self.servers.get(n)), out);
+                service.farewell(&self.servers, out);
             }
         }
     }
@@ -299,10 +300,10 @@ impl Health {
             // It is never started, but an operator keeps hearing of it.
             Some(why) => self.on_checked(now, id, &CheckOutcome::Inconclusive { why }, out),
             None => {
-                let job = CheckJob {
+                let job = Box::new(CheckJob {
                     kind: probe_state.check.kind.clone(),
                     url: probe_state.url,
-                };
+                });
                 out.push(Effect::Check { id, job });
             }
         }

@@ -59,7 +59,7 @@ impl Health {
             return;
         };
         if state.config.omega {
-            state.farewell(state.servers.values().filter_map(|n| self.servers.get(n)), out);
+            state.farewell(&self.servers, out);
         }
         for number in state.servers.values() {
             self.remove_server(*number, out);
@@ -189,7 +189,7 @@ impl Health {
         if let Some(service) = self.services.get_mut(&id.service) {
             service.servers.insert(id.server, number);
         }
-        self.servers.insert(number, server);
+        self.servers.insert(number, Box::new(server));
         self.impose(now, number);
         if let Some(server) = self.servers.get_mut(&number) {
             server.effective = None;

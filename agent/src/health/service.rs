@@ -90,7 +90,7 @@ impl ServiceState {
     }
 
     /// Its one word for tables.
-    pub(super) fn word(&self, servers: &BTreeMap<u64, ServerState>) -> Word {
+    pub(super) fn word(&self, servers: &BTreeMap<u64, Box<ServerState>>) -> Word {
         let unknown = !self.servers.is_empty()
             && self
                 .servers
@@ -105,7 +105,7 @@ impl ServiceState {
         }
     }
 
-    pub(super) fn standing(&self, servers: &BTreeMap<u64, ServerState>) -> Standing {
+    pub(super) fn standing(&self, servers: &BTreeMap<u64, Box<ServerState>>) -> Standing {
         let sorry_serves = self.sorry_serves();
         let mut table = BTreeMap::new();
         if let Some(sorry) = self.config.sorry.as_ref().filter(|sorry| sorry.inhibit) {
@@ -149,7 +149,8 @@ impl ServiceState {
     }
 
     /// The scripts of `omega`: each server that is up goes down, and with them the quorum.
-    pub(super) fn farewell<'a>(&self, servers: impl Iterator<Item = &'a ServerState>, out: &mut Vec<Effect>) {
+    pub(super) fn farewell(&self, servers: &BTreeMap<u64, Box<ServerState>>, out: &mut Vec<Effect>) {
+        let servers = self.servers.values().filter_map(|number| servers.get(number));
         for server in servers.filter(|server| server.up) {
             server.notify(false, out);
         }

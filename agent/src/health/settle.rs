@@ -135,7 +135,7 @@ impl Health {
 fn tell_service(
     now: Mono,
     service: &mut ServiceState,
-    servers: &BTreeMap<u64, ServerState>,
+    servers: &BTreeMap<u64, Box<ServerState>>,
     weighed: Weighed,
     out: &mut Vec<Effect>,
 ) {
