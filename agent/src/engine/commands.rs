@@ -639,8 +639,18 @@ impl Engine {
             }
         }
         self.want_sysctls();
+        // A change on its way to the disk must not be overwritten: it may be acknowledged in between.
+        let mut next = self.intent.clone();
+        for waiting in self
+            .commands
+            .pending
+            .iter()
+            .filter(|it| matches!(it.stage, Stage::Disk(_)))
+        {
+            apply_steps(&mut next, &waiting.steps);
+        }
         let id = self.next_persist();
-        self.queue.push_back(Action::Persist(id, self.intent.to_store()));
+        self.queue.push_back(Action::Persist(id, next.to_store()));
     }
 
     /// Whether its checks let a server take traffic.
