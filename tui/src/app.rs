@@ -4,14 +4,17 @@
 //! out as a [`Cmd`]. The same messages give the same pictures.
 
 use crate::act;
+use crate::columns::Columns;
 use crate::data::Data;
 use crate::dialog::Dialog;
 use crate::input;
 use crate::keys::Screen;
 use crate::list::List;
+use crate::mouse::{self, Mouse};
 use crate::order::{self, Order};
+use crate::past::Past;
 use crate::theme::Theme;
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use lb_shared::counters::Counters;
 use lb_shared::event::Numbered;
 use lb_shared::filter::Filter;
@@ -33,6 +36,7 @@ pub(crate) const WIDE: u16 = 120;
 #[derive(Debug)]
 pub(crate) enum Msg {
     Key(KeyEvent),
+    Mouse(MouseEvent),
     Paste(String),
     Resize(u16, u16),
     /// Time passed.
@@ -81,6 +85,8 @@ pub(crate) enum Cmd {
     Reconnect,
     /// Put a text into the terminal's clipboard.
     Copy(String),
+    /// Whether the terminal is to report the mouse instead of selecting text with it.
+    Mouse(bool),
     Redraw,
     Suspend,
     Quit,
@@ -160,7 +166,10 @@ pub(crate) struct App {
     /// When the agent was last heard of.
     pub(crate) heard: Duration,
     pub(crate) hello: Option<Hello>,
+    /// What is shown: the agent as it is, or as it was while [`App::past`] is something.
     pub(crate) data: Option<Data>,
+    /// The picture stands still; what goes on behind it.
+    pub(crate) past: Option<Past>,
     pub(crate) screen: Screen,
     /// The pane with the cursor, on screens with two.
     pub(crate) second_pane: bool,
@@ -180,6 +189,9 @@ pub(crate) struct App {
     pub(crate) events: List<u64>,
     pub(crate) filters: [Narrowed; 5],
     pub(crate) order: Order,
+    /// Columns that were put away, and the list of all of them while it is open.
+    pub(crate) columns: Columns,
+    pub(crate) mouse: Mouse,
     pub(crate) follow: bool,
     pub(crate) tickets: u64,
     /// When the cursor last moved: rows keep still for a moment.
@@ -209,9 +221,29 @@ impl App {
         !matches!(self.link, Link::Up) || self.now.saturating_sub(self.heard) >= STALE_AFTER
     }
 
-    /// The moment the shown state belongs to: ages stop growing when nobody confirms them.
+    /// The moment the shown state belongs to: ages stop growing when nobody confirms them, and in the past.
     pub(crate) fn shown_at(&self) -> Duration {
-        if self.stale() { self.heard } else { self.now }
+        match &self.past {
+            Some(past) => past.at,
+            None if self.stale() => self.heard,
+            None => self.now,
+        }
+    }
+
+    /// What the agent says now, whatever is shown.
+    pub(crate) fn live(&self) -> Option<&Data> {
+        match &self.past {
+            Some(past) => Some(&past.live),
+            None => self.data.as_ref(),
+        }
+    }
+
+    /// Where news goes.
+    fn live_mut(&mut self) -> &mut Data {
+        match &mut self.past {
+            Some(past) => &mut past.live,
+            None => self.data.get_or_insert_default(),
+        }
     }
 
     /// Why changes are off; `None` when they are not.
@@ -221,6 +253,8 @@ impl App {
             Some("not connected".into())
         } else if self.stale() {
             Some("the agent does not answer".into())
+        } else if self.past.is_some() {
+            Some("the picture is frozen; p goes on".into())
         } else if self.read_only {
             Some("started with --read-only".into())
         } else if role == Some(lb_shared::request::Role::Viewer) {
@@ -295,6 +329,7 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     let mut cmds = match msg {
         Msg::Key(event) if event.kind == KeyEventKind::Release => Vec::new(),
         Msg::Key(event) => input::on_key(app, &event),
+        Msg::Mouse(event) => mouse::on_mouse(app, event),
         Msg::Paste(text) => input::on_paste(app, &text),
         Msg::Resize(width, height) => {
             app.size = (width, height);
@@ -335,7 +370,7 @@ fn on_news(app: &mut App, news: News) {
             app.link = Link::Up;
             app.heard = app.now;
             app.hello = Some(hello);
-            app.data.get_or_insert_default().backlog(events);
+            app.live_mut().backlog(events);
         }
         News::Update(update) => {
             app.heard = app.now;
@@ -343,8 +378,8 @@ fn on_news(app: &mut App, news: News) {
         }
         News::Counters(counters) => {
             app.heard = app.now;
-            if let Some(data) = &mut app.data {
-                data.sample(*counters);
+            if app.data.is_some() {
+                app.live_mut().sample(*counters);
             }
         }
         News::Alive => app.heard = app.now,
@@ -365,7 +400,10 @@ fn on_news(app: &mut App, news: News) {
 fn on_update(app: &mut App, update: lb_shared::client::Update) {
     use lb_shared::client::Update;
     let now = app.now;
-    let data = app.data.get_or_insert_default();
+    if let Some(past) = &mut app.past {
+        past.waiting += 1;
+    }
+    let data = app.live_mut();
     match update {
         Update::Snapshot(snapshot) => {
             let before = data.state.agent.pid;

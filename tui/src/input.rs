@@ -39,6 +39,10 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
         app.stir = true;
         return on_prompt_key(app, event);
     }
+    if app.columns.open.is_some() {
+        crate::columns::on_key(app, event);
+        return Vec::new();
+    }
     let Some(action) = keys::action(event) else {
         return Vec::new();
     };
@@ -57,7 +61,7 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
     on_action(app, action)
 }
 
-fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
+pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
     if keys::acts(action) {
         return act::begin(app, action);
     }
@@ -102,6 +106,18 @@ fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             app.tell(format!("follow is {word}"));
         }
         Action::Copy => return copy(app),
+        Action::CopyRow => return copy_row(app),
+        Action::Columns => crate::columns::open(app),
+        Action::Freeze => crate::past::toggle(app),
+        Action::Mouse => {
+            app.mouse.on = !app.mouse.on;
+            app.tell(if app.mouse.on {
+                "the mouse is on: a click chooses, two open, the wheel moves; M gives it back to the terminal"
+            } else {
+                "the mouse is the terminal's again"
+            });
+            return vec![Cmd::Mouse(app.mouse.on)];
+        }
         Action::Reconnect => return vec![Cmd::Reconnect],
         Action::Help => app.help = Some(0),
         Action::Redraw => return vec![Cmd::Redraw],
@@ -120,7 +136,7 @@ fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-fn travel(app: &mut App, action: Action) {
+pub(crate) fn travel(app: &mut App, action: Action) {
     app.moved_at = app.now;
     let page = usize::from(app.size.1.saturating_sub(8)).max(1);
     if let Some(detail) = app.detail.last_mut() {
@@ -164,14 +180,14 @@ fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {
     }
 }
 
-fn go(app: &mut App, screen: Screen) {
+pub(crate) fn go(app: &mut App, screen: Screen) {
     app.screen = screen;
     app.second_pane = false;
     app.detail.clear();
 }
 
 /// Looks closely at an object.
-fn open(app: &mut App) {
+pub(crate) fn open(app: &mut App) {
     if app.screen == Screen::Services && !app.second_pane && app.detail.is_empty() {
         app.second_pane = true;
         return;
@@ -243,6 +259,31 @@ fn copy(app: &mut App) -> Vec<Cmd> {
     };
     app.tell(format!("copied {}", lb_shared::text::escape(&text)));
     vec![Cmd::Copy(text)]
+}
+
+/// What the cursor is on, as the agent's socket shows it to scripts.
+fn copy_row(app: &mut App) -> Vec<Cmd> {
+    let Some(data) = &app.data else {
+        return Vec::new();
+    };
+    let view = data.view(app.shown_at());
+    let event = match app.screen {
+        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|seq| data.find(*seq)),
+        _ => None,
+    };
+    let json = match event {
+        Some(event) => Some(lb_shared::json::event(&view, event)),
+        None => app.subject().and_then(|subject| {
+            let object = data.state.objects().find(|object| object.id() == subject)?;
+            Some(lb_shared::json::object(&view, &object))
+        }),
+    };
+    let Some(json) = json else {
+        app.tell("there is nothing to copy here");
+        return Vec::new();
+    };
+    app.tell("copied as JSON");
+    vec![Cmd::Copy(json.to_string())]
 }
 
 fn on_prompt_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {

@@ -29,6 +29,10 @@ pub(crate) enum Action {
     EventsOf,
     Follow,
     Copy,
+    CopyRow,
+    Columns,
+    Freeze,
+    Mouse,
     Drain,
     Undrain,
     Weight,
@@ -175,8 +179,12 @@ table! {
     Find Action::EventsOf, [key('e')], "e", "events", "events of this row";
     Find Action::Follow, [key('f')], "f", "follow", "stay on the newest event";
     Find Action::Copy, [key('y')], "y", "copy", "copy the selector";
+    Find Action::CopyRow, [key('Y')], "Y", "copy row", "copy the object as JSON";
+    Find Action::Columns, [key('c')], "c", "columns", "choose the columns";
 
     Program Action::Command, [key(':')], ":", "command", "command line, such as :drain --marked";
+    Program Action::Freeze, [key('p')], "p", "freeze", "hold the picture, or go on";
+    Program Action::Mouse, [key('M')], "M", "mouse", "mouse on or off";
     Program Action::Reconnect, [key('r')], "r", "reconnect", "reconnect now";
     Program Action::Redraw, [named(KeyCode::F(5)), ctrl('l')], "F5", "redraw", "draw everything again";
     Program Action::Suspend, [ctrl('z')], "Ctrl-z", "suspend", "suspend (fg returns)";
@@ -201,8 +209,8 @@ pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
 /// The keys the last line of a screen names.
 pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Action] {
     use Action::{
-        Back, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last, Mark,
-        NextPane, Open, Promote, Quit, Release, Reload, Sort, Undrain, Weight,
+        Back, Columns, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last,
+        Mark, NextPane, Open, Promote, Quit, Release, Reload, Sort, Undrain, Weight,
     };
     match detail {
         None => {}
@@ -216,10 +224,10 @@ pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Actio
     match screen {
         Screen::Overview => &[Open, NextPane, Promote, Demote, Release, Command, Help, Quit],
         Screen::Services => &[
-            Open, NextPane, Drain, Undrain, Weight, Disable, Filter, Help, Mark, Sort, Command, Quit,
+            Open, NextPane, Drain, Undrain, Weight, Disable, Filter, Help, Mark, Sort, Columns, Command, Quit,
         ],
         Screen::Servers => &[
-            Open, Mark, Drain, Undrain, Weight, Disable, Filter, Sort, Help, Command, Quit,
+            Open, Mark, Drain, Undrain, Weight, Disable, Filter, Sort, Help, Columns, Command, Quit,
         ],
         Screen::Events => &[Open, First, Last, Follow, Filter, Copy, Help, Quit],
         Screen::Vrrp => &[

@@ -5,6 +5,7 @@
 
 mod act;
 mod app;
+mod columns;
 mod command;
 mod data;
 mod dialog;
@@ -12,7 +13,9 @@ mod input;
 mod keys;
 mod link;
 mod list;
+mod mouse;
 mod order;
+mod past;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -142,7 +145,8 @@ fn read_keys(out: &Sender<Msg>) {
             Ok(Event::Key(key)) => Msg::Key(key),
             Ok(Event::Paste(text)) => Msg::Paste(text),
             Ok(Event::Resize(width, height)) => Msg::Resize(width, height),
-            Ok(Event::FocusGained | Event::FocusLost | Event::Mouse(_)) => continue,
+            Ok(Event::FocusGained | Event::FocusLost) => continue,
+            Ok(Event::Mouse(event)) => Msg::Mouse(event),
             // The terminal is gone.
             Err(_) => Msg::Terminate,
         };
@@ -174,6 +178,7 @@ fn serve(
                     Cmd::Sample(wanted) => link.sample(wanted),
                     Cmd::Reconnect => link.reconnect(),
                     Cmd::Copy(text) => term::copy(&text),
+                    Cmd::Mouse(wanted) => term::mouse(wanted)?,
                     Cmd::Redraw => term::clear(screen)?,
                     Cmd::Suspend => {
                         term::suspend()?;

@@ -80,6 +80,16 @@ impl Order {
         *order = (columns[(at + 1) % columns.len()], false);
     }
 
+    /// Sorts by a column; by the one in force, the other way round.
+    pub(crate) fn choose(&mut self, screen: Screen, by: By) {
+        let order = match screen {
+            Screen::Services => &mut self.services,
+            Screen::Servers => &mut self.servers,
+            Screen::Overview | Screen::Events | Screen::Vrrp => return,
+        };
+        *order = (by, order.0 == by && !order.1);
+    }
+
     pub(crate) fn reverse(&mut self, screen: Screen) {
         match screen {
             Screen::Services => self.services.1 = !self.services.1,

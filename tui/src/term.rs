@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use crossterm::cursor::Show;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
 use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use nix::sys::signal::{SigSet, Signal, raise};
@@ -47,7 +49,13 @@ pub(crate) fn restore() {
         return;
     }
     // The other steps are worth trying when one fails.
-    let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = execute!(
+        stdout(),
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        Show
+    );
     let _ = disable_raw_mode();
     let _ = stdout().flush();
 }
@@ -79,6 +87,16 @@ pub(crate) fn clear(screen: &mut Screen) -> Result<()> {
     screen
         .resize(Rect::from((Position::ORIGIN, size)))
         .context("the terminal cannot be cleared")
+}
+
+/// Has the terminal report the mouse to us, or select text with it as usual.
+pub(crate) fn mouse(wanted: bool) -> Result<()> {
+    let done = if wanted {
+        execute!(stdout(), EnableMouseCapture)
+    } else {
+        execute!(stdout(), DisableMouseCapture)
+    };
+    done.context("the terminal's mouse cannot be switched")
 }
 
 /// Puts a text into the clipboard of the terminal (OSC 52); works over ssh, and not in every terminal.

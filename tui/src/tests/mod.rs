@@ -2,6 +2,7 @@
 
 mod golden;
 mod keys;
+mod look;
 mod robust;
 
 use crate::app::{App, Cmd, Msg, News, settle, update};

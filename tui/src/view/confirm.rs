@@ -6,7 +6,7 @@ use crate::dialog::{Dialog, Field, Focus, Kind, Verdict};
 use crate::theme::Role;
 use lb_shared::request::{Acted, Outcome, Reloaded};
 use lb_shared::state::Target;
-use lb_shared::text::{count, cut, escape, thousands};
+use lb_shared::text::{count, escape, thousands};
 use lb_shared::why::wrap;
 
 /// Width of a dialog with its border, and of what is inside.
@@ -19,34 +19,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, dialog:
     let (title, lines) = content(scene, dialog);
     let room = usize::from(area.height).saturating_sub(4);
     let lines: Vec<Row> = fit(lines, room);
-    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let place = Area {
-        x: area.width.saturating_sub(WIDTH) / 2,
-        y: (area.height.saturating_sub(height) / 2).max(1),
-        width: WIDTH.min(area.width),
-        height,
-    };
-    paint.clear(place);
-    let inside = usize::from(place.width).saturating_sub(2);
-    let title = cut(&title, inside.saturating_sub(4));
-    let rest = inside.saturating_sub(lb_shared::text::width(&title) + 3);
-    let mut top = row("┌─ ", Role::Rule);
-    top.push(title, Role::Title);
-    top.push(format!(" {}┐", "─".repeat(rest)), Role::Rule);
-    paint.row(place.x, place.y, place.width, &top);
-    for (nth, line) in lines.iter().enumerate() {
-        let y = place.y + 1 + u16::try_from(nth).unwrap_or(u16::MAX);
-        paint.row(place.x, y, 1, &row("│", Role::Rule));
-        paint.row(place.x + 2, y, place.width - 4, line);
-        paint.row(place.x + place.width - 1, y, 1, &row("│", Role::Rule));
-    }
-    let bottom = format!("└{}┘", "─".repeat(inside));
-    paint.row(
-        place.x,
-        place.y + height - 1,
-        place.width,
-        &row(bottom, Role::Rule),
-    );
+    paint.boxed(area, WIDTH, &title, &lines);
 }
 
 /// Keeps the end, where the question is, when there are too many lines.

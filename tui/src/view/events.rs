@@ -5,6 +5,7 @@ use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
 use super::words::{moment, what};
 use crate::data::event_mark;
+use crate::mouse::{self, Spot};
 use crate::theme::{Role, of_mark};
 use lb_shared::event::Numbered;
 use lb_shared::state::ObjectId;
@@ -29,7 +30,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         .take(height)
         .filter_map(|(nth, seq)| {
             let event = scene.data.find(*seq)?;
-            Some(line(scene, event, nth == list.at()))
+            Some(line(scene, event, nth, nth == list.at()))
         })
         .collect();
     let layout = [
@@ -71,12 +72,13 @@ pub(crate) fn name(scene: &Scene<'_>, object: &ObjectId) -> String {
     escape(&scene.view.object_name(object))
 }
 
-fn line(scene: &Scene<'_>, event: &Numbered, cursor: bool) -> Line {
+fn line(scene: &Scene<'_>, event: &Numbered, nth: usize, cursor: bool) -> Line {
     let mark = event_mark(event);
     Line {
         mark,
         cursor,
         marked: false,
+        spot: Some(Spot::Row(mouse::Pane::Events, nth)),
         cells: vec![
             (moment(event.wall_ms, scene.view.wall_ms), Role::Plain),
             (event.event.what.topic().to_owned(), of_mark(mark)),

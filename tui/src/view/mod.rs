@@ -1,5 +1,6 @@
 //! Drawing: a picture is a function of the [`App`] and the size, nothing else.
 
+mod columns;
 mod confirm;
 mod detail;
 mod events;
@@ -16,11 +17,14 @@ mod words;
 use crate::app::{App, Link, Prompt, SIZE_MIN, WIDE};
 use crate::data::Data;
 use crate::keys::{self, Screen};
+use crate::mouse::Spot;
 use crate::theme::{self, Role};
 use lb_shared::text::{count, escape, span};
 use lb_shared::view::View;
 use paint::{Area, Paint, Row, row};
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use std::time::Duration;
 use words::{clock, short};
 
@@ -42,8 +46,22 @@ impl Scene<'_> {
 
 /// Draws everything.
 pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
-    let size = frame.area();
-    let mut paint = Paint::new(frame.buffer_mut(), app.theme);
+    paint(app, frame.buffer_mut());
+    if app.ascii {
+        theme::to_ascii(frame.buffer_mut());
+    }
+}
+
+/// What a click at a place of the picture means: it is drawn again, and looked at.
+pub(crate) fn spot(app: &App, x: u16, y: u16) -> Option<Spot> {
+    let (width, height) = app.size;
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    paint(app, &mut buffer).spot(x, y)
+}
+
+fn paint<'a>(app: &App, buffer: &'a mut Buffer) -> Paint<'a> {
+    let size = buffer.area;
+    let mut paint = Paint::new(buffer, app.theme);
     let area = Area {
         x: 0,
         y: 0,
@@ -66,9 +84,7 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
             }
         }
     }
-    if app.ascii {
-        theme::to_ascii(frame.buffer_mut());
-    }
+    paint
 }
 
 fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
@@ -94,6 +110,9 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     }
     paint.faded = false;
     foot(scene, paint, area);
+    if let Some(at) = app.columns.open {
+        columns::draw(scene, paint, area, at);
+    }
     if let Some(dialog) = &app.dialog {
         confirm::draw(scene, paint, area, dialog);
     }
@@ -108,10 +127,11 @@ fn head(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     );
     for (nth, screen) in Screen::ALL.into_iter().enumerate() {
         let name = format!("{} {}", nth + 1, screen.name());
+        let spot = Spot::Tab(screen);
         if screen == app.screen {
-            left.push(format!("[{name}]"), Role::Master);
+            left.push_spot(format!("[{name}]"), Role::Master, spot);
         } else {
-            left.push(format!(" {name} "), Role::Plain);
+            left.push_spot(format!(" {name} "), Role::Plain, spot);
         }
     }
     let right = connection(scene);
@@ -133,6 +153,14 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
+    } else if let Some(past) = &app.past {
+        let waiting = if scene.wide {
+            format!("FROZEN, {} waiting", count(past.waiting, "change"))
+        } else {
+            format!("FROZEN +{}", past.waiting)
+        };
+        right.push(waiting, Role::Warn);
+        right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
     } else {
         right.push("LIVE", Role::Plain);
         right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
@@ -268,8 +296,9 @@ fn alarm(scene: &Scene<'_>) -> Option<String> {
             " !! {host} has not answered for {silent}. Showing {shown}.{retry}"
         ));
     }
-    let two = scene
-        .data
+    // Also when the picture is frozen: this is about now.
+    let two = app
+        .live()?
         .state
         .instances
         .values()
@@ -331,8 +360,9 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         if line.width() + lead.len() + key.len() + 1 + binding.short.len() > usize::from(area.width) {
             break;
         }
-        line.push(format!("{lead}{key}"), Role::Master);
-        line.push(format!(" {}", binding.short), Role::Plain);
+        line.push(lead, Role::Plain);
+        line.push_spot(key, Role::Master, Spot::Key(*action));
+        line.push_spot(format!(" {}", binding.short), Role::Plain, Spot::Key(*action));
     }
     paint.row(area.x, y, area.width, &line);
 }

@@ -6,6 +6,7 @@ use super::words::{bar, moment, short, spark, what};
 use super::{Scene, events, vrrp};
 use crate::data::event_mark;
 use crate::keys::Screen;
+use crate::mouse::{self, Spot};
 use crate::theme::{Role, of_mark};
 use lb_shared::event::What;
 use lb_shared::problems::{self, Problem};
@@ -122,6 +123,7 @@ fn problem_pane(scene: &Scene<'_>, columns: u16) -> Pane {
             mark: problem.mark,
             cursor: at == Some(top + nth),
             marked: false,
+            spot: Some(Spot::Row(mouse::Pane::Problems, top + nth)),
             cells: cells(scene, problem),
         })
         .collect();
@@ -316,6 +318,7 @@ fn services(scene: &Scene<'_>, columns: u16) -> Pane {
                 mark: problems::service_mark(service.state),
                 cursor: false,
                 marked: false,
+                spot: None,
                 cells: vec![
                     (scene.view.service_name(&service.key), Role::Plain),
                     (format!("{up}/{of}"), Role::Plain),

@@ -1,5 +1,6 @@
 //! Rows of styled text, rules, and panes; everything is cut at the border of its area.
 
+use crate::mouse::Spot;
 use crate::theme::{Role, Theme};
 use lb_shared::text::{cut, width};
 use ratatui::buffer::Buffer;
@@ -19,6 +20,8 @@ pub(crate) struct Row {
     pieces: Vec<(String, Role)>,
     /// The cursor is on it.
     cursor: bool,
+    /// What a click means, from this column on: the one furthest right counts.
+    spots: Vec<(usize, Option<Spot>)>,
 }
 
 /// A line of one piece.
@@ -32,9 +35,22 @@ impl Row {
     /// An empty row with or without the cursor on it.
     pub(crate) fn under(cursor: bool) -> Self {
         Self {
-            pieces: Vec::new(),
             cursor,
+            ..Self::default()
         }
+    }
+
+    /// The row with a meaning of clicks on all of it.
+    pub(crate) fn at(mut self, spot: Option<Spot>) -> Self {
+        self.spots.insert(0, (0, spot));
+        self
+    }
+
+    /// A piece with a meaning of its own.
+    pub(crate) fn push_spot(&mut self, text: impl Into<String>, role: Role, spot: Spot) {
+        self.spots.push((self.width(), Some(spot)));
+        self.push(text, role);
+        self.spots.push((self.width(), None));
     }
 
     pub(crate) fn push(&mut self, text: impl Into<String>, role: Role) {
@@ -84,6 +100,8 @@ pub(crate) struct Paint<'a> {
     theme: Theme,
     /// What is plain looks old.
     pub(crate) faded: bool,
+    /// Where clicks mean something: line, first column, what; later ones lie on top.
+    spots: Vec<(u16, u16, Option<Spot>)>,
 }
 
 impl<'a> Paint<'a> {
@@ -92,6 +110,7 @@ impl<'a> Paint<'a> {
             buffer,
             theme,
             faded: false,
+            spots: Vec::new(),
         }
     }
 
@@ -115,12 +134,30 @@ impl<'a> Paint<'a> {
             let style = self.theme.style(role);
             (at, _) = self.buffer.set_stringn(at, y, fitting, room, style);
         }
+        for (column, spot) in &row.spots {
+            let from = x.saturating_add(u16::try_from(*column).unwrap_or(u16::MAX));
+            self.spots.push((y, from.min(end), *spot));
+        }
+        if !row.spots.is_empty() {
+            self.spots.push((y, end, None));
+        }
         if row.cursor {
             let style = self.theme.style(Role::Cursor);
             for x in x..end {
                 self.buffer[(x, y)].set_style(style);
             }
         }
+    }
+
+    /// What a click at a place means.
+    pub(crate) fn spot(&self, x: u16, y: u16) -> Option<Spot> {
+        let on_line = self
+            .spots
+            .iter()
+            .filter(|(line, from, _)| *line == y && *from <= x);
+        // Pieces are noted from left to right; of several that begin in one column the last one counts.
+        let (_, _, spot) = on_line.max_by_key(|(_, from, _)| *from)?;
+        *spot
     }
 
     /// Draws one row at the left and one at the right border; the right one has precedence.
@@ -192,6 +229,38 @@ impl<'a> Paint<'a> {
             }
             y += u16::try_from(height).unwrap_or(u16::MAX);
         }
+    }
+
+    /// Draws lines in a box in the middle of an area.
+    pub(crate) fn boxed(&mut self, area: Area, width_max: u16, title: &str, lines: &[Row]) {
+        let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+        let place = Area {
+            x: area.width.saturating_sub(width_max) / 2,
+            y: (area.height.saturating_sub(height) / 2).max(1),
+            width: width_max.min(area.width),
+            height,
+        };
+        self.clear(place);
+        let inside = usize::from(place.width).saturating_sub(2);
+        let title = cut(title, inside.saturating_sub(4));
+        let rest = inside.saturating_sub(width(&title) + 3);
+        let mut top = row("┌─ ", Role::Rule);
+        top.push(title, Role::Title);
+        top.push(format!(" {}┐", "─".repeat(rest)), Role::Rule);
+        self.row(place.x, place.y, place.width, &top);
+        for (nth, line) in lines.iter().enumerate() {
+            let y = place.y + 1 + u16::try_from(nth).unwrap_or(u16::MAX);
+            self.row(place.x, y, 1, &row("│", Role::Rule));
+            self.row(place.x + 2, y, place.width - 4, line);
+            self.row(place.x + place.width - 1, y, 1, &row("│", Role::Rule));
+        }
+        let bottom = format!("└{}┘", "─".repeat(inside));
+        self.row(
+            place.x,
+            place.y + height - 1,
+            place.width,
+            &row(bottom, Role::Rule),
+        );
     }
 
     /// Puts a role's look on an area, and blanks into it.

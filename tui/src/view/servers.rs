@@ -4,7 +4,10 @@ use super::Scene;
 use super::paint::{Area, Paint, Row, row};
 use super::table::{Column, Line, table};
 use super::words::check;
+use crate::keys::Screen;
 use crate::list::List;
+use crate::mouse::{Pane, Spot};
+use crate::order::By;
 use crate::theme::{Role, of_mark};
 use lb_shared::names::ServerId;
 use lb_shared::problems;
@@ -18,7 +21,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let height = usize::from(area.height).saturating_sub(4);
     let top = list.top(height);
     let seen = list.rows.iter().enumerate().skip(top).take(height);
-    let lines = lines(scene, seen, list, true);
+    let lines = lines(scene, seen, list, Pane::Servers, true);
     let (head, rows) = all_table(scene, &lines, usize::from(area.width).saturating_sub(2));
     paint.row(area.x, area.y + 1, area.width, &head);
     let bar = scrollbar(list.rows.len(), top, height);
@@ -90,6 +93,7 @@ pub(crate) fn lines<'a>(
     scene: &Scene<'_>,
     seen: impl Iterator<Item = (usize, &'a ServerId)>,
     list: &List<ServerId>,
+    pane: Pane,
     focused: bool,
 ) -> Vec<Line> {
     seen.filter_map(|(nth, id)| {
@@ -98,6 +102,7 @@ pub(crate) fn lines<'a>(
             mark: problems::server_mark(it),
             cursor: focused && nth == list.at(),
             marked: list.marks.contains(id),
+            spot: Some(Spot::Row(pane, nth)),
             cells: cells(scene, it),
         })
     })
@@ -147,18 +152,23 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
     ]
 }
 
-const STATE: Column = Column::new("STATE", 5).gap(0).max(7);
-const SERVICE: Column = Column::new("SERVICE", 10).max(28).keep_end();
-const SERVER: Column = Column::new("SERVER", 20).gap(2).max(46).marked().keep_end();
-const WEIGHT: Column = Column::new("WEIGHT", 7).max(13).right();
-const ACTIVE: Column = Column::new("ACTIVE", 8).max(11).right();
+const STATE: Column = Column::new("STATE", 5).gap(0).max(7).by(By::State);
+const SERVICE: Column = Column::new("SERVICE", 10).max(28).keep_end().by(By::Name);
+const SERVER: Column = Column::new("SERVER", 20)
+    .gap(2)
+    .max(46)
+    .marked()
+    .keep_end()
+    .by(By::Name);
+const WEIGHT: Column = Column::new("WEIGHT", 7).max(13).right().by(By::Weight);
+const ACTIVE: Column = Column::new("ACTIVE", 8).max(11).right().by(By::Active);
 const INACT: Column = Column::new("INACT", 7).max(11).right();
-const CPS: Column = Column::new("CPS", 6).max(9).right();
+const CPS: Column = Column::new("CPS", 6).max(9).right().by(By::PerSecond);
 const IN: Column = Column::new("IN", 6).gap(2).right();
 const OUT: Column = Column::new("OUT", 6).right();
 const CHECK: Column = Column::new("CHECK", 18).gap(2).max(48);
 const LAST: Column = Column::new("LAST", 5).gap(2).right();
-const FOR: Column = Column::new("FOR", 6).gap(2).max(8);
+const FOR: Column = Column::new("FOR", 6).gap(2).max(8).by(By::Age);
 
 fn all_table(scene: &Scene<'_>, lines: &[Line], columns: usize) -> (Row, Vec<Row>) {
     let mut layout = [
@@ -178,6 +188,7 @@ fn all_table(scene: &Scene<'_>, lines: &[Line], columns: usize) -> (Row, Vec<Row
     if !scene.wide {
         layout[0].min = 7;
     }
+    let layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Servers, it.title)));
     table(&layout, lines, columns)
 }
 
@@ -209,6 +220,9 @@ pub(crate) fn member_table(scene: &Scene<'_>, lines: &[Line], columns: usize) ->
             layout[column].drop += 10;
         }
     }
+    // The servers below a service stand in the order of their addresses.
+    let layout = layout
+        .map(|it| Column { by: None, ..it }.hidden(!scene.app.columns.shows(Screen::Servers, it.title)));
     table(&layout, &lines, columns)
 }
 

@@ -6,6 +6,9 @@ use super::paint::{Area, Paint, Pane, Row, row};
 use super::servers;
 use super::table::{Column, Line, table};
 use super::words::{bar, spark};
+use crate::keys::Screen;
+use crate::mouse::{self, Spot};
+use crate::order::By;
 use crate::theme::{Role, of_mark};
 use lb_shared::problems;
 use lb_shared::state::{Admin, Health, ServiceState, ServiceView, Target};
@@ -55,26 +58,28 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
                 mark: problems::service_mark(it.state),
                 cursor: nth == list.at() && !scene.app.second_pane,
                 marked: false,
+                spot: Some(Spot::Row(mouse::Pane::Services, nth)),
                 cells: cells(scene, it, trend),
             })
         })
         .collect();
     let layout = [
-        Column::new("STATE", 5).gap(0),
-        Column::new("SERVICE", 10).max(28).keep_end(),
+        Column::new("STATE", 5).gap(0).by(By::State),
+        Column::new("SERVICE", 10).max(28).keep_end().by(By::Name),
         Column::new("ADDRESS", 22).max(46).keep_end(),
         Column::new("SCHED", 5).gap(2).max(8).drop(2),
         Column::new("FWD", 3).gap(2).drop(6),
         Column::new("UP/ALL", 6).gap(2).max(11).right(),
         Column::new("QUORUM", 8).max(15).right().drop(7),
-        Column::new("ACTIVE", 8).max(11).right(),
+        Column::new("ACTIVE", 8).max(11).right().by(By::Active),
         Column::new("INACT", 8).max(11).right().drop(8),
-        Column::new("CPS", 6).max(9).right(),
+        Column::new("CPS", 6).max(9).right().by(By::PerSecond),
         Column::new("IN", 6).gap(2).right().drop(9),
         Column::new("OUT", 6).right().drop(9),
         Column::new("VRRP", 8).gap(2).max(16).drop(10),
         Column::new("TREND", trend).gap(2).drop(1),
     ];
+    let layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Services, it.title)));
     table(&layout, &lines, columns)
 }
 
@@ -147,7 +152,7 @@ fn members(scene: &Scene<'_>, service: &ServiceView, area: Area) -> Pane {
     );
     let top = list.top(height);
     let seen = list.rows.iter().enumerate().skip(top).take(height);
-    let lines = servers::lines(scene, seen, list, app.second_pane);
+    let lines = servers::lines(scene, seen, list, mouse::Pane::Members, app.second_pane);
     let (head, rows) = servers::member_table(scene, &lines, usize::from(area.width));
     let mut all = vec![head];
     all.extend(rows);

@@ -1,6 +1,8 @@
 //! Tables: columns that fit, and only the rows that are seen.
 
 use super::paint::Row;
+use crate::mouse::Spot;
+use crate::order::By;
 use crate::theme::{Role, of_mark};
 use lb_shared::text::{cut, cut_middle, width};
 
@@ -19,6 +21,10 @@ pub(crate) struct Column {
     pub(crate) marked: bool,
     /// Too long a text loses its middle: the port at its end stays.
     pub(crate) keep_end: bool,
+    /// Put away by the operator.
+    pub(crate) hidden: bool,
+    /// What a click on its head sorts by.
+    pub(crate) by: Option<By>,
 }
 
 impl Column {
@@ -32,6 +38,8 @@ impl Column {
             drop: 0,
             marked: false,
             keep_end: false,
+            hidden: false,
+            by: None,
         }
     }
 
@@ -65,6 +73,16 @@ impl Column {
         self
     }
 
+    pub(crate) const fn hidden(mut self, hidden: bool) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    pub(crate) const fn by(mut self, by: By) -> Self {
+        self.by = Some(by);
+        self
+    }
+
     pub(crate) const fn keep_end(mut self) -> Self {
         self.keep_end = true;
         self
@@ -77,6 +95,7 @@ pub(crate) struct Line {
     pub(crate) mark: char,
     pub(crate) cursor: bool,
     pub(crate) marked: bool,
+    pub(crate) spot: Option<Spot>,
     /// As many as there are columns.
     pub(crate) cells: Vec<(String, Role)>,
 }
@@ -93,13 +112,17 @@ pub(crate) fn table(columns: &[Column], lines: &[Line], room: usize) -> (Row, Ve
     for (column, cells) in columns.iter().zip(&widths) {
         if let Some(cells) = cells {
             head.push(" ".repeat(column.gap), Role::Title);
-            head.push(fit(column, column.title, *cells), Role::Title);
+            let title = fit(column, column.title, *cells);
+            match column.by {
+                Some(by) => head.push_spot(title, Role::Title, Spot::Sort(by)),
+                None => head.push(title, Role::Title),
+            }
         }
     }
     let rows = lines
         .iter()
         .map(|line| {
-            let mut row = Row::under(line.cursor);
+            let mut row = Row::under(line.cursor).at(line.spot);
             row.push(if line.cursor { ">" } else { " " }, Role::Plain);
             row.push(format!("{} ", line.mark), of_mark(line.mark));
             for ((column, cells), (text, role)) in columns.iter().zip(&widths).zip(&line.cells) {
@@ -143,7 +166,7 @@ fn layout(columns: &[Column], lines: &[Line], room: usize) -> Vec<Option<usize>>
                 .filter_map(|line| line.cells.get(nth))
                 .map(|(text, _)| width(text))
                 .max();
-            Some(widest.unwrap_or(0).clamp(column.min, column.max.max(column.min)))
+            (!column.hidden).then(|| widest.unwrap_or(0).clamp(column.min, column.max.max(column.min)))
         })
         .collect();
     let total = |widths: &[Option<usize>]| -> usize {

@@ -4,6 +4,7 @@ use super::Scene;
 use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
+use crate::mouse::{self, Spot};
 use crate::theme::{Role, of_mark};
 use lb_shared::names::Family;
 use lb_shared::problems;
@@ -76,6 +77,7 @@ pub(crate) fn table_rows(scene: &Scene<'_>, columns: usize, height: usize, focus
                 mark,
                 cursor: focused && nth == list.at(),
                 marked: false,
+                spot: Some(Spot::Row(mouse::Pane::Instances, nth)),
                 cells: vec![
                     (problems::instance_word(it).to_owned(), of_mark(mark)),
                     (escape(&name.0), Role::Plain),
@@ -290,6 +292,7 @@ pub(crate) fn masters(scene: &Scene<'_>, columns: u16) -> Pane {
                 mark: ' ',
                 cursor: false,
                 marked: false,
+                spot: None,
                 cells: vec![
                     (escape(&it.name.0), Role::Plain),
                     (
