@@ -22,10 +22,11 @@ mod tests;
 mod theme;
 mod view;
 
-use anyhow::{Context as _, Result};
-use app::{App, Cmd, Msg};
+use anyhow::{Context as _, Result, bail};
+use app::{App, Cmd, Msg, News};
 use clap::Parser;
 use crossterm::event::Event;
+use keys::Screen;
 use lb_shared::paths;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use theme::Theme;
 
+/// How long `--once` waits for the agent.
+const ONCE_WITHIN: Duration = Duration::from_secs(5);
 /// Pictures are at least this far apart.
 const FRAME: Duration = Duration::from_millis(33);
 
@@ -54,6 +57,40 @@ struct Args {
     /// Only look: no key changes anything
     #[arg(long)]
     read_only: bool,
+    /// The screen to begin with: overview, services, servers, events or vrrp
+    #[arg(long, value_name = "NAME", value_parser = screen_of)]
+    screen: Option<Screen>,
+    /// Narrow the first screen's list, as after `/`
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Begin with the mouse on
+    #[arg(long)]
+    mouse: bool,
+    /// Print one picture as text and end; needs no terminal
+    #[arg(long)]
+    once: bool,
+    /// Size of that picture
+    #[arg(long, value_name = "WxH", default_value = "80x24", value_parser = size_of, requires = "once")]
+    size: (u16, u16),
+    /// Leave nothing on the terminal at the end
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn screen_of(name: &str) -> Result<Screen, String> {
+    Screen::ALL
+        .into_iter()
+        .find(|screen| screen.name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| "screens are overview, services, servers, events and vrrp".to_owned())
+}
+
+fn size_of(text: &str) -> Result<(u16, u16), String> {
+    let bad = || "a size is written as columns x rows, such as 80x24, at most 500x500".to_owned();
+    let (width, height) = text.split_once('x').ok_or_else(bad)?;
+    match (width.parse(), height.parse()) {
+        (Ok(width @ 1..=500), Ok(height @ 1..=500)) => Ok((width, height)),
+        _ => Err(bad()),
+    }
 }
 
 fn theme_of(name: &str) -> Result<Theme, String> {
@@ -101,6 +138,25 @@ fn run(args: Args) -> Result<ExitCode> {
         None if colourless => Theme::Mono,
         None => Theme::Terminal,
     };
+    let mut app = App::new(
+        theme,
+        args.ascii || !utf8(),
+        args.read_only,
+        socket.display().to_string(),
+        args.size,
+    );
+    app.screen = args.screen.unwrap_or_default();
+    if let Some(filter) = &args.filter {
+        let narrowed = &mut app.filters[app.screen as usize];
+        narrowed.set(app.screen, filter);
+        if let Some(error) = &narrowed.error {
+            bail!("--filter: {error}");
+        }
+    }
+    if args.once {
+        return once(app, socket);
+    }
+    app.mouse.on = args.mouse;
     // Under NO_COLOR the library would send empty colour changes, and those also end bold and reverse; the theme
     // decides alone which colours there are.
     crossterm::style::force_color_output(true);
@@ -126,16 +182,44 @@ fn run(args: Args) -> Result<ExitCode> {
     let to = out.clone();
     thread::spawn(move || read_keys(&to));
     let link = link::Link::start(socket.clone(), out);
-    let mut app = App::new(
-        theme,
-        args.ascii || !utf8(),
-        args.read_only,
-        socket.display().to_string(),
-        (size.width, size.height),
-    );
+    app.size = (size.width, size.height);
+    if args.mouse {
+        term::mouse(true)?;
+    }
     let ended = serve(&mut app, &mut screen, &messages, &link);
     term::restore();
     ended?;
+    if !args.quiet {
+        print!("{}", view::farewell(&app));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the agent's state and one sample of its counters, and prints the picture.
+fn once(mut app: App, socket: PathBuf) -> Result<ExitCode> {
+    let (out, messages) = channel();
+    let link = link::Link::start(socket, out);
+    link.sample(true);
+    let began = Instant::now();
+    loop {
+        let left = ONCE_WITHIN.saturating_sub(began.elapsed());
+        let Ok(msg) = messages.recv_timeout(left) else {
+            bail!(
+                "the agent did not answer within {} seconds",
+                ONCE_WITHIN.as_secs()
+            );
+        };
+        if let Msg::Link(News::Down { failure, .. }) = &msg {
+            bail!("{}; {}", failure.message, failure.hint);
+        }
+        // What else would be done outside is for a terminal.
+        drop(app::update(&mut app, began.elapsed(), msg));
+        if app.live().is_some_and(|data| data.counters.is_some()) {
+            break;
+        }
+    }
+    app::settle(&mut app);
+    print!("{}", view::text(&app));
     Ok(ExitCode::SUCCESS)
 }
 

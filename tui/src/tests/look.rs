@@ -183,3 +183,17 @@ fn an_object_is_copied_as_the_socket_shows_it() {
     assert!(copied[0].contains("\"2001:db8:20::4\""), "{}", copied[0]);
     assert!(copied[1].contains("\"kind\":\"action\""), "{}", copied[1]);
 }
+
+#[test]
+fn the_problems_stay_on_the_terminal_after_the_end() {
+    let bench = Bench::demo(80, 24);
+    assert_eq!(
+        crate::view::farewell(&bench.app),
+        "lb1: 4 problems, 1 override\n\
+         ! FAULT   VI_mgmt  interface eth2 is down\n\
+         ! SORRY   mail  0 of 2 servers up\n\
+         ~ BACKUP  VI_int  priority 130/150: script chk_db -20\n\
+         ! DOWN    web/198.51.100.25:443  SSL_GET /healthz: status 503\n"
+    );
+    assert_eq!(crate::view::farewell(&Bench::empty(80, 24).app), "");
+}

@@ -14,8 +14,6 @@ use lb_shared::event::{Event, Numbered, What};
 use lb_shared::fixture::{self, Demo};
 use lb_shared::request::Hello;
 use lb_shared::state::ObjectId;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
 use std::time::Duration;
 
 /// A dashboard with messages of its own time.
@@ -125,17 +123,7 @@ impl Bench {
 
     /// The picture as text, blanks at the ends of lines removed.
     pub(super) fn picture(&self) -> String {
-        let (width, height) = self.app.size;
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| view::draw(&self.app, frame)).unwrap();
-        let buffer = terminal.backend().buffer().clone();
-        let mut text = String::new();
-        for y in 0..height {
-            let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        view::text(&self.app)
     }
 
     /// The requests that went out since the last look.

@@ -52,6 +52,48 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
     }
 }
 
+/// The picture as text, without colours and without blanks at the ends of lines.
+pub(crate) fn text(app: &App) -> String {
+    let (width, height) = app.size;
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    drop(paint(app, &mut buffer));
+    if app.ascii {
+        theme::to_ascii(&mut buffer);
+    }
+    let mut text = String::new();
+    for y in 0..height {
+        let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// What stays on the terminal after the end: the problems, so that nobody leaves without having seen them.
+pub(crate) fn farewell(app: &App) -> String {
+    const LINES: usize = 5;
+    let Some(data) = app.live() else {
+        return String::new();
+    };
+    let problems = &data.problems;
+    let mut text = format!(
+        "{}: {}, {}\n",
+        escape(&data.state.agent.host),
+        count(problems.len(), "problem"),
+        count(data.state.overrides.len(), "override")
+    );
+    for problem in problems.iter().take(LINES) {
+        text.push_str(&format!(
+            "{} {:<7} {}  {}\n",
+            problem.mark, problem.state, problem.name, problem.text
+        ));
+    }
+    if problems.len() > LINES {
+        text.push_str(&format!("  and {} more: lbctl status\n", problems.len() - LINES));
+    }
+    text
+}
+
 /// What a click at a place of the picture means: it is drawn again, and looked at.
 pub(crate) fn spot(app: &App, x: u16, y: u16) -> Option<Spot> {
     let (width, height) = app.size;

@@ -230,6 +230,15 @@ def ends(board):
     board.shows(r"\[1 Overview\]")
 
 
+@declare("--once prints one picture, without a terminal")
+def once(board):
+    words = [binary("lbtui"), "-s", board.agent.socket_path, "--once"]
+    plain = board.agent.node.run(*words, "--size", "120x30")
+    assert "[1 Overview]" in plain and len(plain.splitlines()) == 30, plain
+    down = board.agent.node.run(*words, "--screen", "servers", "--filter", "st:down")
+    assert "10.30.0.26:81" in down and "10.30.0.24:80" not in down, down
+
+
 @declare("nobody's keys change anything with --read-only")
 def read_only(board):
     board.keys("q")
