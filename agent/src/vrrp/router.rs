@@ -34,7 +34,7 @@ pub(crate) struct Router {
     pub(crate) pin: Option<Pin>,
     /// The end of the start-up delay.
     pub(crate) start_at: Mono,
-    /// Until when mastership of an earlier run may be resumed.
+    /// Until when mastership of an earlier run may be resumed; a change of role ends it.
     pub(crate) resume_until: Option<Mono>,
     /// What is, or would be, advertised.
     pub(crate) effective: u8,
@@ -287,7 +287,6 @@ impl Router {
         let later = |span: Duration| (!span.is_zero()).then(|| now + span);
         self.master_interval = self.own_interval();
         self.master = None;
-        self.resume_until = None;
         let role = Role::Master(Master {
             advert_at: now + self.own_interval(),
             block: later(garp.delay)
@@ -355,6 +354,8 @@ impl Router {
             Role::Fault => VrrpState::Fault,
         };
         self.since = now;
+        // Whoever was in FAULT or gave way has lost what it held: from here on there is an election.
+        self.resume_until = None;
         self.shown_interval = self.master_interval;
         self.why.clone_from(&why);
         let text = format!("{} -> {}", from.word(), self.state().word());

@@ -208,7 +208,7 @@ impl Routers {
         let Some(slot) = self.find(name) else { return };
         let router = self.router(slot);
         let left = (router.own_interval() * 2).saturating_sub(last_sent_ago);
-        if left.is_zero() || router.is_master() {
+        if left.is_zero() || !matches!(router.role, Role::Init | Role::Backup(_)) {
             return;
         }
         router.resume_until = Some(now + left);

@@ -294,6 +294,35 @@ fn f058_a_unicast_master_keeps_its_addresses_when_the_peer_cannot_be_reached() {
 }
 
 #[test]
+fn a_fault_ends_the_chance_to_resume() {
+    let name: InstanceName = "VI_51".into();
+    for fault_first in [true, false] {
+        let mut node = Node::cold("10.5.0.1", &[vi(51, 100)], &[]);
+        node.apply(Mono::ZERO, Duration::ZERO);
+        let resume = |routers: &mut Routers, now, out: &mut Vec<Effect>| {
+            routers.resume(now, &"VI_51".into(), Duration::from_millis(1), out);
+        };
+        if !fault_first {
+            node.with(Mono::ZERO, resume);
+        }
+        let gone = down("10.5.0.1");
+        node.with(Mono::ZERO, |routers, now, out| routers.on_ground(now, &name, gone, out));
+        assert_eq!(node.state("VI_51"), VrrpState::Fault);
+        if fault_first {
+            node.with(Mono::ZERO, resume);
+        }
+        let solid = ground("10.5.0.1");
+        let soon = Mono(500 * MS);
+        node.with(soon, |routers, now, out| routers.on_ground(now, &name, solid, out));
+        assert_eq!(node.state("VI_51"), VrrpState::Backup, "fault first: {fault_first}");
+        // From then on as after any fault: an election, and announcements.
+        let after = node.run(Mono(10_000 * MS));
+        assert_eq!(node.state("VI_51"), VrrpState::Master);
+        assert!(after.iter().any(|effect| matches!(effect, Effect::Announce { .. })));
+    }
+}
+
+#[test]
 fn resuming_sends_at_once_announces_nothing_and_only_while_nobody_can_have_taken_over() {
     for (ago_ms, want) in [(0, true), (1_999, true), (2_000, false), (60_000, false)] {
         for ground_first in [true, false] {
