@@ -440,7 +440,7 @@ impl IpvsKeeper {
     }
 }
 
-/// How long a refused service waits after so many tries.
+/// How long a refused service waits after so many tries: what the kernel lacked may be there soon.
 fn pause(tries: u32) -> Duration {
-    Duration::from_secs(1 << tries.min(6))
+    Duration::from_secs(1 << tries.min(4))
 }

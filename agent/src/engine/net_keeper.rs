@@ -50,6 +50,8 @@ pub(super) struct NetKeeper {
     owned: BTreeSet<AddressKey>,
     in_flight: BTreeMap<BatchId, Vec<NetOp>>,
     failed: BTreeMap<AddressKey, Failure>,
+    /// Refused when their removal was on its way already: if that is refused too, they are not there all the same.
+    never_came: BTreeSet<AddressKey>,
     /// When the kernel last answered an operation of ours, for as long as that matters.
     answered: BTreeMap<AddressKey, Mono>,
     /// The last notification that speaks against an operation of ours; `None`: gone.
@@ -326,11 +328,22 @@ impl NetKeeper {
                 outcome.refused.push((op.clone(), error));
                 continue;
             };
-            // A link that is gone took its addresses along, and a later operation has its own answer.
-            if !self.have.links.contains_key(&key.link) || self.is_flying(&key) {
+            // A link that is gone took its addresses along.
+            if !self.have.links.contains_key(&key.link) {
                 continue;
             }
-            if let NetOp::RemoveAddress { .. } = op {
+            let removal = matches!(op, NetOp::RemoveAddress { .. });
+            // A later operation has its own answer.
+            if self.is_flying(&key) {
+                if !removal {
+                    self.never_came.insert(key);
+                }
+                continue;
+            }
+            if removal && self.never_came.contains(&key) {
+                continue;
+            }
+            if removal {
                 let (ours, usable) = (true, true);
                 let there = || Address {
                     ours,
@@ -355,6 +368,11 @@ impl NetKeeper {
                 outcome.refused.push((op.clone(), error));
             }
         }
+        for key in &keys {
+            if !self.is_flying(key) {
+                self.never_came.remove(key);
+            }
+        }
         let taken = keys.into_iter().filter(|key| !refused.contains(key));
         outcome.recovered = taken.filter(|key| self.failed.remove(key).is_some()).collect();
         outcome
@@ -368,7 +386,54 @@ fn address_of(op: &NetOp) -> Option<AddressKey> {
     }
 }
 
-/// How long a refused operation waits after so many tries.
+/// How long a refused operation waits after so many tries: never long, since an address that its master lacks is an
+/// outage.
 fn pause(tries: u32) -> Duration {
-    Duration::from_secs(1 << tries.min(6))
+    Duration::from_secs(1 << tries.min(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_whose_coming_and_going_were_both_refused_is_not_there() {
+        let mut keeper = NetKeeper::default();
+        let link = Link {
+            index: LinkIndex(3),
+            name: "eth0".into(),
+            running: true,
+            arp: true,
+            multicast: true,
+            loopback: false,
+            mtu: 1_500,
+            mac: vec![2, 0, 0, 0, 0, 1],
+        };
+        let mut table = NetTable::default();
+        table.links.insert(link.index, link);
+        keeper.on_table(Mono::ZERO, table);
+        let key = AddressKey {
+            link: LinkIndex(3),
+            address: [10, 0, 9, 10].into(),
+            prefix_len: 32,
+        };
+        let name = InstanceName::from("VI_1");
+        let held = Held::from([(key, Address::default())]);
+        let mut out = VecDeque::new();
+        keeper.set_held(&name, held.clone(), Vec::new(), &mut out);
+        keeper.set_held(&name, Held::new(), Vec::new(), &mut out);
+        for batch in [1, 2] {
+            let busy = OpError {
+                errno: 16,
+                text: "busy".into(),
+            };
+            keeper.on_done(Mono::ZERO, BatchId(batch), vec![(0, busy)]);
+        }
+        assert!(!keeper.have().addresses.contains_key(&key));
+        assert!(keeper.failed.is_empty(), "there is nothing left to remove");
+        // So the next mastership puts it up.
+        out.clear();
+        keeper.set_held(&name, held, Vec::new(), &mut out);
+        assert!(matches!(&out[0], Action::Net(_, ops) if matches!(ops[..], [NetOp::AddAddress { .. }])));
+    }
 }

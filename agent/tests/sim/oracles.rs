@@ -483,7 +483,11 @@ impl World {
         let passing = self.became(vr, What::BecameMaster, actions);
         if self.nodes[node].handing_over {
             self.fail("S4", format!("n{node} hands over and still sends for {name}"));
-        } else if priority > 0 && after != VrrpState::Master && !passing {
+        } else if priority > 0
+            && after != VrrpState::Master
+            && !passing
+            && !(before[vr] == VrrpState::Master && farewell_follows(name, advert, actions))
+        {
             self.fail(
                 "S4",
                 format!("n{node} is {after:?} for {name} and sends priority {priority}"),
@@ -789,4 +793,12 @@ impl World {
             _ => {}
         }
     }
+}
+
+/// Whether a master that sends this advert takes its leave in the same step, behind it.
+fn farewell_follows(name: &InstanceName, advert: &lbagent::vrrp::Advert, actions: &[Action]) -> bool {
+    actions
+        .iter()
+        .skip_while(|action| !matches!(action, Action::Send(_, it) if std::ptr::eq(it, advert)))
+        .any(|action| matches!(action, Action::Send(who, it) if who == name && it.payload[2] == 0))
 }

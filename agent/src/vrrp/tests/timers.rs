@@ -306,19 +306,31 @@ fn a_fault_ends_the_chance_to_resume() {
             node.with(Mono::ZERO, resume);
         }
         let gone = down("10.5.0.1");
-        node.with(Mono::ZERO, |routers, now, out| routers.on_ground(now, &name, gone, out));
+        node.with(Mono::ZERO, |routers, now, out| {
+            routers.on_ground(now, &name, gone, out)
+        });
         assert_eq!(node.state("VI_51"), VrrpState::Fault);
         if fault_first {
             node.with(Mono::ZERO, resume);
         }
         let solid = ground("10.5.0.1");
         let soon = Mono(500 * MS);
-        node.with(soon, |routers, now, out| routers.on_ground(now, &name, solid, out));
-        assert_eq!(node.state("VI_51"), VrrpState::Backup, "fault first: {fault_first}");
+        node.with(soon, |routers, now, out| {
+            routers.on_ground(now, &name, solid, out)
+        });
+        assert_eq!(
+            node.state("VI_51"),
+            VrrpState::Backup,
+            "fault first: {fault_first}"
+        );
         // From then on as after any fault: an election, and announcements.
         let after = node.run(Mono(10_000 * MS));
         assert_eq!(node.state("VI_51"), VrrpState::Master);
-        assert!(after.iter().any(|effect| matches!(effect, Effect::Announce { .. })));
+        assert!(
+            after
+                .iter()
+                .any(|effect| matches!(effect, Effect::Announce { .. }))
+        );
     }
 }
 
