@@ -38,7 +38,7 @@ pub(super) struct Step {
 }
 
 /// A checked command on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     ticket: Ticket,
     command: Command,
@@ -56,7 +56,7 @@ enum Stage {
 /// A key belongs to whoever uses it.
 type Key = (u32, String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Answered {
     at: Mono,
     act: Act,
@@ -69,7 +69,7 @@ impl Command {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Commands {
     next_persist: u64,
     next_op: u64,
@@ -89,6 +89,14 @@ impl Commands {
         self.pending.iter().any(|it| {
             !command.act.dry_run && matches!(it.stage, Stage::Disk(_))
                 || key.is_some() && it.command.key() == key
+        })
+    }
+
+    /// Writes that the disk has not answered yet.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = PersistId> {
+        self.pending.iter().filter_map(|it| match it.stage {
+            Stage::Disk(id) => Some(id),
+            Stage::Kernel { .. } => None,
         })
     }
 

@@ -11,6 +11,7 @@ mod adopt;
 mod apply;
 mod boot;
 mod commands;
+mod foresee;
 mod ground;
 mod guards;
 mod input;
@@ -21,10 +22,12 @@ mod net_keeper;
 mod reconcile;
 mod report;
 mod stop;
+mod tell;
 mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
 pub use boot::{Boot, Previous, StoredIntent};
+pub use foresee::foresee;
 pub use input::{Command, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
 use crate::health::Health;
@@ -42,7 +45,8 @@ use std::net::IpAddr;
 /// Places for actions and events that stay allocated.
 const QUEUE_KEPT: usize = 256;
 
-/// Everything the agent knows and decides.
+/// Everything the agent knows and decides. A copy of it can be asked what would happen: see `foresee`.
+#[derive(Clone)]
 pub struct Engine {
     now: Mono,
     boot: Option<Boot>,
@@ -85,7 +89,7 @@ pub struct Engine {
 }
 
 /// Look-ups derived from the model.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Index {
     /// Instances by the interfaces they stand on.
     by_interface: BTreeMap<String, BTreeSet<InstanceName>>,
@@ -172,6 +176,7 @@ impl Engine {
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
             Input::Model(new) => self.on_model(*new),
             Input::ReloadRefused(findings) => self.on_reload_refused(&findings),
+            Input::NotTold(why) => self.say(What::NotTold, why, None),
             Input::SendFailed(name) => {
                 let mut effects = Vec::new();
                 self.routers.on_send_failed(now, &name, &mut effects);

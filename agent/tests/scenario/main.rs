@@ -8,3 +8,5 @@ mod node;
 mod operators;
 mod refusals;
 mod reload;
+mod telling;
+mod whatif;

@@ -12,6 +12,7 @@ mod single;
 mod stats;
 pub(crate) mod status;
 mod truth;
+mod whatif;
 
 use crate::args::{Cli, Global, Verb};
 use crate::connect::{self, Site};
@@ -82,6 +83,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         Verb::Servers { targets } => list::run(global, look, out, Kind::Servers, &targets),
         Verb::Show { targets } => single::show(global, look, out, &targets),
         Verb::Why { targets } => single::why(global, look, out, &targets),
+        Verb::WhatIf { events, span } => whatif::run(global, look, out, &events, &span),
         Verb::Events(events) => event::run(global, look, out, &events),
         Verb::Watch { targets } => event::watch(global, look, out, &targets),
         Verb::Stats { targets } => stats::run(global, look, out, &targets),
@@ -92,8 +94,21 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
         Verb::Version => local::version(global, out),
-        // Carried out before this is reached.
-        _ => Ok(()),
+        // Carried out before this is reached; named, so that a new verb cannot be forgotten.
+        Verb::Drain(_)
+        | Verb::Undrain { .. }
+        | Verb::Disable { .. }
+        | Verb::Weight { .. }
+        | Verb::Promote(_)
+        | Verb::Demote { .. }
+        | Verb::Release { .. }
+        | Verb::Reload { .. }
+        | Verb::Hosts
+        | Verb::Proxy
+        | Verb::Raw { .. }
+        | Verb::Top { .. }
+        | Verb::CheckConfig { .. }
+        | Verb::Completion { .. } => Ok(()),
     }
 }
 
