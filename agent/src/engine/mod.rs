@@ -11,6 +11,7 @@ mod adopt;
 mod apply;
 mod boot;
 mod commands;
+mod counters;
 mod ground;
 mod guards;
 mod input;
@@ -20,6 +21,7 @@ mod jobs;
 mod net_keeper;
 mod reconcile;
 mod report;
+mod steps;
 mod stop;
 mod want;
 
