@@ -8,7 +8,7 @@ use super::steps::Step;
 use lb_shared::event::{Actor, What};
 use lb_shared::names::{ServerId, VirtualKey};
 use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Reply, Verb};
-use lb_shared::state::{ObjectId, Target};
+use lb_shared::state::{Dormant, ObjectId, Target};
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -205,13 +205,13 @@ impl Engine {
                     until: self.now + KERNEL_PATIENCE,
                 };
                 let steps = pending.steps.clone();
-                let (actor, verb) = (pending.command.actor.clone(), pending.command.act.verb);
+                let Command { actor, act, wall_ms } = pending.command.clone();
                 apply_steps(&mut self.intent, &steps);
                 for step in steps {
                     // A reload may have taken the target away meanwhile.
                     let there = self.target_exists(&step.target);
-                    self.intent.set_dormant(&step.target, !there);
-                    self.make_true(step, &actor, verb);
+                    self.intent.set_present(&step.target, there, (self.now, wall_ms));
+                    self.make_true(step, &actor, act.verb);
                 }
                 self.want_sysctls();
             }
@@ -322,7 +322,19 @@ impl Engine {
         }
         for it in expired {
             let (target, ended) = match it {
-                Expired::Ended(it) => (it.target.clone(), Some(it)),
+                Expired::Ended(it) => {
+                    let text = format!("{} ended by its time", it.kind.word());
+                    (it.target, Some(text))
+                }
+                Expired::Forgotten(it) => {
+                    let days = Dormant::PATIENCE.as_secs() / 86_400;
+                    let text = format!(
+                        "{} forgotten: {} was not in the configuration for {days} days",
+                        it.kind.word(),
+                        it.target
+                    );
+                    (it.target, Some(text))
+                }
                 // The server itself has told of its deadline.
                 Expired::Kept(target) | Expired::Disabled(target) => (target, None),
             };
@@ -331,8 +343,7 @@ impl Engine {
                 Target::Instance(name) => self.give_pin(name),
             }
             match ended {
-                Some(it) => {
-                    let text = format!("{} ended by its time", it.kind.word());
+                Some(text) => {
                     self.emit(
                         What::OverrideExpired,
                         ObjectId::Override(target),
@@ -345,6 +356,11 @@ impl Engine {
             }
         }
         self.want_sysctls();
+        self.store_intent();
+    }
+
+    /// Writes down what is in force.
+    pub(super) fn store_intent(&mut self) {
         // A change on its way to the disk must not be overwritten: it may be acknowledged in between.
         let mut next = self.intent.clone();
         for waiting in self

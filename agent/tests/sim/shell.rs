@@ -54,6 +54,7 @@ impl World {
                 asked: None,
                 dry_run: false,
                 force: false,
+                wall_ms: wall_ms(now),
             },
             intent: it.disk.read_intent(),
             previous,
