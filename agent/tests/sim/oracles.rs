@@ -178,7 +178,7 @@ impl World {
     ) {
         self.judge_reload(node, now, cause, before, deadlines, actions);
         if let Cause::Packet(truth) = cause {
-            self.judge_packet(node, now, truth, before, actions);
+            self.judge_packet(node, now, truth, before, deadlines, actions);
         }
         if !actions.is_empty() {
             for action in actions {
@@ -356,6 +356,7 @@ impl World {
         now: Mono,
         truth: &Truth,
         before: &[VrrpState],
+        (old, new): (Option<Mono>, Option<Mono>),
         actions: &[Action],
     ) {
         match truth {
@@ -371,6 +372,9 @@ impl World {
                     self.fail("S10", format!("n{node}: a bad advert led to {action:?}"));
                 } else if self.nodes[node].roles != before {
                     self.fail("S10", format!("n{node}: a bad advert changed a role"));
+                } else if old != new && old.is_some_and(|old| old > now) {
+                    let text = format!("n{node}: a bad advert moved the next deadline from {old:?} to {new:?}");
+                    self.fail("S10", text);
                 }
             }
             Truth::Whole(heard) => {
