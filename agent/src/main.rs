@@ -12,8 +12,10 @@ use lbagent::engine::{Boot, Input, NewModel, StopMode};
 use lbagent::io::clock::{self, Clock};
 use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
 use lbagent::io::dial::Dialler;
+use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
+use lbagent::io::mail::Mailer;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Store};
@@ -163,6 +165,10 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         results.input(Input::Checked(id, outcome))
     });
     let results = post.clone();
+    let mailer = Mailer::start(runtime.handle().clone(), move |why| {
+        results.input(Input::NotTold(why));
+    });
+    let results = post.clone();
     let net = NetLane::start(move |news| results.input(Input::Net(news)));
     let results = post.clone();
     let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
@@ -208,6 +214,8 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         ipvs,
         dialler,
         runner,
+        mailer,
+        fifos: Fifos::default(),
         store,
         stamps,
         tell: Box::new(move |event| control.emit(event)),

@@ -98,6 +98,8 @@ events! {
     Started = "agent.started", Notice;
     /// The agent says goodbye.
     Stopping = "agent.stopping", Notice;
+    /// A mail was not taken, or a FIFO cannot be written.
+    NotTold = "agent.not_told", Warning;
     /// A reader was too slow and events were left out.
     Lost = "agent.lost", Warning;
 

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod group;
+mod notify;
 mod script;
 mod service;
 mod vrrp;
@@ -14,18 +15,18 @@ use crate::model::{Global, Model};
 
 /// Makes the model. Objects that cannot be run are left out, each with a finding.
 pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
+    script::identity_of_all(cx);
     let mut model = Model {
         global: global(cx),
         ..Model::default()
     };
-    script::identity_of_all(cx);
     vrrp::objects(&raw, &mut model, cx);
     service::objects(&raw, &mut model, cx);
     script::security(&raw, cx);
     model
 }
 
-fn global(cx: &Cx<'_>) -> Global {
+fn global(cx: &mut Cx<'_>) -> Global {
     let micros = cx
         .global
         .startup_delay
@@ -37,5 +38,8 @@ fn global(cx: &Cx<'_>) -> Global {
         script_security: cx.global.script_security,
         vrrp_startup_delay_us: micros,
         lvs_timeouts: cx.global.lvs_timeouts,
+        mail: notify::mail(cx),
+        fifos: notify::fifos(cx),
+        fifo_states_on_reload: cx.global.fifo_states_on_reload,
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{Job, JobId};
+use crate::model::{Fifo, FifoKind, Job, JobId, MailRoute};
 use crate::net::NetOp;
+use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Endpoint};
 use lb_shared::event::Event;
 use lb_shared::names::InstanceName;
@@ -31,6 +32,12 @@ pub enum Action {
     CancelCheck(CheckId),
     /// Run a script.
     Run(JobId, Job),
+    /// The FIFOs to write, all of them; what is not in here is closed.
+    Fifos(BTreeMap<FifoKind, Fifo>),
+    /// A line for a FIFO.
+    Fifo(FifoKind, String),
+    /// A mail to send.
+    Mail(Box<MailRoute>, Mail),
     /// Something happened.
     Emit(Event),
     /// The answer to a command.

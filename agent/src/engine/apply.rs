@@ -79,6 +79,7 @@ impl Engine {
             self.ipvs.touch(*entry);
         }
         self.config_view(&file, &findings);
+        self.open_fifos(&before.global.fifos);
 
         let mut effects = Vec::new();
         self.trackers.apply(now, &self.model.scripts, &mut effects);
@@ -113,6 +114,9 @@ impl Engine {
         self.rebind_overrides(wall_ms);
         self.want_sysctls();
         self.timeouts_and_flush(first, crashed, before.global.lvs_timeouts);
+        if !first {
+            self.repeat_states();
+        }
         self.all_touched = true;
         self.ledger_due = true;
         let actor = asked.map(|(_, actor)| actor);

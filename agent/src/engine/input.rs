@@ -34,6 +34,8 @@ pub enum Input {
     Model(Box<NewModel>),
     /// A reload was refused before it came here.
     ReloadRefused(Vec<Diagnostic>),
+    /// Somebody could not be told of something: who, of what, and why.
+    NotTold(String),
     /// The kernel did not take an advert.
     SendFailed(InstanceName),
     /// An operator's change.

@@ -23,6 +23,7 @@ mod reconcile;
 mod report;
 mod steps;
 mod stop;
+mod tell;
 mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
@@ -174,6 +175,7 @@ impl Engine {
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
             Input::Model(new) => self.on_model(*new),
             Input::ReloadRefused(findings) => self.on_reload_refused(&findings),
+            Input::NotTold(why) => self.say(What::NotTold, why, None),
             Input::SendFailed(name) => {
                 let mut effects = Vec::new();
                 self.routers.on_send_failed(now, &name, &mut effects);

@@ -4,9 +4,7 @@ use super::Engine;
 use super::action::Action;
 use super::jobs::Purpose;
 use crate::health;
-use crate::model::{CheckKind, Job, NotifyState, NotifyWho};
-
-use crate::notify;
+use crate::model::{CheckKind, Job};
 use crate::track;
 use crate::vrrp;
 use lb_shared::event::{Actor, Change, Event, What};
@@ -50,13 +48,14 @@ impl Engine {
                     );
                 }
                 vrrp::Effect::Announce { instance, rounds } => self.hold_addresses(&instance, rounds),
-                vrrp::Effect::Notify { who, state, priority } => self.notify(&who, state, priority),
-                vrrp::Effect::PriorityNotify { .. } => {}
-                vrrp::Effect::MasterRxLowerPriority { instance, .. } => {
-                    if let Some(it) = self.model.instances.get(&instance) {
-                        let jobs = notify::jobs_for_lower_priority(&it.notify);
-                        jobs.into_iter().for_each(|job| self.run(Purpose::Notify, job));
-                    }
+                vrrp::Effect::Notify { who, state, priority } => self.tell_state(&who, state, priority),
+                vrrp::Effect::PriorityNotify {
+                    instance,
+                    state,
+                    priority,
+                } => self.tell_priority(&instance, state, priority),
+                vrrp::Effect::MasterRxLowerPriority { instance, priority } => {
+                    self.tell_lower_priority(&instance, priority);
                 }
             }
         }
@@ -117,6 +116,7 @@ impl Engine {
                     text,
                     why,
                 } => {
+                    self.tell_server(&server, what, why.as_deref());
                     self.emit(what, ObjectId::Server(server), text, why, None);
                 }
                 health::Effect::ServiceChanged {
@@ -125,6 +125,7 @@ impl Engine {
                     text,
                     why,
                 } => {
+                    self.tell_quorum(&service, what, &text);
                     self.emit(what, ObjectId::Service(service), text, why, None);
                 }
                 health::Effect::Removed(server) => {
@@ -155,20 +156,6 @@ impl Engine {
                     };
                     self.run(Purpose::Notify, job);
                 }
-            }
-        }
-    }
-
-    fn notify(&mut self, who: &NotifyWho, state: NotifyState, priority: u8) {
-        let scripts = match who {
-            NotifyWho::Instance(name) => self.model.instances.get(name).map(|it| it.notify.clone()),
-            NotifyWho::Group(name) => self.model.groups.get(name).map(|it| it.notify.clone()),
-        };
-        let leaving = self.leaving.iter().find(|(left, _)| left == who);
-        let scripts = scripts.or_else(|| leaving.map(|(_, scripts)| scripts.clone()));
-        if let Some(scripts) = scripts {
-            for job in notify::jobs_for_state(&scripts, who, state, priority) {
-                self.run(Purpose::Notify, job);
             }
         }
     }

@@ -103,6 +103,7 @@ fn server(n: u8, weight: u32, checks: Vec<Check>) -> Server {
         scripts: ServerScripts {
             up: Some(script("up")),
             down: Some(script("down")),
+            mail: false,
         },
     }
 }
@@ -131,6 +132,7 @@ fn service(servers: Vec<Server>) -> Service {
         quorum_scripts: QuorumScripts {
             up: Some(script("quorum_up")),
             down: Some(script("quorum_down")),
+            mail: false,
         },
         sorry: None,
         ha_suspend: false,

@@ -5,7 +5,9 @@
 
 use super::clock::{self, Clock};
 use super::dial::Dialler;
+use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
+use super::mail::Mailer;
 use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
@@ -125,6 +127,8 @@ pub struct Shell {
     pub ipvs: IpvsLane,
     pub dialler: Dialler,
     pub runner: Runner,
+    pub mailer: Mailer,
+    pub fifos: Fifos,
     pub store: Store,
     pub stamps: Stamps,
     /// Tells the clients what happened; must not wait.
@@ -383,6 +387,14 @@ impl Core {
                     let slots = self.shell.stamps.slots_for(ledger.masters.keys());
                     self.shell.store.ledger(ledger, slots);
                 }
+                Action::Fifos(fifos) => {
+                    let troubles = self.shell.fifos.set(&fifos);
+                    failed.extend(troubles.into_iter().map(Input::NotTold));
+                }
+                Action::Fifo(kind, line) => {
+                    failed.extend(self.shell.fifos.write(kind, &line).map(Input::NotTold));
+                }
+                Action::Mail(route, mail) => self.shell.mailer.send(*route, mail),
                 Action::Emit(event) => self.emit(event),
                 Action::Answer(ticket, reply) => {
                     if let Some(to) = self.answers.remove(&ticket) {

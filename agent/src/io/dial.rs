@@ -243,7 +243,7 @@ pub(super) fn prepare(socket: &Socket, device: Option<&str>, mark: u32) -> Resul
 }
 
 /// Drives a dialog over a connection to its end, within one time limit for all of it.
-async fn talk(
+pub(super) async fn talk(
     mut stream: TcpStream,
     dialog: &mut (dyn Dialog + Send),
     sni: Option<&str>,

@@ -1,5 +1,8 @@
 //! Settings for the whole agent.
 
+use super::notify::{Fifo, FifoKind, MailRoute};
+use std::collections::BTreeMap;
+
 /// `global_defs`, as far as it is not a default already folded into other objects.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Global {
@@ -15,4 +18,9 @@ pub struct Global {
     pub vrrp_startup_delay_us: u64,
     /// `lvs_timeouts tcp/tcpfin/udp` in seconds; 0 leaves the kernel's.
     pub lvs_timeouts: [u32; 3],
+    /// `None`: no mail is sent.
+    pub mail: Option<MailRoute>,
+    pub fifos: BTreeMap<FifoKind, Fifo>,
+    /// `fifo_write_vrrp_states_on_reload`.
+    pub fifo_states_on_reload: bool,
 }

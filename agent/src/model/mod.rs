@@ -13,7 +13,9 @@ mod vrrp;
 pub use check::{Check, CheckKind, HttpGet, HttpVersion, MiscCheck, PingCheck, StatusRange, TcpCheck, Url};
 pub use global::Global;
 pub use job::{Job, JobEnd, JobId, JobOutcome};
-pub use notify::{NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts};
+pub use notify::{
+    Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
+};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
     Authentication, Garp, Instance, InterfaceTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer,
@@ -47,19 +49,21 @@ pub struct Layout {
 impl Model {
     /// Whether anything in it may start a script.
     pub fn runs_scripts(&self) -> bool {
-        let notified = |scripts: &NotifyScripts| *scripts != NotifyScripts::default();
         let in_server = |server: &Server| {
-            server.scripts != ServerScripts::default()
+            server.scripts.up.is_some()
+                || server.scripts.down.is_some()
                 || server
                     .checks
                     .iter()
                     .any(|check| matches!(check.kind, CheckKind::Misc(_)))
         };
         !self.scripts.is_empty()
-            || self.instances.values().any(|it| notified(&it.notify))
-            || self.groups.values().any(|it| notified(&it.notify))
+            || self.global.fifos.values().any(|it| it.script.is_some())
+            || self.instances.values().any(|it| it.notify.run_anything())
+            || self.groups.values().any(|it| it.notify.run_anything())
             || self.services.values().any(|it| {
-                it.quorum_scripts != QuorumScripts::default()
+                it.quorum_scripts.up.is_some()
+                    || it.quorum_scripts.down.is_some()
                     || it.servers.values().any(|server| in_server(server))
             })
     }

@@ -1,6 +1,7 @@
-//! Scripts to run when something happens.
+//! Who is told when something happens: scripts, FIFOs, and people by mail.
 
 use lb_shared::names::{GroupName, InstanceName};
+use std::time::Duration;
 
 /// A program to run: absolute path, arguments, and whom it runs as.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
@@ -22,6 +23,19 @@ pub struct NotifyScripts {
     pub master_rx_lower_priority: Option<Script>,
     /// `notify`: gets kind, name, state and priority as further arguments.
     pub any: Option<Script>,
+    /// `smtp_alert`, its own or the global one.
+    pub mail: bool,
+}
+
+impl NotifyScripts {
+    /// Whether any of it starts a script.
+    pub fn run_anything(&self) -> bool {
+        let silent = Self {
+            mail: self.mail,
+            ..Self::default()
+        };
+        *self != silent
+    }
 }
 
 /// Whose state changed.
@@ -48,6 +62,8 @@ pub enum NotifyState {
 pub struct QuorumScripts {
     pub up: Option<Script>,
     pub down: Option<Script>,
+    /// `smtp_alert`.
+    pub mail: bool,
 }
 
 /// `notify_up` and `notify_down` of a server.
@@ -55,4 +71,45 @@ pub struct QuorumScripts {
 pub struct ServerScripts {
     pub up: Option<Script>,
     pub down: Option<Script>,
+    /// `smtp_alert`.
+    pub mail: bool,
+}
+
+/// Which of the three FIFOs.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum FifoKind {
+    /// `notify_fifo`: gets everything.
+    All,
+    /// `vrrp_notify_fifo`.
+    Vrrp,
+    /// `lvs_notify_fifo`.
+    Lvs,
+}
+
+/// A FIFO that gets a line for each change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fifo {
+    pub path: String,
+    /// Whom it is made for; `None`: the agent's own user.
+    pub owner: Option<(u32, u32)>,
+    /// The program that reads it, started once with the path as a further argument.
+    pub script: Option<Script>,
+}
+
+/// Where mail goes: `smtp_server` and its companions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MailRoute {
+    /// An address, or a name that is looked up for each mail.
+    pub server: String,
+    pub port: u16,
+    /// `notification_email_from`.
+    pub from: String,
+    /// `notification_email`: at least one.
+    pub to: Vec<String>,
+    /// `smtp_helo_name`.
+    pub helo: String,
+    /// `smtp_connect_timeout`: for the connection, and once more for the conversation.
+    pub timeout: Duration,
+    /// `no_email_faults`: none about entering FAULT.
+    pub no_faults: bool,
 }

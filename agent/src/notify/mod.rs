@@ -5,6 +5,7 @@
 
 pub mod fifo;
 pub mod loglines;
+pub mod mail;
 
 use crate::model::{Job, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts};
 
@@ -117,6 +118,7 @@ mod tests {
             stop: script("/s"),
             master_rx_lower_priority: script("/l"),
             any: script("/n"),
+            mail: false,
         }
     }
 
@@ -170,10 +172,12 @@ mod tests {
         let server = ServerScripts {
             up: script("/up"),
             down: script("/down"),
+            mail: false,
         };
         let quorum = QuorumScripts {
             up: script("/qup"),
             down: script("/qdown"),
+            mail: false,
         };
         assert_eq!(told(&jobs_for_server(&server, true)), ["/up own"]);
         assert_eq!(told(&jobs_for_server(&server, false)), ["/down own"]);

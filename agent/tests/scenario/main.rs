@@ -8,3 +8,4 @@ mod node;
 mod operators;
 mod refusals;
 mod reload;
+mod telling;

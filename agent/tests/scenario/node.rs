@@ -37,6 +37,8 @@ pub(crate) enum Did {
     Looked,
     Checked,
     Ran(String),
+    /// A line for a FIFO, or the subject and text of a mail.
+    Told(String),
     Finished,
 }
 
@@ -366,7 +368,13 @@ impl Node {
                 words.extend(job.arguments);
                 self.did.push(Did::Ran(words.join(" ")));
             }
-            Action::Listen(_) => {}
+            Action::Fifo(kind, line) => self.did.push(Did::Told(format!("{kind:?}: {line}"))),
+            Action::Mail(route, mail) => {
+                let to = route.to.join(" ");
+                self.did
+                    .push(Did::Told(format!("{to}: {} {}", mail.subject, mail.body)));
+            }
+            Action::Listen(_) | Action::Fifos(_) => {}
         }
         None
     }

@@ -11,8 +11,9 @@ use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds,
     WholeSeconds, Words,
 };
-use crate::config::keyword::{Args, Keyword, Table, row};
+use crate::config::keyword::{Args, Keyword, Table, no_block, row, shown};
 use crate::config::lexer::Span;
+use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
 use crate::model::VrrpVersion;
 use std::collections::BTreeSet;
@@ -65,6 +66,33 @@ pub(crate) struct GlobalDefs {
     pub notify_priority_changes: bool,
     pub checker_log_all_failures: bool,
     pub random_seed: Option<u64>,
+    pub mail: MailWords,
+    /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo`.
+    pub fifos: [FifoWords; 3],
+    pub fifo_states_on_reload: bool,
+}
+
+/// Everything about mail, as written.
+#[derive(Debug, Default)]
+pub(crate) struct MailWords {
+    pub to: Vec<String>,
+    pub from: Option<String>,
+    /// Server and port, and where they stand.
+    pub server: Option<(String, u16, Span)>,
+    pub helo: Option<String>,
+    pub timeout: Option<Duration>,
+    pub alert: Option<bool>,
+    pub alert_vrrp: Option<bool>,
+    pub alert_checker: Option<bool>,
+    pub no_faults: bool,
+}
+
+/// A FIFO as written.
+#[derive(Debug, Default)]
+pub(crate) struct FifoWords {
+    /// The path where a script has its command, and whom it is made for.
+    pub path: Option<(ScriptWords, Span)>,
+    pub script: Option<(ScriptWords, Span)>,
 }
 
 pub(crate) const ROOT: Table<Raw> = Table {
@@ -144,7 +172,7 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
 fn inert_tracker(
     table: &'static Table<super::Inert>,
     it: &mut Raw,
-    statement: &crate::config::tree::Statement<'_>,
+    statement: &Statement<'_>,
     cx: &mut Cx<'_>,
 ) {
     if let Some(name) = statement.arguments().first() {
@@ -154,10 +182,8 @@ fn inert_tracker(
 }
 
 const ONE_PROCESS: &str = "the agent is one process; set nice, affinity and limits in its systemd unit";
-const NO_MAIL: &str = "no mail is sent; use notify scripts or 'lbctl events -f'";
 const NO_SNMP: &str = "there is no SNMP; use 'lbctl status -o json'";
 const NO_DBUS: &str = "there is no D-Bus; use the agent's socket";
-const NO_FIFO: &str = "no FIFO is written; use notify scripts or 'lbctl events -f'";
 const NO_FIREWALL: &str = "no firewall rules are made";
 const NO_DUMP: &str = "no dump files are written; use 'lbctl status -o json'";
 const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
@@ -181,15 +207,21 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Known("scripts run with their user's first group only")),
     row("router_id", Name("TEXT"), "the host's name", InPlace, "Name of this node in status and events.",
         Set(|it, a, _| it.router_id = Some(a.text().to_owned()))),
-    row("notification_email", List("ADDRESS"), "none", InPlace, "Who gets mail.", KnownBlock(NO_MAIL, |_, _, _| {})),
-    row("notification_email_from", Name("ADDRESS"), "keepalived@host", InPlace, "Sender of mail.", Known(NO_MAIL)),
-    row("smtp_server", Words("ADDRESS|NAME [PORT]"), "none", InPlace, "Mail server.", Known(NO_MAIL)),
-    row("smtp_helo_name", Name("NAME"), "the host's name", InPlace, "Name told to the mail server.", Known(NO_MAIL)),
-    row("smtp_connect_timeout", WholeSeconds(0, 4_294_967), "30", InPlace, "Time to connect to the mail server.",
-        Known(NO_MAIL)),
-    row("smtp_alert", Flag, "off", InPlace, "Default of every smtp_alert.", Known(NO_MAIL)),
-    row("smtp_alert_vrrp", Flag, "off", InPlace, "Default of smtp_alert of instances and groups.", Known(NO_MAIL)),
-    row("smtp_alert_checker", Flag, "off", InPlace, "Default of smtp_alert of services.", Known(NO_MAIL)),
+    row("notification_email", List("ADDRESS"), "none", InPlace, "Who gets mail.", Block(recipients)),
+    row("notification_email_from", Name("ADDRESS"), "keepalived@host", InPlace, "Sender of mail.",
+        Set(|it, a, _| it.mail.from = Some(a.text().to_owned()))),
+    row("smtp_server", Words("ADDRESS|NAME [PORT]"), "none", InPlace, "Mail server; port 25 unless one is given. \
+        Without it and notification_email no mail is sent.", Set(mail_server)),
+    row("smtp_helo_name", Name("NAME"), "the host's name", InPlace, "Name told to the mail server.",
+        Set(|it, a, _| it.mail.helo = Some(a.text().to_owned()))),
+    row("smtp_connect_timeout", WholeSeconds(0, 4_294_967), "30", InPlace, "Time to connect to the mail server; 0 \
+        becomes 1.", Set(|it, a, _| it.mail.timeout = Some(a.span_of_time().max(Duration::from_secs(1))))),
+    row("smtp_alert", Flag, "off", InPlace, "Default of every smtp_alert.",
+        Set(|it, a, _| it.mail.alert = Some(a.flag()))),
+    row("smtp_alert_vrrp", Flag, "off", InPlace, "Default of smtp_alert of instances and groups.",
+        Set(|it, a, _| it.mail.alert_vrrp = Some(a.flag()))),
+    row("smtp_alert_checker", Flag, "off", InPlace, "Default of smtp_alert of services; servers have it on.",
+        Set(|it, a, _| it.mail.alert_checker = Some(a.flag()))),
     row("startup_script", Script, "none", NextStart, "Run once before everything else.", Known(NO_SCRIPT)),
     row("startup_script_timeout", WholeSeconds(1, 1_000), "10", NextStart, "How long it may take.", Known(NO_SCRIPT)),
     row("shutdown_script", Script, "none", NextStart, "Run once after everything else.", Known(NO_SCRIPT)),
@@ -204,7 +236,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("dynamic_interfaces", OptName("allow_if_changes"), "off", InPlace, "Interfaces may be missing at start. The \
         agent waits for missing ones in any case; with this word it does not complain.",
         Set(|it, _, _| it.dynamic_interfaces = true)),
-    row("no_email_faults", Nothing, "off", InPlace, "No mail on entering FAULT.", Known(NO_MAIL)),
+    row("no_email_faults", Nothing, "off", InPlace, "No mail on entering FAULT.",
+        Set(|it, _, _| it.mail.no_faults = true)),
     row("default_interface", Name("IFNAME"), "eth0", InPlace, "Interface of static addresses that name none.",
         Known(NO_STATIC)),
     row("disable_local_igmp", Nothing, "off", NextStart, "Turns off IGMP reports for link-local groups, for the whole \
@@ -303,18 +336,22 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle(ONE_PROCESS)),
     row("bfd_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of bfd_rlimit_rttime.",
         Idle(ONE_PROCESS)),
-    row("notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets all events.", Known(NO_FIFO)),
-    row("notify_fifo_script", Script, "none", InPlace, "Program that reads it.", Known(NO_FIFO)),
-    row("vrrp_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets VRRP events.",
-        Known(NO_FIFO)),
-    row("vrrp_notify_fifo_script", Script, "none", InPlace, "Program that reads it.", Known(NO_FIFO)),
-    row("lvs_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets service events.",
-        Known(NO_FIFO)),
-    row("lvs_notify_fifo_script", Script, "none", InPlace, "Program that reads it.", Known(NO_FIFO)),
+    row("notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets a line for every change.",
+        Set(|it, a, _| fifo(&mut it.fifos[0], a))),
+    row("notify_fifo_script", Script, "none", InPlace, "Program started to read it; the path is a further argument.",
+        Set(|it, a, _| it.fifos[0].script = Some((a.script(), a.span())))),
+    row("vrrp_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets the changes of instances \
+        and groups.", Set(|it, a, _| fifo(&mut it.fifos[1], a))),
+    row("vrrp_notify_fifo_script", Script, "none", InPlace, "Program started to read it.",
+        Set(|it, a, _| it.fifos[1].script = Some((a.script(), a.span())))),
+    row("lvs_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets the changes of services and \
+        servers.", Set(|it, a, _| fifo(&mut it.fifos[2], a))),
+    row("lvs_notify_fifo_script", Script, "none", InPlace, "Program started to read it.",
+        Set(|it, a, _| it.fifos[2].script = Some((a.script(), a.span())))),
     row("vrrp_notify_priority_changes", Flag, "off", InPlace, "Default of notify_priority_changes.",
         Set(|it, a, _| it.notify_priority_changes = a.flag())),
     row("fifo_write_vrrp_states_on_reload", Nothing, "off", InPlace, "Writes all states again after a reload.",
-        Known(NO_FIFO)),
+        Set(|it, _, _| it.fifo_states_on_reload = true)),
     row("snmp_socket", Name("ADDRESS"), "unix:/var/agentx/master", NextStart, "SNMP agent to join.", Known(NO_SNMP)),
     row("enable_traps", Nothing, "off", NextStart, "SNMP traps.", Known(NO_SNMP)),
     row("enable_snmp_vrrp", Nothing, "off", NextStart, "VRRP over SNMP.", Known(NO_SNMP)),
@@ -363,7 +400,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle(BUFFERS)),
     row("rs_init_notifies", Flag, "off", NextStart, "Runs notify_up and notify_down for the first state of servers.",
         Known("the first state of a server is not notified")),
-    row("no_checker_emails", Flag, "off", InPlace, "Mail only when a server changes.", Known(NO_MAIL)),
+    row("no_checker_emails", Flag, "off", InPlace, "Mail only when a server changes.",
+        Idle("there is never a mail for a single check of several")),
     row("vrrp_rx_bufs_policy", Name("MTU|ADVERT|BYTES"), "the system's", NextStart, "How receive buffers are sized.",
         Idle(BUFFERS)),
     row("vrrp_rx_bufs_multiplier", Int(1, 4_294_967_295), "3", NextStart, "Multiplier for that.", Idle(BUFFERS)),
@@ -401,6 +439,47 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("iproute_etc_dir", Name("PATH"), "/etc/iproute2", NextStart, "Where local names of iproute2 are.",
         Known("names of tables and scopes are read as numbers or their usual words")),
 ];
+
+fn fifo(it: &mut FifoWords, a: &Args<'_, '_>) {
+    let word = |at: usize| a.words.get(at).map(|word| word.text.to_owned());
+    let words = ScriptWords {
+        argv: word(0).into_iter().collect(),
+        user: word(1),
+        group: word(2),
+    };
+    it.path = Some((words, a.span()));
+}
+
+fn recipients(it: &mut GlobalDefs, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(block) = &statement.block else {
+        return no_block(statement, cx);
+    };
+    // One a line: quotes keep a display name together with its address.
+    let lines = block.statements.iter();
+    it.mail.to.extend(lines.map(|line| {
+        let words: Vec<&str> = line.words.iter().map(|word| word.text).collect();
+        words.join(" ")
+    }));
+}
+
+fn mail_server(it: &mut GlobalDefs, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    let port = match a.words.get(1) {
+        None => 25,
+        Some(word) => match word.text.parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            Ok(_) | Err(_) => {
+                let text = format!("'{}' is no port", shown(word.text));
+                return cx.error(
+                    "L-28",
+                    word.span,
+                    text,
+                    &["the mail server is ignored", "write 1 to 65535"],
+                );
+            }
+        },
+    };
+    it.mail.server = Some((a.words[0].text.to_owned(), port, a.span()));
+}
 
 fn flush_on_stop(it: &mut GlobalDefs, a: &Args<'_, '_>, _: &mut Cx<'_>) {
     it.lvs_flush_on_stop = a.text() != "VS";

@@ -3,7 +3,7 @@
 use super::check::{self, CheckWords, RawCheck};
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Set};
+use crate::config::keyword::Does::{Block, Idle, KnownBlock, Set};
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{
     self, Endpoint, Flag, Int, Name, Nothing, OneOf, OptInt, OptWords, Script, Seconds, Words,
@@ -44,6 +44,7 @@ pub(crate) struct RawService {
     pub hysteresis: Option<(u64, Span)>,
     pub quorum_up: Option<(ScriptWords, Span)>,
     pub quorum_down: Option<(ScriptWords, Span)>,
+    pub mail: Option<bool>,
     pub weight: Option<u32>,
     pub inhibit_on_failure: bool,
     pub ha_suspend: bool,
@@ -69,6 +70,7 @@ pub(crate) struct RawServer {
     /// In boxes, since few of many servers have one.
     pub notify_up: Option<Box<(ScriptWords, Span)>>,
     pub notify_down: Option<Box<(ScriptWords, Span)>>,
+    pub mail: Option<bool>,
     pub checks: Vec<RawCheck>,
 }
 
@@ -106,7 +108,6 @@ pub(crate) const SERVER: Table<RawServer> = Table {
     parts: &[SERVER_ROWS],
 };
 
-const NO_MAIL: &str = "no mail is sent; use notify scripts or 'lbctl events -f'";
 const METHOD: &str = "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]";
 const ANY_SECONDS: Takes = Seconds(0, 4_294_967_295_000_000);
 
@@ -176,7 +177,8 @@ const SERVICE_ROWS: &[Keyword<RawService>] = &[
         Set(|it, a, _| it.words.warmup = Some(a.span_of_time()))),
     row("connect_timeout", Seconds(1, 4_294_000_000), "5", InPlace, "Default of connect_timeout of the checks.",
         Set(|it, a, _| it.words.connect_timeout = Some(a.span_of_time()))),
-    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of quorum.", Known(NO_MAIL)),
+    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of quorum.",
+        Set(|it, a, _| it.mail = Some(a.flag()))),
     row("snmp_name", Name("TEXT"), "none", InPlace, "A name for the service in status and events.",
         Set(|it, a, _| it.snmp_name = Some(a.text().to_owned()))),
     row("real_server", Takes::Block("ADDRESS [PORT]"), "", InPlace, "One server.", Block(server)),
@@ -210,7 +212,8 @@ const SERVER_ROWS: &[Keyword<RawServer>] = &[
         connect_timeout.", Set(|it, a, _| it.words.connect_timeout = Some(a.span_of_time()))),
     row("delay_loop", Seconds(1, 4_294_967_295_000_000), "that of the virtual_server", InPlace, "Time between two \
         checks.", Set(|it, a, _| it.words.delay_loop = Some(a.span_of_time()))),
-    row("smtp_alert", Flag, "on", InPlace, "Mail on a change of its state.", Known(NO_MAIL)),
+    row("smtp_alert", Flag, "on", InPlace, "Mail on a change of its state.",
+        Set(|it, a, _| it.mail = Some(a.flag()))),
     row("virtualhost", Name("NAME"), "that of the virtual_server", InPlace, "Host that HTTP checks ask for.",
         Set(|it, a, _| it.words.virtualhost = Some(a.text().to_owned()))),
     row("snmp_name", Name("TEXT"), "none", InPlace, "Its name in SNMP.", Idle("there is no SNMP")),
@@ -452,6 +455,7 @@ pub(super) fn service(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>)
         hysteresis: None,
         quorum_up: None,
         quorum_down: None,
+        mail: None,
         weight: None,
         inhibit_on_failure: false,
         ha_suspend: false,
@@ -557,6 +561,7 @@ fn server(it: &mut RawService, statement: &Statement<'_>, cx: &mut Cx<'_>) {
         inhibit_on_failure: None,
         notify_up: None,
         notify_down: None,
+        mail: None,
         checks: Vec::new(),
     };
     // A server needs no block: `real_server 192.0.2.1 80 { }` and without braces are the same.

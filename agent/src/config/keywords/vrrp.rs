@@ -28,6 +28,7 @@ pub(crate) struct RawNotify {
     pub master_rx_lower_pri: Option<(ScriptWords, Span)>,
     pub any: Option<(ScriptWords, Span)>,
     pub priority_changes: Option<bool>,
+    pub mail: Option<bool>,
 }
 
 /// A peer as written.
@@ -124,7 +125,6 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
 
 pub(super) const NO_VMAC: &str =
     "the instance uses the interface's own address and gratuitous ARP, as without use_vmac";
-const NO_MAIL: &str = "no mail is sent; use notify scripts or 'lbctl events -f'";
 const NO_HMAC: &str = "an instance with it is left out";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
 const NO_TRACK_FILE: &str = "the instance runs as if the number in the file were 0";
@@ -280,7 +280,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Set(|it, a, _| it.notify.master_rx_lower_pri = Some((a.script(), a.span())))),
     row("notify_priority_changes", Flag, "the global one", InPlace, "Changes of priority are events of their own.",
         Set(|it, a, _| it.notify.priority_changes = Some(a.flag()))),
-    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.", Known(NO_MAIL)),
+    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.",
+        Set(|it, a, _| it.notify.mail = Some(a.flag()))),
 ];
 
 #[rustfmt::skip]
@@ -317,7 +318,8 @@ const GROUP_ROWS: &[Keyword<RawGroup>] = &[
         Set(|it, a, _| it.notify.any = Some((a.script(), a.span())))),
     row("notify_priority_changes", Flag, "the global one", InPlace, "Changes of priority of members are events of their \
         own.", Set(|it, a, _| it.notify.priority_changes = Some(a.flag()))),
-    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.", Known(NO_MAIL)),
+    row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.",
+        Set(|it, a, _| it.notify.mail = Some(a.flag()))),
     row("global_tracking", Nothing, "off", InPlace, "Old word.", Idle("groups always track for all their members")),
     row("sync_group_tracking_weight", Nothing, "off", InPlace, "Members keep trackers with weights. Without it such \
         trackers are dropped.", Set(|it, _, _| it.tracking_weight = true)),

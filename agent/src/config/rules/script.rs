@@ -32,7 +32,7 @@ pub(super) fn identity_of_all(cx: &mut Cx<'_>) {
 }
 
 /// The numbers of a user and group; `Ok(None)`: the agent's own.
-fn identity(names: &Names, cx: &Cx<'_>) -> Result<Option<(u32, u32)>, String> {
+pub(super) fn identity(names: &Names, cx: &Cx<'_>) -> Result<Option<(u32, u32)>, String> {
     let (user, group) = names;
     let Some(user) = user else { return Ok(None) };
     let numeric = |text: &str| number(text).and_then(|number| u32::try_from(number).ok());

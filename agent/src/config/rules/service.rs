@@ -271,6 +271,7 @@ fn service(
         quorum_scripts: QuorumScripts {
             up: script::notify(it.quorum_up.as_ref(), cx),
             down: script::notify(it.quorum_down.as_ref(), cx),
+            mail: it.mail.or(mail_default(cx)).unwrap_or(false),
         },
         sorry: sorry(it, family, forwarding, &servers, cx),
         ha_suspend: it.ha_suspend,
@@ -493,6 +494,12 @@ fn server(
         scripts: ServerScripts {
             up: script::notify(raw.notify_up.as_deref(), cx),
             down: script::notify(raw.notify_down.as_deref(), cx),
+            mail: raw.mail.or(mail_default(cx)).unwrap_or(true),
         },
     })
+}
+
+/// What `global_defs` say about mail of services and servers, if anything.
+fn mail_default(cx: &Cx<'_>) -> Option<bool> {
+    cx.global.mail.alert_checker.or(cx.global.mail.alert)
 }
