@@ -25,6 +25,11 @@ def server(proxy, port):
     return f"{VIP}:{port}/tcp/{LAN}.{HOSTS[proxy]}:{port}"
 
 
+def states(chain):
+    """What the two directors say of their instance."""
+    return [chain.directors[name].ask({"op": "vrrp"})["data"][0]["state"] for name in ("lvs1", "lvs2")]
+
+
 class Watch:
     """Looks 50 times a second whether a director holds the VIP that should not."""
 
@@ -80,7 +85,8 @@ def crash(chain):
             slow += 1
             assert slow <= SLOW_MAX, f"{here}: {slow} restarts took longer than {AWAY_MAX:g} s; is the agent slow to start?"
             requests.close()
-            until("lvs1 alone holds the VIP again", lambda: chain.owners() == ["lvs1"], within=15)
+            until("lvs1 is the only master again", lambda: states(chain) == ["master", "backup"], within=20)
+            until("lvs1 alone holds the VIP again", lambda: chain.owners() == ["lvs1"], within=5)
             echoes, answers = echoes + sum(h.rounds for h in held), answers + requests.ok
             for h in held:
                 h.close()
