@@ -51,6 +51,12 @@ fn main() {
             (services * 10, began.elapsed(), node.ipvs.services.len())
         },
     );
+    report("copy that engine, as what-if does", "copies", || {
+        let node = Node::start(model.clone());
+        let began = Instant::now();
+        let copy = node.engine.clone();
+        (1, began.elapsed(), copy)
+    });
     let changed = load(&text.replacen("weight 1", "weight 7", 1));
     report("one weight among them changes", "reloads", || {
         let mut node = Node::start(model.clone());

@@ -165,6 +165,18 @@ pub(crate) enum Verb {
         #[arg(value_name = "TARGET", required = true)]
         targets: Vec<String>,
     },
+    /// What would happen: the agent's engine looks ahead, nothing is changed
+    ///
+    /// Events: interface NAME up|down, script NAME ok|fail, server SERVER up|down, peer ADDRESS silent, peer ADDRESS
+    /// priority N, or a change: drain, undrain, disable SERVER, weight SERVER W, promote, demote, release INSTANCE.
+    /// Several events are put into quotes: lbctl what-if 'interface eth1 down' 'peer 192.0.2.3 silent'
+    WhatIf {
+        #[arg(value_name = "EVENT", required = true, allow_hyphen_values = true)]
+        events: Vec<String>,
+        /// How far to look; put it before the events
+        #[arg(long = "for", value_name = "DUR", default_value = "30s")]
+        span: String,
+    },
     /// What happened
     Events(Events),
     /// What happens to these targets

@@ -106,6 +106,7 @@ impl Drop for Agent {
 /// Drains are over at once, promotes are refused, everything else is done and changes nothing.
 fn answer(ask: Ask, handle: &ControlHandle) {
     match ask {
+        Ask::Foresee { reply, .. } => drop(reply.send(Reply::Foreseen(Default::default()))),
         Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,

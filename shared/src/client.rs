@@ -4,6 +4,7 @@ use crate::counters::Counters;
 use crate::event::Numbered;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
 use crate::request::{Act, Acted, Hello, Refusal, Reloaded, Reply, Request, Snapshot};
+use crate::whatif::{Foreseen, WhatIf};
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -190,6 +191,14 @@ impl Client {
     pub fn reload(&mut self, dry_run: bool, force: bool) -> Result<Reloaded, ClientError> {
         match self.ask(&Request::Reload { dry_run, force })? {
             Reply::Reloaded(reloaded) => Ok(reloaded),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// What would happen.
+    pub fn what_if(&mut self, asked: WhatIf) -> Result<Foreseen, ClientError> {
+        match self.ask(&Request::WhatIf(asked))? {
+            Reply::Foreseen(foreseen) => Ok(*foreseen),
             _ => Err(ClientError::Unexpected),
         }
     }

@@ -14,6 +14,7 @@ use crate::state::{
 };
 use crate::units::Mono;
 use crate::view::{View, rfc3339};
+use crate::whatif::{Facts, Foreseen};
 use crate::why::Why;
 use serde_json::{Map, Value, json};
 
@@ -520,6 +521,47 @@ pub fn acted(view: &View<'_>, it: &Acted) -> Value {
         "effects": it.effects,
         "warnings": it.warnings,
     })
+}
+
+/// What would happen. `events`: as they were asked for.
+pub fn foreseen(view: &View<'_>, events: &[String], it: &Foreseen) -> Value {
+    json!({
+        "events": events,
+        "for_s": seconds(it.for_ms),
+        "changes": list(&it.changes, |change| json!({
+            "object": change.object.to_string(),
+            "name": view.object_name(&change.object),
+            "at_s": seconds(change.at_ms),
+            "from": facts(&change.from),
+            "to": facts(&change.to),
+            "why": change.why,
+        })),
+        "moves": list(&it.moves, |it| json!({
+            "address": it.address,
+            "instance": it.instance.0,
+            "from": it.from,
+            "to": it.to,
+        })),
+        "scripts": it.scripts,
+        "unchanged": list(&it.unchanged, |id| id.to_string().into()),
+        "notes": it.notes,
+    })
+}
+
+fn seconds(ms: u64) -> Value {
+    // Thousandths are exact enough in a double for a span of hours.
+    json!(ms as f64 / 1_000.0)
+}
+
+fn facts(it: &Facts) -> Value {
+    match it {
+        Facts::Instance { state, priority } => json!({"state": state, "priority": priority}),
+        Facts::Group { state } => json!({"state": state}),
+        Facts::Tracker { ok } => json!({"ok": ok}),
+        Facts::Service { state, live_weight } => json!({"state": state, "live_weight": live_weight}),
+        Facts::Server { word, weight } => json!({"state": word.to_lowercase(), "weight": weight}),
+        Facts::Absent => Value::Null,
+    }
 }
 
 /// What a reload changed.

@@ -27,4 +27,5 @@ pub mod state;
 pub mod text;
 pub mod units;
 pub mod view;
+pub mod whatif;
 pub mod why;

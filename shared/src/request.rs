@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
 use crate::state::{DrainThen, Pin, State, Target};
 use crate::units::{Mono, Weight};
+use crate::whatif::{Foreseen, WhatIf};
 use serde::{Deserialize, Serialize};
 
 /// What a connection may do; each role includes the ones before it.
@@ -44,6 +45,8 @@ pub enum Request {
     Act(Act),
     /// Load the configuration file again: [`Reply::Reloaded`] or [`Reply::Refused`].
     Reload { dry_run: bool, force: bool },
+    /// What would happen: [`Reply::Foreseen`] or [`Reply::Refused`].
+    WhatIf(WhatIf),
 }
 
 /// An operator's change of one or more targets; checked whole before the first is touched.
@@ -169,9 +172,12 @@ fn zero() -> Refusal {
 impl Request {
     pub fn role(&self) -> Role {
         match self {
-            Self::Hello { .. } | Self::Snapshot | Self::Counters | Self::Events { .. } | Self::Watch => {
-                Role::Viewer
-            }
+            Self::Hello { .. }
+            | Self::Snapshot
+            | Self::Counters
+            | Self::Events { .. }
+            | Self::Watch
+            | Self::WhatIf(_) => Role::Viewer,
             Self::Act(act) => match act.verb {
                 Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => Role::Operator,
                 Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
@@ -197,6 +203,7 @@ pub enum Reply {
     },
     Acted(Acted),
     Reloaded(Reloaded),
+    Foreseen(Box<Foreseen>),
     Refused(Refusal),
 }
 

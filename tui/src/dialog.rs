@@ -327,7 +327,8 @@ impl Dialog {
             | Reply::Counters(_)
             | Reply::Events(_)
             | Reply::Event(_)
-            | Reply::Lost { .. } => Verdict::Failed {
+            | Reply::Lost { .. }
+            | Reply::Foreseen(_) => Verdict::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),
             },

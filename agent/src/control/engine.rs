@@ -9,6 +9,7 @@ use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
 use lb_shared::state::Admin;
 use lb_shared::units::Mono;
+use lb_shared::whatif::WhatIf;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +31,10 @@ pub enum Ask {
         reply: oneshot::Sender<Reply>,
     },
     Counters {
+        reply: oneshot::Sender<Reply>,
+    },
+    Foresee {
+        asked: WhatIf,
         reply: oneshot::Sender<Reply>,
     },
 }
@@ -90,6 +95,11 @@ impl Engine {
             reply,
         })
         .await
+    }
+
+    /// What would happen; answered by a copy of the engine.
+    pub(super) async fn foresee(&self, asked: WhatIf) -> Reply {
+        self.ask(|reply| Ask::Foresee { asked, reply }).await
     }
 
     /// All counters, at most a second old; whoever asks meanwhile shares the answer.

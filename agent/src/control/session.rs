@@ -344,6 +344,10 @@ impl Session {
                 let engine = Arc::clone(&self.doors.engine);
                 finish(tokio::spawn(async move { engine.act(actor, act).await })).await
             }
+            Request::WhatIf(asked) => {
+                tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+                self.doors.engine.foresee(asked).await
+            }
             Request::Reload { dry_run, force } => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 let actor = self.doors.actor(&self.peer).await;

@@ -7,6 +7,7 @@ use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, Request, Role, TargetReport, Verb,
 };
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
+use lb_shared::whatif::Foreseen;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
@@ -118,6 +119,11 @@ fn answer(
             revision: 18,
             ..Reloaded::default()
         }))),
+        Ask::Foresee { asked, reply } => drop(reply.send(Reply::Foreseen(Box::new(Foreseen {
+            for_ms: asked.for_ms,
+            notes: vec![format!("{} supposed", asked.events.len())],
+            ..Foreseen::default()
+        })))),
         Ask::Act { actor, act, reply } => {
             log.lock().unwrap().push((actor.clone(), act.clone()));
             if matches!(act.verb, Verb::Promote { .. }) {

@@ -23,7 +23,7 @@ const WAITING_MAX: usize = 1_000;
 const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A checked command on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     ticket: Ticket,
     command: Command,
@@ -41,7 +41,7 @@ enum Stage {
 /// A key belongs to whoever uses it.
 type Key = (u32, String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Answered {
     at: Mono,
     act: Act,
@@ -54,7 +54,7 @@ impl Command {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Commands {
     next_persist: u64,
     pub(super) next_op: u64,
@@ -75,6 +75,14 @@ impl Commands {
         self.pending.iter().any(|it| {
             !command.act.dry_run && matches!(it.stage, Stage::Disk(_))
                 || key.is_some() && it.command.key() == key
+        })
+    }
+
+    /// Writes that the disk has not answered yet.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = PersistId> {
+        self.pending.iter().filter_map(|it| match it.stage {
+            Stage::Disk(id) => Some(id),
+            Stage::Kernel { .. } => None,
         })
     }
 

@@ -80,7 +80,7 @@ pub(super) fn ground(
     }
 }
 
-fn source(
+pub(super) fn source(
     instance: &model::Instance,
     net: &NetTable,
     virtual_addresses: &BTreeSet<IpAddr>,

@@ -53,7 +53,7 @@ pub(super) enum Note {
     Settled(VirtualKey),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failure {
     text: String,
     tries: u32,
@@ -62,7 +62,7 @@ struct Failure {
     due: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Batch {
     id: BatchId,
     ops: Vec<IpvsOp>,
@@ -72,7 +72,7 @@ struct Batch {
     after_dump: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct IpvsKeeper {
     status: Status,
     have: IpvsTable,
@@ -126,6 +126,12 @@ impl IpvsKeeper {
 
     pub(super) fn have(&self) -> &IpvsTable {
         &self.have
+    }
+
+    /// Batches the kernel has not answered yet, and whether a table was asked for.
+    pub(super) fn unanswered(&self) -> (Vec<BatchId>, bool) {
+        let batches = self.in_flight.iter().map(|batch| batch.id).collect();
+        (batches, self.dump_asked_at.is_some())
     }
 
     pub(super) fn dumped_at(&self) -> Option<Mono> {

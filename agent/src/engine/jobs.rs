@@ -22,7 +22,7 @@ pub(super) enum Purpose {
     Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Jobs {
     next: u64,
     running: BTreeMap<JobId, Purpose>,
@@ -33,6 +33,13 @@ impl Jobs {
     pub(super) fn forget_check(&mut self, check: CheckId) {
         self.running
             .retain(|_, purpose| !matches!(purpose, Purpose::Misc { id, .. } if *id == check));
+    }
+}
+
+impl Jobs {
+    /// Scripts whose end somebody waits for, and why they run.
+    pub(super) fn running(&self) -> impl Iterator<Item = (JobId, &Purpose)> {
+        self.running.iter().map(|(id, purpose)| (*id, purpose))
     }
 }
 

@@ -12,6 +12,7 @@ mod apply;
 mod boot;
 mod commands;
 mod counters;
+mod foresee;
 mod ground;
 mod guards;
 mod input;
@@ -28,6 +29,7 @@ mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
 pub use boot::{Boot, Previous, StoredIntent};
+pub use foresee::foresee;
 pub use input::{Command, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
 use crate::health::Health;
@@ -45,7 +47,8 @@ use std::net::IpAddr;
 /// Places for actions and events that stay allocated.
 const QUEUE_KEPT: usize = 256;
 
-/// Everything the agent knows and decides.
+/// Everything the agent knows and decides. A copy of it can be asked what would happen: see `foresee`.
+#[derive(Clone)]
 pub struct Engine {
     now: Mono,
     boot: Option<Boot>,
@@ -88,7 +91,7 @@ pub struct Engine {
 }
 
 /// Look-ups derived from the model.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Index {
     /// Instances by the interfaces they stand on.
     by_interface: BTreeMap<String, BTreeSet<InstanceName>>,

@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(super) type Held = BTreeMap<AddressKey, Address>;
 
 /// An operation on an address that the kernel refused.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failure {
     text: String,
     tries: u32,
@@ -31,7 +31,7 @@ struct Failure {
 }
 
 /// What became of a batch, for people.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
     /// Refused, and not told before.
     pub(super) refused: Vec<(NetOp, OpError)>,
@@ -39,7 +39,7 @@ pub(super) struct Outcome {
     pub(super) recovered: Vec<AddressKey>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NetKeeper {
     have: NetTable,
     known: bool,
@@ -73,6 +73,11 @@ impl NetKeeper {
 
     pub(super) fn at_rest(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// Batches the kernel has not answered yet.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = BatchId> {
+        self.in_flight.keys().copied()
     }
 
     /// Whether an address is one of ours, wanted or still to be removed.

@@ -15,7 +15,7 @@ use std::time::Duration;
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stop under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stopping {
     mode: StopMode,
     stage: StopStage,

@@ -39,7 +39,7 @@ use std::time::Duration;
 ///
 /// A check that was asked for with [`Effect::Check`] must be answered with [`Health::on_checked`], unless it was
 /// cancelled. Every change of what [`Health::server_view`] or [`Health::service_view`] give is announced by an effect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Health {
     services: BTreeMap<ServiceKey, ServiceState>,
     /// By a number of our own: a name with a group in it is dear to copy.
@@ -122,6 +122,19 @@ impl Health {
         };
         let service = server.id.service.clone();
         self.settle(now, &service, Notes::from([(server_number, note)]), out);
+    }
+
+    /// The server a check under way is about, and whether that check was good the last time.
+    pub fn under_check(&self, id: CheckId) -> Option<(&ServerId, bool)> {
+        let (server, probe) = self.running.get(&id)?;
+        let server = self.servers.get(server)?;
+        let probe = server.probes.iter().find(|it| it.number == *probe)?;
+        Some((&server.id, probe.up))
+    }
+
+    /// Checks whose outcome has not come yet.
+    pub fn running(&self) -> impl Iterator<Item = CheckId> {
+        self.running.keys().copied()
     }
 
     /// An operator's override of a server; `None` ends it. Kept for a server that is not configured (yet).

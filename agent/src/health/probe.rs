@@ -15,7 +15,7 @@ const ALARM_INTERVAL: Duration = Duration::from_secs(60);
 const INCONCLUSIVE_DELAY_MIN: Duration = Duration::from_millis(100);
 
 /// A check and its verdict.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) number: u64,
     pub(super) check: Check,
@@ -67,7 +67,7 @@ pub(super) enum Judged {
     Bad(String),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Alarm {
     told_at: Mono,
     unseen: u32,

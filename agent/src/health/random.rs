@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A SplitMix64 sequence: enough to spread checks, reproducible from its seed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
 impl Random {

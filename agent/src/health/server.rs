@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A server of a service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ServerState {
     pub(super) id: ServerId,
     pub(super) config: Arc<Server>,

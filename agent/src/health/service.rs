@@ -14,7 +14,7 @@ use std::sync::Arc;
 const SORRY_WEIGHT: i64 = 1;
 
 /// A service and the numbers of its servers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ServiceState {
     pub(super) config: Arc<Service>,
     pub(super) servers: BTreeMap<ServerKey, u64>,

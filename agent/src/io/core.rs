@@ -13,13 +13,14 @@ use super::service_manager;
 use super::store::{self, Stamps, Store};
 use super::sysctl;
 use super::vrrp::Sockets;
-use crate::engine::{Action, Boot, Command, Engine, Input, IpvsNews, NewModel, StopMode, Ticket};
+use crate::engine::{Action, Boot, Command, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee};
 use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
-use lb_shared::request::{Act, Reply};
+use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
+use lb_shared::whatif::WhatIf;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -30,6 +31,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -57,6 +59,11 @@ pub enum Message {
     },
     /// Somebody wants all counters.
     Counters {
+        reply: ReplyTo,
+    },
+    /// Somebody wants to know what would happen.
+    Foresee {
+        asked: WhatIf,
         reply: ReplyTo,
     },
     /// Somebody wants the configuration read again.
@@ -162,6 +169,17 @@ struct Core {
     ready: bool,
     /// What a drain changes has been read.
     settings_known: bool,
+    /// A thread looks ahead.
+    foreseeing: Arc<AtomicBool>,
+}
+
+/// Lets the next question in, however this one ends.
+struct OpenAtEnd(Arc<AtomicBool>);
+
+impl Drop for OpenAtEnd {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// Runs the agent until it has said goodbye.
@@ -197,6 +215,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         finished: false,
         ready: false,
         settings_known: false,
+        foreseeing: Arc::default(),
     };
     core.carry_out();
     while !core.finished {
@@ -288,6 +307,7 @@ impl Core {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
             }
+            Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => (self.shell.reload)(ask),
             Message::Refused {
                 reply,
@@ -310,6 +330,33 @@ impl Core {
                 new.asked = asked.map(|(reply, actor)| (self.ticket(reply), actor));
                 self.feed(Input::Model(new));
             }
+        }
+    }
+
+    /// Hands a copy of the engine to a thread of its own: a long look ahead must not keep an advert.
+    fn foresee(&self, asked: WhatIf, reply: ReplyTo) {
+        if self.foreseeing.swap(true, Ordering::Acquire) {
+            return reply(Reply::Refused(Refusal::new(
+                RefusalCode::Busy,
+                "another such question is being answered",
+                "ask again in a moment",
+            )));
+        }
+        let (engine, now) = (self.engine.clone(), self.shell.clock.now());
+        let wall_ms = clock::wall_ms();
+        let busy = Arc::clone(&self.foreseeing);
+        let answer = move || {
+            // A panic in there must not leave the door shut.
+            let _open = OpenAtEnd(busy);
+            reply(match foresee(engine, now, wall_ms, &asked) {
+                Ok(foreseen) => Reply::Foreseen(Box::new(foreseen)),
+                Err(refusal) => Reply::Refused(refusal),
+            });
+        };
+        let thread = std::thread::Builder::new().name("foresee".into());
+        if let Err(error) = thread.spawn(answer) {
+            self.foreseeing.store(false, Ordering::Release);
+            tracing::error!("no thread to look ahead: {error}");
         }
     }
 

@@ -9,3 +9,4 @@ mod operators;
 mod refusals;
 mod reload;
 mod telling;
+mod whatif;

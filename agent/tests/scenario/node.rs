@@ -3,7 +3,7 @@
 
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
-use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::request::{Act, Reply, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
@@ -15,11 +15,11 @@ use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::model::{
-    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Server, ServerScripts, Service,
-    TcpCheck,
+    Check, CheckKind, Forwarding, Instance, JobEnd, JobOutcome, Model, QuorumScripts, Scheduler, Server,
+    ServerScripts, Service, TcpCheck,
 };
 use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
-use lbagent::vrrp::{Advert, Datagram};
+use lbagent::vrrp::{Advert, Datagram, Effect, Ground, Routers};
 use lbagent::wire::LinkIndex;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -204,6 +204,45 @@ pub(crate) fn new_model(model: Model) -> NewModel {
     }
 }
 
+/// What a master of VI_1 at `source` sends.
+pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
+    let name = InstanceName::from("VI_1");
+    let theirs = Instance {
+        source: Some(ip(source)),
+        ..instance(priority)
+    };
+    let mut routers = Routers::new(1);
+    let mut effects = Vec::new();
+    let instances = BTreeMap::from([(name.clone(), Arc::new(theirs))]);
+    routers.apply(
+        node.now,
+        &instances,
+        &BTreeMap::new(),
+        Duration::ZERO,
+        &mut effects,
+    );
+    let ground = Ground {
+        link: Some(LinkIndex(2)),
+        source: Some(ip(source)),
+        own_addresses: vec![ip(source)],
+        faults: Default::default(),
+    };
+    routers.on_ground(node.now, &name, ground, &mut effects);
+    routers.resume(node.now, &name, Duration::ZERO, &mut effects);
+    let sent = effects.into_iter().find_map(|effect| match effect {
+        Effect::Send { advert, .. } => Some(advert),
+        _ => None,
+    });
+    let advert = sent.expect("a master sends at once");
+    Datagram {
+        link: LinkIndex(2),
+        source: advert.source,
+        destination: advert.destination,
+        ttl: Some(255),
+        payload: advert.payload,
+    }
+}
+
 fn refusal() -> OpError {
     OpError {
         errno: 12,
@@ -363,6 +402,14 @@ impl Node {
             }
             Action::Ledger(ledger) => self.ledger = ledger,
             Action::Finished => self.did.push(Did::Finished),
+            Action::Run(id, job) if job.report => {
+                // Scripts somebody waits for succeed.
+                let outcome = JobOutcome {
+                    end: JobEnd::Exited(0),
+                    output: Vec::new(),
+                };
+                return Some(Input::Ran(id, outcome));
+            }
             Action::Run(_, job) => {
                 let mut words = job.script.argv;
                 words.extend(job.arguments);

@@ -25,7 +25,7 @@ pub(crate) fn server(last: u8) -> Target {
     })
 }
 
-fn vi_1() -> Target {
+pub(crate) fn vi_1() -> Target {
     Target::Instance("VI_1".into())
 }
 

@@ -373,7 +373,8 @@ impl World {
                 } else if self.nodes[node].roles != before {
                     self.fail("S10", format!("n{node}: a bad advert changed a role"));
                 } else if old != new && old.is_some_and(|old| old > now) {
-                    let text = format!("n{node}: a bad advert moved the next deadline from {old:?} to {new:?}");
+                    let text =
+                        format!("n{node}: a bad advert moved the next deadline from {old:?} to {new:?}");
                     self.fail("S10", text);
                 }
             }

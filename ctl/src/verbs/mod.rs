@@ -11,6 +11,7 @@ mod single;
 mod stats;
 pub(crate) mod status;
 mod truth;
+mod whatif;
 
 use crate::args::{Cli, Verb};
 use crate::look::{Look, Out};
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Servers { targets } => list::servers(global, look, out, &targets),
         Verb::Show { targets } => single::show(global, look, out, &targets),
         Verb::Why { targets } => single::why(global, look, out, &targets),
+        Verb::WhatIf { events, span } => whatif::run(global, look, out, &events, &span),
         Verb::Events(events) => event::run(global, look, out, &events),
         Verb::Watch { targets } => event::watch(global, look, out, &targets),
         Verb::Stats { targets } => stats::run(global, look, out, &targets),

@@ -172,6 +172,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         "ping" => Ok(serde_json::json!("pong")),
         "hello" | "status" | "vrrp" | "services" | "servers" | "show" | "why" | "stats" | "config"
         | "events" | "ops" => read::answer(session, call).await,
+        "what-if" => read::what_if(session, call).await,
         "is" | "wait" => super::wait::answer(session, call).await,
         "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "reload" => {
             act::answer(session, call).await
@@ -179,7 +180,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         other => Err(Refusal::new(
             RefusalCode::UnknownOp,
             format!("there is no op '{}'", escape(other)),
-            "ops are hello ping role status vrrp services servers show why stats config events watch is wait drain \
+            "ops are hello ping role status vrrp services servers show why stats config events watch what-if is wait drain \
              undrain disable weight promote demote release reload ops",
         )),
     }

@@ -9,6 +9,7 @@ use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
 use lb_shared::select;
 use lb_shared::state::{Admin, Object, ObjectId};
 use lb_shared::view::View;
+use lb_shared::whatif::{self, WhatIf};
 use lb_shared::why;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -67,6 +68,27 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
             |it| json::operation(&view, it),
         )),
         _ => Ok(json::config(&view)),
+    }
+}
+
+/// `{"op":"what-if","events":["interface eth1 down"],"for":"30s"}`.
+pub(super) async fn what_if(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let words = call.texts("events")?;
+    let span = call.span("for")?;
+    let for_ms = span.map_or(whatif::SPAN_MS, |it| {
+        u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
+    });
+    let seen = session.doors.hub.seen();
+    let view = View::new(&seen.state, seen.now, seen.wall_ms);
+    let events = whatif::parse(&words, &view)?;
+    match session.answer(Request::WhatIf(WhatIf { events, for_ms })).await {
+        Reply::Foreseen(foreseen) => Ok(json::foreseen(&view, &words, &foreseen)),
+        Reply::Refused(refusal) => Err(refusal),
+        _ => Err(Refusal::new(
+            RefusalCode::Internal,
+            "the agent answered something else",
+            "",
+        )),
     }
 }
 
