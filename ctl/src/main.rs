@@ -2,9 +2,11 @@
 
 mod args;
 mod columns;
+mod config;
 mod confirm;
 mod connect;
 mod detach;
+mod fleet;
 #[cfg(test)]
 mod golden;
 mod look;

@@ -1,7 +1,7 @@
 //! Verbs that need no agent, or only its name.
 
 use crate::args::{Cli, Global, Output};
-use crate::connect;
+use crate::connect::{self, Site};
 use crate::look::Out;
 use crate::trouble::{Trouble, usage};
 use clap::CommandFactory as _;
@@ -37,12 +37,14 @@ pub(crate) fn check_config(global: &Global, out: &mut Out, file: Option<&Path>) 
 }
 
 /// Becomes the dashboard.
-pub(crate) fn top(global: &Global, arguments: &[String]) -> Result<(), Trouble> {
+pub(crate) fn top(site: &Site, arguments: &[String]) -> Result<(), Trouble> {
     let mut command = Command::new(beside_us("lbtui"));
-    command
-        .arg("--socket")
-        .arg(connect::socket(global)?)
-        .args(arguments);
+    let host = site.only("the dashboard")?;
+    command.arg("--host").arg(host.to_string());
+    if let Some(accent) = site.accent(host) {
+        command.arg("--accent").arg(accent);
+    }
+    command.args(arguments);
     let status = command.status().map_err(|error| {
         usage(
             format!("cannot run lbtui: {error}"),
