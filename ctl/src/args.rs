@@ -259,6 +259,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         acting: Acting,
     },
+    /// Take back your last change, within ten minutes and while it still stands
+    Undo {
+        #[command(flatten)]
+        acting: Acting,
+    },
     /// Load the configuration file again
     Reload {
         /// Say what would change, change nothing

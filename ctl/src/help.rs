@@ -129,6 +129,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "undo",
+        &[
+            "lbctl undo --dry-run",
+            "lbctl undo",
+            "lbctl undo --cluster edge --yes",
+        ],
+    ),
+    (
         "reload",
         &[
             "lbctl reload --dry-run",

@@ -197,11 +197,14 @@ fn completions_and_versions_are_there() {
     );
 }
 
-/// The values offered for the last word.
+/// The values offered for the last word. A busy machine may be slower than the limit allows, and gets nothing then.
 fn offered(agent: &Agent, words: &[&str]) -> Vec<String> {
     let mut arguments = vec!["__complete", "--"];
     arguments.extend(words);
-    let text = agent.text(&arguments);
+    let text = (0..50)
+        .map(|_| agent.text(&arguments))
+        .find(|text| !text.is_empty())
+        .unwrap_or_default();
     text.lines()
         .map(|line| line.split('\t').next().unwrap_or_default().to_owned())
         .collect()
@@ -210,7 +213,7 @@ fn offered(agent: &Agent, words: &[&str]) -> Vec<String> {
 #[test]
 fn live_names_are_offered_where_they_fit() {
     let agent = Agent::new();
-    assert_eq!(offered(&agent, &["und"]), ["undrain"]);
+    assert_eq!(offered(&agent, &["und"]), ["undrain", "undo"]);
     // Services first; servers after the slash, and only those the verb can do something with.
     assert_eq!(offered(&agent, &["drain", "we"]), ["web/", "web-plain/", "web6/"]);
     let servers = offered(&agent, &["drain", "web/"]);

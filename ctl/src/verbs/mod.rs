@@ -66,6 +66,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             acting,
         } => act::demote(&call, out, &targets, hard, &waiting, &acting),
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
+        Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests } => {
@@ -106,6 +107,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Promote(_)
         | Verb::Demote { .. }
         | Verb::Release { .. }
+        | Verb::Undo { .. }
         | Verb::Reload { .. }
         | Verb::Hosts
         | Verb::Proxy
