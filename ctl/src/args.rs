@@ -24,11 +24,26 @@ pub(crate) struct Cli {
 /// Flags every verb takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// The agent to ask: unix:PATH
-    #[arg(short = 'H', long, value_name = "URL", env = "LBCTL_HOST", global = true)]
+    /// An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated
+    #[arg(
+        short = 'H',
+        long,
+        value_name = "URL",
+        env = "LBCTL_HOST",
+        value_delimiter = ',',
+        global = true
+    )]
     pub(crate) host: Vec<String>,
-    /// All hosts of a cluster of the config file (not supported yet)
-    #[arg(short = 'C', long, value_name = "NAME", env = "LBCTL_CLUSTER", global = true)]
+    /// All hosts of a cluster of the configuration file; without a name those of its default_cluster
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "NAME",
+        env = "LBCTL_CLUSTER",
+        num_args = 0..=1,
+        default_missing_value = "",
+        global = true
+    )]
     pub(crate) cluster: Option<String>,
     /// Path of the agent's socket
     #[arg(short, long, value_name = "PATH", env = "LBCTL_SOCKET", global = true)]
@@ -71,8 +86,8 @@ pub(crate) struct Global {
         global = true
     )]
     pub(crate) watch: Option<String>,
-    /// How long the agent may take to greet
-    #[arg(long, value_name = "DUR", default_value = "2s", global = true)]
+    /// How long a connection may take, each
+    #[arg(long, value_name = "DUR", default_value = "5s", global = true)]
     pub(crate) connect_timeout: String,
     /// When to colour
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN", global = true)]
@@ -124,9 +139,15 @@ pub(crate) struct Acting {
     /// Every object of the verb's kind
     #[arg(long)]
     pub(crate) all: bool,
+    /// Several hosts: go on with the next one after a failure
+    #[arg(long)]
+    pub(crate) keep_going: bool,
     /// The same key within ten minutes acts once
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Effects this program knows of and the agent does not.
+    #[arg(skip)]
+    pub(crate) effects: Vec<String>,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -218,17 +239,7 @@ pub(crate) enum Verb {
         acting: Acting,
     },
     /// Make this node MASTER
-    Promote {
-        #[arg(value_name = "INSTANCE")]
-        targets: Vec<String>,
-        /// End it by itself after this long
-        #[arg(long = "for", value_name = "DUR")]
-        lasting: Option<String>,
-        #[command(flatten)]
-        waiting: Waiting,
-        #[command(flatten)]
-        acting: Acting,
-    },
+    Promote(Promote),
     /// Give the addresses up and stay BACKUP
     Demote {
         #[arg(value_name = "INSTANCE")]
@@ -280,6 +291,10 @@ pub(crate) enum Verb {
         #[arg(value_name = "JSON")]
         requests: Vec<String>,
     },
+    /// Hosts of the cluster: reachability, versions, roles, clocks
+    Hosts,
+    /// Standard input and output joined to the agent's socket: what ssh runs on another host
+    Proxy,
     /// Check a configuration file; needs no agent
     CheckConfig {
         #[arg(value_name = "FILE")]
@@ -293,8 +308,49 @@ pub(crate) enum Verb {
     },
     /// Completions for a shell
     Completion { shell: clap_complete::Shell },
+    /// The manual page of a verb, or of all
+    Man {
+        #[arg(value_name = "VERB")]
+        verb: Option<String>,
+        /// Write all pages into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+        to: Option<PathBuf>,
+    },
+    /// What could come next on a command line; for the shells' completions
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        #[arg(last = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Versions of this program and the agent
     Version,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Promote {
+    #[arg(value_name = "INSTANCE")]
+    pub(crate) targets: Vec<String>,
+    /// End it by itself after this long
+    #[arg(long = "for", value_name = "DUR")]
+    pub(crate) lasting: Option<String>,
+    /// Whether the agent of the present master, in the same cluster, has to be seen to yield
+    #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
+    pub(crate) handover: Handover,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    #[command(flatten)]
+    pub(crate) acting: Acting,
+}
+
+/// What the other side of a promote is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Handover {
+    /// Where its agent can be reached; refused where it should and cannot
+    Auto,
+    /// Only where its agent can be reached
+    Require,
+    /// Not at all
+    Never,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -304,6 +360,9 @@ pub(crate) struct Events {
     /// Not older than this
     #[arg(long, value_name = "DUR")]
     pub(crate) since: Option<String>,
+    /// Not younger than this
+    #[arg(long, value_name = "DUR")]
+    pub(crate) until: Option<String>,
     /// Only these kinds: vrrp,track,check,service,action,config,ipvs,link,agent,lost
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub(crate) kind: Vec<String>,
@@ -365,12 +424,6 @@ pub(crate) struct Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn a_negative_weight_step_is_no_flag() {

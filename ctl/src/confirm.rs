@@ -1,17 +1,20 @@
 //! Asking before something is done.
 
 use crate::args::Acting;
+use crate::config::Confirm;
+use crate::connect::Site;
 use crate::trouble::Trouble;
 use lb_shared::request::{Refusal, RefusalCode, Verb};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-/// Lets the command pass: at once, after a yes, or not at all.
-pub(crate) fn ask(verb: Verb, names: &[String], acting: &Acting) -> Result<(), Trouble> {
+/// Lets the command pass: at once, after a yes, or not at all. `names` are all that is acted on, on all hosts.
+pub(crate) fn ask(verb: Verb, names: &[String], acting: &Acting, site: &Site) -> Result<(), Trouble> {
     if acting.dry_run || acting.yes {
         return Ok(());
     }
     let by_name = matches!(verb, Verb::Promote { .. } | Verb::Demote { .. });
-    if names.len() == 1 && !by_name {
+    let cluster = site.cluster.as_deref().filter(|_| site.confirm == Confirm::Type);
+    if names.len() == 1 && !by_name && site.confirm == Confirm::None {
         return Ok(());
     }
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
@@ -30,6 +33,16 @@ pub(crate) fn ask(verb: Verb, names: &[String], acting: &Acting) -> Result<(), T
         writeln!(stderr, "{line}")?;
     }
     let yes = match names {
+        _ if let Some(cluster) = cluster => {
+            let what = match names {
+                [name] => name.clone(),
+                names => noun(verb, names.len()),
+            };
+            answer(&format!(
+                "To {} {what}, type the cluster's name ({cluster}): ",
+                verb.word()
+            ))? == cluster
+        }
         [name] if by_name => answer(&format!("To {} it, type its name ({name}): ", verb.word()))? == *name,
         names => matches!(
             answer(&question(verb, names.len()))?.to_lowercase().as_str(),

@@ -94,6 +94,8 @@ pub(crate) enum Out {
     Stdout(io::BufWriter<io::Stdout>),
     /// A page that is compared or counted before it is shown.
     Buffer(Vec<u8>),
+    /// Straight to standard output, line by line, each with the host it comes from.
+    Named(String),
 }
 
 impl Out {
@@ -108,7 +110,7 @@ impl Out {
     /// What a buffer holds.
     pub(crate) fn taken(self) -> String {
         match self {
-            Self::Stdout(_) => String::new(),
+            Self::Stdout(_) | Self::Named(_) => String::new(),
             Self::Buffer(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         }
     }
@@ -118,11 +120,27 @@ impl Out {
         match self {
             Self::Stdout(to) => to.write_all(text.as_bytes()),
             Self::Buffer(to) => to.write_all(text.as_bytes()),
+            Self::Named(name) => {
+                let mut stdout = io::stdout().lock();
+                for line in text.lines() {
+                    match serde_json::from_str::<serde_json::Value>(line) {
+                        Ok(mut value) if value.is_object() => {
+                            value["host"] = name.trim_end().into();
+                            writeln!(stdout, "{value}")?;
+                        }
+                        Ok(_) | Err(_) => writeln!(stdout, "{name}  {line}")?,
+                    }
+                }
+                stdout.flush()
+            }
         }
     }
 
     /// Writes a line.
     pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
+        if let Self::Named(_) = self {
+            return self.text(&format!("{line}\n"));
+        }
         self.text(line)?;
         self.text("\n")
     }
@@ -131,7 +149,7 @@ impl Out {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(to) => to.flush(),
-            Self::Buffer(_) => Ok(()),
+            Self::Buffer(_) | Self::Named(_) => Ok(()),
         }
     }
 }

@@ -53,6 +53,44 @@ pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Trou
     Trouble::Refused(Refusal::new(RefusalCode::BadRequest, message, hint))
 }
 
+impl Trouble {
+    /// As an answer, for programs and for tables; `None` when everything was said already.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Agent(error) => Some(Refusal::new(
+                RefusalCode::Internal,
+                error.to_string(),
+                error.hint(),
+            )),
+            Self::Refused(refusal) => Some(refusal.clone()),
+            Self::Exit(_) | Self::Output(_) => None,
+        }
+    }
+
+    /// The exit code it gives.
+    pub(crate) fn exit(&self) -> u8 {
+        match self {
+            Self::Agent(error) => error.exit(),
+            Self::Refused(refusal) => refusal.code.exit(),
+            Self::Exit(code) => *code,
+            Self::Output(error) if is_closed_pipe(error) => 0,
+            Self::Output(_) => 1,
+        }
+    }
+
+    /// Whether there was no answer.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Agent(_))
+    }
+}
+
+/// The exit code that tells most: not reached, timed out, refused, not found, failed; then mistakes in the question.
+pub(crate) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const ORDER: [u8; 7] = [5, 6, 4, 3, 1, 2, 0];
+    let place = |code: u8| ORDER.iter().position(|known| *known == code).unwrap_or(0);
+    codes.into_iter().min_by_key(|code| place(*code)).unwrap_or(0)
+}
+
 /// Tells what went wrong and gives the exit code.
 pub(crate) fn report(ended: Result<(), Trouble>, global: &Global, out: &mut Out) -> u8 {
     let ended = ended.and_then(|()| out.flush().map_err(Trouble::Output));
@@ -91,6 +129,11 @@ pub(crate) fn told(refusal: &Refusal) -> String {
         text.push_str(&format!("  {}\n", lb_shared::text::escape(line)));
     }
     text
+}
+
+/// The same about one of several hosts: `lbctl: lb2: …`.
+pub(crate) fn told_of(name: &str, refusal: &Refusal) -> String {
+    told(refusal).replacen("lbctl: ", &format!("lbctl: {name}: "), 1)
 }
 
 /// Whether the agent could have done it and chose not to.

@@ -1,164 +1,10 @@
 //! The program itself, against the agent's real control room with a made-up core behind it.
 #![allow(clippy::unwrap_used, reason = "what a test is made of may fail it")]
 
-use lb_shared::event::{Change, Event, What};
-use lb_shared::fixture;
-use lb_shared::request::{Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, TargetReport, Verb};
-use lb_shared::state::{Admin, Object, ObjectId, Target};
-use lb_shared::units::Weight;
-use lbagent::control::{Ask, ControlHandle, Setup, ToEngine, start};
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::Instant;
-use tokio::runtime::Runtime;
+mod agent;
 
-struct Agent {
-    handle: Option<Arc<ControlHandle>>,
-    folder: PathBuf,
-    _runtime: Runtime,
-}
-
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-impl Agent {
-    fn new() -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("lbctl-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let runtime = Runtime::new().unwrap();
-        let (asks, questions) = mpsc::channel();
-        let setup = Setup {
-            socket: folder.join("agent.sock"),
-            read_only: None,
-            epoch: Instant::now(),
-            peer_groups: |_| Ok(Vec::new()),
-        };
-        let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
-        let handle = Arc::new(start(&setup, to, runtime.handle()).unwrap());
-        for event in fixture::demo().snapshot.state.as_events() {
-            handle.emit(event);
-        }
-        let core = Arc::downgrade(&handle);
-        std::thread::spawn(move || {
-            while let Ok(ask) = questions.recv() {
-                if let Some(handle) = core.upgrade() {
-                    answer(ask, &handle);
-                }
-            }
-        });
-        let agent = Self {
-            handle: Some(handle),
-            folder,
-            _runtime: runtime,
-        };
-        let ready = agent.run(&["wait", "healthy", "web6", "--timeout", "20s"]);
-        assert_eq!(ready.status.code(), Some(0), "{ready:?}");
-        agent
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lbctl"));
-        command
-            .arg("--socket")
-            .arg(self.folder.join("agent.sock"))
-            .arg("--utc")
-            .args(arguments)
-            .env_remove("LBCTL_HOST")
-            .env_remove("LBCTL_CLUSTER")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        // The fixture's services come one event at a time: the first question may be too early.
-        for _ in 0..100 {
-            let output = self.command(arguments).output().unwrap();
-            let early = arguments.first() == Some(&"wait") && output.status.code() == Some(3);
-            if !early {
-                return output;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        self.command(arguments).output().unwrap()
-    }
-
-    fn text(&self, arguments: &[&str]) -> String {
-        String::from_utf8(self.run(arguments).stdout).unwrap()
-    }
-
-    fn code(&self, arguments: &[&str]) -> i32 {
-        self.run(arguments).status.code().unwrap()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.handle = None;
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Drains are over at once, promotes are refused, everything else is done and changes nothing.
-fn answer(ask: Ask, handle: &ControlHandle) {
-    match ask {
-        Ask::Foresee { reply, .. } => drop(reply.send(Reply::Foreseen(Default::default()))),
-        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
-        Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
-            dry_run,
-            revision: 18,
-            changes: vec!["~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into()],
-            findings: Vec::new(),
-        }))),
-        Ask::Act { act, actor, reply } => {
-            if let Verb::Promote { .. } = act.verb {
-                let mut refusal = Refusal::new(
-                    RefusalCode::Fault,
-                    "VI_mgmt is in FAULT on lb1: interface eth2 is down",
-                    "promote cannot lift a fault; fix eth2 or use another node",
-                );
-                refusal.details = vec![("instance".into(), "VI_mgmt".into())];
-                drop(reply.send(Reply::Refused(refusal)));
-                return;
-            }
-            let targets = act.targets.iter().map(|target| TargetReport {
-                target: target.clone(),
-                outcome: Outcome::Done,
-                change: "weight 100 -> 0".into(),
-                active: Some(4_812),
-            });
-            let _ = reply.send(Reply::Acted(Acted {
-                dry_run: act.dry_run,
-                op: 1_042,
-                targets: targets.collect(),
-                effects: Vec::new(),
-                warnings: vec!["the configuration differs from lb2".into()],
-            }));
-            if act.dry_run || !matches!(act.verb, Verb::Drain { .. }) {
-                return;
-            }
-            for target in act.targets {
-                let Target::Server(id) = target else { continue };
-                let mut view = fixture::demo().snapshot.state.servers[&id].clone();
-                view.admin = Admin::Drained;
-                view.effective = Some(Weight::ZERO);
-                handle.emit(Event {
-                    what: What::DrainFinished,
-                    object: ObjectId::Server(id),
-                    text: "drained".into(),
-                    why: None,
-                    actor: Some(actor.clone()),
-                    at: view.since,
-                    changes: vec![Change::Put(Object::Server(Box::new(view)))],
-                });
-            }
-        }
-    }
-}
+use agent::Agent;
+use std::process::Stdio;
 
 #[test]
 fn lists_print_rows_json_and_names() {
@@ -232,7 +78,7 @@ fn exit_codes_tell_no_from_not_reached() {
         (&["drain", "web/198.51.100.2[12]", "--dry-run"], 0),
         (&["wait", "master", "VI_int", "--timeout", "50ms"], 6),
         (&["--host", "unix:/nonexistent/s", "status"], 5),
-        (&["--host", "ssh://lb2", "status"], 2),
+        (&["--host", "ssh://-lb2", "status"], 2),
         (&["raw", "{\"op\":\"fly\"}"], 5),
         (
             &[
@@ -336,11 +182,78 @@ fn a_reload_tells_what_changes() {
 fn completions_and_versions_are_there() {
     let agent = Agent::new();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(agent.text(&["completion", shell]).contains("undrain"), "{shell}");
+        assert!(
+            agent.text(&["completion", shell]).contains("__complete"),
+            "{shell}"
+        );
     }
+    assert!(agent.text(&["completion", "elvish"]).contains("undrain"));
+    assert!(agent.text(&["man", "drain"]).contains(".TH lbctl-drain 1"));
+    assert_eq!(agent.code(&["man", "fly"]), 2);
     let version = agent.text(&["version"]);
     assert!(
         version.contains("lbagent  0.4.1, protocol 1.0, on lb1"),
         "{version}"
+    );
+}
+
+/// The values offered for the last word.
+fn offered(agent: &Agent, words: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["__complete", "--"];
+    arguments.extend(words);
+    let text = agent.text(&arguments);
+    text.lines()
+        .map(|line| line.split('\t').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn live_names_are_offered_where_they_fit() {
+    let agent = Agent::new();
+    assert_eq!(offered(&agent, &["und"]), ["undrain"]);
+    // Services first; servers after the slash, and only those the verb can do something with.
+    assert_eq!(offered(&agent, &["drain", "we"]), ["web/", "web-plain/", "web6/"]);
+    let servers = offered(&agent, &["drain", "web/"]);
+    assert_eq!(servers.len(), 5, "{servers:?}");
+    assert!(
+        !servers.contains(&"web/198.51.100.24:443".to_owned()),
+        "{servers:?}"
+    );
+    assert_eq!(offered(&agent, &["undrain", "web/"]), ["web/198.51.100.24:443"]);
+    assert_eq!(offered(&agent, &["promote", "VI_e"]), ["VI_edge", "VI_edge6"]);
+    assert_eq!(offered(&agent, &["why", "VI_i"]), ["VI_int"]);
+    assert_eq!(offered(&agent, &["is", "ma"]), ["master"]);
+    assert_eq!(offered(&agent, &["is", "healthy", "ma"]), ["mail"]);
+    assert_eq!(offered(&agent, &["drain", "--then", "un"]), ["undrain"]);
+    assert!(offered(&agent, &["drain", "--dry"]).contains(&"--dry-run".to_owned()));
+    // No agent, no names, no complaint.
+    let output = agent.run(&["__complete", "--", "--socket", "/nonexistent", "drain", ""]);
+    assert_eq!(
+        (output.status.code(), output.stdout.len(), output.stderr.len()),
+        (Some(0), 0, 0)
+    );
+}
+
+#[test]
+fn bash_takes_what_is_offered_behind_the_colon() {
+    let agent = Agent::new();
+    let stub = agent.folder.join("lbctl.bash");
+    std::fs::write(&stub, agent.text(&["completion", "bash"])).unwrap();
+    let lbctl = env!("CARGO_BIN_EXE_lbctl");
+    let script = format!(
+        "source {}; COMP_LINE='{lbctl} undrain web/198.51.100.24:4'; COMP_POINT=${{#COMP_LINE}}; _lbctl; printf '%s\\n' \
+         \"${{COMPREPLY[@]}}\"; COMP_LINE='{lbctl} drain ma'; COMP_POINT=${{#COMP_LINE}}; _lbctl; printf '%s\\n' \
+         \"${{COMPREPLY[@]}}\"",
+        stub.display()
+    );
+    let output = std::process::Command::new("bash")
+        .args(["--norc", "-c", &script])
+        .env("LBCTL_SOCKET", agent.folder.join("agent.sock"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "443\nmail/\n",
+        "{output:?}"
     );
 }

@@ -3,11 +3,13 @@
 use crate::counters::Counters;
 use crate::event::Numbered;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
+use crate::host::Ssh;
 use crate::request::{Act, Acted, Hello, Refusal, Reloaded, Reply, Request, Snapshot};
 use crate::whatif::{Foreseen, WhatIf};
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,9 @@ pub enum ClientError {
     Unexpected,
     #[error("{0}")]
     Refused(Refusal),
+    /// The other host, or the way there.
+    #[error("{0}")]
+    Ssh(String),
 }
 
 fn older(ours: Version, theirs: Version) -> &'static str {
@@ -64,6 +69,7 @@ impl ClientError {
             }
             Self::Version { .. } => "use the lbctl and lbtui installed with the agent".into(),
             Self::Refused(refusal) => refusal.hint.clone(),
+            Self::Ssh(_) => "it must be possible to run, without a question: ssh HOST lbctl version".into(),
             Self::Closed | Self::Frame(_) | Self::Io(_) | Self::Unexpected => String::new(),
         }
     }
@@ -79,7 +85,8 @@ impl ClientError {
             | Self::Closed
             | Self::Frame(_)
             | Self::Io(_)
-            | Self::Unexpected => 5,
+            | Self::Unexpected
+            | Self::Ssh(_) => 5,
         }
     }
 }
@@ -89,6 +96,8 @@ impl ClientError {
 pub struct Client {
     stream: Stream,
     assembler: Assembler,
+    /// What carries the stream, when it goes to another host; ends after it.
+    ssh: Option<Ssh>,
 }
 
 impl Client {
@@ -100,11 +109,26 @@ impl Client {
     /// As [`Client::connect`], with another limit for the greeting.
     pub fn connect_within(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
         let name = path.to_fs_name::<GenericFilePath>().map_err(ClientError::Io)?;
-        let mut stream = Stream::connect(name).map_err(|error| match error.kind() {
+        let stream = Stream::connect(name).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning(path.to_owned()),
             ErrorKind::PermissionDenied => ClientError::Denied(path.to_owned()),
             _ => ClientError::Io(error),
         })?;
+        Self::greeted(stream, timeout)
+    }
+
+    /// Greets over a stream that is open already.
+    pub fn over(stream: UnixStream, timeout: Duration) -> Result<Self, ClientError> {
+        Self::greeted(Stream::UdSocket(stream.into()), timeout)
+    }
+
+    /// The same, with the process that carries its stream.
+    pub(crate) fn held_by(mut self, ssh: Option<Ssh>) -> Self {
+        self.ssh = ssh;
+        self
+    }
+
+    fn greeted(mut stream: Stream, timeout: Duration) -> Result<Self, ClientError> {
         let told = |error: io::Error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Silent(timeout),
             _ => lost(error),
@@ -126,6 +150,7 @@ impl Client {
         Ok(Self {
             stream,
             assembler: Assembler::default(),
+            ssh: None,
         })
     }
 

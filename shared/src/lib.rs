@@ -2,7 +2,7 @@
 //!
 //! Everything a client can show is a [`state::State`]; everything that happens is an [`event::Event`], and folding
 //! the events with [`state::State::apply`] gives the state again. Nothing in here reads a clock, a file or a socket,
-//! except [`client`] (feature `client`), which connects to an agent.
+//! except [`client`] and [`host`] (feature `client`), which connect to an agent.
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -17,6 +17,8 @@ pub mod filter;
 pub mod fixture;
 pub mod frame;
 pub mod glob;
+#[cfg(feature = "client")]
+pub mod host;
 pub mod json;
 pub mod names;
 pub mod paths;

@@ -21,6 +21,7 @@ use lb_shared::filter::Filter;
 use lb_shared::names::{InstanceName, ServerId, ServiceKey};
 use lb_shared::request::{Hello, Reply, Request};
 use lb_shared::state::{ObjectId, Target};
+use ratatui::style::Color;
 use std::time::Duration;
 
 /// Without news for this long, what is shown is old.
@@ -157,6 +158,8 @@ pub(crate) struct App {
     pub(crate) theme: Theme,
     pub(crate) ascii: bool,
     pub(crate) read_only: bool,
+    /// The colour of line 1, so that one host looks different from another.
+    pub(crate) accent: Option<Color>,
     /// For messages about the connection.
     pub(crate) socket: String,
     pub(crate) size: (u16, u16),

@@ -1,9 +1,9 @@
 //! The connection: threads that turn what the agent says into messages, and come back when it goes away.
 
 use crate::app::{Failure, Msg, News};
-use lb_shared::client::{Client, ClientError};
+use lb_shared::client::{Client, ClientError, GREETING_TIMEOUT};
+use lb_shared::host::Host;
 use lb_shared::request::Request;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const CLIENT: &str = concat!("lbtui ", env!("CARGO_PKG_VERSION"));
 /// Waits before the attempts to connect again; the last one stays.
 const BACK_OFF_MS: [u64; 7] = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+/// How long an ssh connection may take until the agent behind it greets.
+const SSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many past events are fetched.
 const BACKLOG: u32 = 5_000;
 /// Between two samples of the counters.
@@ -24,23 +26,23 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// The threads that talk to one agent.
 #[derive(Debug)]
 pub(crate) struct Link {
-    path: PathBuf,
+    host: Host,
     out: Sender<Msg>,
     retry: Sender<()>,
     sample: Sender<bool>,
 }
 
 impl Link {
-    /// Starts to connect to the socket at `path`, for ever.
-    pub(crate) fn start(path: PathBuf, out: Sender<Msg>) -> Self {
+    /// Starts to connect to the agent of `host`, for ever.
+    pub(crate) fn start(host: Host, out: Sender<Msg>) -> Self {
         let (retry, retry_rx) = channel();
         let (sample, sample_rx) = channel();
-        let (own, to) = (path.clone(), out.clone());
+        let (own, to) = (host.clone(), out.clone());
         thread::spawn(move || watch_for_ever(&own, &to, &retry_rx));
-        let (own, to) = (path.clone(), out.clone());
+        let (own, to) = (host.clone(), out.clone());
         thread::spawn(move || sample_for_ever(&own, &to, &sample_rx));
         Self {
-            path,
+            host,
             out,
             retry,
             sample,
@@ -59,9 +61,9 @@ impl Link {
 
     /// Asks on a connection of its own: an act may wait for the kernel, and nothing waits for it.
     pub(crate) fn ask(&self, ticket: u64, request: Request) {
-        let (path, out) = (self.path.clone(), self.out.clone());
+        let (host, out) = (self.host.clone(), self.out.clone());
         thread::spawn(move || {
-            let answer = Client::connect(&path).and_then(|mut client| client.ask(&request));
+            let answer = connect(&host).and_then(|mut client| client.ask(&request));
             let answer = match answer {
                 Ok(reply) => Ok(Box::new(reply)),
                 Err(ClientError::Refused(refusal)) => {
@@ -74,6 +76,14 @@ impl Link {
     }
 }
 
+/// Over ssh the way there takes its time.
+fn connect(host: &Host) -> Result<Client, ClientError> {
+    host.connect(match host {
+        Host::Unix(_) => GREETING_TIMEOUT,
+        Host::Ssh { .. } => SSH_TIMEOUT,
+    })
+}
+
 fn failure(error: &ClientError) -> Failure {
     Failure {
         message: error.to_string(),
@@ -81,10 +91,10 @@ fn failure(error: &ClientError) -> Failure {
     }
 }
 
-fn watch_for_ever(path: &Path, out: &Sender<Msg>, retry: &Receiver<()>) {
+fn watch_for_ever(host: &Host, out: &Sender<Msg>, retry: &Receiver<()>) {
     let mut attempt = 0;
     loop {
-        let error = match watch(path, out, &mut attempt) {
+        let error = match watch(host, out, &mut attempt) {
             Ok(never) => match never {},
             Err(Some(error)) => error,
             // Nobody listens any more: the program ends.
@@ -112,8 +122,8 @@ fn watch_for_ever(path: &Path, out: &Sender<Msg>, retry: &Receiver<()>) {
 enum Never {}
 
 /// Watches until the connection breaks; `Err(None)` when nobody listens.
-fn watch(path: &Path, out: &Sender<Msg>, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
-    let mut client = Client::connect(path)?;
+fn watch(host: &Host, out: &Sender<Msg>, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
+    let mut client = connect(host)?;
     let hello = client.hello(CLIENT)?;
     let backlog = client.events(None, BACKLOG)?;
     *attempt = 0;
@@ -125,7 +135,7 @@ fn watch(path: &Path, out: &Sender<Msg>, attempt: &mut usize) -> Result<Never, O
     Err(Some(ClientError::Closed))
 }
 
-fn sample_for_ever(path: &Path, out: &Sender<Msg>, wanted: &Receiver<bool>) {
+fn sample_for_ever(host: &Host, out: &Sender<Msg>, wanted: &Receiver<bool>) {
     let mut client: Option<Client> = None;
     let mut counters = false;
     let mut next = Instant::now();
@@ -142,7 +152,7 @@ fn sample_for_ever(path: &Path, out: &Sender<Msg>, wanted: &Receiver<bool>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         next = Instant::now() + if counters { SAMPLE_EVERY } else { PING_EVERY };
-        let Some(open) = client.take().or_else(|| Client::connect(path).ok()) else {
+        let Some(open) = client.take().or_else(|| connect(host).ok()) else {
             continue;
         };
         // A connection that failed or was too slow is not used again; the watching one tells of it.

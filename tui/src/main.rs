@@ -27,8 +27,9 @@ use app::{App, Cmd, Msg, News};
 use clap::Parser;
 use crossterm::event::Event;
 use keys::Screen;
-use lb_shared::paths;
+use lb_shared::host::Host;
 use nix::sys::signal::Signal;
+use ratatui::style::Color;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -48,6 +49,12 @@ struct Args {
     /// Path of the agent's socket; also LBCTL_SOCKET
     #[arg(short, long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// The agent: ssh://[user@]host[:port] or unix:PATH
+    #[arg(short = 'H', long, value_name = "URL", conflicts_with = "socket", value_parser = host_of)]
+    host: Option<Host>,
+    /// Colour of the title, so that production looks different
+    #[arg(long, value_name = "COLOUR", value_parser = accent_of)]
+    accent: Option<Color>,
     /// Colours: terminal, okabe or mono; NO_COLOR chooses mono
     #[arg(long, value_name = "NAME", value_parser = theme_of)]
     theme: Option<Theme>,
@@ -75,6 +82,16 @@ struct Args {
     /// Leave nothing on the terminal at the end
     #[arg(short, long)]
     quiet: bool,
+}
+
+fn host_of(url: &str) -> Result<Host, String> {
+    Host::parse(url).map_err(|refusal| format!("{}; {}", refusal.message, refusal.hint))
+}
+
+fn accent_of(name: &str) -> Result<Color, String> {
+    name.parse().map_err(|_| {
+        "colours are the sixteen of the terminal by name, such as magenta, or #rrggbb".to_owned()
+    })
 }
 
 fn screen_of(name: &str) -> Result<Screen, String> {
@@ -128,10 +145,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode> {
-    let socket = args
-        .socket
-        .or_else(|| var("LBCTL_SOCKET").map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(paths::RUN_DIR).join(paths::SOCKET));
+    let named = args.socket.or_else(|| var("LBCTL_SOCKET").map(PathBuf::from));
+    let host = args.host.or_else(|| named.map(Host::Unix)).unwrap_or_default();
     let colourless = var("NO_COLOR").is_some() || var("TERM").as_deref() == Some("dumb");
     let theme = match args.theme {
         Some(theme) => theme,
@@ -142,9 +157,13 @@ fn run(args: Args) -> Result<ExitCode> {
         theme,
         args.ascii || !utf8(),
         args.read_only,
-        socket.display().to_string(),
+        match &host {
+            Host::Unix(path) => path.display().to_string(),
+            Host::Ssh { .. } => host.to_string(),
+        },
         args.size,
     );
+    app.accent = args.accent.filter(|_| theme != Theme::Mono);
     app.screen = args.screen.unwrap_or_default();
     if let Some(filter) = &args.filter {
         let narrowed = &mut app.filters[app.screen as usize];
@@ -154,7 +173,7 @@ fn run(args: Args) -> Result<ExitCode> {
         }
     }
     if args.once {
-        return once(app, socket);
+        return once(app, host);
     }
     app.mouse.on = args.mouse;
     // Under NO_COLOR the library would send empty colour changes, and those also end bold and reverse; the theme
@@ -181,7 +200,7 @@ fn run(args: Args) -> Result<ExitCode> {
     });
     let to = out.clone();
     thread::spawn(move || read_keys(&to));
-    let link = link::Link::start(socket.clone(), out);
+    let link = link::Link::start(host, out);
     app.size = (size.width, size.height);
     if args.mouse {
         term::mouse(true)?;
@@ -196,9 +215,9 @@ fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Waits for the agent's state and one sample of its counters, and prints the picture.
-fn once(mut app: App, socket: PathBuf) -> Result<ExitCode> {
+fn once(mut app: App, host: Host) -> Result<ExitCode> {
     let (out, messages) = channel();
-    let link = link::Link::start(socket, out);
+    let link = link::Link::start(host, out);
     link.sample(true);
     let began = Instant::now();
     loop {

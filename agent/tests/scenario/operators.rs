@@ -417,7 +417,40 @@ fn f040_a_drain_whose_server_leaves_the_file_before_it_is_on_disk_sleeps() {
     node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
     node.catch_up();
     assert!(node.replies.contains_key(&asked));
-    assert!(node.engine.state().overrides[&server(3)].dormant);
+    assert!(node.engine.state().overrides[&server(3)].dormant.is_some());
+}
+
+#[test]
+fn f085_an_override_whose_server_does_not_come_back_is_forgotten_and_said_so() {
+    let mut node = three();
+    node.act(DRAIN, server(3));
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
+    let written = node.disk.clone();
+    let since = written[0].dormant.map(|dormant| dormant.since_wall_ms);
+    assert_eq!(since, Some(1_000_000), "the disk does not say since when");
+    for (days_ago, forgotten) in [(29, false), (31, true)] {
+        let mut start = Start::with(model(100, service("rr", 2)));
+        start.disk.clone_from(&written);
+        start.wall_ms += days_ago * 24 * 3600 * 1000;
+        let mut later = start.go();
+        later.run_for(Duration::from_secs(1), &[]);
+        assert_eq!(
+            later.engine.state().overrides.is_empty(),
+            forgotten,
+            "{days_ago} days"
+        );
+        assert_eq!(later.disk.is_empty(), forgotten, "{days_ago} days");
+        let told = later.position(
+            |did| matches!(did, Did::Said(event) if event.what == What::OverrideExpired && event.text.contains("30 days")),
+        );
+        assert_eq!(told.is_some(), forgotten, "{days_ago} days");
+        later.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+        assert_eq!(
+            later.weight(3),
+            Some(if forgotten { 1 } else { 0 }),
+            "{days_ago} days"
+        );
+    }
 }
 
 #[test]

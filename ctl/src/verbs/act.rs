@@ -1,30 +1,37 @@
 //! Verbs that change something: select, ask, act, tell, and wait if that is wanted.
 
+use super::Call;
 use super::list::document;
 use super::progress;
-use crate::args::{Acting, Drain, Global, Output, Then, Waiting};
+use crate::args::{Acting, Drain, Global, Handover, Output, Promote, Then, Waiting};
 use crate::confirm;
-use crate::connect;
+use crate::connect::{self, Site};
+use crate::fleet;
+use crate::fleet::handover::{self, Handing};
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
-use crate::trouble::{Trouble, usage};
+use crate::trouble::{self, Trouble, usage};
 use lb_shared::client::Client;
 use lb_shared::condition::Condition;
 use lb_shared::duration;
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::names::ServerId;
-use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Snapshot, Verb, WeightChange};
+use lb_shared::request::{
+    Act, Acted, Outcome, Refusal, RefusalCode, Snapshot, TargetReport, Verb, WeightChange,
+};
 use lb_shared::select;
 use lb_shared::state::{Admin, DrainThen, Target};
 use lb_shared::text::{escape, thousands, width};
 use lb_shared::view::View;
 use std::time::Duration;
 
-pub(crate) fn drain(global: &Global, look: &Look, out: &mut Out, drain: &Drain) -> Result<(), Trouble> {
+pub(crate) fn drain(call: &Call<'_>, out: &mut Out, drain: &Drain) -> Result<(), Trouble> {
+    let Call { site, global, look } = *call;
     let timeout = duration::parse_or_never(&drain.timeout)?;
     let every = duration::parse(&drain.progress)?;
     if drain.follow {
+        site.only("drain --follow")?;
         return follow(global, look, out, drain, every);
     }
     let verb = Verb::Drain {
@@ -35,21 +42,24 @@ pub(crate) fn drain(global: &Global, look: &Look, out: &mut Out, drain: &Drain) 
             Then::Disable => DrainThen::Disable,
         },
     };
-    let done = act(global, look, out, verb, &drain.targets, &drain.acting)?;
+    let all = act(call, out, verb, &drain.targets, &drain.acting)?;
     if drain.wait && !drain.acting.dry_run {
-        let ids: Vec<ServerId> = done
-            .act
-            .targets
-            .iter()
-            .filter_map(|target| match target {
-                Target::Server(id) => Some(id.clone()),
-                Target::Instance(_) => None,
-            })
-            .collect();
         out.flush()?;
-        progress::drain(global, look, out, &ids, every)?;
+        for done in &all.done {
+            let ids: Vec<ServerId> = done
+                .act
+                .targets
+                .iter()
+                .filter_map(|target| match target {
+                    Target::Server(id) => Some(id.clone()),
+                    Target::Instance(_) => None,
+                })
+                .collect();
+            done.say_host(site, global);
+            progress::drain(&done.global, look, out, &ids, every)?;
+        }
     }
-    done.end()
+    all.end()
 }
 
 /// Attaches to drains that are under way.
@@ -82,29 +92,26 @@ fn follow(
 }
 
 pub(crate) fn undrain(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(global, look, out, Verb::Undrain, targets, acting)?.end()
+    act(call, out, Verb::Undrain, targets, acting)?.end()
 }
 
 pub(crate) fn disable(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
     cut: bool,
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(global, look, out, Verb::Disable { cut }, targets, acting)?.end()
+    act(call, out, Verb::Disable { cut }, targets, acting)?.end()
 }
 
 pub(crate) fn weight(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
     acting: &Acting,
@@ -113,123 +120,192 @@ pub(crate) fn weight(
         return Err(usage("weight needs a server and a weight", ""));
     };
     let verb = Verb::Weight(WeightChange::parse(weight)?);
-    act(global, look, out, verb, targets, acting)?.end()
+    act(call, out, verb, targets, acting)?.end()
 }
 
-pub(crate) fn promote(
-    global: &Global,
-    look: &Look,
-    out: &mut Out,
-    targets: &[String],
-    lasting: Option<&str>,
-    waiting: &Waiting,
-    acting: &Acting,
-) -> Result<(), Trouble> {
+pub(crate) fn promote(call: &Call<'_>, out: &mut Out, promote: &Promote) -> Result<(), Trouble> {
+    let Call { site, global, .. } = *call;
+    site.only("promote")?;
     let verb = Verb::Promote {
-        for_ms: lasting.map(duration::parse).transpose()?.map(ms),
+        for_ms: promote
+            .lasting
+            .as_deref()
+            .map(duration::parse)
+            .transpose()?
+            .map(ms),
     };
-    act_and_wait(global, look, out, verb, targets, waiting, acting)
+    let timeout = duration::parse(&promote.waiting.timeout)?;
+    let mut acting = promote.acting.clone();
+    if !acting.dry_run {
+        site.may_act()?;
+    }
+    let mut handing = Handing::default();
+    if promote.handover == Handover::Require || !site.others.is_empty() {
+        let snapshot = connect::client(global)?.snapshot()?;
+        let targets = resolve(&View::of(&snapshot), verb, &promote.targets, global, &acting)?;
+        handing = handover::find(site, global, &snapshot, &targets, promote.handover, acting.force)?;
+        acting.effects.clone_from(&handing.effects);
+    }
+    let (targets, waiting) = (&promote.targets, &promote.waiting);
+    act_and_wait(call, out, verb, targets, waiting, &acting)?;
+    if !acting.dry_run && !waiting.no_wait {
+        for yielding in &handing.from {
+            yielding.wait(global, timeout)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn demote(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
     hard: bool,
     waiting: &Waiting,
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act_and_wait(global, look, out, Verb::Demote { hard }, targets, waiting, acting)
+    act_and_wait(call, out, Verb::Demote { hard }, targets, waiting, acting)
 }
 
 pub(crate) fn release(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(global, look, out, Verb::Release, targets, acting)?.end()
+    act(call, out, Verb::Release, targets, acting)?.end()
 }
 
 fn act_and_wait(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     verb: Verb,
     targets: &[String],
     waiting: &Waiting,
     acting: &Acting,
 ) -> Result<(), Trouble> {
+    let Call { site, global, .. } = *call;
     let timeout = duration::parse(&waiting.timeout)?;
-    let done = act(global, look, out, verb, targets, acting)?;
-    if !waiting.no_wait
-        && !acting.dry_run
-        && let Some(condition) = Condition::after(&done.act)
-    {
+    let all = act(call, out, verb, targets, acting)?;
+    if !waiting.no_wait && !acting.dry_run {
         out.flush()?;
-        super::truth::until(global, &condition, timeout, |verdict| {
-            if !global.quiet {
-                eprintln!("{}", verdict.reason);
-            }
-        })?;
+        for done in &all.done {
+            done.wait(site, global, timeout)?;
+        }
     }
-    done.end()
+    all.end()
 }
 
 fn ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An act that was carried out, with what it did.
-struct Done {
-    act: Act,
-    acted: Acted,
+/// An act that was carried out on one host, with what it did.
+pub(crate) struct Done {
+    /// The flags for that host.
+    pub(crate) global: Global,
+    pub(crate) name: String,
+    pub(crate) act: Act,
+    pub(crate) acted: Acted,
 }
 
 impl Done {
+    pub(crate) fn failed(&self) -> bool {
+        let failed = |report: &TargetReport| matches!(report.outcome, Outcome::Failed(_));
+        self.acted.targets.iter().any(failed)
+    }
+
+    /// Which of several hosts comes now.
+    fn say_host(&self, site: &Site, global: &Global) {
+        if site.hosts.len() > 1 && !global.quiet {
+            eprintln!("{}:", self.name);
+        }
+    }
+
+    fn wait(&self, site: &Site, global: &Global, timeout: Duration) -> Result<(), Trouble> {
+        let Some(condition) = Condition::after(&self.act) else {
+            return Ok(());
+        };
+        self.say_host(site, global);
+        super::truth::until(&self.global, &condition, timeout, |verdict| {
+            if !global.quiet {
+                eprintln!("{}", verdict.reason);
+            }
+        })
+    }
+}
+
+/// What was done on all hosts, and the exit code of what was not.
+#[derive(Default)]
+pub(crate) struct All {
+    pub(crate) done: Vec<Done>,
+    pub(crate) code: u8,
+}
+
+impl All {
     /// Failed targets give exit code 1.
     fn end(self) -> Result<(), Trouble> {
-        let failed = |report: &lb_shared::request::TargetReport| matches!(report.outcome, Outcome::Failed(_));
-        if self.acted.targets.iter().any(failed) {
-            return Err(Trouble::Exit(1));
+        let failed = u8::from(self.done.iter().any(Done::failed));
+        match trouble::worst([self.code, failed]) {
+            0 => Ok(()),
+            code => Err(Trouble::Exit(code)),
         }
-        Ok(())
     }
 }
 
 fn act(
-    global: &Global,
-    look: &Look,
+    call: &Call<'_>,
     out: &mut Out,
     verb: Verb,
     targets: &[String],
     acting: &Acting,
-) -> Result<Done, Trouble> {
+) -> Result<All, Trouble> {
+    let Call { site, global, look } = *call;
+    if !acting.dry_run {
+        site.may_act()?;
+    }
+    if site.hosts.len() > 1 {
+        return fleet::act::run(call, out, verb, targets, acting);
+    }
     let mut client = connect::client(global)?;
     let snapshot = client.snapshot()?;
     let view = View::of(&snapshot);
     let targets = resolve(&view, verb, targets, global, acting)?;
     let names: Vec<String> = targets.iter().map(|target| view.target_name(target)).collect();
-    confirm::ask(verb, &names, acting)?;
-    let act = Act {
+    confirm::ask(verb, &names, acting, site)?;
+    let act = request(verb, targets, acting);
+    let mut acted = client.act(act.clone())?;
+    acted.effects.extend(acting.effects.iter().cloned());
+    if global.verbose > 0 {
+        eprintln!("operation op-{}", acted.op);
+    }
+    tell(global, look, out, &mut client, &snapshot, &act, &acted)?;
+    let done = Done {
+        global: global.clone(),
+        name: String::new(),
+        act,
+        acted,
+    };
+    Ok(All {
+        done: vec![done],
+        code: 0,
+    })
+}
+
+/// The request as the flags make it.
+pub(crate) fn request(verb: Verb, targets: Vec<Target>, acting: &Acting) -> Act {
+    Act {
         verb,
         targets,
         dry_run: acting.dry_run,
         force: acting.force,
         message: acting.message.clone(),
         key: acting.key.clone(),
-    };
-    let acted = client.act(act.clone())?;
-    if global.verbose > 0 {
-        eprintln!("operation op-{}", acted.op);
     }
-    tell(global, look, out, &mut client, &snapshot, &act, &acted)?;
-    Ok(Done { act, acted })
 }
 
-fn resolve(
+/// What the words on the command line select.
+pub(crate) fn resolve(
     view: &View<'_>,
     verb: Verb,
     typed: &[String],
@@ -411,7 +487,7 @@ pub(crate) fn dry_run(view: &View<'_>, verb: Verb, acted: &Acted, look: &Look) -
 }
 
 struct Planned<'a> {
-    report: &'a lb_shared::request::TargetReport,
+    report: &'a TargetReport,
     name: String,
     verb: Verb,
     per_s: Option<u64>,

@@ -4,10 +4,11 @@ use crate::args::{Events, Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
-use lb_shared::client::Update;
+use lb_shared::client::{Client, Update};
 use lb_shared::duration;
 use lb_shared::event::{Numbered, What};
 use lb_shared::json;
+use lb_shared::request::Snapshot;
 use lb_shared::select;
 use lb_shared::state::{ObjectId, State};
 use lb_shared::text::{cut, escape, width};
@@ -15,6 +16,86 @@ use lb_shared::units::Mono;
 use lb_shared::view::View;
 use lb_shared::why::wrap;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The past of one host, read for a table of several.
+pub(crate) struct Past {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) events: Vec<Numbered>,
+}
+
+/// Reads what is asked for of the past.
+pub(crate) fn past(global: &Global, events: &Events) -> Result<Past, Trouble> {
+    let asked = Asked::of(events)?;
+    let mut client = connect::client(global)?;
+    let snapshot = client.snapshot()?;
+    let objects = asked.objects(&View::of(&snapshot))?;
+    let events = asked.past(&mut client, &snapshot, objects.as_ref())?;
+    Ok(Past { snapshot, events })
+}
+
+/// What is asked for, checked.
+struct Asked<'a> {
+    events: &'a Events,
+    since: Option<Duration>,
+    until: Option<Duration>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(events: &'a Events) -> Result<Self, Trouble> {
+        if let Some(unknown) = events.kind.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+            return Err(usage(
+                format!("there is no kind of event called {}", escape(unknown)),
+                format!("kinds are {}", KINDS.join(" ")),
+            ));
+        }
+        let ago = |text: &Option<String>| text.as_deref().map(duration::parse).transpose();
+        Ok(Self {
+            since: ago(&events.since)?,
+            until: ago(&events.until)?,
+            events,
+        })
+    }
+
+    fn objects(&self, view: &View<'_>) -> Result<Option<BTreeSet<ObjectId>>, Trouble> {
+        if self.events.targets.is_empty() {
+            return Ok(None);
+        }
+        let found = select::objects(view, &self.events.targets)?;
+        Ok(Some(with_servers(view.state, found)))
+    }
+
+    fn wants(&self, event: &Numbered, objects: Option<&BTreeSet<ObjectId>>) -> bool {
+        let kinds = &self.events.kind;
+        event.event.what != What::Present
+            && (kinds.is_empty() || kinds.iter().any(|kind| kind == event.event.what.topic()))
+            && objects.is_none_or(|objects| objects.contains(&event.event.object))
+    }
+
+    fn past(
+        &self,
+        client: &mut Client,
+        snapshot: &Snapshot,
+        objects: Option<&BTreeSet<ObjectId>>,
+    ) -> Result<Vec<Numbered>, Trouble> {
+        let wall = |ago: Duration| {
+            let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+            snapshot.wall_ms.saturating_sub(ago)
+        };
+        let oldest = self.since.map_or(0, wall);
+        let newest = self.until.map_or(u64::MAX, wall);
+        let mut past: Vec<Numbered> = client
+            .events(None, 10_000)?
+            .into_iter()
+            .filter(|event| (oldest..=newest).contains(&event.wall_ms))
+            .filter(|event| !self.events.follow || event.seq <= snapshot.seq)
+            .filter(|event| self.wants(event, objects))
+            .collect();
+        let skip = past.len().saturating_sub(self.events.limit as usize);
+        past.drain(..skip);
+        Ok(past)
+    }
+}
 
 /// The kinds there are.
 const KINDS: [&str; 10] = [
@@ -22,24 +103,23 @@ const KINDS: [&str; 10] = [
 ];
 
 pub(crate) fn watch(global: &Global, look: &Look, out: &mut Out, targets: &[String]) -> Result<(), Trouble> {
-    let events = Events {
+    run(global, look, out, &all_of(targets))
+}
+
+/// Everything from now on about these.
+pub(crate) fn all_of(targets: &[String]) -> Events {
+    Events {
         targets: targets.to_vec(),
         since: None,
+        until: None,
         kind: Vec::new(),
         follow: true,
         limit: 0,
-    };
-    run(global, look, out, &events)
+    }
 }
 
 pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, events: &Events) -> Result<(), Trouble> {
-    if let Some(unknown) = events.kind.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
-        return Err(usage(
-            format!("there is no kind of event called {}", escape(unknown)),
-            format!("kinds are {}", KINDS.join(" ")),
-        ));
-    }
-    let since = events.since.as_deref().map(duration::parse).transpose()?;
+    let asked = Asked::of(events)?;
     let mut client = connect::client(global)?;
     // The watch begins before the past is read: nothing falls between the two.
     let mut stream = if events.follow {
@@ -54,32 +134,9 @@ pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, events: &Events) 
         Some(Some(Ok(_)) | None) => return Err(lb_shared::client::ClientError::Closed.into()),
     };
     let view = View::of(&snapshot);
-    let objects = if events.targets.is_empty() {
-        None
-    } else {
-        Some(with_servers(view.state, select::objects(&view, &events.targets)?))
-    };
-    let wanted = |event: &Numbered| {
-        event.event.what != What::Present
-            && (events.kind.is_empty() || events.kind.iter().any(|kind| kind == event.event.what.topic()))
-            && objects
-                .as_ref()
-                .is_none_or(|objects| objects.contains(&event.event.object))
-    };
+    let objects = asked.objects(&view)?;
     if events.limit > 0 {
-        let oldest = since.map_or(0, |since| {
-            snapshot
-                .wall_ms
-                .saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-        });
-        let mut past: Vec<Numbered> = client
-            .events(None, 10_000)?
-            .into_iter()
-            .filter(|event| event.wall_ms >= oldest && (!events.follow || event.seq <= snapshot.seq))
-            .filter(|event| wanted(event))
-            .collect();
-        let skip = past.len().saturating_sub(events.limit as usize);
-        past.drain(..skip);
+        let past = asked.past(&mut client, &snapshot, objects.as_ref())?;
         print(global, look, out, &view, &past)?;
     }
     let Some(stream) = stream else {
@@ -93,7 +150,7 @@ pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, events: &Events) 
             Update::Event(event) => {
                 // Named as it was called before it was removed.
                 let before = View::new(&state, event.event.at, event.wall_ms);
-                if wanted(&event) {
+                if asked.wants(&event, objects.as_ref()) {
                     print(global, look, out, &before, std::slice::from_ref(&*event))?;
                     out.flush()?;
                 }

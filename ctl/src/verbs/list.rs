@@ -1,4 +1,4 @@
-//! Lists: instances, services, servers.
+//! Lists: instances, services, servers; of one agent, or collected from several.
 
 use crate::args::{Global, Output};
 use crate::columns::{self, Row};
@@ -6,7 +6,6 @@ use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::{Trouble, usage};
-use lb_shared::client::Client;
 use lb_shared::duration;
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
@@ -18,90 +17,170 @@ use lb_shared::view::View;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-pub(crate) fn vrrp(global: &Global, look: &Look, out: &mut Out, targets: &[String]) -> Result<(), Trouble> {
-    again(global, look, out, |out, view, look| {
-        let chosen = chosen(targets, || select::instances(view, targets))?;
-        let filter = filter(global)?;
-        let rows: Vec<_> = view
-            .state
-            .instances
-            .values()
-            .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.name)))
-            .filter(|it| filter.passes(view, Item::Instance(it)))
-            .collect();
-        let list = List {
-            noun: "instances",
-            columns: columns::vrrp(true),
-            shown: columns::vrrp(look.wide),
-            mark: |it: &InstanceView| problems::instance_mark(it),
-            form: json::instance,
-            name: |it| format!("vrrp:{}", it.name),
-        };
-        list.print(global, look, out, view, rows, false)
-    })
+/// What is listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Vrrp,
+    Services,
+    Servers,
 }
 
-pub(crate) fn services(
+impl Kind {
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Vrrp => "instances",
+            Self::Services => "services",
+            Self::Servers => "servers",
+        }
+    }
+
+    fn show(
+        self,
+        global: &Global,
+        look: &Look,
+        view: &View<'_>,
+        targets: &[String],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Trouble> {
+        match self {
+            Self::Vrrp => vrrp(global, look, view, targets, sink),
+            Self::Services => services(global, look, view, targets, sink),
+            Self::Servers => servers(global, look, view, targets, sink),
+        }
+    }
+}
+
+/// Where the rows go.
+enum Sink<'a> {
+    /// To be read now.
+    Out(&'a mut Out),
+    /// To be put beside those of other hosts.
+    Page(&'a mut Page),
+}
+
+/// The rows of one host, in the form that was asked for.
+#[derive(Default)]
+pub(crate) struct Page {
+    pub(crate) grid: Option<Grid>,
+    pub(crate) values: Vec<Value>,
+    pub(crate) names: Vec<String>,
+}
+
+/// One agent's list.
+pub(crate) fn run(
     global: &Global,
     look: &Look,
     out: &mut Out,
+    kind: Kind,
     targets: &[String],
 ) -> Result<(), Trouble> {
-    again(global, look, out, |out, view, look| {
-        let chosen = chosen(targets, || select::services(view, targets))?;
-        let filter = filter(global)?;
-        let rows: Vec<_> = view
-            .services()
-            .into_iter()
-            .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.key)))
-            .filter(|it| filter.passes(view, Item::Service(it)))
-            .collect();
-        let list = List {
-            noun: "services",
-            columns: columns::services(true),
-            shown: columns::services(look.wide),
-            mark: |it: &ServiceView| problems::service_mark(it.state),
-            form: json::service,
-            name: |it| it.key.to_string(),
-        };
-        list.print(global, look, out, view, rows, false)
+    let mut client = connect::client(global)?;
+    again(global, look, out, |out| {
+        let (snapshot, counters) = connect::look(&mut client)?;
+        let view = View::of(&snapshot).with_counters(counters.as_ref());
+        kind.show(global, look, &view, targets, &mut Sink::Out(out))
     })
 }
 
-pub(crate) fn servers(
+/// One agent's list, to be put beside others.
+pub(crate) fn page(
     global: &Global,
     look: &Look,
-    out: &mut Out,
+    view: &View<'_>,
+    kind: Kind,
     targets: &[String],
+) -> Result<Page, Trouble> {
+    let mut page = Page::default();
+    kind.show(global, look, view, targets, &mut Sink::Page(&mut page))?;
+    Ok(page)
+}
+
+fn vrrp(
+    global: &Global,
+    look: &Look,
+    view: &View<'_>,
+    targets: &[String],
+    sink: &mut Sink<'_>,
 ) -> Result<(), Trouble> {
-    again(global, look, out, |out, view, look| {
-        let chosen = chosen(targets, || select::servers(view, targets, true))?;
-        let filter = filter(global)?;
-        let rows: Vec<_> = view
-            .servers()
-            .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.id)))
-            .filter(|it| filter.passes(view, Item::Server(it)))
-            .collect();
-        // Who asked for one service knows its name.
-        let one = rows
-            .windows(2)
-            .all(|pair| pair[0].id.service == pair[1].id.service);
-        let short = one && !targets.is_empty();
-        let list = List {
-            noun: "servers",
-            columns: columns::servers(true),
-            shown: columns::servers(look.wide),
-            mark: |it: &ServerView| problems::server_mark(it),
-            form: json::server,
-            name: |it| it.id.to_string(),
-        };
-        list.print(global, look, out, view, rows, short)
-    })
+    let chosen = chosen(targets, || select::instances(view, targets))?;
+    let filter = filter(global)?;
+    let rows: Vec<_> = view
+        .state
+        .instances
+        .values()
+        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.name)))
+        .filter(|it| filter.passes(view, Item::Instance(it)))
+        .collect();
+    let list = List {
+        kind: Kind::Vrrp,
+        columns: columns::vrrp(true),
+        shown: columns::vrrp(look.wide),
+        mark: |it: &InstanceView| problems::instance_mark(it),
+        form: json::instance,
+        name: |it| format!("vrrp:{}", it.name),
+    };
+    list.print(global, look, sink, view, rows, false)
+}
+
+fn services(
+    global: &Global,
+    look: &Look,
+    view: &View<'_>,
+    targets: &[String],
+    sink: &mut Sink<'_>,
+) -> Result<(), Trouble> {
+    let chosen = chosen(targets, || select::services(view, targets))?;
+    let filter = filter(global)?;
+    let rows: Vec<_> = view
+        .services()
+        .into_iter()
+        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.key)))
+        .filter(|it| filter.passes(view, Item::Service(it)))
+        .collect();
+    let list = List {
+        kind: Kind::Services,
+        columns: columns::services(true),
+        shown: columns::services(look.wide),
+        mark: |it: &ServiceView| problems::service_mark(it.state),
+        form: json::service,
+        name: |it| it.key.to_string(),
+    };
+    list.print(global, look, sink, view, rows, false)
+}
+
+fn servers(
+    global: &Global,
+    look: &Look,
+    view: &View<'_>,
+    targets: &[String],
+    sink: &mut Sink<'_>,
+) -> Result<(), Trouble> {
+    let chosen = chosen(targets, || select::servers(view, targets, true))?;
+    let filter = filter(global)?;
+    let rows: Vec<_> = view
+        .servers()
+        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.id)))
+        .filter(|it| filter.passes(view, Item::Server(it)))
+        .collect();
+    // Who asked for one service knows its name.
+    let one = rows
+        .windows(2)
+        .all(|pair| pair[0].id.service == pair[1].id.service);
+    let short = one && !targets.is_empty();
+    let list = List {
+        kind: Kind::Servers,
+        columns: columns::servers(true),
+        shown: columns::servers(look.wide),
+        mark: |it: &ServerView| problems::server_mark(it),
+        form: json::server,
+        name: |it| it.id.to_string(),
+    };
+    list.print(global, look, sink, view, rows, short)
 }
 
 /// How objects of one kind are listed.
 struct List<'a, T> {
-    noun: &'static str,
+    kind: Kind,
     /// All that may be chosen and sorted by.
     columns: Vec<Column<Row<'a, T>>>,
     /// Those shown when nothing is chosen.
@@ -116,7 +195,7 @@ impl<'a, T> List<'a, T> {
         self,
         global: &Global,
         look: &'a Look,
-        out: &mut Out,
+        sink: &mut Sink<'_>,
         view: &'a View<'a>,
         rows: Vec<&'a T>,
         short: bool,
@@ -136,9 +215,13 @@ impl<'a, T> List<'a, T> {
         if let Some(by) = &global.sort {
             sort(&mut rows, &self.columns, by)?;
         }
+        let out = match sink {
+            Sink::Page(page) => return self.collect(global, page, view, &rows),
+            Sink::Out(out) => out,
+        };
         if rows.is_empty() && !matches!(global.output, Output::Json) {
             if !global.quiet {
-                eprintln!("no {} match", self.noun);
+                eprintln!("no {} match", self.kind.noun());
             }
             return Ok(());
         }
@@ -153,6 +236,7 @@ impl<'a, T> List<'a, T> {
                 let data = json::list(&rows, |(_, row)| (self.form)(view, row.it));
                 document(out, look, &json::document(&view.state.agent.host, data))?;
             }
+            // Line by line: fifty thousand at once would need much memory.
             Output::Jsonl => {
                 for (_, row) in &rows {
                     out.line(&(self.form)(view, row.it).to_string())?;
@@ -163,6 +247,26 @@ impl<'a, T> List<'a, T> {
                     out.line(&(self.name)(row.it))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn collect(
+        self,
+        global: &Global,
+        page: &mut Page,
+        view: &View<'_>,
+        rows: &[(char, Row<'a, T>)],
+    ) -> Result<(), Trouble> {
+        match global.output {
+            Output::Table | Output::Wide => {
+                let columns = pick(self.columns, self.shown, &global.columns)?;
+                page.grid = Some(Grid::new(&columns, rows));
+            }
+            Output::Json | Output::Jsonl => {
+                page.values = rows.iter().map(|(_, row)| (self.form)(view, row.it)).collect();
+            }
+            Output::Name => page.names = rows.iter().map(|(_, row)| (self.name)(row.it)).collect(),
         }
         Ok(())
     }
@@ -243,21 +347,20 @@ fn sort<R>(rows: &mut [(char, R)], columns: &[Column<R>], by: &str) -> Result<()
 }
 
 /// Once, or with `--watch` again and again: redrawn on a terminal, else changed lines only.
-fn again(
+pub(crate) fn again(
     global: &Global,
     look: &Look,
     out: &mut Out,
-    mut show: impl FnMut(&mut Out, &View<'_>, &Look) -> Result<(), Trouble>,
+    mut show: impl FnMut(&mut Out) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
-    let mut client = connect::client(global)?;
     let Some(every) = &global.watch else {
-        return once(&mut client, look, out, &mut show);
+        return show(out);
     };
     let every = duration::parse(every)?;
     let mut seen: BTreeSet<String> = BTreeSet::new();
     loop {
         let mut page = Out::buffer();
-        once(&mut client, look, &mut page, &mut show)?;
+        show(&mut page)?;
         let text = page.taken();
         if look.terminal() {
             // Home, then what is left of the old page below the new one.
@@ -272,17 +375,6 @@ fn again(
         out.flush()?;
         std::thread::sleep(every);
     }
-}
-
-fn once(
-    client: &mut Client,
-    look: &Look,
-    out: &mut Out,
-    show: &mut impl FnMut(&mut Out, &View<'_>, &Look) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
-    let (snapshot, counters) = connect::look(client)?;
-    let view = View::of(&snapshot).with_counters(counters.as_ref());
-    show(out, &view, look)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod event;
 pub(crate) mod list;
 mod local;
 pub(crate) mod progress;
+mod proxy;
 mod raw;
 mod reload;
 mod single;
@@ -13,53 +14,122 @@ pub(crate) mod status;
 mod truth;
 mod whatif;
 
-use crate::args::{Cli, Verb};
+use crate::args::{Cli, Global, Verb};
+use crate::complete;
+use crate::connect::{self, Site};
+use crate::fleet;
+use crate::help;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use list::Kind;
+
+/// What a verb that acts is called with.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) global: &'a Global,
+    pub(crate) look: &'a Look,
+}
 
 /// Carries out the command line.
 pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> {
-    let global = &cli.global;
     let verb = cli.verb.clone().unwrap_or(Verb::Status { short: false });
+    // These ask no agent, or the one beside them.
+    match &verb {
+        Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
+        Verb::Completion { shell } => return local::completion(*shell, out),
+        Verb::Proxy => return proxy::run(&cli.global),
+        Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
+        Verb::Complete { words } => return complete::run(&cli.global, out, words),
+        _ => {}
+    }
+    let site = Site::of(&cli.global)?;
+    let one = match site.hosts.as_slice() {
+        [host] => connect::for_host(&cli.global, host),
+        _ => cli.global.clone(),
+    };
+    let call = Call {
+        site: &site,
+        global: &one,
+        look,
+    };
+    match verb {
+        Verb::Drain(drain) => act::drain(&call, out, &drain),
+        Verb::Undrain { targets, acting } => act::undrain(&call, out, &targets, &acting),
+        Verb::Disable { targets, cut, acting } => act::disable(&call, out, &targets, cut, &acting),
+        Verb::Weight { targets, acting } => act::weight(&call, out, &targets, &acting),
+        Verb::Promote(promote) => act::promote(&call, out, &promote),
+        Verb::Demote {
+            targets,
+            hard,
+            waiting,
+            acting,
+        } => act::demote(&call, out, &targets, hard, &waiting, &acting),
+        Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
+        Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
+        Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
+        Verb::Raw { requests } => {
+            site.only("raw")?;
+            raw::run(&one, out, &requests)
+        }
+        Verb::Top { arguments } => local::top(&site, &arguments),
+        reading if site.hosts.len() == 1 => read(reading, &one, look, out),
+        reading => read_all(reading, &call, out),
+    }
+}
+
+/// A verb that only looks, at one host.
+fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), Trouble> {
     match verb {
         Verb::Status { short } => status::run(global, look, out, short),
-        Verb::Vrrp { targets } => list::vrrp(global, look, out, &targets),
-        Verb::Services { targets } => list::services(global, look, out, &targets),
-        Verb::Servers { targets } => list::servers(global, look, out, &targets),
+        Verb::Vrrp { targets } => list::run(global, look, out, Kind::Vrrp, &targets),
+        Verb::Services { targets } => list::run(global, look, out, Kind::Services, &targets),
+        Verb::Servers { targets } => list::run(global, look, out, Kind::Servers, &targets),
         Verb::Show { targets } => single::show(global, look, out, &targets),
         Verb::Why { targets } => single::why(global, look, out, &targets),
         Verb::WhatIf { events, span } => whatif::run(global, look, out, &events, &span),
         Verb::Events(events) => event::run(global, look, out, &events),
         Verb::Watch { targets } => event::watch(global, look, out, &targets),
         Verb::Stats { targets } => stats::run(global, look, out, &targets),
-        Verb::Drain(drain) => act::drain(global, look, out, &drain),
-        Verb::Undrain { targets, acting } => act::undrain(global, look, out, &targets, &acting),
-        Verb::Disable { targets, cut, acting } => act::disable(global, look, out, &targets, cut, &acting),
-        Verb::Weight { targets, acting } => act::weight(global, look, out, &targets, &acting),
-        Verb::Promote {
-            targets,
-            lasting,
-            waiting,
-            acting,
-        } => act::promote(global, look, out, &targets, lasting.as_deref(), &waiting, &acting),
-        Verb::Demote {
-            targets,
-            hard,
-            waiting,
-            acting,
-        } => act::demote(global, look, out, &targets, hard, &waiting, &acting),
-        Verb::Release { targets, acting } => act::release(global, look, out, &targets, &acting),
-        Verb::Reload { dry_run, force } => reload::run(global, out, dry_run, force),
         Verb::Is { cond, targets } => truth::is(global, out, &cond, &targets),
         Verb::Wait {
             cond,
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
-        Verb::Raw { requests } => raw::run(global, out, &requests),
-        Verb::CheckConfig { file } => local::check_config(global, out, file.as_deref()),
-        Verb::Top { arguments } => local::top(global, &arguments),
-        Verb::Completion { shell } => local::completion(shell, out),
         Verb::Version => local::version(global, out),
+        // Carried out before this is reached; named, so that a new verb cannot be forgotten.
+        Verb::Drain(_)
+        | Verb::Undrain { .. }
+        | Verb::Disable { .. }
+        | Verb::Weight { .. }
+        | Verb::Promote(_)
+        | Verb::Demote { .. }
+        | Verb::Release { .. }
+        | Verb::Reload { .. }
+        | Verb::Hosts
+        | Verb::Proxy
+        | Verb::Raw { .. }
+        | Verb::Top { .. }
+        | Verb::Man { .. }
+        | Verb::Complete { .. }
+        | Verb::CheckConfig { .. }
+        | Verb::Completion { .. } => Ok(()),
+    }
+}
+
+/// A verb that only looks, at several hosts.
+fn read_all(verb: Verb, call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
+    let Call { site, global, look } = *call;
+    match verb {
+        Verb::Status { .. } => fleet::status::run(site, global, look, out),
+        Verb::Vrrp { targets } => fleet::list::run(call, out, Kind::Vrrp, &targets),
+        Verb::Services { targets } => fleet::list::run(call, out, Kind::Services, &targets),
+        Verb::Servers { targets } => fleet::list::run(call, out, Kind::Servers, &targets),
+        Verb::Events(events) => fleet::events::run(site, global, look, out, &events),
+        Verb::Watch { targets } => fleet::events::run(site, global, look, out, &event::all_of(&targets)),
+        other => fleet::sections(site, global, look, out, |global, look, out| {
+            read(other.clone(), global, look, out)
+        }),
     }
 }

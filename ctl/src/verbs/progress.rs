@@ -5,7 +5,7 @@ use crate::connect;
 use crate::detach::{self, Detach};
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
-use lb_shared::client::{ClientError, Update};
+use lb_shared::client::{Client, ClientError, Update, Watch};
 use lb_shared::counters::Counters;
 use lb_shared::drain;
 use lb_shared::event::What;
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// IPVS refreshes its counters every two seconds.
 const COUNTER_AGE: Duration = Duration::from_millis(2_500);
+/// How long a broken connection is tried again.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the connections are counted while somebody looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -32,12 +34,11 @@ pub(crate) fn drain(
     ids: &[ServerId],
     every: Duration,
 ) -> Result<(), Trouble> {
-    let mut watch = connect::client(global)?.watch()?;
-    let mut counters = connect::client(global)?;
-    let first = match watch.next().transpose()? {
-        Some(Update::Snapshot(snapshot)) => *snapshot,
-        Some(Update::Event(_) | Update::Lost { .. }) | None => return Err(ClientError::Closed.into()),
-    };
+    let Attached {
+        mut watch,
+        mut counters,
+        snapshot: first,
+    } = attach(global)?;
     let mut follow = Follow::new(&first, ids.to_vec());
     let mut state = first.state;
     let started = Instant::now();
@@ -58,7 +59,15 @@ pub(crate) fn drain(
         };
         detach.check(&goes_on)?;
         let (now, wall_ms) = clock(started);
-        follow.sample(&counters.counters()?, now);
+        // A connection that broke is made again; the drain itself is the agent's and goes on.
+        match counters.counters() {
+            Ok(sample) => follow.sample(&sample, now),
+            Err(error) => {
+                let again = attach_again(global, error, || detach.check(&goes_on))?;
+                (watch, counters, state) = (again.watch, again.counters, again.snapshot.state);
+                continue;
+            }
+        }
         let ended = follow.ended(&state);
         let due = told.is_none_or(|told| told.elapsed() >= if redraw { LOOK / 2 } else { every });
         if due || ended {
@@ -77,7 +86,13 @@ pub(crate) fn drain(
             .filter(|left| !left.is_zero())
         {
             detach.check(&goes_on)?;
-            match watch.next_within(left.min(detach::EVERY))? {
+            let update = match watch.next_within(left.min(detach::EVERY)) {
+                Ok(update) => update,
+                // The counters are asked next, and tell what to do about it.
+                Err(ClientError::Closed) => break,
+                Err(error) => return Err(error.into()),
+            };
+            match update {
                 None => {}
                 Some(Update::Snapshot(snapshot)) => state = snapshot.state,
                 Some(Update::Event(event)) => {
@@ -89,6 +104,50 @@ pub(crate) fn drain(
                 }
                 Some(Update::Lost { .. }) => {}
             }
+        }
+    }
+}
+
+/// The connections a drain is followed by.
+struct Attached {
+    watch: Watch,
+    counters: Client,
+    snapshot: Snapshot,
+}
+
+fn attach(global: &Global) -> Result<Attached, Trouble> {
+    let mut watch = connect::client(global)?.watch()?;
+    let counters = connect::client(global)?;
+    match watch.next().transpose()? {
+        Some(Update::Snapshot(snapshot)) => Ok(Attached {
+            watch,
+            counters,
+            snapshot: *snapshot,
+        }),
+        Some(Update::Event(_) | Update::Lost { .. }) | None => Err(ClientError::Closed.into()),
+    }
+}
+
+/// Tries to attach again for a while after `error`, and says so once.
+fn attach_again(
+    global: &Global,
+    error: ClientError,
+    mut going_on: impl FnMut() -> Result<(), Trouble>,
+) -> Result<Attached, Trouble> {
+    if let ClientError::Refused(_) = error {
+        return Err(error.into());
+    }
+    eprintln!(
+        "lbctl: the connection broke ({error}); trying again for {} s",
+        PATIENCE.as_secs()
+    );
+    let until = Instant::now() + PATIENCE;
+    loop {
+        going_on()?;
+        std::thread::sleep(detach::EVERY);
+        match attach(global) {
+            Err(Trouble::Agent(_)) if Instant::now() < until => {}
+            ended => return ended,
         }
     }
 }

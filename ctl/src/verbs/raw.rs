@@ -3,23 +3,17 @@
 use crate::args::Global;
 use crate::connect;
 use crate::look::Out;
-use crate::trouble::Trouble;
+use crate::trouble::{self, Trouble};
 use lb_shared::client::ClientError;
+use lb_shared::host::Pipe;
 use serde_json::Value;
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Write};
+use std::io::{self, BufRead as _, BufReader, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 /// Sends the requests, prints every line that comes, and ends with the worst exit code in them.
 pub(crate) fn run(global: &Global, out: &mut Out, requests: &[String]) -> Result<(), Trouble> {
-    let path = connect::socket(global)?;
-    let stream = UnixStream::connect(&path).map_err(|error| {
-        Trouble::Agent(match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::NotRunning(path.clone()),
-            ErrorKind::PermissionDenied => ClientError::Denied(path.clone()),
-            _ => ClientError::Io(error),
-        })
-    })?;
+    let Pipe { stream, ssh: _ssh } = connect::host(global)?.pipe(connect::timeout(global)?)?;
     let io_trouble = |error: io::Error| Trouble::Agent(ClientError::Io(error));
     let writer = stream.try_clone().map_err(io_trouble)?;
     let lines = requests.to_vec();
@@ -30,7 +24,7 @@ pub(crate) fn run(global: &Global, out: &mut Out, requests: &[String]) -> Result
         let line = line.map_err(io_trouble)?;
         out.line(&line)?;
         out.flush()?;
-        worst = worse(worst, &line);
+        worst = trouble::worst([worst, exit_of(&line)]);
     }
     match sending.join() {
         Ok(Ok(())) => {}
@@ -57,18 +51,12 @@ fn send(mut writer: UnixStream, requests: &[String]) -> io::Result<()> {
     writer.shutdown(Shutdown::Write)
 }
 
-/// The more telling of two exit codes, in the order 5, 6, 4, 3, 1, and 2 last.
-fn worse(before: u8, line: &str) -> u8 {
-    const ORDER: [u8; 7] = [5, 6, 4, 3, 1, 2, 0];
-    let exit = serde_json::from_str::<Value>(line)
+fn exit_of(line: &str) -> u8 {
+    serde_json::from_str::<Value>(line)
         .ok()
         .and_then(|value| value["error"]["exit"].as_u64())
         .and_then(|exit| u8::try_from(exit).ok())
-        .unwrap_or(0);
-    ORDER
-        .into_iter()
-        .find(|code| *code == before || *code == exit)
-        .unwrap_or(exit)
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -84,7 +72,7 @@ mod tests {
             "{\"ok\":false,\"error\":{\"exit\":2}}",
             "garbage",
         ];
-        assert_eq!(lines.iter().fold(0, |worst, line| worse(worst, line)), 4);
-        assert_eq!(worse(0, "{\"ok\":true}"), 0);
+        assert_eq!(trouble::worst(lines.iter().map(|line| exit_of(line))), 4);
+        assert_eq!(trouble::worst([exit_of("{\"ok\":true}")]), 0);
     }
 }

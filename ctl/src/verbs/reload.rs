@@ -1,14 +1,38 @@
 //! `reload`: the file again, all of it or nothing.
 
+use super::Call;
 use crate::args::{Global, Output};
 use crate::connect;
+use crate::fleet;
 use crate::look::Out;
 use crate::trouble::Trouble;
 use lb_shared::json;
 use lb_shared::request::Reloaded;
 use lb_shared::text::escape;
 
-pub(crate) fn run(global: &Global, out: &mut Out, dry_run: bool, force: bool) -> Result<(), Trouble> {
+pub(crate) fn run(call: &Call<'_>, out: &mut Out, dry_run: bool, force: bool) -> Result<(), Trouble> {
+    let Call { site, global, look } = *call;
+    if !dry_run {
+        site.may_act()?;
+    }
+    if let [_] = site.hosts.as_slice() {
+        return one(global, out, dry_run, force);
+    }
+    // All are tried before the first one changes.
+    fleet::sections(site, global, look, out, |global, _, out| {
+        one(global, out, true, force)
+    })?;
+    if dry_run {
+        return Ok(());
+    }
+    for host in &site.hosts {
+        out.line(&format!("== {}", host.label()))?;
+        one(&connect::for_host(global, host), out, false, force)?;
+    }
+    Ok(())
+}
+
+fn one(global: &Global, out: &mut Out, dry_run: bool, force: bool) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
     let before = client.snapshot()?;
     let reloaded = client.reload(dry_run, force)?;

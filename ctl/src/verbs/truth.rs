@@ -82,7 +82,7 @@ pub(crate) fn until(
                 )
                 .into());
             }
-            Err(Trouble::Agent(ClientError::Closed | ClientError::NotRunning(_)))
+            Err(Trouble::Agent(ClientError::Closed | ClientError::NotRunning(_) | ClientError::Ssh(_)))
                 if Instant::now() < deadline =>
             {
                 if !noted {

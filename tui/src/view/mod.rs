@@ -135,6 +135,9 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         return help::draw(scene, paint, area, scroll);
     }
     head(scene, paint, area);
+    if let Some(accent) = app.accent {
+        paint.tint(Area { height: 1, ..area }, accent);
+    }
     second_line(scene, paint, area);
     let body = Area {
         y: 2,

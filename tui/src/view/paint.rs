@@ -4,6 +4,7 @@ use crate::mouse::Spot;
 use crate::theme::{Role, Theme};
 use lb_shared::text::{cut, width};
 use ratatui::buffer::Buffer;
+use ratatui::style::Color;
 
 /// A part of the screen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,6 +106,15 @@ pub(crate) struct Paint<'a> {
 }
 
 impl<'a> Paint<'a> {
+    /// Gives what is drawn there another colour.
+    pub(crate) fn tint(&mut self, area: Area, colour: Color) {
+        for y in area.y..area.y + area.height {
+            for x in area.x..area.x + area.width {
+                self.buffer[(x, y)].set_fg(colour);
+            }
+        }
+    }
+
     pub(crate) fn new(buffer: &'a mut Buffer, theme: Theme) -> Self {
         Self {
             buffer,

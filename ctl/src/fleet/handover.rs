@@ -1,0 +1,180 @@
+//! The other side of a promote: the agent that has to give the addresses up.
+//!
+//! A promoted instance advertises 254 at once, and its present master yields when it hears that. Where that agent can
+//! be asked too, it is seen to have yielded; where it should be there and is not, it may not hear either.
+
+use super::differences::same;
+use super::{Answer, Seen};
+use crate::args::{Global, Handover};
+use crate::connect::{self, Site};
+use crate::detach::{self, Detach};
+use crate::trouble::Trouble;
+use lb_shared::client::Update;
+use lb_shared::host::Host;
+use lb_shared::names::InstanceName;
+use lb_shared::request::{Refusal, RefusalCode, Snapshot};
+use lb_shared::state::{State, Target, VrrpState};
+use lb_shared::text::{count, escape, thousands};
+use lb_shared::view::View;
+use std::time::{Duration, Instant};
+
+/// More connections than this are not cut without being asked twice.
+const CONNECTIONS_MAX: u64 = 1_000;
+
+/// Who is to yield what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Handing {
+    pub(crate) from: Vec<Yielding>,
+    /// For the dry run.
+    pub(crate) effects: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Yielding {
+    host: Host,
+    name: String,
+    /// What the instance is called there.
+    instance: InstanceName,
+}
+
+/// Looks at the cluster's other hosts, and refuses where two masters would be possible.
+pub(crate) fn find(
+    site: &Site,
+    global: &Global,
+    ours: &Snapshot,
+    targets: &[Target],
+    how: Handover,
+    force: bool,
+) -> Result<Handing, Trouble> {
+    if how == Handover::Never {
+        return Ok(Handing::default());
+    }
+    let others = super::look(&site.others, global);
+    judge(&others, ours, targets, how, force).map_err(Trouble::from)
+}
+
+fn judge(
+    others: &[Answer<Seen>],
+    ours: &Snapshot,
+    targets: &[Target],
+    how: Handover,
+    force: bool,
+) -> Result<Handing, Refusal> {
+    let mut handing = Handing::default();
+    let silent: Vec<&str> = others
+        .iter()
+        .filter(|other| other.got.is_err())
+        .map(|other| other.name.as_str())
+        .collect();
+    for target in targets {
+        let Target::Instance(name) = target else { continue };
+        let Some(instance) = ours.state.instances.get(name) else {
+            continue;
+        };
+        if instance.state == VrrpState::Master {
+            continue;
+        }
+        let holder = others.iter().find_map(|other| {
+            let seen = other.got.as_ref().ok()?;
+            let theirs = same(instance, seen).filter(|it| it.state == VrrpState::Master)?;
+            Some((other, seen, theirs))
+        });
+        let name = escape(&name.0);
+        if let Some((other, seen, theirs)) = holder {
+            let view = View::of(&seen.snapshot).with_counters(seen.counters.as_ref());
+            let active = view.totals().map_or(0, |totals| totals.active);
+            if active > CONNECTIONS_MAX && !force {
+                return Err(Refusal::new(
+                    RefusalCode::Sync,
+                    format!(
+                        "{} carries {} connections, and nothing tells that they are synchronised",
+                        other.name,
+                        thousands(active)
+                    ),
+                    "those that are not are reset by the move\nto see the effect: add --dry-run      to do it \
+                     anyway: add --force",
+                ));
+            }
+            let connections = usize::try_from(active).unwrap_or(usize::MAX);
+            handing.effects.push(format!(
+                "How: hand-over: {}'s agent is connected and is seen to yield {name}",
+                other.name
+            ));
+            handing.effects.push(format!(
+                "Connections: {} on {}",
+                count(connections, "active connection"),
+                other.name
+            ));
+            handing.from.push(Yielding {
+                host: other.host.clone(),
+                name: other.name.clone(),
+                instance: theirs.name.clone(),
+            });
+            continue;
+        }
+        if how == Handover::Require {
+            return Err(Refusal::new(
+                RefusalCode::SplitBrain,
+                format!("no agent of the cluster says that it holds {name}"),
+                match silent.as_slice() {
+                    [] => "--handover auto takes it all the same".to_owned(),
+                    silent => format!(
+                        "not reached: {}; --handover auto takes it all the same",
+                        silent.join(", ")
+                    ),
+                },
+            ));
+        }
+        if let (Some(master), false, false) = (&instance.master, silent.is_empty(), force) {
+            return Err(Refusal::new(
+                RefusalCode::SplitBrain,
+                format!(
+                    "{} is heard as master of {name}, and {} cannot be reached: it may not yield",
+                    master.address,
+                    silent.join(", ")
+                ),
+                "lbctl hosts tells why it cannot be reached\nto do it anyway, with two masters possible: add --force",
+            ));
+        }
+    }
+    Ok(handing)
+}
+
+impl Yielding {
+    /// Waits until the other side is not MASTER any more.
+    pub(crate) fn wait(&self, global: &Global, timeout: Duration) -> Result<(), Trouble> {
+        let deadline = Instant::now() + timeout;
+        let detach = Detach::armed();
+        let mut watch = connect::client(&connect::for_host(global, &self.host))?.watch()?;
+        let mut state = State::default();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Refusal::new(
+                    RefusalCode::TimedOut,
+                    format!(
+                        "two masters: {} has not yielded {}",
+                        self.name,
+                        escape(&self.instance.0)
+                    ),
+                    "it does not hear this node's adverts: look at lbctl why there and here, or lbctl release here",
+                )
+                .into());
+            }
+            detach.check("the promote stands (lbctl release ends it)")?;
+            match watch.next_within(left.min(detach::EVERY))? {
+                None | Some(Update::Lost { .. }) => continue,
+                Some(Update::Snapshot(snapshot)) => state = snapshot.state,
+                Some(Update::Event(event)) => state.apply(&event.event),
+            }
+            let there = state.instances.get(&self.instance).map(|it| it.state);
+            if there != Some(VrrpState::Master) {
+                if !global.quiet {
+                    let word = there.map_or("gone", VrrpState::word);
+                    eprintln!("{} is {word} on {}", escape(&self.instance.0), self.name);
+                }
+                return Ok(());
+            }
+        }
+    }
+}
