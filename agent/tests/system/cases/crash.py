@@ -26,8 +26,9 @@ def server(proxy, port):
 
 
 def states(chain):
-    """What the two directors say of their instance."""
-    return [chain.directors[name].ask({"op": "vrrp"})["data"][0]["state"] for name in ("lvs1", "lvs2")]
+    """What the two directors say of their instance; one that is just starting says nothing."""
+    rows = [chain.directors[name].ask({"op": "vrrp"})["data"] for name in ("lvs1", "lvs2")]
+    return [data[0]["state"] for data in rows if data]
 
 
 class Watch:
@@ -75,6 +76,8 @@ def crash(chain):
         master.kill()
         began = time.monotonic()
         master.start()
+        # The socket answers first. Then what is left of the run before is taken up, or it is not.
+        until(f"{master.label} knows its instance", lambda: len(states(chain)) == 2, every=0.01)
         away = time.monotonic() - began
         here = f"kill {kill} of {KILLS} (SEED={SEED})"
         seen = master.node.servers()
