@@ -120,10 +120,16 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             ),
         )
     })?;
-    if let (Some(pid), false) = (lock::running_keepalived(), run.beside_keepalived) {
+    if let (Some(it), false) = (lock::running_keepalived(), run.beside_keepalived) {
+        let (pid, place) = if it.surely_here {
+            (it.pid, "in this network namespace")
+        } else {
+            (it.pid, "perhaps in this network namespace: we may not look")
+        };
         bail!(
-            "a keepalived (pid {pid}) runs in this network namespace; nothing was touched\n  \
-             stop it first: systemctl disable --now keepalived"
+            "a keepalived (pid {pid}) runs {place}; nothing was touched\n  \
+             stop it first: systemctl disable --now keepalived; \
+             or, if it runs elsewhere: lbagent --beside-keepalived"
         );
     }
     let lock = lock::take(&run.run_dir)?;
