@@ -9,6 +9,8 @@ mod service;
 mod vrrp;
 mod watch;
 
+pub(super) use check::inherit;
+
 use super::findings::Cx;
 use super::keywords::Raw;
 use crate::model::{Global, Model};

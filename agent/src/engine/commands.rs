@@ -56,6 +56,8 @@ impl Command {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Commands {
+    /// The last change of each user, for a while.
+    pub(super) done: BTreeMap<u32, super::undo::Done>,
     next_persist: u64,
     pub(super) next_op: u64,
     pending: VecDeque<Pending>,
@@ -214,6 +216,7 @@ impl Engine {
                 };
                 let steps = pending.steps.clone();
                 let Command { actor, act, wall_ms } = pending.command.clone();
+                self.remember_for_undo(actor.uid, act.verb, &steps);
                 apply_steps(&mut self.intent, &steps);
                 for step in steps {
                     // A reload may have taken the target away meanwhile.

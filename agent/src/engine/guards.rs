@@ -29,7 +29,8 @@ impl Engine {
                 .iter()
                 .filter_map(instance_of)
                 .try_for_each(|name| self.guard_demote(act, name, hard, effects)),
-            Verb::Release => Ok(()),
+            // An undo is judged by what it does.
+            Verb::Release | Verb::Undo => Ok(()),
         }
     }
 

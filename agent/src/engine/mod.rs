@@ -25,6 +25,7 @@ mod report;
 mod steps;
 mod stop;
 mod tell;
+mod undo;
 mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};

@@ -29,6 +29,9 @@ impl Engine {
                 "try again in a moment",
             ));
         }
+        if command.act.verb == Verb::Undo {
+            return self.check_undo(command);
+        }
         let act = &command.act;
         let mut effects = Vec::new();
         let targets = self.whole_groups(act, &mut effects);
@@ -184,6 +187,8 @@ impl Engine {
                 }
                 None => Err("neither promoted nor demoted".to_owned()),
             },
+            // It has no targets: see `check_undo`.
+            (Verb::Undo, _) => Err("undo takes no target".to_owned()),
             (
                 Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_),
                 Target::Instance(_),
@@ -287,7 +292,7 @@ impl Engine {
         }
     }
 
-    fn report(&self, target: Target, outcome: Outcome, change: String) -> TargetReport {
+    pub(super) fn report(&self, target: Target, outcome: Outcome, change: String) -> TargetReport {
         let active = match &target {
             Target::Server(id) => Some(self.server_counters(id).active),
             Target::Instance(_) => None,
@@ -314,7 +319,7 @@ impl Engine {
             .map_or((Weight::ZERO, None), |view| (view.configured, view.effective))
     }
 
-    fn pin_change(&self, name: &InstanceName, pin: lb_shared::state::Pin) -> String {
+    pub(super) fn pin_change(&self, name: &InstanceName, pin: lb_shared::state::Pin) -> String {
         use lb_shared::state::Pin;
         let priority = self.routers.view(name).map_or(0, |view| view.effective_priority);
         let state = self.routers.view(name).map_or("INIT", |view| view.state.word());
@@ -326,6 +331,6 @@ impl Engine {
     }
 }
 
-fn word(weight: Option<Weight>) -> String {
+pub(super) fn word(weight: Option<Weight>) -> String {
     weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string())
 }

@@ -4,6 +4,7 @@ pub mod background;
 pub mod cleanup;
 pub mod clock;
 pub mod core;
+mod datagram;
 pub mod dial;
 pub mod fifo;
 pub mod files;

@@ -506,7 +506,12 @@ impl Node {
     }
 
     pub(crate) fn act_with(&mut self, act: Act) -> Reply {
-        let ticket = self.begin(1001, act);
+        self.act_of(1001, act)
+    }
+
+    /// Commands as this user.
+    pub(crate) fn act_of(&mut self, uid: u32, act: Act) -> Reply {
+        let ticket = self.begin(uid, act);
         self.replies
             .remove(&ticket)
             .unwrap_or_else(|| panic!("no answer"))

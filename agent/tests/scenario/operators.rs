@@ -493,3 +493,61 @@ fn a_pin_of_one_member_holds_for_the_group_it_is_put_into_later() {
         );
     }
 }
+
+#[test]
+fn an_undo_takes_back_ones_own_last_change_while_it_stands() {
+    let undo = || Act {
+        verb: Verb::Undo,
+        targets: Vec::new(),
+        ..drain_of(1, None)
+    };
+    let mut node = three();
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::NotFound);
+    node.act_of(1001, drain_of(1, None));
+    assert_eq!(node.weight(1), Some(0));
+    // Another user has nothing to take back.
+    assert_eq!(refused(&node.act_of(1002, undo())), RefusalCode::NotFound);
+    let tried = Act {
+        dry_run: true,
+        ..undo()
+    };
+    let Reply::Acted(tried) = node.act_of(1001, tried) else {
+        panic!()
+    };
+    assert_eq!(tried.targets[0].change, "weight 0 -> 1");
+    assert_eq!(node.weight(1), Some(0), "a dry run changed something");
+    assert!(matches!(node.act_of(1001, undo()), Reply::Acted(_)));
+    assert_eq!(node.weight(1), Some(1));
+    // Twice is once more: the drain is back, with the reason it had.
+    assert!(matches!(node.act_of(1001, undo()), Reply::Acted(_)));
+    assert_eq!(node.weight(1), Some(0));
+    // Somebody else changed it meanwhile.
+    let undrain = Act {
+        verb: Verb::Undrain,
+        ..drain_of(1, None)
+    };
+    node.act_of(1002, undrain);
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::Conflict);
+}
+
+#[test]
+fn an_undo_has_its_time_and_the_guards_of_what_it_does() {
+    let undo = || Act {
+        verb: Verb::Undo,
+        targets: Vec::new(),
+        ..drain_of(1, None)
+    };
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.act_of(1001, drain_of(1, None));
+    let undrain = Act {
+        verb: Verb::Undrain,
+        ..drain_of(1, None)
+    };
+    node.act_of(1001, undrain);
+    // The other server is drained now: to drain this one again would empty the service.
+    node.act_of(1002, drain_of(2, None));
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::LastServer);
+    node.run_for(Duration::from_secs(601), &[]);
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::NotFound);
+}
