@@ -11,7 +11,7 @@ mod service;
 mod vrrp;
 
 pub use check::{Check, CheckKind, HttpGet, HttpVersion, MiscCheck, PingCheck, StatusRange, TcpCheck, Url};
-pub use global::Global;
+pub use global::{Global, SyncSettings};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
