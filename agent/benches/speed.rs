@@ -222,6 +222,7 @@ fn new_model(model: Model) -> NewModel {
         asked: None,
         dry_run: false,
         force: true,
+        wall_ms: 1_000_000,
     }
 }
 

@@ -195,6 +195,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             asked: None,
             dry_run: false,
             force: true,
+            wall_ms: clock::wall_ms(),
         },
         intent: store::load_intent(&run.state_dir),
         previous,

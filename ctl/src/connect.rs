@@ -32,6 +32,11 @@ impl Site {
         Self::choose(global, Config::load()?)
     }
 
+    /// The same without a word about mistakes in the file.
+    pub(crate) fn of_quietly(global: &Global) -> Result<Self, Trouble> {
+        Self::choose(global, Config::load_quietly())
+    }
+
     fn choose(global: &Global, config: Config) -> Result<Self, Trouble> {
         let named = named(global)?;
         let local = || match &global.socket {

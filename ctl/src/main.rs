@@ -2,6 +2,7 @@
 
 mod args;
 mod columns;
+mod complete;
 mod config;
 mod confirm;
 mod connect;
@@ -9,17 +10,19 @@ mod detach;
 mod fleet;
 #[cfg(test)]
 mod golden;
+mod help;
 mod look;
 mod table;
 mod trouble;
 mod verbs;
 mod zone;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let matches = help::command().get_matches();
+    let cli = args::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let look = look::Look::of_process(&cli.global);
     let mut out = look::Out::stdout();
     let ended = verbs::run(&cli, &look, &mut out);

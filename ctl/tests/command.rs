@@ -182,11 +182,81 @@ fn a_reload_tells_what_changes() {
 fn completions_and_versions_are_there() {
     let agent = Agent::new();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(agent.text(&["completion", shell]).contains("undrain"), "{shell}");
+        assert!(
+            agent.text(&["completion", shell]).contains("__complete"),
+            "{shell}"
+        );
     }
+    assert!(agent.text(&["completion", "elvish"]).contains("undrain"));
+    assert!(agent.text(&["man", "drain"]).contains(".TH lbctl-drain 1"));
+    assert_eq!(agent.code(&["man", "fly"]), 2);
     let version = agent.text(&["version"]);
     assert!(
         version.contains("lbagent  0.4.1, protocol 1.0, on lb1"),
         "{version}"
+    );
+}
+
+/// The values offered for the last word. A busy machine may be slower than the limit allows, and gets nothing then.
+fn offered(agent: &Agent, words: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["__complete", "--"];
+    arguments.extend(words);
+    let text = (0..50)
+        .map(|_| agent.text(&arguments))
+        .find(|text| !text.is_empty())
+        .unwrap_or_default();
+    text.lines()
+        .map(|line| line.split('\t').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn live_names_are_offered_where_they_fit() {
+    let agent = Agent::new();
+    assert_eq!(offered(&agent, &["und"]), ["undrain", "undo"]);
+    // Services first; servers after the slash, and only those the verb can do something with.
+    assert_eq!(offered(&agent, &["drain", "we"]), ["web/", "web-plain/", "web6/"]);
+    let servers = offered(&agent, &["drain", "web/"]);
+    assert_eq!(servers.len(), 5, "{servers:?}");
+    assert!(
+        !servers.contains(&"web/198.51.100.24:443".to_owned()),
+        "{servers:?}"
+    );
+    assert_eq!(offered(&agent, &["undrain", "web/"]), ["web/198.51.100.24:443"]);
+    assert_eq!(offered(&agent, &["promote", "VI_e"]), ["VI_edge", "VI_edge6"]);
+    assert_eq!(offered(&agent, &["why", "VI_i"]), ["VI_int"]);
+    assert_eq!(offered(&agent, &["is", "ma"]), ["master"]);
+    assert_eq!(offered(&agent, &["is", "healthy", "ma"]), ["mail"]);
+    assert_eq!(offered(&agent, &["drain", "--then", "un"]), ["undrain"]);
+    assert!(offered(&agent, &["drain", "--dry"]).contains(&"--dry-run".to_owned()));
+    // No agent, no names, no complaint.
+    let output = agent.run(&["__complete", "--", "--socket", "/nonexistent", "drain", ""]);
+    assert_eq!(
+        (output.status.code(), output.stdout.len(), output.stderr.len()),
+        (Some(0), 0, 0)
+    );
+}
+
+#[test]
+fn bash_takes_what_is_offered_behind_the_colon() {
+    let agent = Agent::new();
+    let stub = agent.folder.join("lbctl.bash");
+    std::fs::write(&stub, agent.text(&["completion", "bash"])).unwrap();
+    let lbctl = env!("CARGO_BIN_EXE_lbctl");
+    let script = format!(
+        "source {}; COMP_LINE='{lbctl} undrain web/198.51.100.24:4'; COMP_POINT=${{#COMP_LINE}}; _lbctl; printf '%s\\n' \
+         \"${{COMPREPLY[@]}}\"; COMP_LINE='{lbctl} drain ma'; COMP_POINT=${{#COMP_LINE}}; _lbctl; printf '%s\\n' \
+         \"${{COMPREPLY[@]}}\"",
+        stub.display()
+    );
+    let output = std::process::Command::new("bash")
+        .args(["--norc", "-c", &script])
+        .env("LBCTL_SOCKET", agent.folder.join("agent.sock"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "443\nmail/\n",
+        "{output:?}"
     );
 }

@@ -96,7 +96,7 @@ impl Condition {
             Verb::Drain { .. } => Some(Self::Drained(servers())),
             Verb::Undrain => Some(Self::Enabled(servers())),
             Verb::Disable { .. } => Some(Self::Disabled(servers())),
-            Verb::Weight(_) => None,
+            Verb::Weight(_) | Verb::Undo => None,
             Verb::Promote { .. } => Some(Self::Master(instances())),
             Verb::Demote { .. } => Some(Self::Backup(instances())),
             Verb::Release => Some(Self::Released(instances())),

@@ -561,7 +561,7 @@ fn drain(state: &mut State) {
             until_wall_ms: Some(NOW_MS + 432_000),
             until: Some(NOW + Duration::from_secs(432)),
             message: "kernel update".into(),
-            dormant: false,
+            dormant: None,
         },
     );
 }

@@ -276,7 +276,8 @@ pub fn change(view: &View<'_>, it: &Override) -> Value {
         "at": rfc3339(it.at_wall_ms),
         "until": it.until_wall_ms.map(rfc3339),
         "message": it.message,
-        "dormant": it.dormant,
+        "dormant": it.dormant.is_some(),
+        "dormant_since": it.dormant.map(|dormant| rfc3339(dormant.since_wall_ms)),
     })
 }
 

@@ -84,6 +84,8 @@ pub enum Verb {
         hard: bool,
     },
     Release,
+    /// Takes back the last change of the same user; no targets.
+    Undo,
 }
 
 impl Verb {
@@ -97,6 +99,7 @@ impl Verb {
             Self::Promote { .. } => "promote",
             Self::Demote { .. } => "demote",
             Self::Release => "release",
+            Self::Undo => "undo",
         }
     }
 
@@ -106,9 +109,12 @@ impl Verb {
             Self::Promote { .. } => Some(Pin::Promoted),
             Self::Demote { hard: false } => Some(Pin::Demoted),
             Self::Demote { hard: true } => Some(Pin::DemotedHard),
-            Self::Drain { .. } | Self::Undrain | Self::Disable { .. } | Self::Weight(_) | Self::Release => {
-                None
-            }
+            Self::Drain { .. }
+            | Self::Undrain
+            | Self::Disable { .. }
+            | Self::Weight(_)
+            | Self::Release
+            | Self::Undo => None,
         }
     }
 }
@@ -179,7 +185,10 @@ impl Request {
             | Self::Watch
             | Self::WhatIf(_) => Role::Viewer,
             Self::Act(act) => match act.verb {
-                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => Role::Operator,
+                // What somebody did they may take back: the engine knows only their own.
+                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => {
+                    Role::Operator
+                }
                 Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
             },
             Self::Reload { .. } => Role::Admin,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// What a client can show about an agent.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -463,7 +464,22 @@ pub struct Override {
     pub until: Option<Mono>,
     pub message: String,
     /// Its target is not in the configuration; it waits in case the target comes back.
-    pub dormant: bool,
+    #[serde(default, rename = "sleeps")]
+    pub dormant: Option<Dormant>,
+}
+
+/// How long an override has waited for its target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Dormant {
+    /// Unix time in milliseconds.
+    pub since_wall_ms: u64,
+    /// When it is forgotten, on the agent's clock.
+    pub until: Mono,
+}
+
+impl Dormant {
+    /// After so long a name in the configuration may mean another machine.
+    pub const PATIENCE: Duration = Duration::from_secs(30 * 24 * 3600);
 }
 
 impl State {

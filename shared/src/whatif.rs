@@ -266,10 +266,12 @@ fn act(verb: &str, target: &str, rest: &[&str], view: &View<'_>) -> Result<Optio
     };
     let typed = [target.to_owned()];
     let targets = match verb {
-        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => select::instances(view, &typed)?
-            .into_iter()
-            .map(Target::Instance)
-            .collect(),
+        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release | Verb::Undo => {
+            select::instances(view, &typed)?
+                .into_iter()
+                .map(Target::Instance)
+                .collect()
+        }
         Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
             select::servers(view, &typed, false)?
                 .into_iter()

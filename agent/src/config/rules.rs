@@ -10,6 +10,8 @@ mod sync;
 mod vrrp;
 mod watch;
 
+pub(super) use check::inherit;
+
 use super::findings::Cx;
 use super::keywords::Raw;
 use crate::model::{Global, Model};

@@ -65,6 +65,7 @@ impl Engine {
             file,
             findings,
             asked,
+            wall_ms,
             ..
         } = new;
         let first = self.agent.config.revision == 0;
@@ -110,7 +111,7 @@ impl Engine {
         self.apply_health(crashed && first);
         self.net.mark_moved();
         self.suspend_checks();
-        self.rebind_overrides();
+        self.rebind_overrides(wall_ms);
         self.want_sysctls();
         self.timeouts_and_flush(first, crashed, before.global.lvs_timeouts);
         if !first {
@@ -269,16 +270,20 @@ impl Engine {
     }
 
     /// Overrides find their targets again; those without one sleep.
-    fn rebind_overrides(&mut self) {
+    fn rebind_overrides(&mut self, wall_ms: u64) {
+        let now = (self.now, wall_ms);
+        let mut news = false;
         for it in self.intent.to_store() {
             let there = self.target_exists(&it.target);
-            if it.dormant == there {
-                self.intent.set_dormant(&it.target, !there);
-            }
+            news |= self.intent.set_present(&it.target, there, now);
             if let (true, Target::Server(id)) = (there, &it.target) {
                 self.give_override(id);
             }
             self.touch(ObjectId::Override(it.target));
+        }
+        if news {
+            // It is forgotten by what the disk says, too.
+            self.store_intent();
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a command may not do without `--force`, and what it leads to.
 
 use super::Engine;
-use super::commands::Step;
+use super::steps::Step;
 use lb_shared::names::{InstanceName, ServerId, ServerKey, ServiceKey};
 use lb_shared::request::{Act, Refusal, RefusalCode, Verb};
 use lb_shared::state::{MasterView, OverrideKind, Pin, Target, VrrpState};
@@ -29,7 +29,8 @@ impl Engine {
                 .iter()
                 .filter_map(instance_of)
                 .try_for_each(|name| self.guard_demote(act, name, hard, effects)),
-            Verb::Release => Ok(()),
+            // An undo is judged by what it does.
+            Verb::Release | Verb::Undo => Ok(()),
         }
     }
 

@@ -90,6 +90,8 @@ pub struct NewModel {
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,
     pub force: bool,
+    /// Unix time in milliseconds.
+    pub wall_ms: u64,
 }
 
 /// An operator's change, with who asked and the wall time.

@@ -1,7 +1,7 @@
 //! Operators' overrides: kept, made durable before they count, ended by their time.
 
 use lb_shared::event::Actor;
-use lb_shared::state::{DrainThen, Override, OverrideKind, Pin, Target};
+use lb_shared::state::{Dormant, DrainThen, Override, OverrideKind, Pin, Target};
 use lb_shared::units::Mono;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(super) enum Expired {
     Kept(Target),
     /// A drained server is now disabled.
     Disabled(Target),
+    /// Its target did not come back.
+    Forgotten(Override),
 }
 
 impl Intent {
@@ -41,6 +43,14 @@ impl Intent {
                         .saturating_sub(wall_ms)
                         .min(until.saturating_sub(it.at_wall_ms));
                     now + Duration::from_millis(left)
+                });
+                it.dormant = it.dormant.map(|dormant| {
+                    let slept = wall_ms.saturating_sub(dormant.since_wall_ms);
+                    let left = Dormant::PATIENCE.saturating_sub(Duration::from_millis(slept));
+                    Dormant {
+                        until: now + left,
+                        ..dormant
+                    }
                 });
                 (it.target.clone(), it)
             })
@@ -68,9 +78,17 @@ impl Intent {
         self.map.remove(target)
     }
 
-    pub(super) fn set_dormant(&mut self, target: &Target, dormant: bool) {
-        if let Some(it) = self.map.get_mut(target) {
-            it.dormant = dormant;
+    /// Its target is there, or it is not (from `now` on, unless it was missing before). True if that is news.
+    pub(super) fn set_present(&mut self, target: &Target, there: bool, (now, wall_ms): (Mono, u64)) -> bool {
+        match self.map.get_mut(target) {
+            Some(it) if it.dormant.is_some() == there => {
+                it.dormant = (!there).then(|| Dormant {
+                    since_wall_ms: wall_ms,
+                    until: now + Dormant::PATIENCE,
+                });
+                true
+            }
+            Some(_) | None => false,
         }
     }
 
@@ -81,7 +99,7 @@ impl Intent {
 
     /// The next moment at which an override ends.
     pub(super) fn deadline(&self) -> Option<Mono> {
-        self.map.values().filter_map(|it| it.until).min()
+        self.map.values().filter_map(ends_at).min()
     }
 
     /// Ends what is due.
@@ -89,14 +107,19 @@ impl Intent {
         let due: Vec<Target> = self
             .map
             .iter()
-            .filter(|(_, it)| it.until.is_some_and(|until| until <= now))
+            .filter(|(_, it)| ends_at(it).is_some_and(|at| at <= now))
             .map(|(target, _)| target.clone())
             .collect();
-        due.into_iter().filter_map(|target| self.end(target)).collect()
+        due.into_iter()
+            .filter_map(|target| self.end(now, target))
+            .collect()
     }
 
-    fn end(&mut self, target: Target) -> Option<Expired> {
+    fn end(&mut self, now: Mono, target: Target) -> Option<Expired> {
         let it = self.map.get_mut(&target)?;
+        if it.dormant.is_some_and(|dormant| dormant.until <= now) {
+            return self.map.remove(&target).map(Expired::Forgotten);
+        }
         match it.kind {
             OverrideKind::Drain {
                 then: DrainThen::Keep,
@@ -123,6 +146,12 @@ impl Intent {
     }
 }
 
+/// When something happens to an override by itself.
+fn ends_at(it: &Override) -> Option<Mono> {
+    let forgotten = it.dormant.map(|dormant| dormant.until);
+    it.until.into_iter().chain(forgotten).min()
+}
+
 /// An override for a target, ending after `span` if one is given.
 pub(super) fn make(
     target: Target,
@@ -140,7 +169,7 @@ pub(super) fn make(
         until_wall_ms: span_ms.map(|ms| wall_ms.saturating_add(ms)),
         until: span.map(|span| now + span),
         message: message.to_owned(),
-        dormant: false,
+        dormant: None,
     }
 }
 
@@ -208,5 +237,43 @@ mod tests {
             pin("C", Pin::DemotedHard),
         ];
         assert_eq!(Intent::restore(&stored, Mono::ZERO, 0).len(), 2);
+    }
+
+    #[test]
+    fn f085_a_drain_waits_thirty_days_for_its_server_over_restarts() {
+        let day_ms = 24 * 3600 * 1000_u64;
+        let mut intent = Intent::default();
+        let it = Override {
+            until: None,
+            until_wall_ms: None,
+            ..drain(DrainThen::Keep, 0)
+        };
+        let target = it.target.clone();
+        intent.put(it);
+        assert!(!intent.set_present(&target, true, (Mono::ZERO, 0)));
+        assert!(intent.set_present(&target, false, (Mono::ZERO, 0)));
+        assert!(
+            !intent.set_present(&target, false, (Mono(9_000_000), 9_000)),
+            "the time began anew"
+        );
+        // Twenty days later another process reads it.
+        let twenty = Intent::restore(&intent.to_store(), Mono(7), 20 * day_ms);
+        assert_eq!(twenty.deadline(), Some(Mono(7) + Duration::from_hours(10 * 24)));
+        let mut late = Intent::restore(&intent.to_store(), Mono(7), 31 * day_ms);
+        assert!(matches!(late.expire(Mono(7))[..], [Expired::Forgotten(_)]));
+        assert_eq!(late.len(), 0);
+        let mut back = twenty;
+        assert!(back.set_present(&target, true, (Mono(8), 20 * day_ms)));
+        assert_eq!(back.deadline(), None, "it is there: drained without an end");
+    }
+
+    #[test]
+    fn f095_overrides_stored_before_they_could_be_forgotten_are_read() {
+        let mut stored = serde_json::to_value(drain(DrainThen::Keep, 10)).unwrap();
+        let fields = stored.as_object_mut().unwrap();
+        fields.remove("sleeps");
+        fields.insert("dormant".into(), true.into());
+        let read: Override = serde_json::from_value(stored).unwrap();
+        assert_eq!(read.dormant, None);
     }
 }

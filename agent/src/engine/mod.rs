@@ -11,6 +11,7 @@ mod adopt;
 mod apply;
 mod boot;
 mod commands;
+mod counters;
 mod foresee;
 mod ground;
 mod guards;
@@ -21,8 +22,10 @@ mod jobs;
 mod net_keeper;
 mod reconcile;
 mod report;
+mod steps;
 mod stop;
 mod tell;
+mod undo;
 mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};

@@ -305,7 +305,12 @@ impl Health {
         self.next_number += 1;
         let broken = match &probe_state.check.kind {
             CheckKind::Misc(misc) => misc.broken.clone(),
-            CheckKind::Tcp(_) | CheckKind::Http(_) | CheckKind::Ping(_) => None,
+            CheckKind::Tcp(_)
+            | CheckKind::Http(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_) => None,
         };
         probe_state.phase = Phase::Running { id, started_at: now };
         self.running.insert(id, (server, probe));

@@ -115,7 +115,12 @@ impl Probe {
         // A script's next run is counted from the start of the last (as keepalived does).
         let base = match self.check.kind {
             CheckKind::Misc(_) => started_at,
-            CheckKind::Tcp(_) | CheckKind::Http(_) | CheckKind::Ping(_) => now,
+            CheckKind::Tcp(_)
+            | CheckKind::Http(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_) => now,
         };
         self.phase = Phase::Waiting {
             at: (base + delay).max(now),
@@ -128,7 +133,12 @@ impl Probe {
         let had_alarm = self.alarm.take().is_some();
         let url_count = match &self.check.kind {
             CheckKind::Http(http) => http.urls.len(),
-            CheckKind::Tcp(_) | CheckKind::Misc(_) | CheckKind::Ping(_) => 1,
+            CheckKind::Tcp(_)
+            | CheckKind::Misc(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_) => 1,
         };
         let complete = if self.url_failed {
             // The url that had failed is good again: all of them are looked at once more (as keepalived does).
@@ -244,7 +254,12 @@ impl Probe {
     fn fast_recovery(&self) -> bool {
         match &self.check.kind {
             CheckKind::Http(http) => http.fast_recovery,
-            CheckKind::Tcp(_) | CheckKind::Misc(_) | CheckKind::Ping(_) => false,
+            CheckKind::Tcp(_)
+            | CheckKind::Misc(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_) => false,
         }
     }
 
@@ -253,7 +268,15 @@ impl Probe {
             (CheckKind::Http(_), true) => self.check.delay_loop.max(self.check.delay_before_retry),
             // Another url failed while all were being looked at again.
             (CheckKind::Http(_), false) => self.check.delay_before_retry,
-            (CheckKind::Tcp(_) | CheckKind::Misc(_) | CheckKind::Ping(_), _) => self.check.delay_loop,
+            (
+                CheckKind::Tcp(_)
+                | CheckKind::Misc(_)
+                | CheckKind::Ping(_)
+                | CheckKind::Smtp(_)
+                | CheckKind::Dns(_)
+                | CheckKind::Udp(_),
+                _,
+            ) => self.check.delay_loop,
         }
     }
 }

@@ -75,5 +75,8 @@ fn target(kind: &CheckKind) -> String {
         },
         CheckKind::Misc(misc) => misc.script.argv.join(" "),
         CheckKind::Ping(ping) => ping.to.to_string(),
+        CheckKind::Smtp(smtp) => smtp.connect.to.to_string(),
+        CheckKind::Dns(dns) => format!("{} {} {}", dns.connect.to, dns.kind, dns.name),
+        CheckKind::Udp(udp) => udp.connect.to.to_string(),
     }
 }

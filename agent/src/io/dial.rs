@@ -4,8 +4,8 @@
 //! business, what a failure means the health room's. At most so many sockets are open at once: a check that has to
 //! wait is late, not failed, because its time begins when it gets its place.
 
-use super::{ping, tls};
-use crate::health::checks::{HttpDialog, Pattern, TcpDialog};
+use super::{datagram, ping, tls};
+use crate::health::checks::{HttpDialog, Pattern, SmtpDialog, TcpDialog};
 use crate::health::{CheckId, CheckJob, CheckOutcome};
 use crate::model::{CheckKind, HttpGet, TcpCheck};
 use crate::wire::dialog::{Dialog, Step};
@@ -144,6 +144,13 @@ impl Shared {
                 let stream = connect(&http.connect).await?;
                 talk(stream, &mut dialog, http.sni.as_deref(), http.connect.timeout).await
             }
+            CheckKind::Smtp(check) => {
+                let stream = connect(&check.connect).await?;
+                let mut dialog = SmtpDialog::new(&check.helo);
+                talk(stream, &mut dialog, None, check.connect.timeout).await
+            }
+            CheckKind::Dns(check) => datagram::dns(check, self.cookies.hash_one(id.0)).await,
+            CheckKind::Udp(check) => datagram::udp(check).await,
             CheckKind::Ping(check) => ping::ping(check, self.cookies.hash_one(id.0)).await,
             CheckKind::Misc(_) => Err(Trouble::Local("scripts are run by the script runner".to_owned())),
         }

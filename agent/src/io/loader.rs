@@ -121,6 +121,7 @@ impl Loader {
                     asked: None,
                     dry_run: ask.dry_run,
                     force: ask.force,
+                    wall_ms: super::clock::wall_ms(),
                 };
                 post.send(Message::Loaded {
                     new: Box::new(new),

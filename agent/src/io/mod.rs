@@ -3,6 +3,7 @@
 pub mod cleanup;
 pub mod clock;
 pub mod core;
+mod datagram;
 pub mod dial;
 pub mod fifo;
 pub mod files;

@@ -365,7 +365,7 @@ mod tests {
             until_wall_ms: None,
             until: None,
             message: "why \" not".into(),
-            dormant: false,
+            dormant: None,
         }]
     }
 

@@ -27,6 +27,9 @@ pub enum CheckKind {
     Http(HttpGet),
     Misc(MiscCheck),
     Ping(PingCheck),
+    Smtp(SmtpCheck),
+    Dns(DnsCheck),
+    Udp(UdpCheck),
 }
 
 impl CheckKind {
@@ -38,6 +41,9 @@ impl CheckKind {
             Self::Http(HttpGet { tls: true, .. }) => "SSL_GET",
             Self::Misc(_) => "MISC_CHECK",
             Self::Ping(_) => "PING_CHECK",
+            Self::Smtp(_) => "SMTP_CHECK",
+            Self::Dns(_) => "DNS_CHECK",
+            Self::Udp(_) => "UDP_CHECK",
         }
     }
 }
@@ -120,4 +126,39 @@ pub struct PingCheck {
     pub device: Option<String>,
     pub mark: u32,
     pub timeout: Duration,
+}
+
+/// `SMTP_CHECK`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SmtpCheck {
+    pub connect: TcpCheck,
+    /// `helo_name`.
+    pub helo: String,
+}
+
+/// `DNS_CHECK`: one question over UDP.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DnsCheck {
+    pub connect: TcpCheck,
+    /// The type of record, in capitals: `SOA`.
+    pub kind: String,
+    pub name: String,
+}
+
+/// `UDP_CHECK`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UdpCheck {
+    pub connect: TcpCheck,
+    pub payload: Vec<u8>,
+    /// `None`: no reply is needed, only no refusal.
+    pub reply: Option<UdpReply>,
+}
+
+/// What has to come back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UdpReply {
+    /// Its first bytes: values, and the bits of each that count.
+    pub pattern: Vec<(u8, u8)>,
+    pub length_min: usize,
+    pub length_max: usize,
 }

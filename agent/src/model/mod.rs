@@ -10,7 +10,10 @@ mod notify;
 mod service;
 mod vrrp;
 
-pub use check::{Check, CheckKind, HttpGet, HttpVersion, MiscCheck, PingCheck, StatusRange, TcpCheck, Url};
+pub use check::{
+    Check, CheckKind, DnsCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck,
+    UdpCheck, UdpReply, Url,
+};
 pub use global::{Global, SyncSettings};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{

@@ -6,6 +6,7 @@ use super::fifo::{server_name, service_name};
 use super::{kind_and_name, word};
 use crate::model::{MailRoute, NotifyState, NotifyWho};
 use crate::wire::dialog::{Dialog, Step};
+use crate::wire::smtp::{Answer, Answers};
 use lb_shared::names::{ServerId, ServiceKey};
 
 /// A mail, before it has a sender and recipients.
@@ -54,9 +55,6 @@ fn mail(node: &str, subject: &str, why: &str) -> Mail {
     }
 }
 
-/// The longest answer of a server that is read, in bytes.
-const ANSWER_MAX: usize = 16 * 1024;
-
 /// Hands one mail over.
 #[derive(Debug)]
 pub struct MailDialog {
@@ -65,7 +63,7 @@ pub struct MailDialog {
     /// The code the server has to answer with next.
     wanted: u16,
     said: String,
-    heard: Vec<u8>,
+    answers: Answers,
     /// The server has taken the mail: how it says goodbye does not matter.
     taken: bool,
 }
@@ -99,28 +97,9 @@ impl MailDialog {
             left: lines,
             wanted: 220,
             said: "the connection".to_owned(),
-            heard: Vec::new(),
+            answers: Answers::default(),
             taken: false,
         }
-    }
-
-    /// The server's answer is complete: its code and text.
-    fn answer(&mut self) -> Option<(u16, String)> {
-        // Lines with a hyphen behind the code go on (RFC 5321 §4.2.1).
-        let mut end = 0;
-        for line in self.heard.split_inclusive(|byte| *byte == b'\n') {
-            if !line.ends_with(b"\n") {
-                return None;
-            }
-            end += line.len();
-            if line.get(3) != Some(&b'-') {
-                let text = String::from_utf8_lossy(line).trim_end().to_owned();
-                self.heard.drain(..end);
-                let code = text.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0);
-                return Some((code, text));
-            }
-        }
-        None
     }
 }
 
@@ -146,12 +125,10 @@ impl Dialog for MailDialog {
     }
 
     fn on_bytes(&mut self, bytes: &[u8]) -> Step {
-        self.heard.extend_from_slice(bytes);
-        if self.heard.len() > ANSWER_MAX {
-            return Step::Fail("the mail server's answer is too long".to_owned());
-        }
-        let Some((code, text)) = self.answer() else {
-            return Step::More;
+        let Answer { code, text } = match self.answers.take(bytes) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Step::More,
+            Err(error) => return Step::Fail(error.to_string()),
         };
         // 251: it is passed on elsewhere.
         let good = code == self.wanted || (self.wanted == 250 && code == 251);
@@ -289,7 +266,7 @@ mod tests {
             Step::Fail("the mail server hung up after HELO".into())
         );
         let mut dialog = MailDialog::new(&route(), &mail, "");
-        assert!(matches!(dialog.on_bytes(&[b'2'; ANSWER_MAX + 1]), Step::Fail(_)));
+        assert!(matches!(dialog.on_bytes(&[b'2'; 20_000]), Step::Fail(_)));
     }
 
     #[test]

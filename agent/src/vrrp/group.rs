@@ -70,7 +70,7 @@ impl Routers {
         for member in team {
             let router = self.router(*member);
             let demoted = matches!(router.pin, Some(Pin::Demoted | Pin::DemotedHard));
-            let young = router.resume_until.is_some_and(|until| now < until);
+            let young = router.role.resume_until().is_some_and(|until| now < until);
             if !router.is_master() && (demoted || !young || router.ground.is_none()) {
                 return false;
             }
@@ -137,7 +137,7 @@ impl Routers {
         let ready = team.iter().all(|member| match &self.router(*member).role {
             Role::Backup(backup) => backup.ready,
             Role::Master(_) => true,
-            Role::Init | Role::Fault => false,
+            Role::Init(_) | Role::Fault => false,
         });
         if !ready {
             return;

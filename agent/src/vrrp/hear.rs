@@ -24,7 +24,7 @@ impl Router {
         let Some(ground) = &self.ground else {
             return Step::Stay;
         };
-        if matches!(self.role, Role::Init | Role::Fault) || self.is_own_loop(now, ground, datagram) {
+        if matches!(self.role, Role::Init(_) | Role::Fault) || self.is_own_loop(now, ground, datagram) {
             return Step::Stay;
         }
         let owner = self.effective == Priority::OWNER.get();
@@ -68,7 +68,7 @@ impl Router {
                 Step::Stay
             }
             Role::Master(_) => self.on_master_packet(now, theirs, packet, out),
-            Role::Init | Role::Fault => Step::Stay,
+            Role::Init(_) | Role::Fault => Step::Stay,
         }
     }
 
@@ -99,9 +99,9 @@ impl Router {
                 silent_since: now,
                 leaving: false,
                 ready: false,
+                resume_until: None,
                 ..*backup
             };
-            self.resume_until = None;
             self.adopt_interval(now, theirs.address, packet.interval, out);
             self.rearm();
         }
@@ -307,7 +307,7 @@ impl Router {
     fn may_answer_lower(&mut self, now: Mono, pause: Duration) -> bool {
         match &mut self.role {
             Role::Master(master) => may_answer(&mut master.answered_at, now, pause),
-            Role::Init | Role::Backup(_) | Role::Fault => false,
+            Role::Init(_) | Role::Backup(_) | Role::Fault => false,
         }
     }
 

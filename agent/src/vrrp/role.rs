@@ -8,11 +8,17 @@ use std::time::Duration;
 /// What a router is, with what is true only while it is that.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Role {
-    /// Waits for its link, its trackers' first results, or the end of the start-up delay.
-    Init,
+    Init(Init),
     Backup(Backup),
     Master(Master),
     Fault,
+}
+
+/// Waits for its link, its trackers' first results, or the end of the start-up delay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Init {
+    /// Until when the mastership of an earlier run may go on.
+    pub(crate) resume_until: Option<Mono>,
 }
 
 /// A backup listens and counts the silence.
@@ -27,6 +33,8 @@ pub(crate) struct Backup {
     pub(crate) ready: bool,
     /// `preempt_delay`: until then lower adverts are respected. `None`: no lower one was heard yet.
     pub(crate) preempt_at: Option<Mono>,
+    /// Until when the mastership of an earlier run may go on: its group is not complete yet.
+    pub(crate) resume_until: Option<Mono>,
 }
 
 /// A master speaks.
@@ -63,6 +71,28 @@ pub(crate) struct Unsent {
     pub(crate) rounds: u32,
     /// Failed sends of the round under way.
     pub(crate) failed: usize,
+}
+
+impl Role {
+    /// Until when the mastership of an earlier run may go on. Only those have it that wait and were nothing else
+    /// since: a fault or a master that is heard makes it an election like any other.
+    pub(crate) fn resume_until(&self) -> Option<Mono> {
+        match self {
+            Role::Init(init) => init.resume_until,
+            Role::Backup(backup) => backup.resume_until,
+            Role::Master(_) | Role::Fault => None,
+        }
+    }
+
+    /// Lets it go on until then; false if its role does not allow it.
+    pub(crate) fn let_resume(&mut self, until: Mono) -> bool {
+        match self {
+            Role::Init(init) => init.resume_until = Some(until),
+            Role::Backup(backup) => backup.resume_until = Some(until),
+            Role::Master(_) | Role::Fault => return false,
+        }
+        true
+    }
 }
 
 /// What a router wants to happen to itself and its group.

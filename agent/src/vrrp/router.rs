@@ -9,7 +9,7 @@ use super::effect::{Effect, Ground, Terms};
 use super::election::{down_interval, skew};
 use super::limit::Limiter;
 use super::packet::{ChecksumForm, address_bytes};
-use super::role::{Backup, Exit, Master, Role, Standing, Step, Tally, Unsent};
+use super::role::{Backup, Exit, Init, Master, Role, Standing, Step, Tally, Unsent};
 use crate::model::{Instance, NotifyState, NotifyWho, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
@@ -34,8 +34,6 @@ pub(crate) struct Router {
     pub(crate) pin: Option<Pin>,
     /// The end of the start-up delay.
     pub(crate) start_at: Mono,
-    /// Until when mastership of an earlier run may be resumed; a change of role ends it.
-    pub(crate) resume_until: Option<Mono>,
     /// What is, or would be, advertised.
     pub(crate) effective: u8,
     /// The interval of the master; our own while nobody was heard.
@@ -66,14 +64,13 @@ impl Router {
     pub(crate) fn new(cfg: Arc<Instance>, start_at: Mono, now: Mono) -> Self {
         let mut router = Self {
             group: None,
-            role: Role::Init,
+            role: Role::Init(Init::default()),
             since: now,
             why: "starting".to_owned(),
             ground: None,
             terms: Terms::default(),
             pin: None,
             start_at,
-            resume_until: None,
             effective: cfg.priority.get(),
             master_interval: cfg.advert_interval,
             shown_interval: cfg.advert_interval,
@@ -99,7 +96,7 @@ impl Router {
 
     pub(crate) fn state(&self) -> VrrpState {
         match self.role {
-            Role::Init => VrrpState::Init,
+            Role::Init(_) => VrrpState::Init,
             Role::Backup(_) => VrrpState::Backup,
             Role::Master(_) => VrrpState::Master,
             Role::Fault => VrrpState::Fault,
@@ -113,7 +110,7 @@ impl Router {
     /// When it next has to act; `None` while it only waits for news.
     pub(crate) fn deadline(&self) -> Option<Mono> {
         let at = match &self.role {
-            Role::Init => (self.start_at > Mono::ZERO && self.ground.is_some()).then_some(self.start_at),
+            Role::Init(_) => (self.start_at > Mono::ZERO && self.ground.is_some()).then_some(self.start_at),
             Role::Backup(backup) => Some(backup.down_at),
             Role::Master(master) => [
                 Some(master.advert_at),
@@ -198,7 +195,7 @@ impl Router {
         self.rewire();
         self.rearm();
         let state = match self.role {
-            Role::Init | Role::Fault => return true,
+            Role::Init(_) | Role::Fault => return true,
             Role::Backup(_) => NotifyState::Backup,
             Role::Master(_) => NotifyState::Master,
         };
@@ -248,7 +245,13 @@ impl Router {
 
     pub(crate) fn enter_init(&mut self, now: Mono, why: &str, out: &mut Vec<Effect>) {
         self.leave(now, false, out);
-        self.turn(now, Role::Init, why.to_owned(), What::BecameInit, out);
+        self.turn(
+            now,
+            Role::Init(Init::default()),
+            why.to_owned(),
+            What::BecameInit,
+            out,
+        );
     }
 
     /// A backup from now on. `heard`: the master and its interval, if one was heard.
@@ -273,6 +276,7 @@ impl Router {
             down_at: NEVER,
             ready: false,
             preempt_at: None,
+            resume_until: None,
         });
         let from = std::mem::replace(&mut self.role, role);
         self.rearm();
@@ -334,7 +338,7 @@ impl Router {
         self.master = None;
         self.turn(
             now,
-            Role::Init,
+            Role::Init(Init::default()),
             "the agent stops".to_owned(),
             What::BecameInit,
             out,
@@ -348,14 +352,12 @@ impl Router {
 
     fn told(&mut self, now: Mono, from: &Role, why: String, what: What, out: &mut Vec<Effect>) {
         let from = match from {
-            Role::Init => VrrpState::Init,
+            Role::Init(_) => VrrpState::Init,
             Role::Backup(_) => VrrpState::Backup,
             Role::Master(_) => VrrpState::Master,
             Role::Fault => VrrpState::Fault,
         };
         self.since = now;
-        // Whoever was in FAULT or gave way has lost what it held: from here on there is an election.
-        self.resume_until = None;
         self.shown_interval = self.master_interval;
         self.why.clone_from(&why);
         let text = format!("{} -> {}", from.word(), self.state().word());
@@ -391,7 +393,7 @@ impl Router {
     pub(crate) fn on_tick(&mut self, now: Mono, out: &mut Vec<Effect>) -> Step {
         let down = self.down_interval();
         match &mut self.role {
-            Role::Init => {
+            Role::Init(_) => {
                 if now < self.start_at {
                     return Step::Stay;
                 }

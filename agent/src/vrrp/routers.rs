@@ -170,7 +170,7 @@ impl Routers {
                         master.advert_at = now + router.cfg.advert_interval;
                         router.send(now, out);
                     }
-                    Role::Init | Role::Fault => {}
+                    Role::Init(_) | Role::Fault => {}
                 }
             }
         }
@@ -208,11 +208,9 @@ impl Routers {
         let Some(slot) = self.find(name) else { return };
         let router = self.router(slot);
         let left = (router.own_interval() * 2).saturating_sub(last_sent_ago);
-        if left.is_zero() || !matches!(router.role, Role::Init | Role::Backup(_)) {
-            return;
+        if !left.is_zero() && router.role.let_resume(now + left) {
+            self.settle(now, slot, out);
         }
-        router.resume_until = Some(now + left);
-        self.settle(now, slot, out);
     }
 
     /// An advert of this instance did not get out.
@@ -239,7 +237,7 @@ impl Routers {
             router.leave(now, true, out);
         }
         for router in self.slots.iter_mut().flatten() {
-            if router.role != Role::Init {
+            if !matches!(router.role, Role::Init(_)) {
                 router.enter_stopped(now, out);
             }
             router.notify(NotifyState::Stop, out);

@@ -30,7 +30,7 @@ impl Router {
             why: self.why.clone(),
             second_master: match &self.role {
                 Role::Master(master) => master.rival.as_ref().is_some_and(|rival| rival.flagged),
-                Role::Init | Role::Backup(_) | Role::Fault => false,
+                Role::Init(_) | Role::Backup(_) | Role::Fault => false,
             },
             base_priority: cfg.priority.get(),
             effective_priority: if state == VrrpState::Fault {

@@ -24,6 +24,7 @@ fn again(node: Node, ago: Duration) -> Start {
         ipvs: node.ipvs,
         disk: node.disk,
         intent_lost: false,
+        wall_ms: 1_000_000,
         previous: Some(Previous {
             ledger: node.ledger,
             sent_ago,

@@ -200,6 +200,7 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         asked: None,
         dry_run: false,
         force: true,
+        wall_ms: 1_000_000,
     }
 }
 
@@ -259,6 +260,8 @@ pub(crate) struct Start {
     pub(crate) previous: Option<Previous>,
     /// `expire_nodest_conn` and `expire_quiescent_template`; `None` without IPVS.
     pub(crate) settings: Option<&'static str>,
+    /// Unix time in milliseconds.
+    pub(crate) wall_ms: u64,
 }
 
 pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
@@ -277,6 +280,7 @@ impl Start {
             intent_lost: false,
             previous: None,
             settings: Some("0"),
+            wall_ms: 1_000_000,
         }
     }
 
@@ -294,7 +298,7 @@ impl Start {
                 lost: self.intent_lost,
             },
             previous: self.previous,
-            wall_ms: 1_000_000,
+            wall_ms: self.wall_ms,
             host: "lb1".into(),
             pid: 1,
             ipvs_sysctls: self.settings.map(settings).unwrap_or_default(),
@@ -502,7 +506,12 @@ impl Node {
     }
 
     pub(crate) fn act_with(&mut self, act: Act) -> Reply {
-        let ticket = self.begin(1001, act);
+        self.act_of(1001, act)
+    }
+
+    /// Commands as this user.
+    pub(crate) fn act_of(&mut self, uid: u32, act: Act) -> Reply {
+        let ticket = self.begin(uid, act);
         self.replies
             .remove(&ticket)
             .unwrap_or_else(|| panic!("no answer"))

@@ -417,7 +417,40 @@ fn f040_a_drain_whose_server_leaves_the_file_before_it_is_on_disk_sleeps() {
     node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
     node.catch_up();
     assert!(node.replies.contains_key(&asked));
-    assert!(node.engine.state().overrides[&server(3)].dormant);
+    assert!(node.engine.state().overrides[&server(3)].dormant.is_some());
+}
+
+#[test]
+fn f085_an_override_whose_server_does_not_come_back_is_forgotten_and_said_so() {
+    let mut node = three();
+    node.act(DRAIN, server(3));
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
+    let written = node.disk.clone();
+    let since = written[0].dormant.map(|dormant| dormant.since_wall_ms);
+    assert_eq!(since, Some(1_000_000), "the disk does not say since when");
+    for (days_ago, forgotten) in [(29, false), (31, true)] {
+        let mut start = Start::with(model(100, service("rr", 2)));
+        start.disk.clone_from(&written);
+        start.wall_ms += days_ago * 24 * 3600 * 1000;
+        let mut later = start.go();
+        later.run_for(Duration::from_secs(1), &[]);
+        assert_eq!(
+            later.engine.state().overrides.is_empty(),
+            forgotten,
+            "{days_ago} days"
+        );
+        assert_eq!(later.disk.is_empty(), forgotten, "{days_ago} days");
+        let told = later.position(
+            |did| matches!(did, Did::Said(event) if event.what == What::OverrideExpired && event.text.contains("30 days")),
+        );
+        assert_eq!(told.is_some(), forgotten, "{days_ago} days");
+        later.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+        assert_eq!(
+            later.weight(3),
+            Some(if forgotten { 1 } else { 0 }),
+            "{days_ago} days"
+        );
+    }
 }
 
 #[test]
@@ -459,4 +492,62 @@ fn a_pin_of_one_member_holds_for_the_group_it_is_put_into_later() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn an_undo_takes_back_ones_own_last_change_while_it_stands() {
+    let undo = || Act {
+        verb: Verb::Undo,
+        targets: Vec::new(),
+        ..drain_of(1, None)
+    };
+    let mut node = three();
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::NotFound);
+    node.act_of(1001, drain_of(1, None));
+    assert_eq!(node.weight(1), Some(0));
+    // Another user has nothing to take back.
+    assert_eq!(refused(&node.act_of(1002, undo())), RefusalCode::NotFound);
+    let tried = Act {
+        dry_run: true,
+        ..undo()
+    };
+    let Reply::Acted(tried) = node.act_of(1001, tried) else {
+        panic!()
+    };
+    assert_eq!(tried.targets[0].change, "weight 0 -> 1");
+    assert_eq!(node.weight(1), Some(0), "a dry run changed something");
+    assert!(matches!(node.act_of(1001, undo()), Reply::Acted(_)));
+    assert_eq!(node.weight(1), Some(1));
+    // Twice is once more: the drain is back, with the reason it had.
+    assert!(matches!(node.act_of(1001, undo()), Reply::Acted(_)));
+    assert_eq!(node.weight(1), Some(0));
+    // Somebody else changed it meanwhile.
+    let undrain = Act {
+        verb: Verb::Undrain,
+        ..drain_of(1, None)
+    };
+    node.act_of(1002, undrain);
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::Conflict);
+}
+
+#[test]
+fn an_undo_has_its_time_and_the_guards_of_what_it_does() {
+    let undo = || Act {
+        verb: Verb::Undo,
+        targets: Vec::new(),
+        ..drain_of(1, None)
+    };
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node.act_of(1001, drain_of(1, None));
+    let undrain = Act {
+        verb: Verb::Undrain,
+        ..drain_of(1, None)
+    };
+    node.act_of(1001, undrain);
+    // The other server is drained now: to drain this one again would empty the service.
+    node.act_of(1002, drain_of(2, None));
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::LastServer);
+    node.run_for(Duration::from_secs(601), &[]);
+    assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::NotFound);
 }

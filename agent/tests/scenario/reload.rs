@@ -42,10 +42,10 @@ fn f090_a_drain_outlasts_a_reload_and_a_server_that_leaves_and_returns() {
     assert_eq!(node.weight(3), Some(0));
     node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 2))))));
     assert_eq!(node.weight(3), None);
-    assert!(node.engine.state().overrides.values().next().unwrap().dormant);
+    assert!(node.engine.state().overrides[&server(3)].dormant.is_some());
     node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
     assert_eq!(node.weight(3), Some(0), "a drained server came back with weight");
-    assert!(!node.engine.state().overrides.values().next().unwrap().dormant);
+    assert!(node.engine.state().overrides[&server(3)].dormant.is_none());
 }
 
 #[test]

@@ -508,6 +508,7 @@ impl World {
             asked: Some((ticket, actor())),
             dry_run: false,
             force: true,
+            wall_ms: wall_ms(self.now),
         };
         self.feed_or_defer(node, Cause::Reload { edits: file }, Input::Model(Box::new(new)));
     }

@@ -69,6 +69,7 @@ impl World {
             Audit::Sweep => {
                 for node in 0..self.nodes.len() {
                     self.audit_addresses(node);
+                    self.audit_sorry(node);
                 }
                 self.refresh_pairs();
                 self.after(SWEEP_US, Event::Audit(Audit::Sweep));

@@ -15,6 +15,7 @@ mod node;
 mod oracles;
 mod planted;
 mod random;
+mod services;
 mod shell;
 mod sometimes;
 mod trace;

@@ -118,6 +118,8 @@ pub(crate) struct Node {
     pub(crate) promises: Promises,
 
     pub(crate) started_at: u64,
+    /// When the runs before this one last sent.
+    pub(crate) sent_before: BTreeMap<String, u64>,
     pub(crate) paused: bool,
     /// Set by a short hiccup of a slow node, so that only its own end ends it.
     pub(crate) hiccup: bool,
@@ -177,6 +179,7 @@ impl Node {
             edits: Edits::default(),
             promises: Promises::default(),
             started_at: 0,
+            sent_before: BTreeMap::new(),
             paused: false,
             hiccup: false,
             stopping: false,

@@ -6,6 +6,7 @@
 //! S22 no hole, S23 verdicts, S28 one answer, S31 events add up. `audits.rs` has what must hold after a while.
 
 use crate::cluster::{Cluster, Vr};
+use crate::services::Quorum;
 use crate::sometimes::Hit;
 use crate::world::{Cause, Heard, Truth, World};
 use lb_shared::event::What;
@@ -42,6 +43,8 @@ pub(crate) struct Oracle {
     pub(crate) answered_at: Vec<[u64; 2]>,
     /// The longest interval anybody claimed, by virtual router.
     pub(crate) longest_us: Vec<u64>,
+    /// By node, then service.
+    pub(crate) quorums: Vec<Vec<Quorum>>,
     /// From then on nobody has a reason to change its role.
     pub(crate) settled_at: Option<u64>,
 }
@@ -88,6 +91,7 @@ impl Oracle {
             failed_sends: Vec::new(),
             answered_at: vec![[0; 2]; nodes],
             longest_us: vec![0; routers],
+            quorums: vec![vec![Quorum::default(); cluster.services.len()]; nodes],
             settled_at: None,
         }
     }
@@ -95,6 +99,7 @@ impl Oracle {
     pub(crate) fn on_start(&mut self, node: usize) {
         self.tracks[node].fill(Track::default());
         self.answered_at[node] = [0; 2];
+        self.quorums[node].fill(Quorum::default());
     }
 }
 
@@ -173,7 +178,7 @@ impl World {
     ) {
         self.judge_reload(node, now, cause, before, deadlines, actions);
         if let Cause::Packet(truth) = cause {
-            self.judge_packet(node, now, truth, before, actions);
+            self.judge_packet(node, now, truth, before, deadlines, actions);
         }
         if !actions.is_empty() {
             for action in actions {
@@ -192,6 +197,7 @@ impl World {
         if before != self.nodes[node].roles.as_slice() || !actions.is_empty() {
             self.judge_roles(node, now, cause, before, actions);
         }
+        self.judge_services(node, cause, actions);
         self.judge_deadline(node, now, cause, deadlines.1);
         if self.nodes[node].steps.is_multiple_of(FOLD_EVERY) {
             self.judge_fold(node);
@@ -231,8 +237,10 @@ impl World {
             return;
         }
         let same = *edits == self.nodes[node].edits;
-        self.nodes[node].edits = edits.clone();
+        let earlier = std::mem::replace(&mut self.nodes[node].edits, edits.clone());
         self.nodes[node].reloaded_at = self.now;
+        // What was due anyway may be done now.
+        let overdue = old.is_some_and(|old| old <= now);
         let elects = (0..before.len()).any(|vr| !self.is_master_anywhere(vr));
         if elects {
             self.hit(Hit::ReloadDuringElection);
@@ -241,11 +249,12 @@ impl World {
             for track in &mut self.oracle.tracks[node] {
                 track.silence.muddle();
             }
+            if !overdue {
+                self.judge_locality(node, &earlier, edits, actions);
+            }
             return;
         }
         self.hit(Hit::IdenticalReload);
-        // What was due anyway may be done now.
-        let overdue = old.is_some_and(|old| old <= now);
         if overdue || !self.ipvs_is_fine(node) || !self.net_is_fine(node) {
             return;
         }
@@ -347,6 +356,7 @@ impl World {
         now: Mono,
         truth: &Truth,
         before: &[VrrpState],
+        (old, new): (Option<Mono>, Option<Mono>),
         actions: &[Action],
     ) {
         match truth {
@@ -362,6 +372,10 @@ impl World {
                     self.fail("S10", format!("n{node}: a bad advert led to {action:?}"));
                 } else if self.nodes[node].roles != before {
                     self.fail("S10", format!("n{node}: a bad advert changed a role"));
+                } else if old != new && old.is_some_and(|old| old > now) {
+                    let text =
+                        format!("n{node}: a bad advert moved the next deadline from {old:?} to {new:?}");
+                    self.fail("S10", text);
                 }
             }
             Truth::Whole(heard) => {
@@ -606,9 +620,32 @@ impl World {
                     && let Some(vr) = self.vr_of(name)
                 {
                     self.oracle.tracks[node][vr].adopted = true;
+                    self.judge_adoption(node, vr);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// S3: nobody goes on where a run ended that the others may have missed.
+    fn judge_adoption(&mut self, node: usize, vr: usize) {
+        let it = &self.nodes[node];
+        let name = &self.plan.cluster.routers[vr].name;
+        let Some(sent_at) = it.sent_before.get(&name.0) else {
+            return self.fail("S3", format!("n{node} goes on with VI {vr}, which it never held"));
+        };
+        let interval = it
+            .disk
+            .ledger
+            .as_ref()
+            .and_then(|ledger| ledger.masters.get(&name.0));
+        let window = 2 * interval
+            .map_or(0, |it| it.advert_interval_us)
+            .max(self.own_interval_us(node, vr));
+        let ago = it.started_at.saturating_sub(*sent_at);
+        if ago > window {
+            let text = format!("n{node} goes on with VI {vr} after {ago} us without an advert, not {window}");
+            self.fail("S3", text);
         }
     }
 

@@ -35,6 +35,7 @@ impl World {
         it.lose_agent();
         it.edits = it.file.clone();
         it.started_at = now;
+        it.sent_before = it.disk.sent_at.clone();
         it.ground_moved_at = now;
         self.disturbed_at = now;
         let it = &mut self.nodes[node];
@@ -54,6 +55,7 @@ impl World {
                 asked: None,
                 dry_run: false,
                 force: false,
+                wall_ms: wall_ms(now),
             },
             intent: it.disk.read_intent(),
             previous,

@@ -57,10 +57,10 @@ pub(crate) fn run(
         let Ok(it) = &plan.got else { continue };
         let view = View::of(&it.snapshot);
         names.extend(
-            it.act
+            it.acted
                 .targets
                 .iter()
-                .map(|target| format!("{} on {}", view.target_name(target), plan.name)),
+                .map(|it| format!("{} on {}", view.target_name(&it.target), plan.name)),
         );
     }
     if !acting.yes && look.terminal() {

@@ -176,6 +176,11 @@ pub(crate) fn release(
     act(call, out, Verb::Release, targets, acting)?.end()
 }
 
+/// Takes back what this user did last.
+pub(crate) fn undo(call: &Call<'_>, out: &mut Out, acting: &Acting) -> Result<(), Trouble> {
+    act(call, out, Verb::Undo, &[], acting)?.end()
+}
+
 fn act_and_wait(
     call: &Call<'_>,
     out: &mut Out,
@@ -271,9 +276,26 @@ fn act(
     let snapshot = client.snapshot()?;
     let view = View::of(&snapshot);
     let targets = resolve(&view, verb, targets, global, acting)?;
-    let names: Vec<String> = targets.iter().map(|target| view.target_name(target)).collect();
-    confirm::ask(verb, &names, acting, site)?;
     let act = request(verb, targets, acting);
+    let mut names: Vec<String> = act
+        .targets
+        .iter()
+        .map(|target| view.target_name(target))
+        .collect();
+    if verb == Verb::Undo {
+        let tried = Act {
+            dry_run: true,
+            key: None,
+            ..act.clone()
+        };
+        let would = client.act(tried)?;
+        names = would
+            .targets
+            .iter()
+            .map(|it| view.target_name(&it.target))
+            .collect();
+    }
+    confirm::ask(verb, &names, acting, site)?;
     let mut acted = client.act(act.clone())?;
     acted.effects.extend(acting.effects.iter().cloned());
     if global.verbose > 0 {
@@ -312,6 +334,10 @@ pub(crate) fn resolve(
     global: &Global,
     acting: &Acting,
 ) -> Result<Vec<Target>, Trouble> {
+    if verb == Verb::Undo {
+        // The agent knows what was done.
+        return Ok(Vec::new());
+    }
     if typed.is_empty() && !acting.all {
         return Err(usage(
             format!("{} needs a target", verb.word()),
@@ -335,7 +361,7 @@ pub(crate) fn resolve(
                 .map(Target::Server)
                 .collect()
         }
-        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => {
+        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release | Verb::Undo => {
             let names = if acting.all {
                 state.instances.keys().cloned().collect()
             } else {
@@ -410,6 +436,7 @@ pub(crate) fn done_lines(view: &View<'_>, verb: Verb, acted: &Acted) -> Vec<Stri
         Verb::Promote { .. } => Some("promoted"),
         Verb::Demote { .. } => Some("demoted"),
         Verb::Release => Some("released"),
+        Verb::Undo => Some("undone"),
     };
     acted
         .targets

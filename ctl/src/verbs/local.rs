@@ -1,10 +1,11 @@
 //! Verbs that need no agent, or only its name.
 
-use crate::args::{Cli, Global, Output};
+use crate::args::{Global, Output};
+use crate::complete;
 use crate::connect::{self, Site};
+use crate::help;
 use crate::look::Out;
 use crate::trouble::{Trouble, usage};
-use clap::CommandFactory as _;
 use lb_shared::frame;
 use lb_shared::paths;
 use std::io::Write as _;
@@ -68,8 +69,13 @@ fn beside_us(name: &str) -> PathBuf {
 }
 
 pub(crate) fn completion(shell: clap_complete::Shell, out: &mut Out) -> Result<(), Trouble> {
+    if let Some(stub) = complete::stub(shell) {
+        out.text(stub)?;
+        return Ok(());
+    }
+    // Other shells complete the words of the command line, not the names in the agent.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "lbctl", &mut script);
+    clap_complete::generate(shell, &mut help::command(), "lbctl", &mut script);
     script.flush()?;
     out.text(&String::from_utf8_lossy(&script))?;
     Ok(())

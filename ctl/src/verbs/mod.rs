@@ -15,8 +15,10 @@ mod truth;
 mod whatif;
 
 use crate::args::{Cli, Global, Verb};
+use crate::complete;
 use crate::connect::{self, Site};
 use crate::fleet;
+use crate::help;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
 use list::Kind;
@@ -37,6 +39,8 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
         Verb::Completion { shell } => return local::completion(*shell, out),
         Verb::Proxy => return proxy::run(&cli.global),
+        Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
+        Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
     }
     let site = Site::of(&cli.global)?;
@@ -62,6 +66,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             acting,
         } => act::demote(&call, out, &targets, hard, &waiting, &acting),
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
+        Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests } => {
@@ -102,11 +107,14 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Promote(_)
         | Verb::Demote { .. }
         | Verb::Release { .. }
+        | Verb::Undo { .. }
         | Verb::Reload { .. }
         | Verb::Hosts
         | Verb::Proxy
         | Verb::Raw { .. }
         | Verb::Top { .. }
+        | Verb::Man { .. }
+        | Verb::Complete { .. }
         | Verb::CheckConfig { .. }
         | Verb::Completion { .. } => Ok(()),
     }

@@ -230,7 +230,7 @@ fn override_row(view: &View<'_>, change: &Override) -> Row {
         }
         Some(_) | None => {}
     }
-    if change.dormant {
+    if change.dormant.is_some() {
         facts.push("not in the configuration".into());
     }
     let facts = match facts.is_empty() {

@@ -226,7 +226,7 @@ fn override_rows(scene: &Scene<'_>, change: &Override, columns: usize) -> Vec<Ro
     let mut head = row(" ~ ", Role::Override);
     head.push(change.kind.word(), Role::Override);
     head.push(format!("  {name}"), Role::Plain);
-    if change.dormant {
+    if change.dormant.is_some() {
         head.push("  (not in the configuration)", Role::Warn);
     }
     let mut rows = vec![head];

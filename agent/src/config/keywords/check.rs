@@ -2,7 +2,7 @@
 
 use super::{Entry, Inert, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
+use crate::config::keyword::Does::{Block, Idle, Known, Old, Set};
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{
     self, Command, Flag, Int, Ip, Name, Nothing, OneOf, OptName, OptWords, Quoted, Seconds, Weight,
@@ -37,6 +37,9 @@ pub(crate) enum Checker {
     Ssl,
     Misc,
     Ping,
+    Smtp,
+    Dns,
+    Udp,
 }
 
 /// A check as written.
@@ -61,6 +64,28 @@ pub(crate) struct RawCheck {
     pub sni_name: Option<String>,
     pub fast_recovery: bool,
     pub urls: Vec<RawUrl>,
+    /// Only `SMTP_CHECK`, `DNS_CHECK` and `UDP_CHECK` have any of this.
+    pub talk: Option<Box<Talk>>,
+}
+
+/// What mail, name and UDP servers are asked, as written.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    pub helo: Option<String>,
+    /// `host` blocks: each is a check of its own.
+    pub hosts: Vec<RawCheck>,
+    pub record: Option<&'static str>,
+    pub name: Option<String>,
+    pub payload: Vec<u8>,
+    pub reply: Option<Vec<(u8, u8)>>,
+    pub reply_min: Option<usize>,
+    pub reply_max: Option<usize>,
+}
+
+impl RawCheck {
+    fn talk(&mut self) -> &mut Talk {
+        self.talk.get_or_insert_default()
+    }
 }
 
 /// A `url` as written.
@@ -225,23 +250,35 @@ const LEFT_OUT: &str = "the check is left out: the server counts as up";
 
 #[rustfmt::skip]
 const DNS_ROWS: &[Keyword<RawCheck>] = &[
-    row("type", Name("TYPE"), "SOA", InPlace, "Record asked for.", Known(LEFT_OUT)),
-    row("name", Name("NAME"), ".", InPlace, "Name asked for.", Known(LEFT_OUT)),
+    row("type", Name("A|NS|CNAME|SOA|MX|TXT|AAAA|RRSIG|DNSKEY"), "SOA", InPlace, "Record asked for.", Set(record)),
+    row("name", Name("NAME"), ".", InPlace, "Name asked for. Any answer without an error is good.",
+        Set(|it, a, _| it.talk().name = Some(a.text().to_owned()))),
 ];
 
 #[rustfmt::skip]
 const UDP_ROWS: &[Keyword<RawCheck>] = &[
-    row("payload", OptWords("HEX"), "empty", InPlace, "What is sent.", Known(LEFT_OUT)),
-    row("require_reply", OptWords("HEX"), "no reply is needed", InPlace, "What must come back.", Known(LEFT_OUT)),
-    row("min_reply_length", Int(0, 65_535), "0", InPlace, "Shortest reply.", Known(LEFT_OUT)),
-    row("max_reply_length", Int(0, 65_535), "255", InPlace, "Longest reply.", Known(LEFT_OUT)),
+    row("payload", OptWords("HEX"), "empty", InPlace, "What is sent: hexadecimal digits.", Set(|it, a, cx| {
+        if let Some(bytes) = nibbles(a, false, cx) {
+            it.talk().payload = bytes.into_iter().map(|(value, _)| value).collect();
+        }
+    })),
+    row("require_reply", OptWords("HEX"), "no reply is needed", InPlace, "A reply must come, and begin with these \
+        digits; x stands for any.", Set(|it, a, cx| it.talk().reply = Some(nibbles(a, true, cx).unwrap_or_default()))),
+    row("min_reply_length", Int(0, 65_535), "0", InPlace, "Shortest reply, in bytes.",
+        Set(|it, a, _| it.talk().reply_min = Some(a.small()))),
+    row("max_reply_length", Int(0, 65_535), "255", InPlace, "Longest reply, in bytes.",
+        Set(|it, a, _| it.talk().reply_max = Some(a.small()))),
 ];
 
 #[rustfmt::skip]
 const SMTP_ROWS: &[Keyword<RawCheck>] = &[
-    row("helo_name", Name("NAME"), "smtpchecker.keepalived.org", InPlace, "Name told to the server.", Known(LEFT_OUT)),
-    row("host", Takes::Block(""), "none", InPlace, "Old form: one check for each.",
-        KnownBlock(LEFT_OUT, |it, st, cx| read_block(&SMTP_HOST, it, st, cx))),
+    row("helo_name", Name("NAME"), "smtpchecker.keepalived.org", InPlace, "Name told to the server.",
+        Set(|it, a, _| it.talk().helo = Some(a.text().to_owned()))),
+    row("host", Takes::Block(""), "none", InPlace, "Old form: one check for each.", Block(|it, st, cx| {
+        let mut host = RawCheck { checker: Checker::Smtp, at: st.keyword().span, ..RawCheck::default() };
+        read_block(&SMTP_HOST, &mut host, st, cx);
+        it.talk().hosts.push(host);
+    })),
 ];
 
 #[rustfmt::skip]
@@ -295,23 +332,72 @@ pub(super) fn ping(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &m
     check(Checker::Ping, &PING_CHECK, checks, statement, cx);
 }
 
-/// Reads the words of a check that is left out.
-fn left_out(table: &'static Table<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    if statement.block.is_some() {
-        read_block(table, &mut RawCheck::default(), statement, cx);
+pub(super) fn dns(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Dns, &DNS_CHECK, checks, statement, cx);
+}
+
+pub(super) fn udp(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Udp, &UDP_CHECK, checks, statement, cx);
+}
+
+/// The block is a check, or each `host` in it is one, with what the block says for all of them.
+pub(super) fn smtp(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Smtp, &SMTP_CHECK, checks, statement, cx);
+    let Some(whole) = checks.last_mut() else { return };
+    let hosts = std::mem::take(&mut whole.talk().hosts);
+    if hosts.is_empty() {
+        return;
     }
+    let Some(whole) = checks.pop() else { return };
+    checks.extend(hosts.into_iter().map(|mut host| {
+        host.words = crate::config::rules::inherit(&host.words, &whole.words);
+        host.connect_ip = host.connect_ip.or(whole.connect_ip);
+        host.connect_port = host.connect_port.or(whole.connect_port);
+        host.talk().helo = whole.talk.as_ref().and_then(|talk| talk.helo.clone());
+        host
+    }));
 }
 
-pub(super) fn inert_smtp(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    left_out(&SMTP_CHECK, statement, cx);
+const RECORDS: [&str; 9] = ["A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"];
+
+fn record(it: &mut RawCheck, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    let known = RECORDS
+        .into_iter()
+        .find(|name| name.eq_ignore_ascii_case(a.text()));
+    if known.is_none() {
+        let text = format!("'{}' is no type of record that is asked for", shown(a.text()));
+        let write = format!("write one of {}", RECORDS.join(" "));
+        cx.error("S-27", a.span(), text, &["SOA is asked for", &write]);
+    }
+    it.talk().record = known;
 }
 
-pub(super) fn inert_dns(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    left_out(&DNS_CHECK, statement, cx);
-}
-
-pub(super) fn inert_udp(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    left_out(&UDP_CHECK, statement, cx);
+/// Hexadecimal digits in words of any length, as bytes with the bits that count. `wild`: x stands for any digit.
+fn nibbles(a: &Args<'_, '_>, wild: bool, cx: &mut Cx<'_>) -> Option<Vec<(u8, u8)>> {
+    let digits: String = a.words.iter().map(|word| word.text).collect();
+    let digit = |c: char| match c.to_digit(16) {
+        Some(value) => Some((u8::try_from(value).unwrap_or(0), 0xf)),
+        None if wild && c.eq_ignore_ascii_case(&'x') => Some((0, 0)),
+        None => None,
+    };
+    let read: Option<Vec<(u8, u8)>> = digits.chars().map(digit).collect();
+    match read {
+        Some(read) if read.len() % 2 == 0 => Some(
+            read.chunks(2)
+                .map(|pair| (pair[0].0 << 4 | pair[1].0, pair[0].1 << 4 | pair[1].1))
+                .collect(),
+        ),
+        Some(_) | None => {
+            let text = format!("'{}' is not an even number of hexadecimal digits", shown(&digits));
+            cx.error(
+                "S-28",
+                a.span(),
+                text,
+                &["it is left out", "write for example: 0a1b 2c"],
+            );
+            None
+        }
+    }
 }
 
 pub(super) fn inert_file(statement: &Statement<'_>, cx: &mut Cx<'_>) {
@@ -407,12 +493,7 @@ pub(super) fn add_all(entries: &mut Vec<Entry>) {
         add(entries, table);
     }
     for table in [&DNS_CHECK, &UDP_CHECK, &SMTP_CHECK, &SMTP_HOST] {
-        let from = entries.len();
         add(entries, table);
-        // The rows are shared with checks that act; in these blocks they do not.
-        for entry in &mut entries[from..] {
-            entry.standing = crate::config::keyword::Standing::Known(LEFT_OUT);
-        }
     }
     add(entries, &HTTP_GET_URL);
     add(entries, &SSL_GET_URL);

@@ -7,7 +7,7 @@ mod static_net;
 mod track;
 mod vrrp;
 
-pub(crate) use check::{CheckWords, Checker, RawCheck};
+pub(crate) use check::{CheckWords, Checker, RawCheck, Talk};
 pub(crate) use global::{GLOBAL, GlobalDefs, ROOT, Raw};
 pub(crate) use service::{At, GroupEntry, RawServer, RawServerGroup, RawService};
 pub(crate) use track::{RawScript, TrackLine};

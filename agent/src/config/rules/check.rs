@@ -2,8 +2,11 @@
 
 use super::script;
 use crate::config::findings::Cx;
-use crate::config::keywords::{CheckWords, Checker, RawCheck};
-use crate::model::{Check, CheckKind, HttpGet, MiscCheck, PingCheck, StatusRange, TcpCheck, Url};
+use crate::config::keywords::{CheckWords, Checker, RawCheck, Talk};
+use crate::model::{
+    Check, CheckKind, DnsCheck, HttpGet, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck, UdpCheck,
+    UdpReply, Url,
+};
 use lb_shared::names::{ServerKey, with_port};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +16,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Different patterns of one configuration: each costs time and memory to prepare.
 const PATTERNS_MAX: usize = 2_000;
 /// The settings of a block, those it lacks taken from the block around it.
-pub(super) fn inherit(inner: &CheckWords, outer: &CheckWords) -> CheckWords {
+pub(crate) fn inherit(inner: &CheckWords, outer: &CheckWords) -> CheckWords {
     CheckWords {
         delay_loop: inner.delay_loop.or(outer.delay_loop),
         retry: inner.retry.or(outer.retry),
@@ -33,7 +36,6 @@ pub(super) fn check(
 ) -> Option<Check> {
     let words = inherit(&it.words, server_words);
     let delay_loop = words.delay_loop.unwrap_or(DELAY_LOOP);
-    let http = matches!(it.checker, Checker::Http | Checker::Ssl);
     let kind = match it.checker {
         Checker::Tcp => CheckKind::Tcp(connect(it, server, &words, cx)),
         Checker::Http | Checker::Ssl => CheckKind::Http(http_get(it, server, &words, cx)?),
@@ -45,18 +47,58 @@ pub(super) fn check(
             mark: it.mark,
             timeout: words.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         }),
+        Checker::Smtp | Checker::Dns | Checker::Udp => talk(it, connect(it, server, &words, cx)),
     };
     Some(Check {
         kind,
         delay_loop,
-        retry: words.retry.unwrap_or(u32::from(it.checker != Checker::Misc)),
-        delay_before_retry: words
-            .delay_before_retry
-            .unwrap_or(Duration::from_secs(if http { 3 } else { 1 })),
+        retry: words.retry.unwrap_or(match it.checker {
+            Checker::Misc => 0,
+            Checker::Dns => 3,
+            Checker::Tcp | Checker::Http | Checker::Ssl | Checker::Ping | Checker::Smtp | Checker::Udp => 1,
+        }),
+        delay_before_retry: words.delay_before_retry.unwrap_or(match it.checker {
+            Checker::Http | Checker::Ssl => Duration::from_secs(3),
+            Checker::Dns => delay_loop,
+            Checker::Tcp | Checker::Misc | Checker::Ping | Checker::Smtp | Checker::Udp => {
+                Duration::from_secs(1)
+            }
+        }),
         warmup: words.warmup.unwrap_or(delay_loop),
         alpha: words.alpha.unwrap_or(false),
         log_all_failures: it.log_all_failures.unwrap_or(cx.global.checker_log_all_failures),
     })
+}
+
+/// What mail, name and UDP servers are asked.
+fn talk(it: &RawCheck, connect: TcpCheck) -> CheckKind {
+    const HELO: &str = "smtpchecker.keepalived.org";
+    let none = Talk::default();
+    let said = it.talk.as_deref().unwrap_or(&none);
+    match it.checker {
+        Checker::Dns => CheckKind::Dns(DnsCheck {
+            connect,
+            kind: said.record.unwrap_or("SOA").to_owned(),
+            name: said.name.clone().unwrap_or_else(|| ".".to_owned()),
+        }),
+        Checker::Udp => {
+            let bounds = said.reply_min.is_some() || said.reply_max.is_some();
+            let reply = said.reply.clone().or_else(|| bounds.then(Vec::new));
+            CheckKind::Udp(UdpCheck {
+                connect,
+                payload: said.payload.clone(),
+                reply: reply.map(|pattern| UdpReply {
+                    pattern,
+                    length_min: said.reply_min.unwrap_or(0),
+                    length_max: said.reply_max.unwrap_or(255),
+                }),
+            })
+        }
+        _ => CheckKind::Smtp(SmtpCheck {
+            connect,
+            helo: said.helo.clone().unwrap_or_else(|| HELO.to_owned()),
+        }),
+    }
 }
 
 fn connect(it: &RawCheck, server: ServerKey, words: &CheckWords, cx: &mut Cx<'_>) -> TcpCheck {

@@ -103,6 +103,7 @@ fn verb(call: &Call) -> Result<Verb, Refusal> {
         "demote" => Verb::Demote {
             hard: call.flag("hard")?,
         },
+        "undo" => Verb::Undo,
         _ => Verb::Release,
     })
 }
@@ -121,6 +122,9 @@ fn weight(call: &Call) -> Result<WeightChange, Refusal> {
 }
 
 fn targets(session: &Session, call: &Call, verb: Verb) -> Result<Vec<Target>, Refusal> {
+    if verb == Verb::Undo {
+        return Ok(Vec::new());
+    }
     let typed = call.texts("targets")?;
     let filter = Filter::parse(call.text("filter")?.unwrap_or_default())?;
     let all = call.flag("all")?;
@@ -148,7 +152,7 @@ fn targets(session: &Session, call: &Call, verb: Verb) -> Result<Vec<Target>, Re
                 .map(Target::Server)
                 .collect()
         }
-        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => {
+        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release | Verb::Undo => {
             let names = if all {
                 seen.state.instances.keys().cloned().collect()
             } else {

@@ -174,7 +174,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         | "events" | "ops" => read::answer(session, call).await,
         "what-if" => read::what_if(session, call).await,
         "is" | "wait" => super::wait::answer(session, call).await,
-        "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "reload" => {
+        "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "undo" | "reload" => {
             act::answer(session, call).await
         }
         other => Err(Refusal::new(

@@ -5,11 +5,36 @@ A client never hangs: each step has a limit, and what misses it is counted as fa
 
 import collections
 import contextlib
+import errno
+import itertools
 import socket
 import threading
 import time
 
 from .net import inside
+
+
+# Every connection comes from a port that was not used for minutes. The kernel's own choice comes round after some
+# thousand connections, while IPVS remembers each for two minutes after its end: a new one that gets the port of an old
+# one to a server that was removed since is dropped without a word (expire_nodest_conn is 0), whoever runs IPVS.
+_ports = itertools.cycle(range(10_000, 60_000))
+
+
+def _client(node, address):
+    family, anywhere = (socket.AF_INET6, "::") if ":" in address else (socket.AF_INET, "0.0.0.0")
+    with inside(node.name):
+        s = socket.socket(family, socket.SOCK_STREAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for port in itertools.islice(_ports, 100):
+        try:
+            s.bind((anywhere, port))
+            return s
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                s.close()
+                raise
+    s.close()
+    raise OSError(f"{node.short}: 100 ports in a row are taken")
 
 
 def _listener(node, address, port):
@@ -86,10 +111,7 @@ class Echo(Server):
 
 def get(node, address, port=80, path="/index.html", timeout=3.0):
     """One HTTP request on a connection of its own: (status, headers in lower case, body). Raises OSError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with inside(node.name):
-        s = socket.socket(family, socket.SOCK_STREAM)
-    with s:
+    with _client(node, address) as s:
         s.settimeout(timeout)
         s.connect((address, port))
         s.sendall(f"GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
@@ -170,9 +192,7 @@ class Held:
     """One established connection that must stay: a line every `pause` seconds, and the same line must come back."""
 
     def __init__(self, node, address, port, pause=0.1, timeout=5.0):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with inside(node.name):
-            self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket = _client(node, address)
         self.socket.settimeout(timeout)
         self.socket.connect((address, port))
         self.pause, self.rounds, self.slowest, self.error = pause, 0, 0.0, None

@@ -1,0 +1,108 @@
+//! Counters for who asks: the kernel's, ours, and how old they may be.
+
+use super::Engine;
+use super::action::Ticket;
+use super::want::destination_key;
+use lb_shared::counters::{Counters, ServerCounters};
+use lb_shared::names::ServerId;
+use lb_shared::request::Reply;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Counters younger than this are given out again.
+const SAMPLE_LIFE: Duration = Duration::from_millis(500);
+
+impl Engine {
+    /// What the kernel counted for a server at the last look, over all entries of its service.
+    pub(super) fn server_counters(&self, id: &ServerId) -> ServerCounters {
+        let mut sum = ServerCounters::default();
+        let Some(service) = self.model.services.get(&id.service) else {
+            return sum;
+        };
+        let Some(server) = service.servers.get(&id.server) else {
+            return sum;
+        };
+        for entry in &service.entries {
+            let key = destination_key(entry, id.server, server.forwarding);
+            let Some(it) = self
+                .ipvs
+                .have()
+                .services
+                .get(entry)
+                .and_then(|it| it.destinations.get(&key))
+            else {
+                continue;
+            };
+            let it = &it.counters;
+            sum.add(&ServerCounters {
+                active: it.active.into(),
+                inactive: it.inactive.into(),
+                persistent: it.persistent.into(),
+                connections: it.connections,
+                packets_in: it.packets_in,
+                packets_out: it.packets_out,
+                bytes_in: it.bytes_in,
+                bytes_out: it.bytes_out,
+                connections_per_s: it.connections_per_s,
+                bytes_in_per_s: it.bytes_in_per_s,
+                bytes_out_per_s: it.bytes_out_per_s,
+                checked_at: None,
+                check_us: None,
+                drain_eta_s: None,
+            });
+        }
+        sum
+    }
+
+    pub(super) fn on_sample(&mut self, ticket: Ticket) {
+        let fresh = self
+            .ipvs
+            .dumped_at()
+            .is_some_and(|at| self.now.since(at) < SAMPLE_LIFE);
+        self.commands.samples.push(ticket);
+        if fresh || self.ipvs_missing().is_some() || self.boot.is_some() {
+            self.answer_samples();
+        } else {
+            self.ipvs.ask(self.now, &mut self.queue);
+        }
+    }
+
+    pub(super) fn answer_samples(&mut self) {
+        if self.commands.samples.is_empty() {
+            return;
+        }
+        let counters = self.counters();
+        for ticket in std::mem::take(&mut self.commands.samples) {
+            self.answer(Some(ticket), Reply::Counters(Box::new(counters.clone())));
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let instances = self
+            .model
+            .instances
+            .keys()
+            .filter_map(|name| Some((name.clone(), self.routers.counters(name)?)))
+            .collect();
+        let mut servers = BTreeMap::new();
+        for service in self.model.services.values() {
+            for server in service.servers.keys() {
+                let id = ServerId {
+                    service: service.key.clone(),
+                    server: *server,
+                };
+                let mut counters = self.server_counters(&id);
+                if let Some((at, took)) = self.health.last_check(&id) {
+                    counters.checked_at = Some(at);
+                    counters.check_us = u64::try_from(took.as_micros()).ok();
+                }
+                servers.insert(id, counters);
+            }
+        }
+        Counters {
+            at: self.now,
+            instances,
+            servers,
+        }
+    }
+}
