@@ -8,18 +8,21 @@ use cli::{Cli, Command, Run};
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::paths;
 use lbagent::control;
-use lbagent::engine::{Boot, Input, NewModel, StopMode};
+use lbagent::engine::{Boot, Input, NewModel, Previous, StopMode};
+use lbagent::io::background::Herald;
 use lbagent::io::clock::{self, Clock};
 use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
 use lbagent::io::dial::Dialler;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
+use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
-use lbagent::io::store::{self, Store};
-use lbagent::io::{cleanup, lock, log, service_manager, sys, sysctl};
+use lbagent::io::store::{self, Stamps, Store};
+use lbagent::io::{background, cleanup, lock, log, service_manager, sys, sysctl};
+use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::fs;
@@ -57,11 +60,14 @@ fn main() -> ExitCode {
     match start(&cli) {
         Ok(code) => code,
         Err(error) => {
-            let code = error.downcast_ref::<Exit>().map_or(EXIT_FATAL, |exit| exit.code);
             eprintln!("{}: {error:#}", paths::AGENT);
-            ExitCode::from(code)
+            ExitCode::from(code_of(&error))
         }
     }
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    error.downcast_ref::<Exit>().map_or(EXIT_FATAL, |exit| exit.code)
 }
 
 fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
@@ -114,13 +120,19 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             ),
         )
     })?;
-    if let (Some(pid), false) = (lock::running_keepalived(), run.beside_keepalived) {
+    if let (Some(it), false) = (lock::running_keepalived(), run.beside_keepalived) {
+        let (pid, place) = if it.surely_here {
+            (it.pid, "in this network namespace")
+        } else {
+            (it.pid, "perhaps in this network namespace: we may not look")
+        };
         bail!(
-            "a keepalived (pid {pid}) runs in this network namespace; nothing was touched\n  \
-             stop it first: systemctl disable --now keepalived"
+            "a keepalived (pid {pid}) runs {place}; nothing was touched\n  \
+             stop it first: systemctl disable --now keepalived; \
+             or, if it runs elsewhere: lbagent --beside-keepalived"
         );
     }
-    let mut lock = lock::take(&run.run_dir)?;
+    let lock = lock::take(&run.run_dir)?;
     let mut loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
     let (previous, stamps) = store::load_ledger(&run.run_dir);
     let left = previous
@@ -133,9 +145,45 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         Some(model) => model,
         None => return Err(exit(EXIT_CONFIG, unusable(&loaded.findings, loader.file()))),
     };
-    if !run.foreground {
-        nix::unistd::daemon(false, false).context("cannot go to the background")?;
+    let ready = Ready {
+        lock,
+        loader,
+        previous,
+        stamps,
+        model,
+        findings: loaded.findings,
+    };
+    if run.foreground {
+        return serve(run, ready, Herald::default());
     }
+    let herald = background::detach().context("cannot go to the background")?;
+    serve(run, ready, herald.clone()).inspect_err(|error| {
+        if !herald.failed(code_of(error), &format!("{error:#}")) {
+            tracing::error!("{error:#}");
+        }
+    })
+}
+
+/// What is found out before anything begins.
+struct Ready {
+    lock: Lock,
+    loader: Loader,
+    previous: Option<Previous>,
+    stamps: Stamps,
+    model: Model,
+    findings: Vec<Diagnostic>,
+}
+
+/// The agent's life.
+fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
+    let Ready {
+        mut lock,
+        loader,
+        previous,
+        stamps,
+        model,
+        findings,
+    } = ready;
     lock.sign();
     let signals = catch_signals()?;
     log::start(log_target(run), run.log_detail)?;
@@ -191,7 +239,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         model: NewModel {
             model,
             file: loader.file().display().to_string(),
-            findings: loaded.findings,
+            findings,
             asked: None,
             dry_run: false,
             force: true,
@@ -228,6 +276,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             hand_over: false,
         },
         pid_file: run.pid_file.clone(),
+        herald,
     };
     let seed = clock::boot_us() ^ u64::from(std::process::id()) << 32;
     let result = core::run(shell, boot, seed, &inbox);

@@ -3,6 +3,7 @@
 //! Each turn takes packets first, then news from the other threads, then what is due, so that a late agent hears its
 //! peers before it believes them silent. Nothing in here waits for anything but the next thing to do.
 
+use super::background::Herald;
 use super::clock::{self, Clock};
 use super::dial::Dialler;
 use super::fifo::Fifos;
@@ -146,6 +147,8 @@ pub struct Shell {
     pub run_dir: PathBuf,
     pub stop_mode: StopMode,
     pub pid_file: Option<PathBuf>,
+    /// Learns that the agent has started.
+    pub herald: Herald,
 }
 
 /// A wish for the configuration to be read again.
@@ -460,6 +463,7 @@ impl Core {
         log(&event);
         if event.what == What::Started && !self.ready {
             self.ready = true;
+            self.shell.herald.started();
             service_manager::notify("READY=1");
         }
         if matches!(event.what, What::Applied | What::ReloadRefused) {

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use lb_shared::paths;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -66,13 +66,29 @@ fn take_one(path: &Path) -> anyhow::Result<Flock<File>> {
     }
 }
 
-/// The pid of a keepalived in this network namespace.
-pub fn running_keepalived() -> Option<u32> {
+/// A keepalived that runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Keepalived {
+    pub pid: u32,
+    /// It is in this network namespace; false if that is not for us to know (it takes `CAP_SYS_PTRACE` to look at a
+    /// process that may more than we).
+    pub surely_here: bool,
+}
+
+/// A keepalived in this network namespace, or in one that we may not know.
+pub fn running_keepalived() -> Option<Keepalived> {
     let own = netns();
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
-        let same = fs::metadata(entry.path().join("ns/net")).is_ok_and(|it| it.ino() == own);
-        (comm.trim() == "keepalived" && same).then_some(pid)
+        if comm.trim() != "keepalived" {
+            return None;
+        }
+        let surely_here = match fs::metadata(entry.path().join("ns/net")) {
+            Ok(it) if it.ino() == own => true,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => false,
+            Ok(_) | Err(_) => return None,
+        };
+        Some(Keepalived { pid, surely_here })
     })
 }

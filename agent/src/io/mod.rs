@@ -1,5 +1,6 @@
 //! The shell: carries out what the engine wants and tells it what happened. Decides nothing.
 
+pub mod background;
 pub mod cleanup;
 pub mod clock;
 pub mod core;

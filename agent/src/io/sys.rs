@@ -71,6 +71,23 @@ pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     }
 }
 
+/// A second process like this one: its number in the first, `None` in the second.
+pub(super) fn fork() -> io::Result<Option<nix::unistd::Pid>> {
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other(format!(
+            "{threads} threads run, and only one would come along"
+        )));
+    }
+    // SAFETY: this is the only thread (just counted; nobody else could start one), so the second process has no lock
+    // or memory that a missing thread was about to release or change. The standard library cannot fork.
+    let result = unsafe { nix::unistd::fork() };
+    Ok(match result? {
+        nix::unistd::ForkResult::Parent { child } => Some(child),
+        nix::unistd::ForkResult::Child => None,
+    })
+}
+
 // The script runner.
 
 /// What a script's process is given before it becomes the script.

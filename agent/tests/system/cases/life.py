@@ -43,6 +43,11 @@ def beside_keepalived(_):
             code, said = launch(solo, "-f", solo.agent.config_path, "--run-dir", f"{solo.dir}/run",
                                 "--state-dir", f"{solo.dir}/state")
             assert code != 0 and "keepalived" in said, f"exit {code}: {said}"
+            # With the rights of the systemd unit it may not look where keepalived is.
+            few = "-all,+net_admin,+net_raw,+setuid,+setgid,+kill,+dac_read_search"
+            code, few_said = launch(solo, "-f", solo.agent.config_path, "--run-dir", f"{solo.dir}/run",
+                                    "--state-dir", f"{solo.dir}/state", before=("setpriv", f"--bounding-set={few}"))
+            assert code != 0 and "keepalived" in few_said, f"with few rights: exit {code}: {few_said}"
             assert (solo.agent.node.ipvs(), solo.agent.node.addresses()) == before
         finally:
             os.unlink(pid_file)
