@@ -48,6 +48,7 @@ pub fn demo() -> Demo {
             ipvs_missing: None,
             kernel_trouble: Vec::new(),
             stopping: false,
+            sync: None,
         },
         ..State::default()
     };

@@ -49,6 +49,13 @@ pub fn status(view: &View<'_>) -> Value {
             "stopping": agent.stopping,
             "ipvs_missing": agent.ipvs_missing,
             "kernel_trouble": agent.kernel_trouble,
+            "sync": agent.sync.as_ref().map(|it| json!({
+                "interface": it.interface,
+                "id": it.id,
+                "instance": it.instance.as_ref().map(|name| &name.0),
+                "sends": it.sends,
+                "takes": it.takes,
+            })),
         },
         "config": config(view),
         "problems": list(problems::problems(view), |it| problem(view, &it)),

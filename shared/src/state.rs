@@ -79,6 +79,33 @@ pub struct AgentView {
     pub kernel_trouble: Vec<String>,
     /// True once SIGTERM or an upgrade has begun.
     pub stopping: bool,
+    /// `lvs_sync_daemon`; `None` where connections are not copied to another director.
+    pub sync: Option<SyncView>,
+}
+
+/// How connections are copied between directors.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SyncView {
+    pub interface: String,
+    pub id: u8,
+    /// Whose role it follows; `None`: it sends and takes at all times.
+    pub instance: Option<InstanceName>,
+    /// The kernel sends connections.
+    pub sends: bool,
+    /// The kernel takes connections.
+    pub takes: bool,
+}
+
+impl SyncView {
+    /// What it does at the moment, in a word.
+    pub fn word(&self) -> &'static str {
+        match (self.sends, self.takes) {
+            (true, true) => "sends and takes",
+            (true, false) => "sends",
+            (false, true) => "takes",
+            (false, false) => "off",
+        }
+    }
 }
 
 /// The configuration in force.

@@ -6,6 +6,7 @@ mod group;
 mod notify;
 mod script;
 mod service;
+mod sync;
 mod vrrp;
 mod watch;
 
@@ -23,6 +24,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
         ..Model::default()
     };
     vrrp::objects(&raw, &mut model, cx);
+    model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     service::objects(&raw, &mut model, cx);
     script::security(&raw, cx);
     model
@@ -40,6 +42,7 @@ fn global(cx: &mut Cx<'_>) -> Global {
         script_security: cx.global.script_security,
         vrrp_startup_delay_us: micros,
         lvs_timeouts: cx.global.lvs_timeouts,
+        sync_daemon: None,
         mail: notify::mail(cx),
         fifos: notify::fifos(cx),
         fifo_states_on_reload: cx.global.fifo_states_on_reload,

@@ -7,7 +7,7 @@ use super::action::{Action, BatchId};
 use super::input::OpError;
 use crate::ipvs::{IpvsOp, plan_service};
 
-use crate::ipvs::table::{IpvsService, IpvsTable};
+use crate::ipvs::table::{IpvsService, IpvsTable, SyncDaemon, SyncRole};
 use lb_shared::names::VirtualKey;
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +24,9 @@ const FIGHT_COUNT: usize = 3;
 const FIGHT_WINDOW: Duration = Duration::from_secs(300);
 /// How often a fought-over service is still put right.
 const FIGHT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Before a sync daemon that was refused is tried again.
+const SYNC_PAUSE: Duration = Duration::from_secs(5);
 
 /// Whether there is an IPVS to talk to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,7 +91,17 @@ pub(super) struct IpvsKeeper {
     failed: BTreeMap<VirtualKey, Failure>,
     corrections: BTreeMap<VirtualKey, VecDeque<Mono>>,
     sysctls: BTreeMap<&'static str, String>,
+    sync: Sync,
     next_batch: u64,
+}
+
+/// The daemons that copy connections.
+#[derive(Clone, Debug, Default)]
+struct Sync {
+    /// As they were last wanted; empty: those there are belong to somebody else.
+    wanted: BTreeMap<SyncRole, SyncDaemon>,
+    /// What the kernel refused, and when it is tried again.
+    refused: Option<(String, Mono)>,
 }
 
 impl IpvsKeeper {
@@ -111,6 +124,7 @@ impl IpvsKeeper {
             failed: BTreeMap::new(),
             corrections: BTreeMap::new(),
             sysctls,
+            sync: Sync::default(),
             next_batch: 0,
         }
     }
@@ -172,9 +186,10 @@ impl IpvsKeeper {
 
     /// What has been refused, for people.
     pub(super) fn trouble(&self) -> Vec<String> {
-        self.failed
-            .iter()
+        let services = self.failed.iter();
+        services
             .map(|(key, failure)| format!("{key}: {}", failure.text))
+            .chain(self.sync.refused.iter().map(|(text, _)| text.clone()))
             .collect()
     }
 
@@ -334,6 +349,49 @@ impl IpvsKeeper {
         notes
     }
 
+    /// Starts and stops the daemons that copy connections; whether anything is another way than before.
+    pub(super) fn plan_sync(
+        &mut self,
+        now: Mono,
+        want: &BTreeMap<SyncRole, SyncDaemon>,
+        out: &mut VecDeque<Action>,
+    ) -> bool {
+        let flies = |batch: &Batch| {
+            (batch.ops.iter()).any(|op| matches!(op, IpvsOp::StartSync(..) | IpvsOp::StopSync(_)))
+        };
+        if self.status != Status::Available || self.in_flight.iter().any(flies) {
+            return false;
+        }
+        let changed = self.sync.wanted != *want;
+        if want.is_empty() && !changed {
+            return false;
+        }
+        if !changed && self.sync.refused.as_ref().is_some_and(|(_, until)| *until > now) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.sync.wanted, want.clone());
+        let is_met = |role: &SyncRole, have: &SyncDaemon| {
+            // A length has no trace in the kernel that could be compared: it is new where it was changed.
+            let same_length = |want: &SyncDaemon| before.get(role).is_none_or(|it| it.maxlen == want.maxlen);
+            (want.get(role)).is_some_and(|want| want.is_met_by(have) && same_length(want))
+        };
+        let wrong = (self.have.daemons.iter()).filter(|(role, have)| !is_met(role, have));
+        let mut ops: Vec<IpvsOp> = wrong.map(|(role, _)| IpvsOp::StopSync(*role)).collect();
+        let missing = (want.iter())
+            .filter(|(role, _)| !(self.have.daemons.get(role)).is_some_and(|have| is_met(role, have)));
+        ops.extend(missing.map(|(role, it)| IpvsOp::StartSync(*role, it.clone())));
+        if ops.is_empty() {
+            return self.sync.refused.take().is_some();
+        }
+        self.send(ops, out);
+        true
+    }
+
+    /// The daemons that copy connections, as the kernel has them.
+    pub(super) fn runs_sync(&self, role: SyncRole) -> bool {
+        self.have.daemons.contains_key(&role)
+    }
+
     /// Whether a difference found by an audit is put right now, and whether that smells of a fight.
     fn correct(&mut self, now: Mono, key: VirtualKey) -> Option<bool> {
         let seen = self.corrections.entry(key).or_default();
@@ -413,6 +471,17 @@ impl IpvsKeeper {
             let Some(op) = batch.ops.get(*place) else { continue };
             let text = format!("{op}: {}", error.text);
             let Some(key) = op.service().copied() else {
+                if matches!(op, IpvsOp::StartSync(..) | IpvsOp::StopSync(_)) {
+                    let told = self
+                        .sync
+                        .refused
+                        .as_ref()
+                        .is_some_and(|(before, _)| *before == text);
+                    self.sync.refused = Some((text.clone(), now + SYNC_PAUSE));
+                    if told {
+                        continue;
+                    }
+                }
                 notes.push(Note::Refused { key: None, text });
                 continue;
             };

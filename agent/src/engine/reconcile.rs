@@ -283,6 +283,9 @@ impl Engine {
         let mut queue = std::mem::take(&mut self.queue);
         let want = |key: &VirtualKey| if empty { None } else { self.want_ipvs(key) };
         let notes = ipvs.plan(self.now, audit, want, &mut queue);
+        if ipvs.plan_sync(self.now, &self.want_sync(), &mut queue) {
+            self.touch(ObjectId::Agent);
+        }
         self.ipvs = ipvs;
         self.queue = queue;
         self.on_ipvs_notes(notes);

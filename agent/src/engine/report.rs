@@ -257,6 +257,7 @@ impl Engine {
                 let mut view = self.agent.clone();
                 view.kernel_trouble = self.net.trouble().chain(self.ipvs.trouble()).collect();
                 view.ipvs_missing = self.ipvs_missing();
+                view.sync = self.sync_view();
                 view.stopping = self.stopping.is_some();
                 Object::Agent(view)
             }

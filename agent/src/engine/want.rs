@@ -4,13 +4,54 @@ use super::Engine;
 use super::net_keeper::Held;
 use crate::health::Standing;
 use crate::ipvs::table::{
-    Destination, DestinationCounters, DestinationSettings, IpvsService, Method, ServiceSettings, flags,
+    Destination, DestinationCounters, DestinationSettings, IpvsService, Method, ServiceSettings, SyncDaemon,
+    SyncRole, flags,
 };
 use crate::model::{self, Forwarding, TunnelType};
 use crate::net::{Address, AddressKey, NetOp, announce};
 use lb_shared::names::{InstanceName, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::state::SyncView;
+use std::collections::BTreeMap;
 
 impl Engine {
+    /// The daemons that should copy connections: those that send on the MASTER, those that take elsewhere.
+    pub(super) fn want_sync(&self) -> BTreeMap<SyncRole, SyncDaemon> {
+        let Some(it) = self
+            .model
+            .global
+            .sync_daemon
+            .as_ref()
+            .filter(|_| self.stopping.is_none())
+        else {
+            return BTreeMap::new();
+        };
+        let daemon = SyncDaemon {
+            interface: it.interface.clone(),
+            id: it.id,
+            maxlen: it.maxlen,
+            port: it.port,
+            ttl: it.ttl,
+            group: it.group,
+        };
+        let roles = match &it.instance {
+            None => vec![SyncRole::Master, SyncRole::Backup],
+            Some(name) if self.routers.is_master(name) => vec![SyncRole::Master],
+            Some(_) => vec![SyncRole::Backup],
+        };
+        roles.into_iter().map(|role| (role, daemon.clone())).collect()
+    }
+
+    pub(super) fn sync_view(&self) -> Option<SyncView> {
+        let it = self.model.global.sync_daemon.as_ref()?;
+        Some(SyncView {
+            interface: it.interface.clone(),
+            id: it.id,
+            instance: it.instance.clone(),
+            sends: self.ipvs.runs_sync(SyncRole::Master),
+            takes: self.ipvs.runs_sync(SyncRole::Backup),
+        })
+    }
+
     /// What IPVS should hold for an entry; `None` when no service of ours is behind it.
     pub(super) fn want_ipvs(&self, entry: &VirtualKey) -> Option<IpvsService> {
         let key = self.index.by_entry.get(entry)?;

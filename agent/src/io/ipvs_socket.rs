@@ -114,15 +114,22 @@ impl IpvsSocket {
 
     fn batch(&mut self, ops: &[IpvsOp]) -> Result<Vec<Refused>, Trouble> {
         let family = self.family()?;
-        let answer = self.commands.open()?.batch(ops.len(), |out, index, seq, ack| {
-            let sent = genl::encode_op(out, family, seq, ack, &ops[index]);
-            debug_assert!(sent, "not for netlink: {}", ops[index]);
+        // The kernel may stop a sync daemon without a word (EINTR): something that changes nothing answers instead.
+        let silent = matches!(ops.last(), Some(IpvsOp::StopSync(_)));
+        let last = IpvsOp::Timeouts([0; 3]);
+        let count = ops.len() + usize::from(silent);
+        let answer = self.commands.open()?.batch(count, |out, index, seq, ack| {
+            let op = ops.get(index).unwrap_or(&last);
+            let sent = genl::encode_op(out, family, seq, ack, op);
+            debug_assert!(sent, "not for netlink: {op}");
         });
         if answer.is_err() {
             // Late answers must not be taken for those of later requests.
             self.commands = Slot::default();
         }
-        Ok(answer?)
+        let mut refused = answer?;
+        refused.retain(|it| it.index < ops.len());
+        Ok(refused)
     }
 
     /// Reads the whole table.
@@ -207,6 +214,10 @@ fn read_table(connection: &mut Connection, family: FamilyId) -> io::Result<IpvsT
             |_, payload| reader.server(&key, payload).map_err(malformed),
         )?;
     }
+    connection.dump(
+        |out, seq| genl::encode_dump_daemons(out, family, seq),
+        |_, payload| reader.daemon(payload).map_err(malformed),
+    )?;
     Ok(reader.finish())
 }
 

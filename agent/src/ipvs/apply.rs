@@ -41,6 +41,7 @@ const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const EEXIST: i32 = 17;
+const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
 const ERANGE: i32 = 34;
 
@@ -71,6 +72,8 @@ pub fn settle(op: &IpvsOp, errno: i32) -> Settled {
             Settled::Instead(Op::AddServer(*key, *server, *settings))
         }
         (Op::RemoveService(_) | Op::RemoveServer(..), ESRCH | ENOENT) => Settled::Done,
+        // Another one runs, or none: the next look at the table tells which.
+        (Op::StartSync(..), EEXIST) | (Op::StopSync(_), ESRCH) => Settled::Done,
         // A kernel without this switch has nothing to switch.
         (Op::Sysctl { .. }, ENOENT) => Settled::Done,
         _ => Settled::Failed,
@@ -98,6 +101,11 @@ pub fn explain(op: &IpvsOp, errno: i32) -> Option<String> {
         (Op::EditService(_, settings), EINVAL) if settings.scheduler == "mh" => {
             Some(format!("mh takes at most {MH_SERVER_COUNT_MAX} servers"))
         }
+        (Op::StartSync(_, it), ENODEV) => Some(format!("there is no interface {}", it.interface)),
+        (Op::StartSync(..), EINVAL) => Some(
+            "servers of another family than their service (tunnels) and the sync daemon exclude each other"
+                .to_owned(),
+        ),
         (Op::AddServer(..) | Op::EditServer(..) | Op::RemoveServer(..), ESRCH) => {
             Some("the service is not there".to_owned())
         }
@@ -181,6 +189,15 @@ impl IpvsTable {
             IpvsOp::RemoveServer(key, server) => {
                 let service = self.service(key)?;
                 service.destinations.remove(server).ok_or(Refusal::NoEntry)?;
+            }
+            IpvsOp::StartSync(role, daemon) => {
+                if self.daemons.contains_key(role) {
+                    return Err(Refusal::Exists);
+                }
+                self.daemons.insert(*role, daemon.clone());
+            }
+            IpvsOp::StopSync(role) => {
+                self.daemons.remove(role).ok_or(Refusal::NoService)?;
             }
             IpvsOp::Flush => self.services.clear(),
             IpvsOp::Timeouts(_) | IpvsOp::Sysctl { .. } => {}

@@ -8,7 +8,7 @@ use super::IpvsOp;
 use super::apply::family;
 use super::table::{
     Destination, DestinationCounters, DestinationSettings, IpvsService, IpvsTable, Method, ServiceSettings,
-    flags,
+    SyncDaemon, SyncRole, flags,
 };
 use crate::wire::netlink::flags::{ACK, DUMP};
 use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
@@ -39,6 +39,9 @@ mod command {
     pub(super) const SET_DEST: u8 = 6;
     pub(super) const DEL_DEST: u8 = 7;
     pub(super) const GET_DEST: u8 = 8;
+    pub(super) const NEW_DAEMON: u8 = 9;
+    pub(super) const DEL_DAEMON: u8 = 10;
+    pub(super) const GET_DAEMON: u8 = 11;
     pub(super) const SET_CONFIG: u8 = 12;
     pub(super) const GET_INFO: u8 = 15;
     pub(super) const FLUSH: u8 = 17;
@@ -48,6 +51,7 @@ mod command {
 mod top {
     pub(super) const SERVICE: u16 = 1;
     pub(super) const DEST: u16 = 2;
+    pub(super) const DAEMON: u16 = 3;
     /// TCP, TCP-FIN and UDP follow each other.
     pub(super) const TIMEOUT_TCP: u16 = 4;
 }
@@ -85,6 +89,20 @@ mod dest {
     pub(super) const TUN_FLAGS: u16 = 15;
 }
 
+/// Attributes of a sync daemon.
+mod daemon {
+    /// 1: master, 2: backup.
+    pub(super) const STATE: u16 = 1;
+    pub(super) const INTERFACE: u16 = 2;
+    pub(super) const ID: u16 = 3;
+    pub(super) const MAXLEN: u16 = 4;
+    pub(super) const GROUP: u16 = 5;
+    pub(super) const GROUP6: u16 = 6;
+    /// In the host's order, unlike every other port of this family.
+    pub(super) const PORT: u16 = 7;
+    pub(super) const TTL: u16 = 8;
+}
+
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
@@ -117,6 +135,8 @@ pub fn encode_op(out: &mut Vec<u8>, id: FamilyId, seq: u32, ack: bool, op: &Ipvs
         IpvsOp::EditServer(..) => command::SET_DEST,
         IpvsOp::RemoveServer(..) => command::DEL_DEST,
         IpvsOp::Timeouts(_) => command::SET_CONFIG,
+        IpvsOp::StartSync(..) => command::NEW_DAEMON,
+        IpvsOp::StopSync(_) => command::DEL_DAEMON,
         IpvsOp::Flush => command::FLUSH,
         IpvsOp::Sysctl { .. } => return false,
     };
@@ -148,10 +168,83 @@ pub fn encode_op(out: &mut Vec<u8>, id: FamilyId, seq: u32, ack: bool, op: &Ipvs
                 }
             }
         }
+        IpvsOp::StartSync(role, settings) => {
+            message.nest(top::DAEMON, |it| put_daemon(it, *role, Some(settings)));
+        }
+        IpvsOp::StopSync(role) => message.nest(top::DAEMON, |it| put_daemon(it, *role, None)),
         IpvsOp::Flush | IpvsOp::Sysctl { .. } => {}
     }
     message.finish();
     true
+}
+
+fn put_daemon(message: &mut Builder<'_>, role: SyncRole, settings: Option<&SyncDaemon>) {
+    let state: u32 = match role {
+        SyncRole::Master => 1,
+        SyncRole::Backup => 2,
+    };
+    message.attribute(daemon::STATE, &state.to_ne_bytes());
+    let Some(it) = settings else { return };
+    message.text(daemon::INTERFACE, &it.interface);
+    message.attribute(daemon::ID, &u32::from(it.id).to_ne_bytes());
+    if it.maxlen > 0 {
+        message.attribute(daemon::MAXLEN, &it.maxlen.to_ne_bytes());
+    }
+    if it.port > 0 {
+        message.attribute(daemon::PORT, &it.port.to_ne_bytes());
+    }
+    if it.ttl > 0 {
+        message.attribute(daemon::TTL, &[it.ttl]);
+    }
+    match it.group {
+        Some(IpAddr::V4(group)) => message.attribute(daemon::GROUP, &group.octets()),
+        Some(IpAddr::V6(group)) => message.attribute(daemon::GROUP6, &group.octets()),
+        None => {}
+    }
+}
+
+/// The sync daemon in an answer.
+pub fn decode_daemon(payload: &[u8]) -> Result<(SyncRole, SyncDaemon), Malformed> {
+    let Some(found) = find(payload, top::DAEMON)? else {
+        return Err(Malformed("answer: no daemon"));
+    };
+    let mut role = None;
+    let mut it = SyncDaemon {
+        interface: String::new(),
+        id: 0,
+        maxlen: 0,
+        port: 0,
+        ttl: 0,
+        group: None,
+    };
+    for attribute in found.nested() {
+        let attribute = attribute?;
+        match attribute.kind {
+            daemon::STATE => {
+                role = match attribute.u32()? {
+                    1 => Some(SyncRole::Master),
+                    2 => Some(SyncRole::Backup),
+                    _ => None,
+                }
+            }
+            daemon::INTERFACE => it.interface = attribute.text()?.to_owned(),
+            daemon::ID => it.id = u8::try_from(attribute.u32()?).map_err(|_| Malformed("sync id"))?,
+            daemon::MAXLEN => it.maxlen = attribute.u16()?,
+            daemon::GROUP => it.group = Some(address(Family::Inet, attribute.value)?),
+            daemon::GROUP6 => it.group = Some(address(Family::Inet6, attribute.value)?),
+            daemon::PORT => it.port = attribute.u16()?,
+            daemon::TTL => it.ttl = attribute.u8()?,
+            _ => {}
+        }
+    }
+    Ok((role.ok_or(Malformed("sync daemon's state"))?, it))
+}
+
+/// Appends the question for the sync daemons.
+pub fn encode_dump_daemons(out: &mut Vec<u8>, id: FamilyId, seq: u32) {
+    let mut message = Builder::new(out, id.0, DUMP, seq);
+    message.raw(&[command::GET_DAEMON, 1, 0, 0]);
+    message.finish();
 }
 
 /// Appends the question for all services.
@@ -536,6 +629,13 @@ impl TableReader {
                 destinations: BTreeMap::new(),
             });
         }
+        Ok(())
+    }
+
+    /// Takes one message of the dump of sync daemons.
+    pub fn daemon(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+        let (role, daemon) = decode_daemon(payload)?;
+        self.table.daemons.insert(role, daemon);
         Ok(())
     }
 

@@ -46,6 +46,38 @@ fn payload(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
+#[test]
+fn a_sync_daemon_is_read_as_it_was_written() {
+    let full = SyncDaemon {
+        interface: "eth1".into(),
+        id: 51,
+        maxlen: 1400,
+        port: 8848,
+        ttl: 3,
+        group: Some("224.0.0.81".parse().unwrap()),
+    };
+    let bare = SyncDaemon {
+        interface: "bond0.100".into(),
+        id: 0,
+        maxlen: 0,
+        port: 0,
+        ttl: 0,
+        group: None,
+    };
+    let six = SyncDaemon {
+        group: Some("ff02::81".parse().unwrap()),
+        ..full.clone()
+    };
+    for (role, it) in [
+        (SyncRole::Master, full),
+        (SyncRole::Backup, bare),
+        (SyncRole::Backup, six),
+    ] {
+        let bytes = encoded(1, &IpvsOp::StartSync(role, it.clone()));
+        assert_eq!(decode_daemon(&payload(&bytes)), Ok((role, it)));
+    }
+}
+
 // The bytes below were accepted by a real kernel (little-endian).
 #[cfg(target_endian = "little")]
 mod golden {

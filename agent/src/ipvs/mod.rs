@@ -13,7 +13,7 @@ pub use plan::{plan, plan_service};
 
 use lb_shared::names::{ServerKey, VirtualKey};
 use std::fmt;
-use table::{DestinationSettings, ServiceSettings};
+use table::{DestinationSettings, ServiceSettings, SyncDaemon, SyncRole};
 
 /// One change of the table.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +26,8 @@ pub enum IpvsOp {
     RemoveServer(VirtualKey, ServerKey),
     /// `lvs_timeouts`: TCP, TCP-FIN, UDP in seconds; 0 leaves the kernel's.
     Timeouts([u32; 3]),
+    StartSync(SyncRole, SyncDaemon),
+    StopSync(SyncRole),
     /// Everything, foreign services included: only for `lvs_flush`.
     Flush,
     /// A value under /proc/sys/net/ipv4/vs.
@@ -45,7 +47,11 @@ impl IpvsOp {
             | Self::AddServer(key, ..)
             | Self::EditServer(key, ..)
             | Self::RemoveServer(key, _) => Some(key),
-            Self::Timeouts(_) | Self::Flush | Self::Sysctl { .. } => None,
+            Self::Timeouts(_)
+            | Self::StartSync(..)
+            | Self::StopSync(_)
+            | Self::Flush
+            | Self::Sysctl { .. } => None,
         }
     }
 }
@@ -64,6 +70,16 @@ impl fmt::Display for IpvsOp {
             }
             Self::RemoveServer(key, server) => write!(f, "remove server {server} from {key}"),
             Self::Timeouts([tcp, fin, udp]) => write!(f, "set timeouts {tcp} {fin} {udp}"),
+            Self::StartSync(role, it) => {
+                write!(
+                    f,
+                    "start the {} sync daemon on {}, id {}",
+                    role.word(),
+                    it.interface,
+                    it.id
+                )
+            }
+            Self::StopSync(role) => write!(f, "stop the {} sync daemon", role.word()),
             Self::Flush => f.write_str("flush the whole table"),
             Self::Sysctl { name, value } => write!(f, "set net.ipv4.vs.{name} to {value}"),
         }

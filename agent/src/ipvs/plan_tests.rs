@@ -89,7 +89,10 @@ fn any_service() -> impl Strategy<Value = IpvsService> {
 }
 
 fn any_table() -> impl Strategy<Value = IpvsTable> {
-    btree_map((1u8..6).prop_map(virtual_key), any_service(), 0..5).prop_map(|services| IpvsTable { services })
+    btree_map((1u8..6).prop_map(virtual_key), any_service(), 0..5).prop_map(|services| IpvsTable {
+        services,
+        ..IpvsTable::default()
+    })
 }
 
 fn any_owned() -> impl Strategy<Value = BTreeSet<VirtualKey>> {
@@ -222,6 +225,7 @@ fn mh_is_set_once_its_servers_fit() {
     let have = service("rr", (0..5000).map(|number| (number, 1)));
     let want = service("mh", (0..4000).map(|number| (number, 1)));
     let mut table = IpvsTable {
+        daemons: BTreeMap::new(),
         services: [(key, have.clone())].into(),
     };
     for op in plan_service(key, Some(&want), Some(&have)) {

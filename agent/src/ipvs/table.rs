@@ -2,11 +2,57 @@
 
 use lb_shared::names::{ServerKey, VirtualKey};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Services by key, each with its destinations.
 #[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct IpvsTable {
     pub services: BTreeMap<VirtualKey, IpvsService>,
+    /// The daemons that copy connections between directors.
+    #[serde(default)]
+    pub daemons: BTreeMap<SyncRole, SyncDaemon>,
+}
+
+/// Which of the kernel's two daemons: each network namespace has at most one of each.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+pub enum SyncRole {
+    /// Sends the connections.
+    Master,
+    /// Takes them.
+    Backup,
+}
+
+impl SyncRole {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// How a daemon that copies connections is set. 0 and `None` leave a value to the kernel.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SyncDaemon {
+    pub interface: String,
+    /// Daemons of one id belong together.
+    pub id: u8,
+    /// Bytes of a message; the kernel brings it into its own bounds.
+    pub maxlen: u16,
+    pub port: u16,
+    pub ttl: u8,
+    pub group: Option<IpAddr>,
+}
+
+impl SyncDaemon {
+    /// Whether a daemon of the kernel is what is wanted, as far as the kernel shows it as it was set.
+    pub fn is_met_by(&self, have: &Self) -> bool {
+        self.interface == have.interface
+            && self.id == have.id
+            && (self.port == 0 || self.port == have.port)
+            && (self.ttl == 0 || self.ttl == have.ttl)
+            && (self.group.is_none() || self.group == have.group)
+    }
 }
 
 /// A service of the kernel.

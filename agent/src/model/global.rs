@@ -1,7 +1,9 @@
 //! Settings for the whole agent.
 
 use super::notify::{Fifo, FifoKind, MailRoute};
+use lb_shared::names::InstanceName;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// `global_defs`, as far as it is not a default already folded into other objects.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,9 +20,25 @@ pub struct Global {
     pub vrrp_startup_delay_us: u64,
     /// `lvs_timeouts tcp/tcpfin/udp` in seconds; 0 leaves the kernel's.
     pub lvs_timeouts: [u32; 3],
+    /// `lvs_sync_daemon`.
+    pub sync_daemon: Option<SyncSettings>,
     /// `None`: no mail is sent.
     pub mail: Option<MailRoute>,
     pub fifos: BTreeMap<FifoKind, Fifo>,
     /// `fifo_write_vrrp_states_on_reload`.
     pub fifo_states_on_reload: bool,
+}
+
+/// How connections are copied to the other director.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SyncSettings {
+    pub interface: String,
+    /// Sends while this instance is MASTER and takes while it is not; `None`: both at all times.
+    pub instance: Option<InstanceName>,
+    pub id: u8,
+    /// 0 and `None` leave a value to the kernel.
+    pub maxlen: u16,
+    pub port: u16,
+    pub ttl: u8,
+    pub group: Option<IpAddr>,
 }

@@ -168,6 +168,7 @@ fn everything() -> IpvsTable {
         (1..=40).map(|host| (server(&format!("10.0.1.{host}:0")), to(gue, host))),
     );
     IpvsTable {
+        daemons: Default::default(),
         services: [
             (key("192.0.2.1:80/tcp"), web),
             (key("[2001:db8::10]:53/udp"), dns),

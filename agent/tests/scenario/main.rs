@@ -8,5 +8,6 @@ mod node;
 mod operators;
 mod refusals;
 mod reload;
+mod sync;
 mod telling;
 mod whatif;

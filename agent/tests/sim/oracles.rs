@@ -580,6 +580,8 @@ impl World {
                 IpvsOp::RemoveService(_)
                 | IpvsOp::AddService(..)
                 | IpvsOp::EditService(..)
+                | IpvsOp::StartSync(..)
+                | IpvsOp::StopSync(_)
                 | IpvsOp::Timeouts(_)
                 | IpvsOp::Sysctl { .. } => {}
             }

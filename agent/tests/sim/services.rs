@@ -231,7 +231,11 @@ fn key_of(op: &IpvsOp) -> Option<ServiceKey> {
         | IpvsOp::AddServer(key, ..)
         | IpvsOp::EditServer(key, ..)
         | IpvsOp::RemoveServer(key, ..) => Some(ServiceKey::Single(*key)),
-        IpvsOp::Flush | IpvsOp::Timeouts(_) | IpvsOp::Sysctl { .. } => None,
+        IpvsOp::StartSync(..)
+        | IpvsOp::StopSync(_)
+        | IpvsOp::Flush
+        | IpvsOp::Timeouts(_)
+        | IpvsOp::Sysctl { .. } => None,
     }
 }
 

@@ -111,6 +111,18 @@ fn head(view: &View<'_>, role: Option<Role>) -> Vec<String> {
         ),
         None => "TRAFFIC  not known: the agent gave no counters".into(),
     });
+    if let Some(it) = &agent.sync {
+        let follows = it
+            .instance
+            .as_ref()
+            .map_or_else(String::new, |name| format!(", follows {}", escape(&name.0)));
+        lines.push(format!(
+            "SYNC     {} connections on {}, id {}{follows}",
+            it.word(),
+            escape(&it.interface),
+            it.id
+        ));
+    }
     lines
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct GlobalDefs {
     pub lvs_flush: bool,
     pub lvs_flush_on_stop: bool,
     pub lvs_timeouts: [u32; 3],
+    pub sync_daemon: Option<SyncWords>,
     pub script_security: bool,
     pub script_user: Option<(Option<String>, Option<String>, Span)>,
     pub startup_delay: Option<Duration>,
@@ -70,6 +71,18 @@ pub(crate) struct GlobalDefs {
     /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo`.
     pub fifos: [FifoWords; 3],
     pub fifo_states_on_reload: bool,
+}
+
+/// `lvs_sync_daemon` as written.
+#[derive(Debug, Default)]
+pub(crate) struct SyncWords {
+    pub interface: String,
+    pub instance: Option<(String, Span)>,
+    pub id: Option<u8>,
+    pub maxlen: u16,
+    pub port: u16,
+    pub ttl: u8,
+    pub group: Option<IpAddr>,
 }
 
 /// Everything about mail, as written.
@@ -253,8 +266,7 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("lvs_flush_onstop", OptName("VS"), "off", InPlace, "Old spelling of lvs_flush_on_stop.",
         Old("lvs_flush_on_stop", flush_on_stop)),
     row("lvs_sync_daemon", Words("IFNAME [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"),
-        "none", InPlace, "Copies connections to the other director.",
-        Known("connections are not copied to the other director; they end at a failover")),
+        "none", InPlace, "Copies connections to the other director, so that a failover does not end them. id: the         instance's VRID or 0; port 8848; group 224.0.0.81. Sends while the instance is MASTER, else takes; without         one, both.", Set(sync_daemon)),
     row("vrrp_mcast_group4", Ip, "224.0.0.18", InPlace, "Where IPv4 adverts are sent.",
         Set(|it, a, cx| multicast(&mut it.mcast_group4, a, true, cx))),
     row("vrrp_mcast_group6", Ip, "ff02::12", InPlace, "Where IPv6 adverts are sent.",
@@ -521,6 +533,105 @@ fn lvs_timeouts(it: &mut GlobalDefs, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
             ),
         }
     }
+}
+
+fn sync_daemon(it: &mut GlobalDefs, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    let Some((interface, mut rest)) = a.words.split_first() else {
+        return cx.error(
+            "L-03",
+            a.span(),
+            "lvs_sync_daemon needs an interface",
+            &["connections are not copied to the other director"],
+        );
+    };
+    let mut sync = SyncWords {
+        interface: interface.text.to_owned(),
+        ..SyncWords::default()
+    };
+    // The instance may stand behind the interface without its word.
+    if let Some((word, further)) = rest.split_first()
+        && !["inst", "id", "maxlen", "port", "ttl", "group"].contains(&word.text)
+    {
+        sync.instance = Some((word.text.to_owned(), word.span));
+        rest = further;
+        if let Some((word, further)) = rest.split_first()
+            && let Some(id) = value::number(word.text).and_then(|id| u8::try_from(id).ok())
+        {
+            cx.warn(
+                "L-14",
+                word.span,
+                "an id without its word",
+                &[&format!("it acts; write 'id {id}' instead")],
+            );
+            sync.id = Some(id);
+            rest = further;
+        }
+    }
+    for pair in rest.chunks(2) {
+        let Some(word) = pair.get(1) else {
+            let text = format!("lvs_sync_daemon: '{}' needs a value", shown(pair[0].text));
+            cx.error("L-03", pair[0].span, text, &["it is left out"]);
+            continue;
+        };
+        let number = value::number(word.text);
+        let within = |low: i128, high: i128| number.filter(|it| (low..=high).contains(it));
+        let range = match pair[0].text {
+            "inst" => {
+                sync.instance = Some((word.text.to_owned(), word.span));
+                continue;
+            }
+            "group" => match word.text.parse::<IpAddr>() {
+                Ok(group) if group.is_multicast() => {
+                    sync.group = Some(group);
+                    continue;
+                }
+                _ => "a multicast address",
+            },
+            "id" => match within(0, 255).and_then(|it| u8::try_from(it).ok()) {
+                Some(id) => {
+                    sync.id = Some(id);
+                    continue;
+                }
+                None => "a number in 0–255",
+            },
+            "ttl" => match within(1, 255).and_then(|it| u8::try_from(it).ok()) {
+                Some(ttl) => {
+                    sync.ttl = ttl;
+                    continue;
+                }
+                None => "a number in 1–255",
+            },
+            "maxlen" => match within(1, 65_507).and_then(|it| u16::try_from(it).ok()) {
+                Some(maxlen) => {
+                    sync.maxlen = maxlen;
+                    continue;
+                }
+                None => "a number in 1–65507",
+            },
+            "port" => match within(1, 65_535).and_then(|it| u16::try_from(it).ok()) {
+                Some(port) => {
+                    sync.port = port;
+                    continue;
+                }
+                None => "a number in 1–65535",
+            },
+            other => {
+                let text = format!(
+                    "lvs_sync_daemon knows inst, id, maxlen, port, ttl and group, not '{}'",
+                    shown(other)
+                );
+                cx.error("L-06", pair[0].span, text, &["it is left out"]);
+                continue;
+            }
+        };
+        let text = format!(
+            "lvs_sync_daemon: {} '{}' is not {range}",
+            pair[0].text,
+            shown(word.text)
+        );
+        cx.error("L-05", word.span, text, &["the default is used"]);
+    }
+    it.sync_daemon = Some(sync);
 }
 
 fn multicast(slot: &mut Option<IpAddr>, a: &Args<'_, '_>, v4: bool, cx: &mut Cx<'_>) {

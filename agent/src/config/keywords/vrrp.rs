@@ -4,7 +4,7 @@ use super::static_net;
 use super::track::{RawScript, SCRIPT, TrackLine, inert, track_lines};
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Set};
+use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
 use crate::config::keyword::Live::{InPlace, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds, Secret,
@@ -100,6 +100,7 @@ pub(crate) struct RawInstance {
     pub down_timer_adverts: Option<u8>,
     pub notify: RawNotify,
     pub debug: u8,
+    pub sync_interface: Option<String>,
 }
 
 /// A `vrrp_sync_group` as written.
@@ -263,7 +264,7 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("linkbeat_use_polling", Nothing, "off", InPlace, "Asks the interface for its link state.",
         Idle("the kernel reports link changes; polling is not needed")),
     row("lvs_sync_daemon_interface", Name("IFNAME"), "none", InPlace, "Old form of lvs_sync_daemon.",
-        Known("connections are not copied to the other director; they end at a failover")),
+        Old("lvs_sync_daemon", |it, a, _| it.sync_interface = Some(a.text().to_owned()))),
     row("notify_master", Script, "none", InPlace, "Run on entering MASTER.",
         Set(|it, a, _| it.notify.master = Some((a.script(), a.span())))),
     row("notify_backup", Script, "none", InPlace, "Run on entering BACKUP.",
