@@ -18,6 +18,7 @@ use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
+use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Stamps, Store};
@@ -217,6 +218,9 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         results.input(Input::NotTold(why));
     });
     let results = post.clone();
+    let processes = Processes::new(move |name, count| results.input(Input::Processes(name, count)))
+        .context("cannot make an eventfd")?;
+    let results = post.clone();
     let net = NetLane::start(move |news| results.input(Input::Net(news)));
     let results = post.clone();
     let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
@@ -264,6 +268,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         runner,
         mailer,
         fifos: Fifos::default(),
+        processes,
         store,
         stamps,
         tell: Box::new(move |event| control.emit(event)),

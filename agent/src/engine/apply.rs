@@ -83,6 +83,13 @@ impl Engine {
 
         let mut effects = Vec::new();
         self.trackers.apply(now, &self.model.scripts, &mut effects);
+        self.trackers
+            .apply_processes(now, &self.model.processes, &mut effects);
+        if before.processes != self.model.processes {
+            let processes = self.model.processes.iter();
+            let wanted = processes.map(|(name, it)| (name.clone(), it.matching.clone()));
+            self.queue.push_back(super::Action::Processes(wanted.collect()));
+        }
         self.on_tracker_effects(effects);
         self.refresh_interfaces();
 
@@ -358,7 +365,11 @@ impl Index {
                     .scripts
                     .iter()
                     .map(|it| TrackerName::Script(it.script.clone()));
-                for tracker in interfaces.chain(scripts) {
+                let processes = tracking
+                    .processes
+                    .iter()
+                    .map(|it| TrackerName::Process(it.process.clone()));
+                for tracker in interfaces.chain(scripts).chain(processes) {
                     index
                         .by_tracker
                         .entry(tracker)
@@ -407,6 +418,7 @@ fn changes(old: &Model, new: &Model) -> Vec<String> {
     compare(&mut lines, "vrrp:", &old.instances, &new.instances);
     compare(&mut lines, "group:", &old.groups, &new.groups);
     compare(&mut lines, "script:", &old.scripts, &new.scripts);
+    compare(&mut lines, "process:", &old.processes, &new.processes);
     for (key, service) in &new.services {
         match old.services.get(key) {
             None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),

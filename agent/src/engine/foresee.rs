@@ -400,6 +400,7 @@ impl World {
             | Action::Listen(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)
+            | Action::Processes(_)
             | Action::Fifo(..)
             | Action::Mail(..)
             | Action::Ledger(_)

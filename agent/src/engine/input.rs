@@ -30,6 +30,8 @@ pub enum Input {
     Checked(CheckId, CheckOutcome),
     /// A script is over.
     Ran(JobId, JobOutcome),
+    /// So many processes run that fit the tracker of this name.
+    Processes(String, u32),
     /// A new configuration, already free of errors.
     Model(Box<NewModel>),
     /// A reload was refused before it came here.

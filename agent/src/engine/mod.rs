@@ -177,6 +177,11 @@ impl Engine {
                 self.on_health_effects(effects);
             }
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
+            Input::Processes(name, count) => {
+                let mut effects = Vec::new();
+                self.trackers.on_processes(now, &name, count, &mut effects);
+                self.on_tracker_effects(effects);
+            }
             Input::Model(new) => self.on_model(*new),
             Input::ReloadRefused(findings) => self.on_reload_refused(&findings),
             Input::NotTold(why) => self.say(What::NotTold, why, None),

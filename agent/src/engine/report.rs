@@ -64,6 +64,10 @@ impl Engine {
     pub(super) fn on_tracker_effects(&mut self, effects: Vec<track::Effect>) {
         for effect in effects {
             match effect {
+                track::Effect::Seen(tracker) => {
+                    self.refresh_terms(&tracker);
+                    self.touch(ObjectId::Tracker(tracker));
+                }
                 track::Effect::Run { script, job } => self.run(Purpose::Track(script), job),
                 track::Effect::Changed {
                     tracker,

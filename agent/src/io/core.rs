@@ -9,6 +9,7 @@ use super::dial::Dialler;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
+use super::processes::Processes;
 use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
@@ -137,6 +138,7 @@ pub struct Shell {
     pub runner: Runner,
     pub mailer: Mailer,
     pub fifos: Fifos,
+    pub processes: Processes,
     pub store: Store,
     pub stamps: Stamps,
     /// Tells the clients what happened; must not wait.
@@ -436,6 +438,11 @@ impl Core {
                 Action::Ledger(ledger) => {
                     let slots = self.shell.stamps.slots_for(ledger.masters.keys());
                     self.shell.store.ledger(ledger, slots);
+                }
+                Action::Processes(wanted) => {
+                    if let Err(e) = self.shell.processes.set(wanted) {
+                        tracing::error!("cannot count processes: {e}");
+                    }
                 }
                 Action::Fifos(fifos) => {
                     let troubles = self.shell.fifos.set(&fifos);

@@ -18,6 +18,7 @@ pub mod modules;
 pub mod netlink;
 pub mod packet_socket;
 mod ping;
+pub mod processes;
 pub mod rtnl_socket;
 pub mod runner;
 mod runner_process;

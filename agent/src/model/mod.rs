@@ -21,8 +21,8 @@ pub use notify::{
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, Garp, Instance, InterfaceTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer,
-    VirtualAddress, VrrpScript, VrrpVersion,
+    Authentication, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack,
+    SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -36,6 +36,7 @@ pub struct Model {
     pub instances: BTreeMap<InstanceName, Arc<Instance>>,
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
+    pub processes: BTreeMap<String, Arc<VrrpProcess>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
     pub layout: Layout,
 }

@@ -138,6 +138,7 @@ impl Default for Garp {
 pub struct Tracking {
     pub interfaces: Vec<InterfaceTrack>,
     pub scripts: Vec<ScriptTrack>,
+    pub processes: Vec<ProcessTrack>,
 }
 
 /// A line of `track_interface`. Weight 0: FAULT while it is down.
@@ -154,6 +155,85 @@ pub struct ScriptTrack {
     pub script: String,
     pub weight: i32,
     pub reverse: bool,
+}
+
+/// A line of `track_process`, with the weight in force. Weight 0: FAULT while too few or too many run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProcessTrack {
+    pub process: String,
+    pub weight: i32,
+    pub reverse: bool,
+}
+
+/// A `vrrp_track_process`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VrrpProcess {
+    pub name: String,
+    pub matching: ProcessMatch,
+    /// Fewest processes that are good; at least 1.
+    pub quorum: u32,
+    pub quorum_max: Option<u32>,
+    /// How long there must be enough before that counts.
+    pub fork_delay: Duration,
+    /// How long there must be too few before that counts.
+    pub terminate_delay: Duration,
+}
+
+/// Which processes are counted.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ProcessMatch {
+    /// The command as written.
+    pub command: String,
+    /// Arguments to compare; `None`: any will do.
+    pub parameters: Option<Vec<String>>,
+    pub compare: ParamMatch,
+    /// `full_command`: compare the command as it was started, not the kernel's short name of it.
+    pub full_command: bool,
+}
+
+/// `param_match`.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum ParamMatch {
+    /// The same arguments.
+    #[default]
+    Exact,
+    /// These arguments first, more may follow.
+    Partial,
+    /// As `Partial`, and the last one may be longer than written.
+    Initial,
+}
+
+/// The longest name the kernel keeps of a process, in bytes (`TASK_COMM_LEN` without its end).
+const COMM_LEN: usize = 15;
+
+impl ProcessMatch {
+    /// Whether a process is meant, by the kernel's short name and the words of its command line.
+    pub fn fits(&self, comm: &str, words: &[String]) -> bool {
+        let named = if self.full_command {
+            words.first().is_some_and(|word| *word == self.command)
+        } else {
+            let base = self.command.rsplit('/').next().unwrap_or_default();
+            let end = base.char_indices().map(|(at, _)| at).chain([base.len()]);
+            let cut = end.take_while(|at| *at <= COMM_LEN).last().unwrap_or(0);
+            comm == &base[..cut]
+        };
+        let given = words.get(1..).unwrap_or_default();
+        named
+            && match (&self.parameters, self.compare) {
+                (None, _) => true,
+                (Some(wanted), ParamMatch::Exact) => given == &wanted[..],
+                (Some(wanted), ParamMatch::Partial) => given.starts_with(wanted),
+                (Some(wanted), ParamMatch::Initial) => match wanted.split_last() {
+                    None => true,
+                    Some((last, first)) => {
+                        given.starts_with(first)
+                            && given
+                                .get(first.len())
+                                .is_some_and(|word| word.starts_with(last.as_str()))
+                    }
+                },
+            }
+    }
 }
 
 /// A `vrrp_script`.
@@ -183,4 +263,43 @@ pub struct SyncGroup {
     /// `sync_group_tracking_weight`.
     pub tracking_weight: bool,
     pub notify: NotifyScripts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_by_its_name_and_by_as_much_of_its_arguments_as_is_asked_for() {
+        let words = |text: &str| text.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
+        let of = |command: &str, parameters: Option<&str>, compare| ProcessMatch {
+            command: command.into(),
+            parameters: parameters.map(|text| if text.is_empty() { Vec::new() } else { words(text) }),
+            compare,
+            full_command: false,
+        };
+        use ParamMatch::{Exact, Initial, Partial};
+        let running = words("/usr/sbin/haproxy -f /etc/haproxy.cfg -W");
+        for (wanted, fits) in [
+            (of("haproxy", None, Exact), true),
+            (of("/opt/haproxy", None, Exact), true),
+            (of("hapro", None, Exact), false),
+            (of("haproxy", Some("-f /etc/haproxy.cfg -W"), Exact), true),
+            (of("haproxy", Some("-f"), Exact), false),
+            (of("haproxy", Some(""), Exact), false),
+            (of("haproxy", Some("-f"), Partial), true),
+            (of("haproxy", Some("-f /etc/ha"), Partial), false),
+            (of("haproxy", Some("-f /etc/ha"), Initial), true),
+            (of("haproxy", Some("-g"), Initial), false),
+        ] {
+            assert_eq!(wanted.fits("haproxy", &running), fits, "{wanted:?}");
+        }
+        let long = of("a-very-long-program-name", None, Exact);
+        assert!(long.fits("a-very-long-pro", &words("./a-very-long-program-name")));
+        let full = ProcessMatch {
+            full_command: true,
+            ..of("/usr/sbin/haproxy", None, Exact)
+        };
+        assert!(full.fits("x", &running) && !full.fits("haproxy", &words("haproxy")));
+    }
 }

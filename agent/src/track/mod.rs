@@ -4,16 +4,18 @@
 //! back as a [`JobOutcome`]), does not watch interfaces (the engine tells), and does not know instances: [`Trackers::terms`]
 //! answers what a list of `track_*` lines adds up to.
 
+mod process;
 mod script;
 mod terms;
 
 pub use terms::Sum;
 
-use crate::model::{Job, JobOutcome, VrrpScript};
+use crate::model::{Job, JobOutcome, VrrpProcess, VrrpScript};
 use lb_shared::event::What;
 use lb_shared::names::TrackerName;
 use lb_shared::state::TrackerView;
 use lb_shared::units::Mono;
+use process::Process;
 use script::Script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub enum Effect {
         text: String,
         why: Option<String>,
     },
+    /// Its view is another one, and that is not worth a word.
+    Seen(TrackerName),
 }
 
 /// Everything that is watched.
@@ -37,6 +41,7 @@ pub enum Effect {
 pub struct Trackers {
     scripts: BTreeMap<String, Script>,
     interfaces: BTreeMap<String, Interface>,
+    processes: BTreeMap<String, Process>,
     agenda: BTreeSet<(Mono, String)>,
 }
 
@@ -87,6 +92,38 @@ impl Trackers {
         self.on_tick(now, out);
     }
 
+    /// Puts the processes in force that are looked for. One that is counted as before keeps its verdict.
+    pub fn apply_processes(
+        &mut self,
+        now: Mono,
+        processes: &BTreeMap<String, Arc<VrrpProcess>>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.processes.retain(|name, _| {
+            let stays = processes.contains_key(name);
+            if !stays {
+                out.push(removed(TrackerName::Process(name.clone())));
+            }
+            stays
+        });
+        for (name, cfg) in processes {
+            match self.processes.get_mut(name) {
+                Some(process) => process.reconfigure(now, cfg, out),
+                None => {
+                    let process = Process::new(now, cfg.clone(), out);
+                    self.processes.insert(name.clone(), process);
+                }
+            }
+        }
+    }
+
+    /// So many processes of a name run now.
+    pub fn on_processes(&mut self, now: Mono, name: &str, count: u32, out: &mut Vec<Effect>) {
+        if let Some(process) = self.processes.get_mut(name) {
+            process.on_count(now, count, out);
+        }
+    }
+
     /// A run of a script is over.
     pub fn on_ran(&mut self, now: Mono, script: &str, outcome: &JobOutcome, out: &mut Vec<Effect>) {
         if let Some(machine) = self.scripts.get_mut(script) {
@@ -120,6 +157,9 @@ impl Trackers {
 
     /// Begins the runs that are due.
     pub fn on_tick(&mut self, now: Mono, out: &mut Vec<Effect>) {
+        for process in self.processes.values_mut() {
+            process.on_tick(now, out);
+        }
         while let Some((at, name)) = self.agenda.first() {
             if *at > now {
                 break;
@@ -134,7 +174,8 @@ impl Trackers {
 
     /// When something is due next.
     pub fn deadline(&self) -> Option<Mono> {
-        self.agenda.first().map(|(at, _)| *at)
+        let processes = self.processes.values().filter_map(Process::deadline);
+        processes.chain(self.agenda.first().map(|(at, _)| *at)).min()
     }
 
     /// A tracker as clients see it.
@@ -150,7 +191,8 @@ impl Trackers {
                     detail: found.word().to_owned(),
                 })
             }
-            TrackerName::File(_) | TrackerName::Process(_) | TrackerName::Bfd(_) => None,
+            TrackerName::Process(process) => self.processes.get(process).map(Process::view),
+            TrackerName::File(_) | TrackerName::Bfd(_) => None,
         }
     }
 
@@ -166,7 +208,8 @@ impl Trackers {
             .interfaces
             .keys()
             .filter_map(|name| self.view(&TrackerName::Interface(name.clone())));
-        scripts.chain(interfaces).collect()
+        let processes = self.processes.values().map(Process::view);
+        scripts.chain(interfaces).chain(processes).collect()
     }
 
     fn schedule(&mut self, name: &str) {

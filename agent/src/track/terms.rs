@@ -42,6 +42,15 @@ impl Trackers {
                     lines.insert(TrackerName::Script(track.script.clone()), line);
                 }
             }
+            for track in &tracking.processes {
+                if weights || track.weight == 0 {
+                    let line = Line {
+                        weight: track.weight,
+                        reverse: track.reverse,
+                    };
+                    lines.insert(TrackerName::Process(track.process.clone()), line);
+                }
+            }
             for track in &tracking.interfaces {
                 let line = Line {
                     weight: if weights { track.weight } else { 0 },
@@ -95,6 +104,7 @@ impl Trackers {
 fn fault(tracker: &TrackerName, reverse: bool, detail: &str) -> String {
     match (tracker, reverse) {
         (TrackerName::Interface(name), _) => format!("tracked interface {name} is {detail}"),
+        (TrackerName::Process(name), false) => format!("process {name}: {detail}"),
         (_, false) => format!("{tracker} failed ({detail})"),
         (_, true) => format!("{tracker} succeeded, and is tracked in reverse"),
     }

@@ -50,6 +50,7 @@ impl Bench {
         out.iter()
             .map(|effect| match effect {
                 Effect::Run { script, .. } => format!("run {script}"),
+                Effect::Seen(tracker) => format!("{} seen", tracker.name()),
                 Effect::Changed { tracker, what, .. } => format!("{} {}", tracker.name(), what.name()),
             })
             .collect()
@@ -272,18 +273,18 @@ fn by_script(script: &str, weight: i32, reverse: bool) -> Tracking {
             weight,
             reverse,
         }],
-        interfaces: Vec::new(),
+        ..Tracking::default()
     }
 }
 
 fn by_interface(interface: &str, weight: i32, reverse: bool) -> Tracking {
     Tracking {
-        scripts: Vec::new(),
         interfaces: vec![InterfaceTrack {
             interface: interface.into(),
             weight,
             reverse,
         }],
+        ..Tracking::default()
     }
 }
 
@@ -363,4 +364,55 @@ fn an_interface_is_told_once_per_change_and_forgotten_on_request() {
     }
     assert_eq!(told, [1, 0, 1, 1, 0]);
     assert!(trackers.views().is_empty());
+}
+
+#[test]
+fn processes_count_after_their_delays_and_a_short_gap_is_ridden_over() {
+    let cfg = VrrpProcess {
+        name: "proxy".into(),
+        matching: model::ProcessMatch {
+            command: "haproxy".into(),
+            parameters: None,
+            compare: model::ParamMatch::Exact,
+            full_command: false,
+        },
+        quorum: 2,
+        quorum_max: Some(3),
+        fork_delay: Duration::from_secs(1),
+        terminate_delay: Duration::from_secs(3),
+    };
+    let (mut bench, _) = Bench::new(&[]);
+    let processes = [("proxy".to_owned(), Arc::new(cfg))].into();
+    let added = bench.with(|trackers, now, out| trackers.apply_processes(now, &processes, out));
+    assert_eq!(added, ["proxy track.changed"]);
+    let name = TrackerName::Process("proxy".into());
+    // After so many seconds so many run: what is told.
+    let story: [(u64, u32, &[&str]); 7] = [
+        // What is found first counts at once.
+        (0, 2, &["proxy track.ok", "proxy seen"]),
+        (1, 1, &["proxy seen"]),
+        (2, 2, &["proxy seen"]),
+        (9, 1, &["proxy seen"]),
+        (3, 1, &["proxy track.failed"]),
+        (0, 4, &["proxy seen"]),
+        (1, 3, &["proxy seen"]),
+    ];
+    for (wait, count, told) in story {
+        bench.now = bench.now + Duration::from_secs(wait);
+        let got = bench.with(|trackers, now, out| {
+            trackers.on_tick(now, out);
+            trackers.on_processes(now, "proxy", count, out);
+        });
+        assert_eq!(got, told, "{count} after {wait} s");
+    }
+    bench.now = bench.now + Duration::from_secs(1);
+    let got = bench.with(|trackers, now, out| trackers.on_tick(now, out));
+    assert_eq!(got, ["proxy track.ok"]);
+    let view = bench.trackers.view(&name).unwrap();
+    assert_eq!(
+        (view.ok, view.detail.as_str()),
+        (Some(true), "3 running, want 2 to 3")
+    );
+    let removed = bench.with(|trackers, now, out| trackers.apply_processes(now, &BTreeMap::new(), out));
+    assert_eq!(removed, ["proxy track.removed"]);
 }

@@ -421,7 +421,7 @@ impl Node {
                 self.did
                     .push(Did::Told(format!("{to}: {} {}", mail.subject, mail.body)));
             }
-            Action::Listen(_) | Action::Fifos(_) => {}
+            Action::Listen(_) | Action::Fifos(_) | Action::Processes(_) => {}
         }
         None
     }

@@ -292,6 +292,7 @@ impl Cluster {
                         reverse: false,
                     })
                     .collect(),
+                processes: Vec::new(),
             },
             ignore_own_interface: false,
             accept: true,

@@ -2,7 +2,7 @@
 
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
-use super::track::{self, RawScript, inert};
+use super::track::{self, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
@@ -28,6 +28,7 @@ pub(crate) struct Raw {
     pub scripts: Vec<RawScript>,
     pub server_groups: Vec<RawServerGroup>,
     pub services: Vec<RawService>,
+    pub processes: Vec<RawProcess>,
     /// Trackers that are known but do not act: names of files, processes and BFD sessions.
     pub inert_trackers: BTreeSet<String>,
 }
@@ -158,9 +159,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         interface must last before it counts.", KnownBlock("every change counts at once", |_, _, _| {})),
     row("vrrp_script", Takes::Block("NAME"), "", InPlace, "A script that is run periodically for track_script. It \
         must stand above its use.", Block(super::vrrp::script)),
-    row("vrrp_track_process", Takes::Block("NAME"), "", InPlace, "Watches that a process exists.",
-        KnownBlock("instances run as if the process were there",
-            |it, st, cx| inert_tracker(&track::PROCESS, it, st, cx))),
+    row("vrrp_track_process", Takes::Block("NAME"), "", InPlace, "Counts processes for track_process. It must stand \
+        above its use.", Block(super::vrrp::process)),
     row("track_file", Takes::Block("NAME"), "", InPlace, "Watches the number in a file.",
         KnownBlock("instances run as if the number in the file were 0",
             |it, st, cx| inert_tracker(&track::FILE, it, st, cx))),

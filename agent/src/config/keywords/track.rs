@@ -11,6 +11,7 @@ use crate::config::keyword::{Keyword, Table, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
+use crate::model::ParamMatch;
 use std::time::Duration;
 
 /// A `vrrp_script` as written.
@@ -62,25 +63,57 @@ const SCRIPT_ROWS: &[Keyword<RawScript>] = &[
         Set(|it, _, _| it.init_fail = true)),
 ];
 
-const NO_PROCESS: &str = "processes are not watched; the instance runs as if the process were there";
 const NO_FILE: &str = "the file is not watched; the instance runs as if its number were 0";
 
+/// A `vrrp_track_process` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawProcess {
+    pub name: String,
+    pub at: Span,
+    /// The command and its arguments.
+    pub process: Vec<String>,
+    pub compare: Option<ParamMatch>,
+    pub weight: i32,
+    pub reverse: bool,
+    pub quorum: Option<u32>,
+    pub quorum_max: Option<u32>,
+    pub fork_delay: Duration,
+    pub terminate_delay: Duration,
+    pub full_command: bool,
+}
+
+pub(crate) const PROCESS: Table<RawProcess> = Table {
+    block: "vrrp_track_process",
+    parts: &[PROCESS_ROWS],
+};
+
 #[rustfmt::skip]
-pub(crate) const PROCESS: Table<Inert> = Table { block: "vrrp_track_process", parts: &[&[
-    row("process", Quoted("NAME [PARAMETERS]"), "required", InPlace, "The process looked for; with parameters the \
-        command line is compared as well.", Known(NO_PROCESS)),
-    row("param_match", OneOf(&["initial", "partial"]), "exact", InPlace, "How parameters are compared.",
-        Known(NO_PROCESS)),
-    row("weight", Weight(-254, 254), "0", InPlace, "As for vrrp_script, depending on the quorum.", Known(NO_PROCESS)),
-    row("quorum", Int(1, 65_535), "1", InPlace, "Fewest processes for success.", Known(NO_PROCESS)),
-    row("quorum_max", Int(0, 65_535), "no limit", InPlace, "Most processes for success.", Known(NO_PROCESS)),
-    row("delay", Seconds(1, 3_600_000_000), "0", InPlace, "Sets fork_delay and terminate_delay.", Known(NO_PROCESS)),
-    row("fork_delay", Seconds(1, 3_600_000_000), "0", InPlace, "How long a process must live to count.",
-        Known(NO_PROCESS)),
-    row("terminate_delay", Seconds(1, 3_600_000_000), "0", InPlace, "How long a process must be gone to count; rides \
-        over restarts.", Known(NO_PROCESS)),
-    row("full_command", Nothing, "off", InPlace, "Compares the whole command line.", Known(NO_PROCESS)),
-]] };
+const PROCESS_ROWS: &[Keyword<RawProcess>] = &[
+    row("process", Command, "required", InPlace, "The process looked for; with parameters the command line is \
+        compared as well. Names are compared to 15 characters unless full_command is set.",
+        Set(|it, a, _| it.process = a.script().argv)),
+    row("param_match", OneOf(&["initial", "partial"]), "exact", InPlace, "How parameters are compared. partial: more \
+        may follow. initial: the last one may be longer, too.", Set(|it, a, _| it.compare = Some(match a.text() {
+            "initial" => ParamMatch::Initial,
+            _ => ParamMatch::Partial,
+        }))),
+    row("weight", Weight(-254, 254), "0", InPlace, "As for vrrp_script, depending on the quorum.",
+        Set(|it, a, _| (it.weight, it.reverse) = a.weight())),
+    row("quorum", Int(1, 65_535), "1", InPlace, "Fewest processes for success.",
+        Set(|it, a, _| it.quorum = Some(a.small()))),
+    row("quorum_max", Int(0, 65_535), "no limit", InPlace, "Most processes for success.",
+        Set(|it, a, _| it.quorum_max = Some(a.small()))),
+    row("delay", Seconds(1, 3_600_000_000), "0", InPlace, "Sets fork_delay and terminate_delay.", Set(|it, a, _| {
+        it.fork_delay = a.span_of_time();
+        it.terminate_delay = it.fork_delay;
+    })),
+    row("fork_delay", Seconds(1, 3_600_000_000), "0", InPlace, "How long there must be enough before it counts.",
+        Set(|it, a, _| it.fork_delay = a.span_of_time())),
+    row("terminate_delay", Seconds(1, 3_600_000_000), "0", InPlace, "How long there must be too few before it counts; \
+        rides over restarts.", Set(|it, a, _| it.terminate_delay = a.span_of_time())),
+    row("full_command", Nothing, "off", InPlace, "Compares the command as it was started, not its short name.",
+        Set(|it, _, _| it.full_command = true)),
+];
 
 #[rustfmt::skip]
 const FILE_ROWS: &[Keyword<Inert>] = &[

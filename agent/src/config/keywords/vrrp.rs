@@ -1,7 +1,7 @@
 //! Virtual routers, their groups, and the lines of addresses.
 
 use super::static_net;
-use super::track::{RawScript, SCRIPT, TrackLine, inert, track_lines};
+use super::track::{PROCESS, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
@@ -76,6 +76,7 @@ pub(crate) struct RawInstance {
     pub preempt_delay: Option<(Duration, Span)>,
     pub track_interface: Vec<TrackLine>,
     pub track_script: Vec<TrackLine>,
+    pub track_process: Vec<TrackLine>,
     pub dont_track_primary: bool,
     pub unicast: bool,
     pub peers: Vec<PeerLine>,
@@ -112,6 +113,7 @@ pub(crate) struct RawGroup {
     pub tracking_weight: bool,
     pub track_interface: Vec<TrackLine>,
     pub track_script: Vec<TrackLine>,
+    pub track_process: Vec<TrackLine>,
     pub notify: RawNotify,
 }
 
@@ -129,7 +131,6 @@ pub(super) const NO_VMAC: &str =
 const NO_HMAC: &str = "an instance with it is left out";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
 const NO_TRACK_FILE: &str = "the instance runs as if the number in the file were 0";
-const NO_TRACK_PROCESS: &str = "the instance runs as if the process were there";
 const NO_TRACK_BFD: &str = "the instance runs as if the session were up";
 
 #[rustfmt::skip]
@@ -176,8 +177,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Block(|it, st, cx| it.track_interface.extend(track_lines(st, cx)))),
     row("track_script", List("NAME [weight N [reverse]]"), "", InPlace, "Scripts to follow, with the weight of the \
         vrrp_script unless one is given here.", Block(|it, st, cx| it.track_script.extend(track_lines(st, cx)))),
-    row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes to follow.",
-        KnownBlock(NO_TRACK_PROCESS, |_, _, _| {})),
+    row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes to follow, with the weight of the \
+        definition unless one is given.", Block(|it, st, cx| it.track_process.extend(track_lines(st, cx)))),
     row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files to follow.",
         KnownBlock(NO_TRACK_FILE, |_, _, _| {})),
     row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions to follow.",
@@ -331,7 +332,7 @@ const GROUP_ROWS: &[Keyword<RawGroup>] = &[
     row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files followed for every member.",
         KnownBlock(NO_TRACK_FILE, |_, _, _| {})),
     row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes followed for every member.",
-        KnownBlock(NO_TRACK_PROCESS, |_, _, _| {})),
+        Block(|it, st, cx| it.track_process.extend(track_lines(st, cx)))),
     row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions followed for every member.",
         KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
 ];
@@ -369,6 +370,19 @@ pub(super) fn script(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) 
     read_block(&SCRIPT, &mut it, statement, cx);
     cx.object = object;
     raw.scripts.push(it);
+}
+
+pub(super) fn process(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(name) = name(statement, cx) else { return };
+    let mut it = RawProcess {
+        name,
+        at: statement.span(),
+        ..RawProcess::default()
+    };
+    let object = std::mem::replace(&mut cx.object, format!("process {}", it.name));
+    read_block(&PROCESS, &mut it, statement, cx);
+    cx.object = object;
+    raw.processes.push(it);
 }
 
 pub(super) fn instance(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {

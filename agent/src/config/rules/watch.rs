@@ -3,10 +3,51 @@
 use super::script::{self, Names};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
-use crate::config::keywords::RawScript;
+use crate::config::keywords::{RawProcess, RawScript};
 use crate::config::lexer::Span;
-use crate::model::VrrpScript;
+use crate::model::{ParamMatch, ProcessMatch, VrrpProcess, VrrpScript};
 use std::time::Duration;
+
+pub(super) fn vrrp_process(it: &RawProcess, cx: &mut Cx<'_>) -> Option<VrrpProcess> {
+    let Some((command, parameters)) = it.process.split_first() else {
+        cx.error(
+            "V-27",
+            it.at,
+            format!("vrrp_track_process '{}' has no process", it.name),
+            &["it is left out, as in keepalived", "write 'process NAME'"],
+        );
+        return None;
+    };
+    let quorum = it.quorum.unwrap_or(1);
+    if let Some(most) = it.quorum_max.filter(|most| *most < quorum) {
+        cx.error(
+            "V-28",
+            it.at,
+            format!("quorum_max {most} is below the quorum {quorum}: it can never be met"),
+            &[
+                "quorum_max is left out",
+                "write a quorum_max of at least the quorum",
+            ],
+        );
+    }
+    Some(VrrpProcess {
+        name: it.name.clone(),
+        matching: ProcessMatch {
+            command: command.clone(),
+            parameters: (!parameters.is_empty() || it.compare.is_some()).then(|| parameters.to_vec()),
+            compare: match it.compare {
+                // Without parameters it says that there must be none.
+                Some(compare) if !parameters.is_empty() => compare,
+                Some(_) | None => ParamMatch::Exact,
+            },
+            full_command: it.full_command,
+        },
+        quorum,
+        quorum_max: it.quorum_max.filter(|most| *most >= quorum),
+        fork_delay: it.fork_delay,
+        terminate_delay: it.terminate_delay,
+    })
+}
 
 pub(super) fn vrrp_script(it: &RawScript, cx: &mut Cx<'_>) -> Option<VrrpScript> {
     let Some((words, at)) = &it.script else {
