@@ -1,6 +1,7 @@
 //! One behaviour each, from inputs to actions, as an operator would tell it.
 
 mod crash;
+mod dump;
 #[path = "../support/instance.rs"]
 mod instance;
 mod kernel;
