@@ -296,6 +296,19 @@ pub(crate) enum Verb {
         #[arg(value_name = "JSON")]
         requests: Vec<String>,
     },
+    /// Write a session to a file: the past, then what happens, until Ctrl-C
+    Record(Record),
+    /// Print a recorded session: its events, or with -o jsonl all of it
+    Replay {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// What somebody who helps needs to see, in one archive; nothing is sent anywhere
+    Bundle {
+        /// The archive to write
+        #[arg(short, long, value_name = "FILE.tar.gz")]
+        write: PathBuf,
+    },
     /// Hosts of the cluster: reachability, versions, roles, clocks
     Hosts,
     /// Standard input and output joined to the agent's socket: what ssh runs on another host
@@ -345,6 +358,22 @@ pub(crate) struct Promote {
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) acting: Acting,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Record {
+    /// The file to write; with .gz at the end it is compressed
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) write: PathBuf,
+    /// End by itself after this long
+    #[arg(long = "for", value_name = "DUR")]
+    pub(crate) lasting: Option<String>,
+    /// Begin with the events of this long
+    #[arg(long, value_name = "DUR", default_value = "15m")]
+    pub(crate) before: String,
+    /// How often the counters are written
+    #[arg(long, value_name = "EVERY", default_value = "5s")]
+    pub(crate) sample: String,
 }
 
 /// What the other side of a promote is asked.

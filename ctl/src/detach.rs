@@ -31,6 +31,13 @@ impl Detach {
         }
     }
 
+    /// Whether somebody wants an end.
+    pub(crate) fn heard(&self) -> bool {
+        self.signals
+            .iter()
+            .any(|(_, heard)| heard.load(Ordering::Relaxed))
+    }
+
     /// Ends the wait with 130 or 143 if a signal came, saying what goes on without us.
     pub(crate) fn check(&self, what_goes_on: &str) -> Result<(), Trouble> {
         for (signal, heard) in &self.signals {

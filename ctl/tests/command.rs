@@ -260,3 +260,78 @@ fn bash_takes_what_is_offered_behind_the_colon() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_session_is_recorded_and_read_again() {
+    let agent = Agent::new();
+    assert_eq!(agent.code(&["drain", "web/198.51.100.21"]), 0);
+    for name in ["session.jsonl", "session.jsonl.gz"] {
+        let file = agent.folder.join(name).display().to_string();
+        let output = agent.run(&["record", "-w", &file, "--for", "1200ms"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let lines = agent.text(&["replay", &file, "-o", "jsonl"]);
+        let values: Vec<serde_json::Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(values[0]["rec"], 1);
+        assert!(
+            values
+                .iter()
+                .all(|value| value["host"] == "lb1" && value["t"].is_string())
+        );
+        let has = |key: &str| values.iter().filter(|value| value.get(key).is_some()).count();
+        assert_eq!((has("snapshot"), has("sample")), (1, 1), "{lines}");
+        // The past comes before the present.
+        let drained = values
+            .iter()
+            .position(|value| value["event"]["text"] == "drained")
+            .unwrap();
+        let whole = values
+            .iter()
+            .position(|value| value.get("snapshot").is_some())
+            .unwrap();
+        assert!(drained < whole, "{lines}");
+        assert!(
+            agent
+                .text(&["replay", &file])
+                .contains("web/198.51.100.21:443  drained")
+        );
+        // What is there is left alone.
+        assert_eq!(agent.code(&["record", "-w", &file, "--for", "1s"]), 2);
+    }
+    let other = agent.folder.join("other");
+    std::fs::write(&other, "{}\n").unwrap();
+    assert_eq!(agent.code(&["replay", &other.display().to_string()]), 2);
+}
+
+#[test]
+fn a_bundle_holds_what_it_lists() {
+    let agent = Agent::new();
+    let file = agent.folder.join("lb1.tar.gz").display().to_string();
+    let output = agent.run(&["bundle", "-w", &file]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let tar = std::process::Command::new("tar")
+        .args(["-tzf", &file])
+        .output()
+        .unwrap();
+    let held = String::from_utf8(tar.stdout).unwrap();
+    for line in listed.lines() {
+        let name = line.split("  ").next().unwrap();
+        assert!(
+            held.contains(&format!("lbagent-bundle/{name}\n")),
+            "{name} in {held}"
+        );
+    }
+    for name in [
+        "status.txt",
+        "why.txt",
+        "events.txt",
+        "servers.json",
+        "host/addresses.txt",
+    ] {
+        assert!(listed.contains(name), "{name} in {listed}");
+    }
+    assert_eq!(agent.code(&["bundle", "-w", &file]), 2);
+}

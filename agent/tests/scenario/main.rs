@@ -2,6 +2,7 @@
 
 mod crash;
 mod dump;
+mod guards;
 #[path = "../support/instance.rs"]
 mod instance;
 mod kernel;

@@ -510,6 +510,17 @@ impl Node {
         self.act_of(1001, act)
     }
 
+    /// As [`Self::run_for`], with checks that begin and do not come back.
+    pub(crate) fn stand_still(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.feed(Input::Tick);
+        }
+        self.now = end;
+        self.feed(Input::Tick);
+    }
+
     /// Commands as this user.
     pub(crate) fn act_of(&mut self, uid: u32, act: Act) -> Reply {
         let ticket = self.begin(uid, act);

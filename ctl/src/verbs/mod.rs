@@ -1,12 +1,14 @@
 //! The verbs. Each asks the agent, turns the answer into text with a pure function, and prints it.
 
 pub(crate) mod act;
+mod bundle;
 pub(crate) mod event;
 pub(crate) mod list;
 mod local;
 pub(crate) mod progress;
 mod proxy;
 mod raw;
+mod record;
 mod reload;
 mod single;
 mod stats;
@@ -39,6 +41,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
         Verb::Completion { shell } => return local::completion(*shell, out),
         Verb::Proxy => return proxy::run(&cli.global),
+        Verb::Replay { file } => return record::replay(&cli.global, look, out, file),
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
@@ -72,6 +75,14 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Raw { requests } => {
             site.only("raw")?;
             raw::run(&one, out, &requests)
+        }
+        Verb::Record(record) => {
+            site.only("record")?;
+            record::record(&one, &record)
+        }
+        Verb::Bundle { write } => {
+            site.only("bundle")?;
+            bundle::run(&one, out, &write)
         }
         Verb::Top { arguments } => local::top(&site, &arguments),
         reading if site.hosts.len() == 1 => read(reading, &one, look, out),
@@ -110,6 +121,9 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Undo { .. }
         | Verb::Reload { .. }
         | Verb::Hosts
+        | Verb::Record(_)
+        | Verb::Replay { .. }
+        | Verb::Bundle { .. }
         | Verb::Proxy
         | Verb::Raw { .. }
         | Verb::Top { .. }
