@@ -416,6 +416,7 @@ impl Node {
                 self.did.push(Did::Ran(words.join(" ")));
             }
             Action::Fifo(kind, line) => self.did.push(Did::Told(format!("{kind:?}: {line}"))),
+            Action::Dump(path, text) => self.did.push(Did::Told(format!("{path}: {text}"))),
             Action::Mail(route, mail) => {
                 let to = route.to.join(" ");
                 self.did

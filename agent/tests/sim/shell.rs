@@ -130,7 +130,7 @@ impl World {
             Action::Check(id, job) => self.check(node, id, &job),
             Action::CancelCheck(_) => {}
             Action::Run(id, job) => self.run_script(node, id, &job),
-            Action::Emit(_) | Action::Fifos(_) | Action::Fifo(..) | Action::Mail(..) => {}
+            Action::Emit(_) | Action::Dump(..) | Action::Fifos(_) | Action::Fifo(..) | Action::Mail(..) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
                 self.nodes[node]
