@@ -87,6 +87,10 @@ pub(crate) struct Run {
     #[arg(short = 'v', long = "version", action = clap::ArgAction::Version)]
     pub(crate) version: Option<bool>,
 
+    /// Print the number of a signal and end: RELOAD, STOP, DATA, STATS, STATS_CLEAR or JSON
+    #[arg(long = "signum", value_name = "WORD")]
+    pub(crate) signum: Option<String>,
+
     /// Folder of the socket and the lock
     #[arg(long, value_name = "DIR", default_value = paths::RUN_DIR)]
     pub(crate) run_dir: PathBuf,

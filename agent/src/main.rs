@@ -13,6 +13,7 @@ use lbagent::io::background::Herald;
 use lbagent::io::clock::{self, Clock};
 use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
 use lbagent::io::dial::Dialler;
+use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
@@ -86,6 +87,10 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
                 "{}",
                 loader::reference(page).with_context(|| format!("there is no page {page}"))?
             );
+            Ok(ExitCode::SUCCESS)
+        }
+        None if let Some(word) = &cli.run.signum => {
+            println!("{}", signal_number(word)?);
             Ok(ExitCode::SUCCESS)
         }
         None if cli.run.config_test.is_some() => Ok(loader::config_test(
@@ -221,6 +226,8 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let processes = Processes::new(move |name, count| results.input(Input::Processes(name, count)))
         .context("cannot make an eventfd")?;
     let results = post.clone();
+    let dumps = Dumps::start(move |why| results.input(Input::NotTold(why)));
+    let results = post.clone();
     let net = NetLane::start(move |news| results.input(Input::Net(news)));
     let results = post.clone();
     let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
@@ -269,6 +276,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         mailer,
         fifos: Fifos::default(),
         processes,
+        dumps,
         store,
         stamps,
         tell: Box::new(move |event| control.emit(event)),
@@ -352,6 +360,19 @@ fn unusable(findings: &[Diagnostic], file: &Path) -> String {
     format!("{} cannot be run:\n{}", file.display(), errors.join("\n"))
 }
 
+/// The number of a signal by keepalived's word for it.
+fn signal_number(word: &str) -> anyhow::Result<i32> {
+    Ok(match word {
+        "RELOAD" => Signal::SIGHUP as i32,
+        "STOP" => Signal::SIGTERM as i32,
+        "DATA" => Signal::SIGUSR1 as i32,
+        "STATS" => Signal::SIGUSR2 as i32,
+        "STATS_CLEAR" => sys::signal_stats_clear(),
+        "JSON" => sys::signal_json(),
+        other => bail!("no signal '{other}': RELOAD, STOP, DATA, STATS, STATS_CLEAR or JSON"),
+    })
+}
+
 /// Signals arrive on a descriptor, in their turn. Blocked before the first thread, so that no thread takes one.
 fn catch_signals() -> anyhow::Result<SignalFd> {
     let mut set = SigSet::empty();
@@ -365,6 +386,7 @@ fn catch_signals() -> anyhow::Result<SignalFd> {
     ] {
         set.add(signal);
     }
+    let set = sys::with_dump_signals(&set).context("signals")?;
     set.thread_block().context("cannot block signals")?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
 }

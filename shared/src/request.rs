@@ -344,6 +344,8 @@ refusals! {
     SplitBrain = "refused-split-brain", 4;
     NoSuccessor = "refused-no-successor", 4;
     Sync = "refused-sync", 4;
+    /// The checks of those that would remain are too old to trust.
+    Stale = "refused-stale", 4;
     /// The configuration has errors, or would take a MASTER away.
     Config = "refused-config", 4;
     Forbidden = "forbidden", 4;

@@ -46,5 +46,7 @@ fn global(cx: &mut Cx<'_>) -> Global {
         mail: notify::mail(cx),
         fifos: notify::fifos(cx),
         fifo_states_on_reload: cx.global.fifo_states_on_reload,
+        dump_files: cx.global.dump_files.clone(),
+        json_version: cx.global.json_version.max(1),
     }
 }

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+mod roles;
+
 /// The room with a core that answers from the fixture: drains are done at once, promotes refused.
 struct Room {
     handle: Option<Arc<ControlHandle>>,

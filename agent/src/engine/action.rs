@@ -40,6 +40,8 @@ pub enum Action {
     Fifo(FifoKind, String),
     /// A mail to send.
     Mail(Box<MailRoute>, Mail),
+    /// A file to write: path and text.
+    Dump(String, String),
     /// Something happened.
     Emit(Event),
     /// The answer to a command.

@@ -397,6 +397,7 @@ impl World {
             }
             Action::Persist(id, _) => self.inbox.push_back(Input::Persisted(id, Ok(()))),
             Action::Answer(..)
+            | Action::Dump(..)
             | Action::Listen(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)

@@ -8,6 +8,9 @@ use lb_shared::state::{MasterView, OverrideKind, Pin, Target, VrrpState};
 use lb_shared::units::Priority;
 use std::collections::BTreeMap;
 
+/// A check that is older than this many intervals does not vouch for its server.
+const STALE_INTERVALS: u32 = 3;
+
 impl Engine {
     /// Refuses what would do harm; else says what the steps lead to.
     pub(super) fn guard(
@@ -72,6 +75,7 @@ impl Engine {
             return Ok(());
         };
         let (mut before, mut after, mut weight_after) = (0, 0, 0);
+        let (mut known, mut weight_known) = (0, 0);
         for server in service.servers.keys() {
             let id = ServerId {
                 service: key.clone(),
@@ -93,6 +97,10 @@ impl Engine {
             before += u32::from(now);
             after += u32::from(stays);
             weight_after += if stays { weight } else { 0 };
+            if stays && !self.is_stale(&id) {
+                known += 1;
+                weight_known += weight;
+            }
         }
         let name = self
             .health
@@ -130,12 +138,40 @@ impl Engine {
                 let message = format!("{name} would fall below its quorum");
                 return Err(refusal(RefusalCode::Quorum, message));
             }
+            let trusted = known > 0 && weight_known >= quorum.saturating_sub(service.hysteresis).max(1);
+            if after > known && !trusted {
+                let message = format!(
+                    "{name} would keep {after} of {all} servers, and {} of them {STALE_INTERVALS} intervals without a \
+                     check: nobody knows that they work",
+                    after - known
+                );
+                return Err(refusal(RefusalCode::Stale, message));
+            }
         }
         let verdict = if enough { "ok" } else { "the quorum is lost" };
         effects.push(format!(
             "{name}: {after} of {all} servers in rotation, weight {weight_after}, quorum {quorum}: {verdict}"
         ));
         Ok(())
+    }
+
+    /// Whether the last check of a server is so long ago that it says nothing any more.
+    fn is_stale(&self, id: &ServerId) -> bool {
+        let service = self.model.services.get(&id.service);
+        let Some(server) = service.and_then(|it| it.servers.get(&id.server)) else {
+            return false;
+        };
+        let Some((at, _)) = self.health.last_check(id) else {
+            return false;
+        };
+        // Without the address here there may be no checks, and nothing to be afraid of.
+        let suspended = service.is_some_and(|it| it.ha_suspend);
+        let interval = server
+            .checks
+            .iter()
+            .map(|it| it.delay_loop.max(it.delay_before_retry))
+            .max();
+        !suspended && interval.is_some_and(|interval| self.now.since(at) > interval * STALE_INTERVALS)
     }
 
     /// What else is done so that the drain is one, and which traffic still reaches the server.

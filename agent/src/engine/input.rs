@@ -3,7 +3,7 @@
 use super::action::{BatchId, PersistId, Ticket};
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
-use crate::model::{JobId, JobOutcome, Model};
+use crate::model::{DumpKind, JobId, JobOutcome, Model};
 use crate::net::{Address, AddressKey, Link, NetTable};
 use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
@@ -46,6 +46,8 @@ pub enum Input {
     Sample(Ticket),
     /// The overrides are on disk, or why they are not.
     Persisted(PersistId, Result<(), String>),
+    /// A file as keepalived writes it is wanted.
+    Dump(DumpAsk),
     /// Say goodbye.
     Stop(StopMode),
 }
@@ -92,6 +94,16 @@ pub struct NewModel {
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,
     pub force: bool,
+    /// Unix time in milliseconds.
+    pub wall_ms: u64,
+}
+
+/// A file that somebody asked for by a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct DumpAsk {
+    pub kind: DumpKind,
+    /// Statistics count from here on.
+    pub clear: bool,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
 }

@@ -12,6 +12,7 @@ mod apply;
 mod boot;
 mod commands;
 mod counters;
+mod dump;
 mod foresee;
 mod ground;
 mod guards;
@@ -31,12 +32,13 @@ mod want;
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
 pub use boot::{Boot, Previous, StoredIntent};
 pub use foresee::foresee;
-pub use input::{Command, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
 use crate::health::Health;
 use crate::model::{Model, NotifyScripts, NotifyWho};
 use crate::track::Trackers;
 use crate::vrrp::{Endpoint, Routers};
+use lb_shared::counters::InstanceCounters;
 use lb_shared::event::{Event, What};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName, VirtualKey};
 use lb_shared::request::Reply;
@@ -83,6 +85,8 @@ pub struct Engine {
     gate_opens_at: Option<Mono>,
     ledger: Ledger,
     ledger_due: bool,
+    /// What was counted when the statistics were last cleared by a signal; clients go on with the whole.
+    cleared: BTreeMap<InstanceName, InstanceCounters>,
     /// To be done, in order.
     queue: VecDeque<Action>,
     /// To be told once all that is done.
@@ -142,6 +146,7 @@ impl Engine {
             gate_opens_at: None,
             ledger: Ledger::default(),
             ledger_due: false,
+            cleared: BTreeMap::new(),
             queue: VecDeque::new(),
             events: VecDeque::new(),
             answers: VecDeque::new(),
@@ -193,6 +198,7 @@ impl Engine {
             Input::Command(ticket, command) => self.on_command(ticket, command),
             Input::Sample(ticket) => self.on_sample(ticket),
             Input::Persisted(id, result) => self.on_persisted(id, result),
+            Input::Dump(ask) => self.on_dump(ask),
             Input::Stop(mode) => self.on_stop(mode),
         }
         self.settle();

@@ -6,6 +6,7 @@
 use super::background::Herald;
 use super::clock::{self, Clock};
 use super::dial::Dialler;
+use super::dump::Dumps;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
@@ -13,9 +14,13 @@ use super::processes::Processes;
 use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
+use super::sys;
 use super::sysctl;
 use super::vrrp::Sockets;
-use crate::engine::{Action, Boot, Command, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee};
+use crate::engine::{
+    Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
+};
+use crate::model::DumpKind;
 use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::diagnostic::Diagnostic;
@@ -139,6 +144,7 @@ pub struct Shell {
     pub mailer: Mailer,
     pub fifos: Fifos,
     pub processes: Processes,
+    pub dumps: Dumps,
     pub store: Store,
     pub stamps: Stamps,
     /// Tells the clients what happened; must not wait.
@@ -374,7 +380,8 @@ impl Core {
 
     fn signals(&mut self) {
         while let Ok(Some(info)) = self.shell.signals.read_signal() {
-            match Signal::try_from(info.ssi_signo as i32) {
+            let number = info.ssi_signo as i32;
+            match Signal::try_from(number) {
                 Ok(Signal::SIGHUP) => {
                     service_manager::notify("RELOADING=1");
                     (self.shell.reload)(ReloadAsk {
@@ -387,10 +394,8 @@ impl Core {
                     service_manager::notify("STOPPING=1");
                     self.feed(Input::Stop(self.shell.stop_mode));
                 }
-                Ok(Signal::SIGUSR1 | Signal::SIGUSR2) => {
-                    // keepalived writes its data or statistics to files; programs that watch it send these often.
-                    tracing::debug!("signal ignored: lbctl shows what keepalived would write to a file");
-                }
+                Ok(Signal::SIGUSR1) => self.dump(DumpKind::Data, false),
+                Ok(Signal::SIGUSR2) => self.dump(DumpKind::Stats, false),
                 Ok(Signal::SIGQUIT) => {
                     // For a restart or an upgrade: leave everything in place for the next one to adopt.
                     service_manager::notify("STOPPING=1");
@@ -399,9 +404,17 @@ impl Core {
                         ..self.shell.stop_mode
                     }));
                 }
+                Err(_) if number == sys::signal_json() => self.dump(DumpKind::Json, false),
+                Err(_) if number == sys::signal_stats_clear() => self.dump(DumpKind::Stats, true),
                 Ok(_) | Err(_) => {}
             }
         }
+    }
+
+    /// What keepalived writes to a file, for programs that read it.
+    fn dump(&mut self, kind: DumpKind, clear: bool) {
+        let wall_ms = clock::wall_ms();
+        self.feed(Input::Dump(DumpAsk { kind, clear, wall_ms }));
     }
 
     fn feed(&mut self, input: Input) {
@@ -452,6 +465,7 @@ impl Core {
                     failed.extend(self.shell.fifos.write(kind, &line).map(Input::NotTold));
                 }
                 Action::Mail(route, mail) => self.shell.mailer.send(*route, mail),
+                Action::Dump(path, text) => self.shell.dumps.write(path, text),
                 Action::Emit(event) => self.emit(event),
                 Action::Answer(ticket, reply) => {
                     if let Some(to) = self.answers.remove(&ticket) {

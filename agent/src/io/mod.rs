@@ -6,6 +6,7 @@ pub mod clock;
 pub mod core;
 mod datagram;
 pub mod dial;
+pub mod dump;
 pub mod fifo;
 pub mod files;
 pub mod ipvs_socket;

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::wire::LinkIndex;
+use nix::sys::signal::SigSet;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -86,6 +87,32 @@ pub(super) fn fork() -> io::Result<Option<nix::unistd::Pid>> {
         nix::unistd::ForkResult::Parent { child } => Some(child),
         nix::unistd::ForkResult::Child => None,
     })
+}
+
+// Signals.
+
+/// keepalived's signal for JSON.
+pub fn signal_json() -> i32 {
+    libc::SIGRTMIN() + 2
+}
+
+/// keepalived's signal for statistics that then begin anew.
+pub fn signal_stats_clear() -> i32 {
+    libc::SIGRTMAX() - 1
+}
+
+/// A set of signals with two real-time ones added, which `nix` cannot name.
+pub fn with_dump_signals(set: &SigSet) -> io::Result<SigSet> {
+    let mut raw = *set.as_ref();
+    for number in [signal_json(), signal_stats_clear()] {
+        // SAFETY: the set is initialised and on this stack; the call only writes to it.
+        if unsafe { libc::sigaddset(&raw mut raw, number) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: every signal in it was added by sigaddset, so the kernel knows it. What `nix` asks for beyond that, names
+    // for all of them, matters only to its iterator, which is not used.
+    Ok(unsafe { SigSet::from_sigset_t_unchecked(raw) })
 }
 
 // The script runner.

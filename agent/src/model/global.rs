@@ -5,6 +5,17 @@ use lb_shared::names::InstanceName;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// What is written to a file on a signal.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum DumpKind {
+    /// SIGUSR1.
+    Data,
+    /// SIGUSR2, SIGRTMAX-1.
+    Stats,
+    /// SIGRTMIN+2.
+    Json,
+}
+
 /// `global_defs`, as far as it is not a default already folded into other objects.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Global {
@@ -27,6 +38,10 @@ pub struct Global {
     pub fifos: BTreeMap<FifoKind, Fifo>,
     /// `fifo_write_vrrp_states_on_reload`.
     pub fifo_states_on_reload: bool,
+    /// `state_dump_file` and its companions; missing: keepalived's names in /tmp. One that ends in `/` is a folder.
+    pub dump_files: BTreeMap<DumpKind, String>,
+    /// `json_version`.
+    pub json_version: u8,
 }
 
 /// How connections are copied to the other director.

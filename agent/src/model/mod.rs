@@ -14,7 +14,7 @@ pub use check::{
     Check, CheckKind, DnsCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck,
     UdpCheck, UdpReply, Url,
 };
-pub use global::{Global, SyncSettings};
+pub use global::{DumpKind, Global, SyncSettings};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,

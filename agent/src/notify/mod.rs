@@ -3,6 +3,7 @@
 //! Pure text and lists. Scripts are run, FIFOs written and lines logged by the shell; the order between members and their
 //! group is the engine's.
 
+pub mod dump;
 pub mod fifo;
 pub mod loglines;
 pub mod mail;

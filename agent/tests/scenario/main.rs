@@ -1,6 +1,8 @@
 //! One behaviour each, from inputs to actions, as an operator would tell it.
 
 mod crash;
+mod dump;
+mod guards;
 #[path = "../support/instance.rs"]
 mod instance;
 mod kernel;

@@ -416,6 +416,7 @@ impl Node {
                 self.did.push(Did::Ran(words.join(" ")));
             }
             Action::Fifo(kind, line) => self.did.push(Did::Told(format!("{kind:?}: {line}"))),
+            Action::Dump(path, text) => self.did.push(Did::Told(format!("{path}: {text}"))),
             Action::Mail(route, mail) => {
                 let to = route.to.join(" ");
                 self.did
@@ -507,6 +508,17 @@ impl Node {
 
     pub(crate) fn act_with(&mut self, act: Act) -> Reply {
         self.act_of(1001, act)
+    }
+
+    /// As [`Self::run_for`], with checks that begin and do not come back.
+    pub(crate) fn stand_still(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.feed(Input::Tick);
+        }
+        self.now = end;
+        self.feed(Input::Tick);
     }
 
     /// Commands as this user.

@@ -131,6 +131,7 @@ impl World {
             Action::CancelCheck(_) => {}
             Action::Run(id, job) => self.run_script(node, id, &job),
             Action::Emit(_)
+            | Action::Dump(..)
             | Action::Fifos(_)
             | Action::Fifo(..)
             | Action::Mail(..)

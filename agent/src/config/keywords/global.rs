@@ -15,8 +15,8 @@ use crate::config::keyword::{Args, Keyword, Table, no_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::VrrpVersion;
-use std::collections::BTreeSet;
+use crate::model::{DumpKind, VrrpVersion};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ pub(crate) struct GlobalDefs {
     /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo`.
     pub fifos: [FifoWords; 3],
     pub fifo_states_on_reload: bool,
+    pub dump_files: BTreeMap<DumpKind, String>,
+    pub json_version: u8,
 }
 
 /// `lvs_sync_daemon` as written.
@@ -198,7 +200,6 @@ const ONE_PROCESS: &str = "the agent is one process; set nice, affinity and limi
 const NO_SNMP: &str = "there is no SNMP; use 'lbctl status -o json'";
 const NO_DBUS: &str = "there is no D-Bus; use the agent's socket";
 const NO_FIREWALL: &str = "no firewall rules are made";
-const NO_DUMP: &str = "no dump files are written; use 'lbctl status -o json'";
 const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
 const NO_SCRIPT: &str = "the script is not run; use ExecStartPre and ExecStopPost of the systemd unit";
 
@@ -441,11 +442,18 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Known("no such file is made; 'lbctl reload' answers when it is over")),
     row("include_check", OptWords("OPTION"), "none", InPlace, "Makes include report missing files.",
         Known("include warns of a missing file; includea reports everything")),
-    row("data_use_instance", Flag, "off", InPlace, "Names in the names of dump files.", Known(NO_DUMP)),
-    row("state_dump_file", Name("PATH"), "", InPlace, "Where state is dumped.", Known(NO_DUMP)),
-    row("stats_dump_file", Name("PATH"), "", InPlace, "Where statistics are dumped.", Known(NO_DUMP)),
-    row("json_dump_file", Name("PATH"), "", InPlace, "Where JSON is dumped.", Known(NO_DUMP)),
-    row("json_version", OneOf(&["1", "2"]), "1", InPlace, "Layout of that.", Known(NO_DUMP)),
+    row("data_use_instance", Flag, "off", InPlace, "Names in the names of dump files.",
+        Idle("there is one name for each file; set it with state_dump_file and its companions")),
+    row("state_dump_file", Name("PATH"), "/tmp/keepalived.data", InPlace, "Where SIGUSR1 writes instances and groups; \
+        one that ends in '/' is a folder. Services are in 'lbctl services -o json'.",
+        Set(|it, a, _| drop(it.dump_files.insert(DumpKind::Data, a.text().to_owned())))),
+    row("stats_dump_file", Name("PATH"), "/tmp/keepalived.stats", InPlace, "Where SIGUSR2 writes counters of \
+        instances, and SIGRTMAX-1, after which they count anew.",
+        Set(|it, a, _| drop(it.dump_files.insert(DumpKind::Stats, a.text().to_owned())))),
+    row("json_dump_file", Name("PATH"), "/tmp/keepalived.json", InPlace, "Where SIGRTMIN+2 writes instances and their \
+        counters as JSON.", Set(|it, a, _| drop(it.dump_files.insert(DumpKind::Json, a.text().to_owned())))),
+    row("json_version", OneOf(&["1", "2"]), "1", InPlace, "Layout of that: 1 a list, 2 an object with the \
+        list 'vrrp'.", Set(|it, a, _| it.json_version = if a.text() == "2" { 2 } else { 1 })),
     row("iproute_usr_dir", Name("PATH"), "", NextStart, "Where iproute2's names are.",
         Known("names of tables and scopes are read as numbers or their usual words")),
     row("iproute_etc_dir", Name("PATH"), "/etc/iproute2", NextStart, "Where local names of iproute2 are.",

@@ -1,0 +1,87 @@
+//! What each role may do, asked over the wire in both dialects.
+
+use super::*;
+use serde_json::{Value, json};
+
+/// The scripts' acting ops, each as a request that would otherwise be carried out, and the role it needs.
+fn ops() -> Vec<(Value, Role)> {
+    let server = "web/198.51.100.21";
+    vec![
+        (json!({"op": "drain", "targets": [server]}), Role::Operator),
+        (json!({"op": "undrain", "targets": [server]}), Role::Operator),
+        (json!({"op": "disable", "targets": [server]}), Role::Operator),
+        (
+            json!({"op": "weight", "targets": [server], "weight": "50"}),
+            Role::Operator,
+        ),
+        (json!({"op": "promote", "targets": ["VI_int"]}), Role::Admin),
+        (json!({"op": "demote", "targets": ["VI_int"]}), Role::Admin),
+        (json!({"op": "release", "targets": ["VI_int"]}), Role::Admin),
+        (json!({"op": "reload"}), Role::Admin),
+    ]
+}
+
+#[test]
+fn a_script_acts_only_with_the_role_its_op_needs() {
+    let room = Room::new();
+    for (request, needed) in ops() {
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            room.acts.lock().unwrap().clear();
+            let lower = json!({"op": "role", "role": role.word()});
+            let replies = room.shell(&format!("{lower}\n{request}\n"));
+            assert_eq!(replies[0]["data"]["role"], role.word());
+            let error = &replies[1]["error"];
+            assert_eq!(
+                error["code"] == "forbidden",
+                role < needed,
+                "{request} as {role:?}: {error}"
+            );
+            if role < needed {
+                assert_eq!(error["exit"], 4, "{request} as {role:?}");
+                assert_eq!(error["details"]["role"], role.word());
+                assert_eq!(error["details"]["needed"], needed.word());
+                assert_eq!(room.acts.lock().unwrap().len(), 0, "{request} as {role:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_viewer_acts_in_neither_dialect() {
+    let room = Room::new();
+    let path = room.path.with_file_name("agent-ro.sock");
+    let verbs = [
+        Verb::Drain {
+            timeout_ms: None,
+            then: DrainThen::Keep,
+        },
+        Verb::Undrain,
+        Verb::Disable { cut: false },
+        Verb::Promote { for_ms: None },
+        Verb::Demote { hard: true },
+        Verb::Release,
+    ];
+    for verb in verbs {
+        let act = Act {
+            verb,
+            ..drain(SERVER)
+        };
+        match Client::connect(&path).unwrap().act(act) {
+            Err(ClientError::Refused(refusal)) => {
+                assert_eq!(refusal.code, RefusalCode::Forbidden, "{verb:?}")
+            }
+            other => panic!("{verb:?}: {other:?}"),
+        }
+    }
+    assert_eq!(room.acts.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn a_script_that_acts_is_known_by_uid_and_pid() {
+    let room = Room::new();
+    let replies = room.shell("{\"op\":\"drain\",\"targets\":[\"web/198.51.100.21\"]}\n");
+    assert_eq!(replies[0]["ok"], true, "{}", replies[0]);
+    let acts = room.acts.lock().unwrap();
+    assert_eq!(acts[0].0.uid, nix::unistd::geteuid().as_raw());
+    assert_eq!(acts[0].0.pid, std::process::id());
+}

@@ -1,0 +1,143 @@
+//! Each guard rail: it refuses, says why and how to go on, `--dry-run` has the same verdict, `--force` overrides it where
+//! that is allowed, and nothing was changed before.
+
+use crate::node::{Did, Node, Start, model, service};
+use crate::operators::{server, vi_1};
+use lb_shared::request::{Act, RefusalCode, Reply, Verb, WeightChange};
+use lb_shared::state::{DrainThen, Target};
+use lb_shared::units::Weight;
+use std::time::Duration;
+
+const DRAIN: Verb = Verb::Drain {
+    timeout_ms: None,
+    then: DrainThen::Keep,
+};
+const PROMOTE: Verb = Verb::Promote { for_ms: None };
+
+fn act(verb: Verb, targets: &[Target]) -> Act {
+    Act {
+        verb,
+        targets: targets.to_vec(),
+        dry_run: false,
+        force: false,
+        message: String::new(),
+        key: None,
+    }
+}
+
+/// One row: how a node gets there, what is asked, the refusal, and whether `--force` helps.
+fn holds(mut node: Node, asked: Act, code: RefusalCode, by_force: bool) {
+    node.did.clear();
+    for dry_run in [true, false] {
+        let asked = Act {
+            dry_run,
+            ..asked.clone()
+        };
+        match node.act_with(asked.clone()) {
+            Reply::Refused(refusal) => {
+                assert_eq!(refusal.code, code, "{asked:?}");
+                assert!(
+                    !refusal.message.is_empty() && !refusal.hint.is_empty(),
+                    "{refusal:?}"
+                );
+                assert_eq!(refusal.hint.contains("--force"), by_force, "{}", refusal.hint);
+            }
+            other => panic!("{asked:?} was not refused: {other:?}"),
+        }
+    }
+    let changed = |did: &Did| matches!(did, Did::Persisted | Did::Ipvs(_));
+    assert!(node.position(changed).is_none(), "{:?}", node.did);
+    let forced = Act {
+        force: true,
+        ..asked.clone()
+    };
+    assert_eq!(
+        matches!(node.act_with(forced), Reply::Acted(_)),
+        by_force,
+        "{asked:?}"
+    );
+}
+
+fn servers(count: u8, quorum: u64) -> Node {
+    let mut service = service("rr", count);
+    service.quorum = quorum;
+    let mut node = Start::with(model(100, service)).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    node
+}
+
+#[test]
+fn a_service_keeps_a_server_in_rotation() {
+    for verb in [DRAIN, Verb::Disable { cut: false }] {
+        let all = [server(1), server(2)];
+        holds(servers(2, 1), act(verb, &all), RefusalCode::LastServer, true);
+    }
+}
+
+#[test]
+fn a_service_keeps_its_quorum() {
+    for verb in [DRAIN, Verb::Disable { cut: false }] {
+        holds(servers(3, 3), act(verb, &[server(1)]), RefusalCode::Quorum, true);
+    }
+    // A weight that is lowered counts as well.
+    let mut service = service("rr", 2);
+    service.quorum = 15;
+    for server in service.servers.values_mut() {
+        std::sync::Arc::make_mut(server).weight = Weight::clamped(10);
+    }
+    let mut node = Start::with(model(100, service)).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let lower = Verb::Weight(WeightChange::To(Weight::clamped(1)));
+    holds(node, act(lower, &[server(1)]), RefusalCode::Quorum, true);
+}
+
+#[test]
+fn checks_that_stand_still_vouch_for_nobody() {
+    let stopped = || {
+        let mut node = servers(3, 1);
+        // The checks begin and none comes back: three intervals of 3 s, and a little.
+        node.stand_still(Duration::from_secs(10));
+        node
+    };
+    for verb in [DRAIN, Verb::Disable { cut: false }] {
+        holds(stopped(), act(verb, &[server(1)]), RefusalCode::Stale, true);
+    }
+    // To put a server back is no risk.
+    let mut node = stopped();
+    let forced = Act {
+        force: true,
+        ..act(DRAIN, &[server(1)])
+    };
+    assert!(matches!(node.act_with(forced), Reply::Acted(_)));
+    assert!(matches!(
+        node.act_with(act(Verb::Undrain, &[server(1)])),
+        Reply::Acted(_)
+    ));
+}
+
+#[test]
+fn a_promote_lifts_no_fault_and_fights_no_owner() {
+    let mut start = Start::with(model(100, service("rr", 2)));
+    start.net.links.values_mut().for_each(|link| link.running = false);
+    let mut down = start.go();
+    down.run_for(Duration::from_secs(5), &[]);
+    holds(down, act(PROMOTE, &[vi_1()]), RefusalCode::Fault, false);
+    let mut beside = servers(2, 1);
+    beside.hear(255);
+    holds(beside, act(PROMOTE, &[vi_1()]), RefusalCode::SplitBrain, false);
+}
+
+#[test]
+fn a_promote_beside_a_promoted_one_is_refused() {
+    let mut node = servers(2, 1);
+    node.hear(254);
+    holds(node, act(PROMOTE, &[vi_1()]), RefusalCode::SplitBrain, true);
+}
+
+#[test]
+fn a_hard_demote_without_a_successor_is_refused() {
+    let node = servers(2, 1);
+    assert!(node.has_vip());
+    let hard = Verb::Demote { hard: true };
+    holds(node, act(hard, &[vi_1()]), RefusalCode::NoSuccessor, true);
+}
