@@ -26,6 +26,7 @@ use anyhow::{Context as _, Result, bail};
 use app::{App, Cmd, Msg, News};
 use clap::Parser;
 use crossterm::event::Event;
+use data::Data;
 use keys::Screen;
 use lb_shared::host::Host;
 use nix::sys::signal::Signal;
@@ -49,8 +50,8 @@ struct Args {
     /// Path of the agent's socket; also LBCTL_SOCKET
     #[arg(short, long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The agent: ssh://[user@]host[:port] or unix:PATH
-    #[arg(short = 'H', long, value_name = "URL", conflicts_with = "socket", value_parser = host_of)]
+    #[arg(short = 'H', long, value_name = "URL", conflicts_with = "socket", value_parser = host_of,
+        help = "The agent: ssh://[user@]host[:port] or unix:PATH")]
     host: Option<Host>,
     /// Colour of the title, so that production looks different
     #[arg(long, value_name = "COLOUR", value_parser = accent_of)]
@@ -224,7 +225,7 @@ fn once(mut app: App, host: Host) -> Result<ExitCode> {
         let left = ONCE_WITHIN.saturating_sub(began.elapsed());
         let Ok(msg) = messages.recv_timeout(left) else {
             bail!(
-                "the agent did not answer within {} seconds",
+                "the agent did not say within {} seconds how things are",
                 ONCE_WITHIN.as_secs()
             );
         };
@@ -233,7 +234,9 @@ fn once(mut app: App, host: Host) -> Result<ExitCode> {
         }
         // What else would be done outside is for a terminal.
         drop(app::update(&mut app, began.elapsed(), msg));
-        if app.live().is_some_and(|data| data.counters.is_some()) {
+        // An agent that has just begun knows nothing yet.
+        let ready = |data: &Data| data.counters.is_some() && data.state.agent.config.revision > 0;
+        if app.live().is_some_and(ready) {
             break;
         }
     }
