@@ -24,8 +24,8 @@ pub(crate) struct Cli {
 /// Flags every verb takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated
     #[arg(
+        help = "An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated",
         short = 'H',
         long,
         value_name = "URL",
