@@ -239,6 +239,29 @@ def once(board):
     assert "10.30.0.26:81" in down and "10.30.0.24:80" not in down, down
 
 
+@declare("the mouse: a click on a screen's name opens it, two on a server open that")
+def mouse(board):
+    board.keys("q")
+    terminal_is_as_before(board)
+    board.start("--mouse")
+
+    def click(pattern, times=1):
+        """Clicks on the first place that matches, as a terminal reports it (xterm's SGR form, counted from 1)."""
+        rows = board.shows(pattern).splitlines()
+        row, column = next((row, found.start()) for row, line in enumerate(rows, 1) if (found := re.search(pattern, line)))
+        at = f"0;{column + 1};{row}"
+        board.type(f"\033[<{at}M\033[<{at}m" * times)
+    click(r"3 Servers")
+    board.shows(r"\[3 Servers\]")
+    click(r"10\.30\.0\.24:80", times=2)
+    board.shows(r"(?s)10\.30\.0\.24:80.*[Cc]heck")
+    board.keys("Escape")
+    board.shows(r"\[3 Servers\]")
+    board.keys("q")
+    terminal_is_as_before(board)
+    board.start()
+
+
 @declare("nobody's keys change anything with --read-only")
 def read_only(board):
     board.keys("q")
