@@ -11,7 +11,7 @@ from harness.chain import HOSTS, LAN, VIP, Chain
 from harness.daemon import OURS
 from harness.net import stays, until
 
-Group.fixture("drain", Chain)
+Group.fixture("removal", Chain)
 
 
 @case("SC-20 planned removal of a proxy: no request fails", makes=(OURS,))
