@@ -1,8 +1,9 @@
 //! Counting processes for `vrrp_track_process`: a thread that looks through `/proc` every second, and sees at once when
 //! a process it counted ends.
 //!
-//! The end is what a failover hangs on, and a pidfd tells it without delay. A start may be noticed a second late; the
-//! kernel's process connector would tell that at once too, at the price of a message for every fork on the machine.
+//! The end is what a failover hangs on, and a pidfd tells it without delay. A start may be noticed a second late, or a
+//! tenth of one where a process has just ended. The kernel's process connector would tell that at once too, at the price
+//! of a message for every fork on the machine.
 
 use super::sys;
 use crate::model::ProcessMatch;
@@ -14,10 +15,13 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long until `/proc` is looked through again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The same for a while after an end: what is restarted shall be back before `terminate_delay` is over.
+const AGAIN_SOON: Duration = Duration::from_millis(100);
+const SOON_FOR: Duration = Duration::from_secs(2);
 /// The most processes whose end is seen at once; that of others is noticed with the next look.
 const WATCHED_MAX: usize = 256;
 
@@ -66,6 +70,7 @@ fn watch(shared: &Shared, tell: &dyn Fn(String, u32)) {
     let mut told = BTreeMap::<String, u32>::new();
     let mut known = Wanted::new();
     let mut watched = BTreeMap::<u32, OwnedFd>::new();
+    let mut soon_until = None;
     loop {
         // Drained before it is looked at, so that no change is missed.
         let _ = shared.changed.read();
@@ -104,32 +109,41 @@ fn watch(shared: &Shared, tell: &dyn Fn(String, u32)) {
                 }
             }
         }
-        wait(shared, &mut watched, known.is_empty());
+        let timeout = if known.is_empty() {
+            None
+        } else if soon_until.is_some_and(|until| Instant::now() < until) {
+            Some(AGAIN_SOON)
+        } else {
+            Some(AGAIN)
+        };
+        if wait(shared, &mut watched, timeout) {
+            soon_until = Some(Instant::now() + SOON_FOR);
+        }
     }
 }
 
-/// Waits for another wish, the end of a process, or the time for another look; forever if there is nothing to look for.
-fn wait(shared: &Shared, watched: &mut BTreeMap<u32, OwnedFd>, idle: bool) {
+/// Waits for another wish, the end of a process, or the time for another look. True when a process has ended.
+fn wait(shared: &Shared, watched: &mut BTreeMap<u32, OwnedFd>, timeout: Option<Duration>) -> bool {
     let mut fds = vec![PollFd::new(shared.changed.as_fd(), PollFlags::POLLIN)];
     let ends = watched
         .values()
         .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
     fds.extend(ends);
-    let timeout = if idle {
-        PollTimeout::NONE
-    } else {
-        PollTimeout::try_from(AGAIN).unwrap_or(PollTimeout::ZERO)
-    };
+    let timeout = timeout.map_or(PollTimeout::NONE, |wait| {
+        PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO)
+    });
     if poll(&mut fds, timeout).is_err() {
         // Interrupted, or out of memory: no reason to spin.
         std::thread::sleep(Duration::from_millis(10));
-        return;
+        return false;
     }
     let over: Vec<bool> = fds.iter().skip(1).map(|fd| fd.any() == Some(true)).collect();
     drop(fds);
     let mut over = over.into_iter();
     // A pidfd stays readable once its process has ended.
+    let before = watched.len();
     watched.retain(|_, _| over.next() != Some(true));
+    watched.len() < before
 }
 
 /// Calls `found` for every process that has not ended: its id, the kernel's short name of it and its command line.

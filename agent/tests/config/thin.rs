@@ -1,7 +1,7 @@
 //! An ordinary file becomes the model it describes.
 
 use crate::support::{codes, dump, load_text, model_of};
-use lbagent::model::{Authentication, CheckKind};
+use lbagent::model::{Authentication, CheckKind, ParamMatch};
 
 pub(crate) const ORDINARY: &str = r#"
 ! Two directors, one address, two web servers.
@@ -106,4 +106,50 @@ fn services_know_their_place_in_the_file_and_instances_their_line() {
     assert_eq!(places, [1, 0], "by key: 192.0.2.1, 192.0.2.9");
     let place = &layout.instances[&"VI_1".into()];
     assert!(place.ends_with(":1"), "{place}");
+}
+
+#[test]
+fn a_process_has_the_words_it_is_written_with() {
+    let process = |lines: &str| {
+        let instance = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\ntrack_process {\np\n}\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}";
+        let text = format!("vrrp_track_process p {{\n{lines}\n}}\n{instance}\n");
+        let model = model_of(&text);
+        let matching = model.processes["p"].matching.clone();
+        (matching.command, matching.parameters, matching.compare)
+    };
+    let words = |text: &str| Some(text.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>());
+    // As keepalived 2.2.7 reads them: quotes make one word.
+    for (lines, command, parameters, compare) in [
+        ("process nginx", "nginx", None, ParamMatch::Exact),
+        (
+            "process sleep 3600.5 x",
+            "sleep",
+            words("3600.5 x"),
+            ParamMatch::Exact,
+        ),
+        (
+            "process sleep 3600\nparam_match initial",
+            "sleep",
+            words("3600"),
+            ParamMatch::Initial,
+        ),
+        (
+            "process \"sleep 3600.5\"",
+            "sleep 3600.5",
+            None,
+            ParamMatch::Exact,
+        ),
+        (
+            "process nginx\nparam_match partial",
+            "nginx",
+            Some(Vec::new()),
+            ParamMatch::Exact,
+        ),
+    ] {
+        assert_eq!(
+            process(lines),
+            (command.to_owned(), parameters, compare),
+            "{lines}"
+        );
+    }
 }

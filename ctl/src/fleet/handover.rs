@@ -83,16 +83,19 @@ fn judge(
         if let Some((other, seen, theirs)) = holder {
             let view = View::of(&seen.snapshot).with_counters(seen.counters.as_ref());
             let active = view.totals().map_or(0, |totals| totals.active);
-            if active > CONNECTIONS_MAX && !force {
+            // The holder sends what it carries, and here it is taken.
+            let copied = seen.snapshot.state.agent.sync.as_ref().is_some_and(|it| it.sends)
+                && ours.state.agent.sync.as_ref().is_some_and(|it| it.takes);
+            if active > CONNECTIONS_MAX && !copied && !force {
                 return Err(Refusal::new(
                     RefusalCode::Sync,
                     format!(
-                        "{} carries {} connections, and nothing tells that they are synchronised",
+                        "{} carries {} connections that are not copied to here",
                         other.name,
                         thousands(active)
                     ),
-                    "those that are not are reset by the move\nto see the effect: add --dry-run      to do it \
-                     anyway: add --force",
+                    "they are reset by the move; with lvs_sync_daemon on both they would go on\nto see the effect: \
+                     add --dry-run      to do it anyway: add --force",
                 ));
             }
             let connections = usize::try_from(active).unwrap_or(usize::MAX);
@@ -101,9 +104,10 @@ fn judge(
                 other.name
             ));
             handing.effects.push(format!(
-                "Connections: {} on {}",
+                "Connections: {} on {}{}",
                 count(connections, "active connection"),
-                other.name
+                other.name,
+                if copied { ", copied to here" } else { "" }
             ));
             handing.from.push(Yielding {
                 host: other.host.clone(),
@@ -176,5 +180,61 @@ impl Yielding {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::fixture;
+    use lb_shared::state::SyncView;
+
+    fn sync(sends: bool) -> Option<SyncView> {
+        Some(SyncView {
+            interface: "eth1".into(),
+            id: 1,
+            instance: None,
+            sends,
+            takes: !sends,
+        })
+    }
+
+    #[test]
+    fn many_connections_are_moved_only_when_they_are_copied_or_by_force() {
+        let target = [Target::Instance("VI_edge".into())];
+        let judged = |there: Option<SyncView>, here: Option<SyncView>, force| {
+            let fixture::Demo {
+                snapshot, counters, ..
+            } = fixture::demo();
+            let mut ours = snapshot.clone();
+            ours.state.agent.sync = here;
+            let edge = ours.state.instances.get_mut(&"VI_edge".into()).unwrap();
+            edge.state = VrrpState::Backup;
+            let mut holder = Seen {
+                snapshot,
+                counters: Some(counters),
+                skew_ms: 0,
+            };
+            holder.snapshot.state.agent.sync = there;
+            let holder = Answer {
+                host: Host::parse("ssh://lb2").unwrap(),
+                name: "lb2".into(),
+                got: Ok(holder),
+            };
+            judge(&[holder], &ours, &target, Handover::Auto, force)
+        };
+        for (there, here) in [(None, None), (sync(true), None), (sync(false), sync(true))] {
+            let refusal = judged(there.clone(), here.clone(), false).unwrap_err();
+            assert_eq!(refusal.code, RefusalCode::Sync, "{there:?} {here:?}");
+        }
+        let forced = judged(None, None, true).unwrap();
+        assert!(forced.effects[1].ends_with(" on lb2"), "{:?}", forced.effects);
+        let copied = judged(sync(true), sync(false), false).unwrap();
+        assert!(
+            copied.effects[1].ends_with(" on lb2, copied to here"),
+            "{:?}",
+            copied.effects
+        );
+        assert_eq!(copied.from.len(), 1);
     }
 }

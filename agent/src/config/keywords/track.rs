@@ -89,9 +89,9 @@ pub(crate) const PROCESS: Table<RawProcess> = Table {
 
 #[rustfmt::skip]
 const PROCESS_ROWS: &[Keyword<RawProcess>] = &[
-    row("process", Command, "required", InPlace, "The process looked for; with parameters the command line is \
-        compared as well. Names are compared to 15 characters unless full_command is set.",
-        Set(|it, a, _| it.process = a.script().argv)),
+    row("process", Words("NAME [PARAMETER] …"), "required", InPlace, "The process looked for; with parameters the \
+        command line is compared as well. Quotes make one word. Names are compared to 15 characters unless full_command \
+        is set.", Set(|it, a, _| it.process = a.words.iter().map(|word| word.text.to_owned()).collect())),
     row("param_match", OneOf(&["initial", "partial"]), "exact", InPlace, "How parameters are compared. partial: more \
         may follow. initial: the last one may be longer, too.", Set(|it, a, _| it.compare = Some(match a.text() {
             "initial" => ParamMatch::Initial,

@@ -166,22 +166,64 @@ impl Call {
     }
 }
 
+/// Who answers an op.
+#[derive(Clone, Copy)]
+enum By {
+    Ping,
+    Read,
+    WhatIf,
+    Truth,
+    Act,
+    /// The session itself, before it comes here.
+    Session,
+}
+
+/// Every op.
+const OPS: [(&str, By); 26] = [
+    ("hello", By::Read),
+    ("ping", By::Ping),
+    ("role", By::Session),
+    ("status", By::Read),
+    ("vrrp", By::Read),
+    ("services", By::Read),
+    ("servers", By::Read),
+    ("show", By::Read),
+    ("why", By::Read),
+    ("stats", By::Read),
+    ("config", By::Read),
+    ("events", By::Read),
+    ("ops", By::Read),
+    ("watch", By::Session),
+    ("what-if", By::WhatIf),
+    ("is", By::Truth),
+    ("wait", By::Truth),
+    ("drain", By::Act),
+    ("undrain", By::Act),
+    ("disable", By::Act),
+    ("weight", By::Act),
+    ("promote", By::Act),
+    ("demote", By::Act),
+    ("release", By::Act),
+    ("undo", By::Act),
+    ("reload", By::Act),
+];
+
 /// Carries one request out.
 pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
-    match call.op.as_str() {
-        "ping" => Ok(serde_json::json!("pong")),
-        "hello" | "status" | "vrrp" | "services" | "servers" | "show" | "why" | "stats" | "config"
-        | "events" | "ops" => read::answer(session, call).await,
-        "what-if" => read::what_if(session, call).await,
-        "is" | "wait" => super::wait::answer(session, call).await,
-        "drain" | "undrain" | "disable" | "weight" | "promote" | "demote" | "release" | "undo" | "reload" => {
-            act::answer(session, call).await
+    let by = OPS.iter().find(|(name, _)| *name == call.op).map(|(_, by)| *by);
+    match by {
+        Some(By::Ping) => Ok(serde_json::json!("pong")),
+        Some(By::Read) => read::answer(session, call).await,
+        Some(By::WhatIf) => read::what_if(session, call).await,
+        Some(By::Truth) => super::wait::answer(session, call).await,
+        Some(By::Act) => act::answer(session, call).await,
+        Some(By::Session) | None => {
+            let names: Vec<&str> = OPS.iter().map(|(name, _)| *name).collect();
+            Err(Refusal::new(
+                RefusalCode::UnknownOp,
+                format!("there is no op '{}'", escape(&call.op)),
+                format!("ops are {}", names.join(" ")),
+            ))
         }
-        other => Err(Refusal::new(
-            RefusalCode::UnknownOp,
-            format!("there is no op '{}'", escape(other)),
-            "ops are hello ping role status vrrp services servers show why stats config events watch what-if is wait drain \
-             undrain disable weight promote demote release reload ops",
-        )),
     }
 }

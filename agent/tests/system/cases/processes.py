@@ -28,7 +28,6 @@ class Tracked(Two):
             self.high = self.agents["high"] = daemon(make, self.high.node, f"""\
 vrrp_track_process proxy {{
     process {" ".join(PROXY)}
-    param_match exact
     terminate_delay 0.5
 }}
 {tracked}""")
