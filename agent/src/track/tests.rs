@@ -445,7 +445,8 @@ fn a_file_adds_its_number_times_the_weight_and_tells_when_it_turns() {
         "nobody has read it"
     );
     // A number, what is told, and what lines of weight 2, -1, 0 and 0 in reverse make of it.
-    let story: [(i32, &[&str], [Option<i32>; 4]); 6] = [
+    type Step = (i32, &'static [&'static str], [Option<i32>; 4]);
+    let story: [Step; 6] = [
         (5, &["load track.changed"], [Some(10), Some(-5), None, Some(0)]),
         (5, &[], [Some(10), Some(-5), None, Some(0)]),
         (-127, &["load track.changed"], [None, Some(127), None, Some(0)]),
