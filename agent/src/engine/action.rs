@@ -2,7 +2,7 @@
 
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{Fifo, FifoKind, Job, JobId, MailRoute, ProcessMatch};
+use crate::model::{Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch};
 use crate::net::NetOp;
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Endpoint};
@@ -34,6 +34,8 @@ pub enum Action {
     Run(JobId, Job),
     /// The processes to count, all of them, by the names of their trackers.
     Processes(BTreeMap<String, ProcessMatch>),
+    /// The files whose numbers to watch, all of them, by the names of their trackers.
+    Numbers(BTreeMap<String, NumberFile>),
     /// The FIFOs to write, all of them; what is not in here is closed.
     Fifos(BTreeMap<FifoKind, Fifo>),
     /// A line for a FIFO.

@@ -402,6 +402,7 @@ impl World {
             | Action::CancelCheck(_)
             | Action::Fifos(_)
             | Action::Processes(_)
+            | Action::Numbers(_)
             | Action::Fifo(..)
             | Action::Mail(..)
             | Action::Ledger(_)

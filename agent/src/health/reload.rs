@@ -169,7 +169,7 @@ impl Health {
             .iter()
             .map(|check| {
                 let up = !held_back && (known_up || !check.alpha);
-                Probe::new(self.take_number(), check.clone(), up)
+                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers)
             })
             .collect();
         let mut server = ServerState {
@@ -266,7 +266,7 @@ impl Health {
         for (slot, check) in slots.into_iter().zip(&config.checks) {
             probes.push(match slot {
                 Some(probe) => probe,
-                None => Probe::new(self.take_number(), check.clone(), was_up),
+                None => Probe::new(self.take_number(), check.clone(), was_up).knowing(&self.numbers),
             });
         }
         for probe in old {
@@ -300,7 +300,7 @@ impl Health {
             return;
         };
         for probe in &mut server.probes {
-            if matches!(probe.phase, Phase::Idle) {
+            if matches!(probe.phase, Phase::Idle) && probe.is_run() {
                 let at = now + FIRST_CHECK_DELAY + self.random.below(probe.check.warmup);
                 probe.phase = Phase::Waiting { at };
                 self.agenda.insert((at, Due::Probe(number, probe.number)));

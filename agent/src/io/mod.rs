@@ -17,6 +17,7 @@ pub mod log;
 pub mod mail;
 pub mod modules;
 pub mod netlink;
+pub mod numbers;
 pub mod packet_socket;
 mod ping;
 pub mod processes;

@@ -1,5 +1,6 @@
 //! Health checks of real servers.
 
+use super::file::Multiplier;
 use super::notify::Script;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub enum CheckKind {
     Smtp(SmtpCheck),
     Dns(DnsCheck),
     Udp(UdpCheck),
+    File(FileCheck),
 }
 
 impl CheckKind {
@@ -44,6 +46,7 @@ impl CheckKind {
             Self::Smtp(_) => "SMTP_CHECK",
             Self::Dns(_) => "DNS_CHECK",
             Self::Udp(_) => "UDP_CHECK",
+            Self::File(_) => "FILE_CHECK",
         }
     }
 }
@@ -143,6 +146,14 @@ pub struct DnsCheck {
     /// The type of record, in capitals: `SOA`.
     pub kind: String,
     pub name: String,
+}
+
+/// `FILE_CHECK`: the number of a `track_file` adds to the weight. Nothing is run for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileCheck {
+    /// The name of the `track_file`.
+    pub file: String,
+    pub multiplier: Multiplier,
 }
 
 /// `UDP_CHECK`.

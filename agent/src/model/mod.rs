@@ -4,6 +4,7 @@
 //! without any text. Objects sit behind `Arc`, so that two models share what did not change.
 
 mod check;
+mod file;
 mod global;
 mod job;
 mod notify;
@@ -11,9 +12,10 @@ mod service;
 mod vrrp;
 
 pub use check::{
-    Check, CheckKind, DnsCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck,
-    UdpCheck, UdpReply, Url,
+    Check, CheckKind, DnsCheck, FileCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck,
+    StatusRange, TcpCheck, UdpCheck, UdpReply, Url,
 };
+pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
@@ -21,8 +23,8 @@ pub use notify::{
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack,
-    SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
+    Authentication, FileTrack, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack,
+    ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -37,6 +39,7 @@ pub struct Model {
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
     pub processes: BTreeMap<String, Arc<VrrpProcess>>,
+    pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
     pub layout: Layout,
 }

@@ -197,6 +197,7 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         model,
         file: "test.conf".into(),
         findings: Vec::new(),
+        numbers: BTreeMap::new(),
         asked: None,
         dry_run: false,
         force: true,
@@ -422,7 +423,7 @@ impl Node {
                 self.did
                     .push(Did::Told(format!("{to}: {} {}", mail.subject, mail.body)));
             }
-            Action::Listen(_) | Action::Fifos(_) | Action::Processes(_) => {}
+            Action::Listen(_) | Action::Fifos(_) | Action::Processes(_) | Action::Numbers(_) => {}
         }
         None
     }

@@ -2,7 +2,7 @@
 
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
-use super::track::{self, RawProcess, RawScript, inert};
+use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
@@ -29,7 +29,8 @@ pub(crate) struct Raw {
     pub server_groups: Vec<RawServerGroup>,
     pub services: Vec<RawService>,
     pub processes: Vec<RawProcess>,
-    /// Trackers that are known but do not act: names of files, processes and BFD sessions.
+    pub files: Vec<RawFile>,
+    /// Trackers that are known but do not act: names of BFD sessions.
     pub inert_trackers: BTreeSet<String>,
 }
 
@@ -163,12 +164,11 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         must stand above its use.", Block(super::vrrp::script)),
     row("vrrp_track_process", Takes::Block("NAME"), "", InPlace, "Counts processes for track_process. It must stand \
         above its use.", Block(super::vrrp::process)),
-    row("track_file", Takes::Block("NAME"), "", InPlace, "Watches the number in a file.",
-        KnownBlock("instances run as if the number in the file were 0",
-            |it, st, cx| inert_tracker(&track::FILE, it, st, cx))),
+    row("track_file", Takes::Block("NAME"), "", InPlace, "Watches the number in a file, for track_file of \
+        instances and groups and for FILE_CHECK. It must stand above its use.",
+        Block(|it, st, cx| super::vrrp::file(&track::FILE, it, st, cx))),
     row("vrrp_track_file", Takes::Block("NAME"), "", InPlace, "Old name of track_file.",
-        KnownBlock("instances run as if the number in the file were 0",
-            |it, st, cx| inert_tracker(&track::OLD_FILE, it, st, cx))),
+        Block(|it, st, cx| super::vrrp::file(&track::OLD_FILE, it, st, cx))),
     row("vrrp_sync_group", Takes::Block("NAME"), "", InPlace, "Instances that change state together.",
         Block(super::vrrp::group)),
     row("vrrp_instance", Takes::Block("NAME"), "", InPlace, "One virtual router.", Block(super::vrrp::instance)),

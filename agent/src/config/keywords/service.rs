@@ -233,7 +233,7 @@ const SERVER_ROWS: &[Keyword<RawServer>] = &[
     row("PING_CHECK", Takes::Block(""), "", InPlace, "Sends an ICMP echo.",
         Block(|it, st, cx| check::ping(&mut it.checks, st, cx))),
     row("FILE_CHECK", Takes::Block(""), "", InPlace, "Weight and state from a track_file.",
-        KnownBlock("the check is left out: the server counts as up", |_, st, cx| check::inert_file(st, cx))),
+        Block(|it, st, cx| check::file(&mut it.checks, st, cx))),
     row("BFD_CHECK", Takes::Block(""), "", InPlace, "State of a BFD session.",
         KnownBlock("the check is left out: the server counts as up", |_, st, cx| check::inert_bfd(st, cx))),
 ];
