@@ -42,6 +42,8 @@ pub struct Setup {
     pub epoch: Instant,
     /// `SO_PEERGROUPS`: an option only unsafe code can read, so it comes from outside.
     pub peer_groups: PeerGroups,
+    /// Called in a quiet moment after many events; from outside for the same reason.
+    pub give_memory_back: fn(),
 }
 
 /// Opens the sockets and serves them on `runtime` until the handle is gone.
@@ -67,7 +69,7 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         setup.peer_groups,
         stopped.clone(),
     );
-    runtime.spawn(pump(Arc::clone(&hub), incoming));
+    runtime.spawn(pump(Arc::clone(&hub), incoming, setup.give_memory_back));
     runtime.spawn(until(stopped, engine::sample_drains(engine, hub)));
     runtime.spawn(session::accept(Arc::clone(&doors), door, None));
     if let Some(door) = read_only {
@@ -81,9 +83,25 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
 }
 
 /// Folds the engine's events. The engine only queues them: copying a big state may take longer than it can wait.
-async fn pump(hub: Arc<Hub>, mut incoming: mpsc::UnboundedReceiver<Event>) {
-    while let Some(event) = incoming.recv().await {
+async fn pump(hub: Arc<Hub>, mut incoming: mpsc::UnboundedReceiver<Event>, give_memory_back: fn()) {
+    let mut told = 0_u32;
+    loop {
+        let event = if told < limits::MANY_EVENTS {
+            incoming.recv().await
+        } else {
+            match tokio::time::timeout(limits::QUIET, incoming.recv()).await {
+                Ok(event) => event,
+                Err(_) => {
+                    // What it took to read a file and to tell of every object in it is free by now.
+                    told = 0;
+                    give_memory_back();
+                    continue;
+                }
+            }
+        };
+        let Some(event) = event else { return };
         hub.publish(event);
+        told += 1;
     }
 }
 

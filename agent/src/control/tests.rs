@@ -52,6 +52,7 @@ impl Room {
             read_only: Some(folder.join("agent-ro.sock")),
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            give_memory_back: || {},
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -392,6 +393,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         read_only: None,
         epoch: Instant::now(),
         peer_groups: |_| Ok(Vec::new()),
+        give_memory_back: || {},
     };
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());
