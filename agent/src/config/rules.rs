@@ -1,6 +1,7 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
 mod address;
+mod bfd;
 mod check;
 mod group;
 mod notify;
@@ -24,6 +25,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
         ..Model::default()
     };
     vrrp::objects(&raw, &mut model, cx);
+    bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     service::objects(&raw, &mut model, cx);
     script::security(&raw, cx);

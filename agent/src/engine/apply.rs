@@ -91,6 +91,7 @@ impl Engine {
             self.queue.push_back(super::Action::Processes(wanted.collect()));
         }
         self.on_tracker_effects(effects);
+        self.apply_sessions(&before);
         self.refresh_interfaces();
 
         let startup_delay = if first {
@@ -369,7 +370,11 @@ impl Index {
                     .processes
                     .iter()
                     .map(|it| TrackerName::Process(it.process.clone()));
-                for tracker in interfaces.chain(scripts).chain(processes) {
+                let sessions = tracking
+                    .sessions
+                    .iter()
+                    .map(|it| TrackerName::Bfd(it.session.clone()));
+                for tracker in interfaces.chain(scripts).chain(processes).chain(sessions) {
                     index
                         .by_tracker
                         .entry(tracker)
@@ -419,6 +424,7 @@ fn changes(old: &Model, new: &Model) -> Vec<String> {
     compare(&mut lines, "group:", &old.groups, &new.groups);
     compare(&mut lines, "script:", &old.scripts, &new.scripts);
     compare(&mut lines, "process:", &old.processes, &new.processes);
+    compare(&mut lines, "bfd:", &old.sessions, &new.sessions);
     for (key, service) in &new.services {
         match old.services.get(key) {
             None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),

@@ -3,6 +3,7 @@
 use super::job::{CheckId, CheckOutcome};
 use crate::model::{Check, CheckKind};
 use lb_shared::units::Mono;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The first check does not come before this.
@@ -96,6 +97,38 @@ impl Probe {
         *self = Self { check, ..old };
     }
 
+    /// Waits to be put on the agenda. One that follows a session never is: it is told.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle) && self.follows().is_none()
+    }
+
+    /// The BFD session it follows.
+    pub(super) fn follows(&self) -> Option<&str> {
+        match &self.check.kind {
+            CheckKind::Bfd(session) => Some(session),
+            CheckKind::Tcp(_)
+            | CheckKind::Http(_)
+            | CheckKind::Misc(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_) => None,
+        }
+    }
+
+    /// Its session is up or down.
+    pub(super) fn on_session(&mut self, up: bool, why: &str) -> Judged {
+        let (judged, _) = if up { self.on_pass(None) } else { self.on_fail(why) };
+        judged
+    }
+
+    /// A new one takes what is known of its session already.
+    pub(super) fn catch_up(&mut self, sessions: &BTreeMap<String, (bool, String)>) {
+        if let Some((up, why)) = self.follows().and_then(|it| sessions.get(it)) {
+            self.on_session(*up, why);
+        }
+    }
+
     /// Whether nothing was found out yet that decides anything.
     fn is_first(&self) -> bool {
         self.ok.is_none()
@@ -120,7 +153,8 @@ impl Probe {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => now,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_) => now,
         };
         self.phase = Phase::Waiting {
             at: (base + delay).max(now),
@@ -138,7 +172,8 @@ impl Probe {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => 1,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_) => 1,
         };
         let complete = if self.url_failed {
             // The url that had failed is good again: all of them are looked at once more (as keepalived does).
@@ -259,7 +294,8 @@ impl Probe {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => false,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_) => false,
         }
     }
 
@@ -274,7 +310,8 @@ impl Probe {
                 | CheckKind::Ping(_)
                 | CheckKind::Smtp(_)
                 | CheckKind::Dns(_)
-                | CheckKind::Udp(_),
+                | CheckKind::Udp(_)
+                | CheckKind::Bfd(_),
                 _,
             ) => self.check.delay_loop,
         }

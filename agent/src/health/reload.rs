@@ -169,7 +169,9 @@ impl Health {
             .iter()
             .map(|check| {
                 let up = !held_back && (known_up || !check.alpha);
-                Probe::new(self.take_number(), check.clone(), up)
+                let mut probe = Probe::new(self.take_number(), check.clone(), up);
+                probe.catch_up(&self.sessions);
+                probe
             })
             .collect();
         let mut server = ServerState {
@@ -265,7 +267,11 @@ impl Health {
         for (slot, check) in slots.into_iter().zip(&config.checks) {
             probes.push(match slot {
                 Some(probe) => probe,
-                None => Probe::new(self.take_number(), check.clone(), was_up),
+                None => {
+                    let mut probe = Probe::new(self.take_number(), check.clone(), was_up);
+                    probe.catch_up(&self.sessions);
+                    probe
+                }
             });
         }
         for probe in old {
@@ -299,7 +305,7 @@ impl Health {
             return;
         };
         for probe in &mut server.probes {
-            if matches!(probe.phase, Phase::Idle) {
+            if probe.is_idle() {
                 let at = now + FIRST_CHECK_DELAY + self.random.below(probe.check.warmup);
                 probe.phase = Phase::Waiting { at };
                 self.agenda.insert((at, Due::Probe(number, probe.number)));

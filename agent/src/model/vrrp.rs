@@ -1,5 +1,6 @@
 //! Virtual routers, their groups and what is tracked for them.
 
+use super::bfd::BfdTrack;
 use super::notify::{NotifyScripts, Script};
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
@@ -139,6 +140,7 @@ pub struct Tracking {
     pub interfaces: Vec<InterfaceTrack>,
     pub scripts: Vec<ScriptTrack>,
     pub processes: Vec<ProcessTrack>,
+    pub sessions: Vec<BfdTrack>,
 }
 
 /// A line of `track_interface`. Weight 0: FAULT while it is down.

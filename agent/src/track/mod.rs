@@ -1,4 +1,4 @@
-//! Trackers: scripts and interfaces whose verdicts move priorities or put instances into FAULT.
+//! Trackers: scripts, interfaces, processes and BFD sessions whose verdicts move priorities or put instances into FAULT.
 //!
 //! Knows when a script is to run and what its results mean. Does not run anything (a script leaves as a [`Job`] and comes
 //! back as a [`JobOutcome`]), does not watch interfaces (the engine tells), and does not know instances: [`Trackers::terms`]
@@ -6,6 +6,7 @@
 
 mod process;
 mod script;
+mod session;
 mod terms;
 
 pub use terms::Sum;
@@ -17,6 +18,7 @@ use lb_shared::state::TrackerView;
 use lb_shared::units::Mono;
 use process::Process;
 use script::Script;
+use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub struct Trackers {
     scripts: BTreeMap<String, Script>,
     interfaces: BTreeMap<String, Interface>,
     processes: BTreeMap<String, Process>,
+    sessions: BTreeMap<String, Session>,
     agenda: BTreeSet<(Mono, String)>,
 }
 
@@ -155,6 +158,32 @@ impl Trackers {
         });
     }
 
+    /// What is seen of a BFD session: up or not (`None`: too early to say), in words, and what it turned by.
+    pub fn on_session(
+        &mut self,
+        now: Mono,
+        name: &str,
+        up: Option<bool>,
+        detail: &str,
+        why: Option<String>,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.sessions.get_mut(name) {
+            Some(session) => session.on_shows(now, name, up, detail, why, out),
+            None => {
+                let session = Session::new(now, name, up, detail, out);
+                self.sessions.insert(name.to_owned(), session);
+            }
+        }
+    }
+
+    /// A BFD session is configured no more.
+    pub fn on_session_gone(&mut self, name: &str, out: &mut Vec<Effect>) {
+        if self.sessions.remove(name).is_some() {
+            out.push(removed(TrackerName::Bfd(name.to_owned())));
+        }
+    }
+
     /// Begins the runs that are due.
     pub fn on_tick(&mut self, now: Mono, out: &mut Vec<Effect>) {
         for process in self.processes.values_mut() {
@@ -192,7 +221,8 @@ impl Trackers {
                 })
             }
             TrackerName::Process(process) => self.processes.get(process).map(Process::view),
-            TrackerName::File(_) | TrackerName::Bfd(_) => None,
+            TrackerName::Bfd(session) => Some(self.sessions.get(session)?.view(session)),
+            TrackerName::File(_) => None,
         }
     }
 
@@ -209,7 +239,12 @@ impl Trackers {
             .keys()
             .filter_map(|name| self.view(&TrackerName::Interface(name.clone())));
         let processes = self.processes.values().map(Process::view);
-        scripts.chain(interfaces).chain(processes).collect()
+        let sessions = self.sessions.iter().map(|(name, it)| it.view(name));
+        scripts
+            .chain(interfaces)
+            .chain(processes)
+            .chain(sessions)
+            .collect()
     }
 
     fn schedule(&mut self, name: &str) {

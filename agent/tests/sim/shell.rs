@@ -135,7 +135,9 @@ impl World {
             | Action::Fifos(_)
             | Action::Fifo(..)
             | Action::Mail(..)
-            | Action::Processes(_) => {}
+            | Action::Processes(_)
+            | Action::BfdPaths(_)
+            | Action::BfdSend(..) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
                 self.nodes[node]

@@ -40,6 +40,7 @@ pub(crate) enum Checker {
     Smtp,
     Dns,
     Udp,
+    Bfd,
 }
 
 /// A check as written.
@@ -64,6 +65,8 @@ pub(crate) struct RawCheck {
     pub sni_name: Option<String>,
     pub fast_recovery: bool,
     pub urls: Vec<RawUrl>,
+    /// The session of a `BFD_CHECK`.
+    pub session: Option<(String, Span)>,
     /// Only `SMTP_CHECK`, `DNS_CHECK` and `UDP_CHECK` have any of this.
     pub talk: Option<Box<Talk>>,
 }
@@ -288,9 +291,11 @@ pub(crate) const FILE_CHECK: Table<Inert> = Table { block: "virtual_server/real_
 ]] };
 
 #[rustfmt::skip]
-pub(crate) const BFD_CHECK: Table<Inert> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
-    row("name", Name("NAME"), "required", InPlace, "The session.", Known(LEFT_OUT)),
-    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.", Known(LEFT_OUT)),
+pub(crate) const BFD_CHECK: Table<RawCheck> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
+    row("name", Name("NAME"), "required", InPlace, "The bfd_instance. It must stand above the virtual_server.",
+        Set(|it, a, _| it.session = Some((a.text().to_owned(), a.span())))),
+    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.",
+        Set(|it, a, _| it.words.alpha = Some(a.flag()))),
 ]] };
 
 fn check(
@@ -306,7 +311,12 @@ fn check(
         ..RawCheck::default()
     };
     // `TCP_CHECK` alone is complete: every setting has a default.
-    if statement.block.is_some() || matches!(checker, Checker::Http | Checker::Ssl | Checker::Misc) {
+    if statement.block.is_some()
+        || matches!(
+            checker,
+            Checker::Http | Checker::Ssl | Checker::Misc | Checker::Bfd
+        )
+    {
         read_block(table, &mut it, statement, cx);
     }
     checks.push(it);
@@ -404,8 +414,8 @@ pub(super) fn inert_file(statement: &Statement<'_>, cx: &mut Cx<'_>) {
     read_block(&FILE_CHECK, &mut Inert, statement, cx);
 }
 
-pub(super) fn inert_bfd(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    read_block(&BFD_CHECK, &mut Inert, statement, cx);
+pub(super) fn bfd(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Bfd, &BFD_CHECK, checks, statement, cx);
 }
 
 fn url(it: &mut RawCheck, table: &'static Table<RawUrl>, statement: &Statement<'_>, cx: &mut Cx<'_>) {

@@ -1,5 +1,6 @@
 //! `global_defs`, and the words that stand at the top of a file.
 
+use super::bfd::RawBfd;
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
 use super::track::{self, RawProcess, RawScript, inert};
@@ -29,7 +30,8 @@ pub(crate) struct Raw {
     pub server_groups: Vec<RawServerGroup>,
     pub services: Vec<RawService>,
     pub processes: Vec<RawProcess>,
-    /// Trackers that are known but do not act: names of files, processes and BFD sessions.
+    pub sessions: Vec<RawBfd>,
+    /// Trackers that are known but do not act: names of files.
     pub inert_trackers: BTreeSet<String>,
 }
 
@@ -172,9 +174,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("vrrp_sync_group", Takes::Block("NAME"), "", InPlace, "Instances that change state together.",
         Block(super::vrrp::group)),
     row("vrrp_instance", Takes::Block("NAME"), "", InPlace, "One virtual router.", Block(super::vrrp::instance)),
-    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880).",
-        KnownBlock("what follows the session runs as if it were up",
-            |it, st, cx| inert_tracker(&track::BFD, it, st, cx))),
+    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880) with a neighbour. It must stand above its use.",
+        Block(super::bfd::session)),
     row("virtual_server_group", Takes::Block("NAME"), "", InPlace, "A named list of addresses that share one \
         virtual_server.", Block(super::service::server_group)),
     row("virtual_server", Takes::Block("ADDRESS [PORT] | fwmark N | group NAME"), "", InPlace, "One IPVS service.",

@@ -234,8 +234,8 @@ const SERVER_ROWS: &[Keyword<RawServer>] = &[
         Block(|it, st, cx| check::ping(&mut it.checks, st, cx))),
     row("FILE_CHECK", Takes::Block(""), "", InPlace, "Weight and state from a track_file.",
         KnownBlock("the check is left out: the server counts as up", |_, st, cx| check::inert_file(st, cx))),
-    row("BFD_CHECK", Takes::Block(""), "", InPlace, "State of a BFD session.",
-        KnownBlock("the check is left out: the server counts as up", |_, st, cx| check::inert_bfd(st, cx))),
+    row("BFD_CHECK", Takes::Block(""), "", InPlace, "The server is down while a BFD session is.",
+        Block(|it, st, cx| check::bfd(&mut it.checks, st, cx))),
 ];
 
 #[rustfmt::skip]
