@@ -242,6 +242,11 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             read_only: None,
             epoch: clock.epoch(),
             peer_groups: sys::peer_groups,
+            metrics: control::MetricsSetup {
+                port: run.metrics,
+                servers: run.metrics_servers,
+                compat: run.metrics_compat.is_some(),
+            },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),

@@ -4,7 +4,7 @@ use crate::counters::Counters;
 use crate::event::Numbered;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
 use crate::host::Ssh;
-use crate::request::{Act, Acted, Hello, Refusal, Reloaded, Reply, Request, Snapshot};
+use crate::request::{Act, Acted, Hello, MetricsAsk, Refusal, Reloaded, Reply, Request, Snapshot};
 use crate::whatif::{Foreseen, WhatIf};
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
@@ -224,6 +224,14 @@ impl Client {
     pub fn what_if(&mut self, asked: WhatIf) -> Result<Foreseen, ClientError> {
         match self.ask(&Request::WhatIf(asked))? {
             Reply::Foreseen(foreseen) => Ok(*foreseen),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Everything that is measured, in Prometheus' text form.
+    pub fn metrics(&mut self, asked: MetricsAsk) -> Result<String, ClientError> {
+        match self.ask(&Request::Metrics(asked))? {
+            Reply::Metrics(text) => Ok(text),
             _ => Err(ClientError::Unexpected),
         }
     }

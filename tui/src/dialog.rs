@@ -328,7 +328,8 @@ impl Dialog {
             | Reply::Events(_)
             | Reply::Event(_)
             | Reply::Lost { .. }
-            | Reply::Foreseen(_) => Verdict::Failed {
+            | Reply::Foreseen(_)
+            | Reply::Metrics(_) => Verdict::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),
             },

@@ -1,6 +1,7 @@
 //! The hub: the state as every client sees it, the last events, and those who watch.
 
 use super::limits;
+use super::metrics::Tally;
 use lb_shared::event::{Event, Numbered, What};
 use lb_shared::request::{Role, Snapshot};
 use lb_shared::state::State;
@@ -23,6 +24,7 @@ struct Inner {
     state: Arc<State>,
     seq: u64,
     ring: VecDeque<Arc<Numbered>>,
+    tally: Tally,
     /// Its room is taken when the first watcher comes.
     news: Option<broadcast::Sender<Arc<Numbered>>>,
 }
@@ -66,6 +68,7 @@ impl Hub {
                 state: Arc::default(),
                 seq: 0,
                 ring: VecDeque::new(),
+                tally: Tally::default(),
                 news: None,
             }),
         }
@@ -75,6 +78,7 @@ impl Hub {
     pub(super) fn publish(&self, event: Event) {
         let mut inner = self.lock();
         Arc::make_mut(&mut inner.state).apply(&event);
+        inner.tally.fold(&event);
         inner.seq += 1;
         let numbered = Arc::new(Numbered {
             seq: inner.seq,
@@ -98,6 +102,11 @@ impl Hub {
     pub(super) fn seen(&self) -> Seen {
         let inner = self.lock();
         self.seen_in(&inner)
+    }
+
+    /// What was counted of the events since the start.
+    pub(super) fn tally(&self) -> Tally {
+        self.lock().tally.clone()
     }
 
     /// The state now and all that follows; with `after`, also the kept events with a higher number.

@@ -41,6 +41,15 @@ pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);
 /// How often it is checked that the socket's file is still ours.
 pub(super) const SOCKET_CHECK: Duration = Duration::from_secs(15);
 
+/// Connections to the metrics port at a time; more are closed at once.
+pub(super) const PORT_CONNECTIONS: usize = 4;
+/// The longest head of a request to that port, in bytes.
+pub(super) const PORT_HEAD: usize = 8 << 10;
+/// From connecting to the end of its request; as long again for taking the answer.
+pub(super) const PORT_TIME: Duration = Duration::from_secs(5);
+/// A port that is taken by somebody else is tried again this often.
+pub(super) const PORT_RETRY: Duration = Duration::from_secs(30);
+
 /// A budget that refills with time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {

@@ -11,13 +11,16 @@ mod hub;
 mod limits;
 mod lines;
 mod listen;
+mod metrics;
 mod ops;
 mod peer;
+mod port;
 mod session;
 mod wait;
 
 pub use engine::{Ask, ToEngine};
 pub use listen::BindError;
+pub use metrics::MetricsSetup;
 pub use peer::PeerGroups;
 
 use engine::Engine;
@@ -42,6 +45,7 @@ pub struct Setup {
     pub epoch: Instant,
     /// `SO_PEERGROUPS`: an option only unsafe code can read, so it comes from outside.
     pub peer_groups: PeerGroups,
+    pub metrics: MetricsSetup,
 }
 
 /// Opens the sockets and serves them on `runtime` until the handle is gone.
@@ -66,8 +70,12 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         roles,
         setup.peer_groups,
         stopped.clone(),
+        setup.metrics,
     );
     runtime.spawn(pump(Arc::clone(&hub), incoming));
+    if let Some(address) = setup.metrics.port {
+        runtime.spawn(until(stopped.clone(), port::serve(Arc::clone(&doors), address)));
+    }
     runtime.spawn(until(stopped, engine::sample_drains(engine, hub)));
     runtime.spawn(session::accept(Arc::clone(&doors), door, None));
     if let Some(door) = read_only {

@@ -4,11 +4,13 @@ use super::engine::Engine;
 use super::hub::Hub;
 use super::limits::{self, Budget};
 use super::listen::Door;
+use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
 use super::{frames, lines};
 use lb_shared::event::Actor;
 use lb_shared::frame::FIRST_BYTE;
-use lb_shared::request::{Refusal, RefusalCode, Reply, Request, Role};
+use lb_shared::request::{MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
+use lb_shared::view::View;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +32,8 @@ pub(super) struct Doors {
     acts: Mutex<BTreeMap<u32, Budget>>,
     names: Mutex<BTreeMap<u32, String>>,
     watches: AtomicUsize,
+    metrics: MetricsSetup,
+    requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
 impl Doors {
@@ -39,6 +43,7 @@ impl Doors {
         roles: Roles,
         groups: PeerGroups,
         stopped: watch::Receiver<bool>,
+        metrics: MetricsSetup,
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -50,6 +55,48 @@ impl Doors {
             acts: Mutex::default(),
             names: Mutex::default(),
             watches: AtomicUsize::new(0),
+            metrics,
+            requests: Mutex::default(),
+        })
+    }
+
+    /// Counts a request by how it ended.
+    pub(super) fn count(&self, op: &'static str, refused: Option<RefusalCode>) {
+        let result = refused.map_or("ok", RefusalCode::word);
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((op, result)).or_default() += 1;
+    }
+
+    /// Everything that is measured. Without the counters, as while the engine is busy, the rest is worth having.
+    pub(super) async fn metrics(&self, asked: MetricsAsk) -> Result<String, Refusal> {
+        let counters = self.engine.counters().await.ok();
+        let seen = self.hub.seen();
+        let tally = self.hub.tally();
+        let setup = self.metrics;
+        let served = Served {
+            requests: self
+                .requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            clients: self
+                .inside
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .sum(),
+        };
+        // A page of many thousand servers takes its time; the workers have checks to run.
+        let page = tokio::task::spawn_blocking(move || {
+            let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(counters.as_deref());
+            metrics::page(&view, &tally, &served, setup, asked)
+        });
+        page.await.map_err(|error| {
+            Refusal::new(
+                RefusalCode::Internal,
+                format!("the metrics could not be written: {error}"),
+                "look at the agent's log",
+            )
         })
     }
 
@@ -334,6 +381,10 @@ impl Session {
                 "a watch has no single answer",
                 "",
             )),
+            Request::Metrics(asked) => match self.doors.metrics(asked).await {
+                Ok(text) => Reply::Metrics(text),
+                Err(refusal) => Reply::Refused(refusal),
+            },
             Request::Act(act) => {
                 if let Err(refusal) = check_message(&act.message) {
                     return Reply::Refused(refusal);

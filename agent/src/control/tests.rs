@@ -52,6 +52,7 @@ impl Room {
             read_only: Some(folder.join("agent-ro.sock")),
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            metrics: Default::default(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -392,6 +393,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         read_only: None,
         epoch: Instant::now(),
         peer_groups: |_| Ok(Vec::new()),
+        metrics: Default::default(),
     };
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());
@@ -618,7 +620,7 @@ fn every_request_needs_exactly_its_role() {
             Role::Admin,
         ),
     ];
-    let doors = session_with_roles();
+    let doors = doors();
     for (request, needed) in table {
         for role in [Role::Viewer, Role::Operator, Role::Admin] {
             let session = session::Session {
@@ -640,11 +642,19 @@ fn every_request_needs_exactly_its_role() {
     }
 }
 
-fn session_with_roles() -> Arc<Doors> {
+/// The room's doors with nobody behind them.
+pub(super) fn doors() -> Arc<Doors> {
     let hub = Arc::new(Hub::new(Instant::now()));
     let engine = Arc::new(Engine::new(ToEngine::new(|_| false), Arc::clone(&hub)));
     let (_, stopped) = watch::channel(false);
-    Doors::new(hub, engine, Roles::default(), |_| Ok(Vec::new()), stopped)
+    Doors::new(
+        hub,
+        engine,
+        Roles::default(),
+        |_| Ok(Vec::new()),
+        stopped,
+        MetricsSetup::default(),
+    )
 }
 
 #[test]

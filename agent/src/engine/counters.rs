@@ -72,9 +72,12 @@ impl Engine {
             return;
         }
         let counters = self.counters();
-        for ticket in std::mem::take(&mut self.commands.samples) {
+        let mut tickets = std::mem::take(&mut self.commands.samples);
+        let last = tickets.pop();
+        for ticket in tickets {
             self.answer(Some(ticket), Reply::Counters(Box::new(counters.clone())));
         }
+        self.answer(last, Reply::Counters(Box::new(counters)));
     }
 
     fn counters(&self) -> Counters {
@@ -103,6 +106,8 @@ impl Engine {
             at: self.now,
             instances,
             servers,
+            checks: self.health.check_counters(),
+            check_lag_us: u64::try_from(self.health.check_lag(self.now).as_micros()).unwrap_or(u64::MAX),
         }
     }
 }

@@ -23,6 +23,7 @@ pub use job::{CheckId, CheckJob, CheckOutcome};
 
 use crate::model::CheckKind;
 use intent::Intent;
+use lb_shared::counters::CheckCounters;
 use lb_shared::event::What;
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::state::{DrainThen, OverrideKind};
@@ -107,6 +108,14 @@ impl Health {
         let weight_changed = probe.weight != weight_before;
         let keyword = probe.check.kind.keyword();
         server.last_check = Some((now, outcome.took().unwrap_or_default()));
+        if let Some(service) = self.services.get_mut(&server.id.service) {
+            let tally = service.checks.entry(keyword).or_default();
+            match outcome {
+                CheckOutcome::Pass { took, .. } => tally.add(true, *took),
+                CheckOutcome::Fail { took, .. } => tally.add(false, *took),
+                CheckOutcome::Inconclusive { .. } => tally.inconclusive += 1,
+            }
+        }
         let note = match judged {
             Judged::Same if !weight_changed => return,
             Judged::Same => (What::WeightChanged, "weight given by its check".to_owned(), None),
@@ -312,6 +321,35 @@ impl Health {
     /// When a check of this server last ended, and how long it took.
     pub fn last_check(&self, server: &ServerId) -> Option<(Mono, Duration)> {
         self.servers.get(&self.number(server)?)?.last_check
+    }
+
+    /// How the checks of each service ended, by keyword.
+    pub fn check_counters(&self) -> Vec<CheckCounters> {
+        let of = |service: &ServiceState| -> Vec<CheckCounters> {
+            let kinds = service.checks.iter();
+            kinds
+                .map(|(kind, ended)| CheckCounters {
+                    service: service.config.key.clone(),
+                    kind: (*kind).to_owned(),
+                    ended: *ended,
+                })
+                .collect()
+        };
+        self.services.values().flat_map(of).collect()
+    }
+
+    /// How long the most overdue check should have been over: one that runs is overdue when its next would be due.
+    pub fn check_lag(&self, now: Mono) -> Duration {
+        let running = self.running.values().filter_map(|(server, probe)| {
+            let server = self.servers.get(server)?;
+            let probe = server.probes.iter().find(|it| it.number == *probe)?;
+            match probe.phase {
+                Phase::Running { started_at, .. } => Some(started_at + probe.check.delay_loop),
+                Phase::Idle | Phase::Waiting { .. } => None,
+            }
+        });
+        let due = running.chain(self.deadline()).min();
+        due.map_or(Duration::ZERO, |due| now.since(due.min(now)))
     }
 
     /// The end: no more checks, and the scripts of services with `omega`.

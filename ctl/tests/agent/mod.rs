@@ -37,6 +37,7 @@ impl Agent {
             read_only: None,
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            metrics: Default::default(),
         };
         let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, to, runtime.handle()).unwrap());

@@ -5,7 +5,7 @@ use super::Call;
 use lb_shared::counters::Counters;
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
-use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
+use lb_shared::request::{MetricsAsk, MetricsServers, Refusal, RefusalCode, Reply, Request};
 use lb_shared::select;
 use lb_shared::state::{Admin, Object, ObjectId};
 use lb_shared::view::View;
@@ -83,6 +83,30 @@ pub(super) async fn what_if(session: &Session, call: &Call) -> Result<Value, Ref
     let events = whatif::parse(&words, &view)?;
     match session.answer(Request::WhatIf(WhatIf { events, for_ms })).await {
         Reply::Foreseen(foreseen) => Ok(json::foreseen(&view, &words, &foreseen)),
+        Reply::Refused(refusal) => Err(refusal),
+        _ => Err(Refusal::new(
+            RefusalCode::Internal,
+            "the agent answered something else",
+            "",
+        )),
+    }
+}
+
+/// `{"op":"metrics","servers":"none","compat":true}`.
+pub(super) async fn metrics(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let servers = call.text("servers")?.map(MetricsServers::parse).transpose();
+    let asked = MetricsAsk {
+        servers: servers.map_err(|message| {
+            Refusal::new(
+                RefusalCode::BadRequest,
+                format!("\"servers\": {message}"),
+                "see docs/metrics.md",
+            )
+        })?,
+        compat: call.choice("compat")?,
+    };
+    match session.answer(Request::Metrics(asked)).await {
+        Reply::Metrics(text) => Ok(text.into()),
         Reply::Refused(refusal) => Err(refusal),
         _ => Err(Refusal::new(
             RefusalCode::Internal,
