@@ -267,11 +267,11 @@ impl Session {
 
     /// Whether packets are sent without being asked for (RFC 5880 §6.8.7).
     fn speaks(&self) -> bool {
-        let spoken_to = self.remote.number != 0;
         let both_up = self.state == State::Up && self.remote.state == State::Up;
-        (spoken_to || !self.cfg.passive)
-            && !self.remote.required_min_rx.is_zero()
-            && !(self.remote.demand && both_up && !self.polling)
+        let waits_to_be_spoken_to = self.cfg.passive && self.remote.number == 0;
+        let asked_to_be_quiet =
+            self.remote.required_min_rx.is_zero() || self.remote.demand && both_up && !self.polling;
+        !waits_to_be_spoken_to && !asked_to_be_quiet
     }
 
     fn send(&mut self, now: Mono, random: &mut Random, out: &mut Vec<Effect>) {

@@ -293,6 +293,7 @@ impl Cluster {
                     })
                     .collect(),
                 processes: Vec::new(),
+                sessions: Vec::new(),
             },
             ignore_own_interface: false,
             accept: true,
