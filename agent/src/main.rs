@@ -19,6 +19,7 @@ use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
+use lbagent::io::numbers::{self, Numbers};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
@@ -226,6 +227,9 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let processes = Processes::new(move |name, count| results.input(Input::Processes(name, count)))
         .context("cannot make an eventfd")?;
     let results = post.clone();
+    let numbers = Numbers::new(move |name, number| results.input(Input::Number(name, number)))
+        .context("cannot make an eventfd")?;
+    let results = post.clone();
     let dumps = Dumps::start(move |why| results.input(Input::NotTold(why)));
     let results = post.clone();
     let net = NetLane::start(move |news| results.input(Input::Net(news)));
@@ -253,6 +257,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     )?;
     let boot = Boot {
         model: NewModel {
+            numbers: numbers::of(&model, true),
             model,
             file: loader.file().display().to_string(),
             findings,
@@ -281,6 +286,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         mailer,
         fifos: Fifos::default(),
         processes,
+        numbers,
         dumps,
         store,
         stamps,

@@ -2,7 +2,7 @@
 
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, ProcessMatch};
+use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch};
 use crate::net::NetOp;
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Endpoint};
@@ -39,6 +39,8 @@ pub enum Action {
     BfdPaths(BTreeMap<String, BfdPath>),
     /// A packet of a BFD session.
     BfdSend(String, [u8; bfd::LENGTH]),
+    /// The files whose numbers to watch, all of them, by the names of their trackers.
+    Numbers(BTreeMap<String, NumberFile>),
     /// The FIFOs to write, all of them; what is not in here is closed.
     Fifos(BTreeMap<FifoKind, Fifo>),
     /// A line for a FIFO.

@@ -420,6 +420,7 @@ impl World {
             | Action::Processes(_)
             | Action::BfdPaths(_)
             | Action::BfdSend(..)
+            | Action::Numbers(_)
             | Action::Fifo(..)
             | Action::Mail(..)
             | Action::Ledger(_)

@@ -37,6 +37,8 @@ pub enum Input {
     BfdSendFailed(String, String),
     /// So many processes run that fit the tracker of this name.
     Processes(String, u32),
+    /// This number stands in the file of the tracker of this name.
+    Number(String, i32),
     /// A new configuration, already free of errors.
     Model(Box<NewModel>),
     /// A reload was refused before it came here.
@@ -95,6 +97,8 @@ pub struct NewModel {
     pub model: Model,
     pub file: String,
     pub findings: Vec<Diagnostic>,
+    /// What stood in the files of its `track_file`s when it was read, by their names.
+    pub numbers: BTreeMap<String, i32>,
     /// Who asked for it over the socket; `None` at start and for SIGHUP.
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,

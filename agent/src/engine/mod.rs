@@ -193,6 +193,16 @@ impl Engine {
                 self.trackers.on_processes(now, &name, count, &mut effects);
                 self.on_tracker_effects(effects);
             }
+            Input::Number(name, number) => {
+                let mut effects = Vec::new();
+                self.trackers.on_number(now, &name, number, &mut effects);
+                if !effects.is_empty() {
+                    self.on_tracker_effects(effects);
+                    let mut effects = Vec::new();
+                    self.health.on_number(now, &name, number, &mut effects);
+                    self.on_health_effects(effects);
+                }
+            }
             Input::Model(new) => self.on_model(*new),
             Input::ReloadRefused(findings) => self.on_reload_refused(&findings),
             Input::NotTold(why) => self.say(What::NotTold, why, None),

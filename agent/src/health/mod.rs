@@ -54,6 +54,8 @@ pub struct Health {
     /// BFD sessions that are known to be up or down: which, and why.
     sessions: BTreeMap<String, (bool, String)>,
     next_number: u64,
+    /// What stands in files that a `FILE_CHECK` may follow.
+    numbers: BTreeMap<String, i32>,
     random: Random,
     stopped: bool,
 }
@@ -79,6 +81,7 @@ impl Health {
             running: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_number: 1,
+            numbers: BTreeMap::new(),
             random: Random::new(seed),
             stopped: false,
         }
@@ -169,6 +172,48 @@ impl Health {
     /// A BFD session is configured no more.
     pub fn on_session_gone(&mut self, name: &str) {
         self.sessions.remove(name);
+    }
+
+    /// This number stands in a `track_file` now: what that makes of the servers with a `FILE_CHECK` of it.
+    pub fn on_number(&mut self, now: Mono, file: &str, number: i32, out: &mut Vec<Effect>) {
+        self.numbers.insert(file.to_owned(), number);
+        let mut changed: BTreeMap<ServiceKey, Notes> = BTreeMap::new();
+        for (id, server) in &mut self.servers {
+            let before = server.health();
+            for at in 0..server.probes.len() {
+                let probe = &mut server.probes[at];
+                let was = (probe.weight, probe.ok);
+                let judged = probe.on_number(file, number);
+                let note = match judged {
+                    Judged::Good | Judged::Bad(_) => {
+                        server.on_verdict(now, "FILE_CHECK", before, &judged, out)
+                    }
+                    _ if was != (probe.weight, probe.ok) => {
+                        let text = format!("number {number} in the file {file}");
+                        (What::WeightChanged, text, None)
+                    }
+                    _ => continue,
+                };
+                changed
+                    .entry(server.id.service.clone())
+                    .or_default()
+                    .insert(*id, note);
+            }
+        }
+        for (service, notes) in changed {
+            self.settle(now, &service, notes, out);
+        }
+    }
+
+    /// The numbers in the files of a configuration that is about to be applied: its new servers begin with them. Gives
+    /// those that are others than before, to be told with [`Health::on_number`] once it is.
+    pub fn know_numbers(&mut self, numbers: BTreeMap<String, i32>) -> Vec<(String, i32)> {
+        let before = std::mem::replace(&mut self.numbers, numbers);
+        let others = self
+            .numbers
+            .iter()
+            .filter(|(name, number)| before.get(*name) != Some(*number));
+        others.map(|(name, number)| (name.clone(), *number)).collect()
     }
 
     /// The server a check under way is about, and whether that check was good the last time.
@@ -387,7 +432,8 @@ impl Health {
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
             | CheckKind::Udp(_)
-            | CheckKind::Bfd(_) => None,
+            | CheckKind::Bfd(_)
+            | CheckKind::File(_) => None,
         };
         probe_state.phase = Phase::Running { id, started_at: now };
         self.running.insert(id, (server, probe));
@@ -429,7 +475,7 @@ impl Health {
             return;
         };
         for probe in &mut server.probes {
-            if probe.is_idle() {
+            if matches!(probe.phase, Phase::Idle) && probe.is_run() {
                 let span = probe.check.delay_loop.min(probe.check.warmup);
                 let at = now + self.random.below(span);
                 probe.phase = Phase::Waiting { at };

@@ -169,9 +169,7 @@ impl Health {
             .iter()
             .map(|check| {
                 let up = !held_back && (known_up || !check.alpha);
-                let mut probe = Probe::new(self.take_number(), check.clone(), up);
-                probe.catch_up(&self.sessions);
-                probe
+                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers, &self.sessions)
             })
             .collect();
         let mut server = ServerState {
@@ -267,11 +265,8 @@ impl Health {
         for (slot, check) in slots.into_iter().zip(&config.checks) {
             probes.push(match slot {
                 Some(probe) => probe,
-                None => {
-                    let mut probe = Probe::new(self.take_number(), check.clone(), was_up);
-                    probe.catch_up(&self.sessions);
-                    probe
-                }
+                None => Probe::new(self.take_number(), check.clone(), was_up)
+                    .knowing(&self.numbers, &self.sessions),
             });
         }
         for probe in old {
@@ -305,7 +300,7 @@ impl Health {
             return;
         };
         for probe in &mut server.probes {
-            if probe.is_idle() {
+            if matches!(probe.phase, Phase::Idle) && probe.is_run() {
                 let at = now + FIRST_CHECK_DELAY + self.random.below(probe.check.warmup);
                 probe.phase = Phase::Waiting { at };
                 self.agenda.insert((at, Due::Probe(number, probe.number)));

@@ -68,7 +68,7 @@ impl ServerState {
                 if given().next().is_none() {
                     return (self.config.weight, WeightSource::Config);
                 }
-                let sum: i64 = given().map(|weight| i64::from(weight) - configured).sum();
+                let sum: i64 = given().map(|given| given.difference(configured)).sum();
                 (Weight::clamped(configured + sum), WeightSource::Dynamic)
             }
         }

@@ -11,6 +11,7 @@ use super::dump::Dumps;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
+use super::numbers::Numbers;
 use super::processes::Processes;
 use super::runner::Runner;
 use super::service_manager;
@@ -146,6 +147,7 @@ pub struct Shell {
     pub mailer: Mailer,
     pub fifos: Fifos,
     pub processes: Processes,
+    pub numbers: Numbers,
     pub dumps: Dumps,
     pub store: Store,
     pub stamps: Stamps,
@@ -481,6 +483,13 @@ impl Core {
                 Action::BfdSend(session, packet) => {
                     if let Err(e) = self.bfd.send(&session, &packet) {
                         failed.push(Input::BfdSendFailed(session, e.to_string()));
+                    }
+                }
+                Action::Numbers(wanted) => {
+                    if let Err(e) = self.shell.numbers.set(wanted) {
+                        failed.push(Input::NotTold(format!(
+                            "files of track_file are not watched, their numbers stay as they are: {e}; reload to try again"
+                        )));
                     }
                 }
                 Action::Fifos(fifos) => {

@@ -18,6 +18,7 @@ pub mod log;
 pub mod mail;
 pub mod modules;
 pub mod netlink;
+pub mod numbers;
 pub mod packet_socket;
 mod ping;
 pub mod processes;

@@ -5,6 +5,7 @@
 
 mod bfd;
 mod check;
+mod file;
 mod global;
 mod job;
 mod notify;
@@ -13,9 +14,10 @@ mod vrrp;
 
 pub use bfd::{BfdPath, BfdSession, BfdTrack};
 pub use check::{
-    Check, CheckKind, DnsCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck,
-    UdpCheck, UdpReply, Url,
+    Check, CheckKind, DnsCheck, FileCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck,
+    StatusRange, TcpCheck, UdpCheck, UdpReply, Url,
 };
+pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
@@ -23,8 +25,8 @@ pub use notify::{
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack,
-    SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
+    Authentication, FileTrack, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack,
+    ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -40,6 +42,7 @@ pub struct Model {
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
     pub processes: BTreeMap<String, Arc<VrrpProcess>>,
     pub sessions: BTreeMap<String, Arc<BfdSession>>,
+    pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
     pub layout: Layout,
 }

@@ -1,9 +1,11 @@
-//! Trackers: scripts, interfaces, processes and BFD sessions whose verdicts move priorities or put instances into FAULT.
+//! Trackers: scripts, interfaces, processes, files and BFD sessions whose verdicts move priorities or put instances into
+//! FAULT.
 //!
 //! Knows when a script is to run and what its results mean. Does not run anything (a script leaves as a [`Job`] and comes
 //! back as a [`JobOutcome`]), does not watch interfaces (the engine tells), and does not know instances: [`Trackers::terms`]
 //! answers what a list of `track_*` lines adds up to.
 
+mod file;
 mod process;
 mod script;
 mod session;
@@ -11,7 +13,8 @@ mod terms;
 
 pub use terms::Sum;
 
-use crate::model::{Job, JobOutcome, VrrpProcess, VrrpScript};
+use crate::model::{Job, JobOutcome, TrackFile, VrrpProcess, VrrpScript};
+use file::File;
 use lb_shared::event::What;
 use lb_shared::names::TrackerName;
 use lb_shared::state::TrackerView;
@@ -45,6 +48,7 @@ pub struct Trackers {
     interfaces: BTreeMap<String, Interface>,
     processes: BTreeMap<String, Process>,
     sessions: BTreeMap<String, Session>,
+    files: BTreeMap<String, File>,
     agenda: BTreeSet<(Mono, String)>,
 }
 
@@ -125,6 +129,47 @@ impl Trackers {
         if let Some(process) = self.processes.get_mut(name) {
             process.on_count(now, count, out);
         }
+    }
+
+    /// Puts the files in force whose numbers are followed. `numbers`: what stood in them when the configuration was read.
+    pub fn apply_files(
+        &mut self,
+        now: Mono,
+        files: &BTreeMap<String, Arc<TrackFile>>,
+        numbers: &BTreeMap<String, i32>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.files.retain(|name, _| {
+            let stays = files.contains_key(name);
+            if !stays {
+                out.push(removed(TrackerName::File(name.clone())));
+            }
+            stays
+        });
+        for (name, cfg) in files {
+            let number = numbers.get(name).copied();
+            match self.files.get_mut(name) {
+                Some(file) => file.reconfigure(now, cfg, number, out),
+                None => {
+                    let file = File::new(now, cfg.clone(), number, out);
+                    self.files.insert(name.clone(), file);
+                }
+            }
+        }
+    }
+
+    /// This number stands in a file now.
+    pub fn on_number(&mut self, now: Mono, name: &str, number: i32, out: &mut Vec<Effect>) {
+        if let Some(file) = self.files.get_mut(name) {
+            file.on_number(now, number, out);
+        }
+    }
+
+    /// The numbers that are known.
+    pub fn numbers(&self) -> impl Iterator<Item = (&String, i32)> {
+        self.files
+            .iter()
+            .filter_map(|(name, file)| Some((name, file.number?)))
     }
 
     /// A run of a script is over.
@@ -222,7 +267,7 @@ impl Trackers {
             }
             TrackerName::Process(process) => self.processes.get(process).map(Process::view),
             TrackerName::Bfd(session) => Some(self.sessions.get(session)?.view(session)),
-            TrackerName::File(_) => None,
+            TrackerName::File(file) => self.files.get(file).map(File::view),
         }
     }
 
@@ -240,9 +285,11 @@ impl Trackers {
             .filter_map(|name| self.view(&TrackerName::Interface(name.clone())));
         let processes = self.processes.values().map(Process::view);
         let sessions = self.sessions.iter().map(|(name, it)| it.view(name));
+        let files = self.files.values().map(File::view);
         scripts
             .chain(interfaces)
             .chain(processes)
+            .chain(files)
             .chain(sessions)
             .collect()
     }

@@ -6,7 +6,7 @@ use super::packet::address_bytes;
 use super::role::{Exit, Role};
 use super::router::Router;
 use super::routers::Routers;
-use crate::model::{Instance, NotifyState, SyncGroup, Tracking, VrrpVersion};
+use crate::model::{Instance, NotifyState, SyncGroup, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::state::VrrpState;
@@ -83,7 +83,7 @@ impl Routers {
         }
         let tracked_by_group: BTreeSet<&InstanceName> = groups
             .values()
-            .filter(|group| group.tracking != Tracking::default())
+            .filter(|group| !group.tracking.is_empty())
             .flat_map(|group| &group.members)
             .collect();
         let mut names = BTreeMap::new();
@@ -104,8 +104,7 @@ impl Routers {
                 None => {
                     let mut router = Router::new(cfg.clone(), start_at, now);
                     // Nothing is known of its trackers before the first `on_terms`.
-                    router.terms.waiting =
-                        cfg.tracking != Tracking::default() || tracked_by_group.contains(&cfg.name);
+                    router.terms.waiting = !cfg.tracking.is_empty() || tracked_by_group.contains(&cfg.name);
                     let slot = self.place(router);
                     added.push(slot);
                     touched.insert(slot);

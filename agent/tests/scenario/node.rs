@@ -202,6 +202,7 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         model,
         file: "test.conf".into(),
         findings: Vec::new(),
+        numbers: BTreeMap::new(),
         asked: None,
         dry_run: false,
         force: true,
@@ -451,8 +452,12 @@ impl Node {
                 self.did
                     .push(Did::Told(format!("{to}: {} {}", mail.subject, mail.body)));
             }
-            Action::Listen(_) | Action::Fifos(_) | Action::Processes(_) | Action::BfdPaths(_) => {}
             Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
+            Action::Listen(_)
+            | Action::Fifos(_)
+            | Action::Processes(_)
+            | Action::Numbers(_)
+            | Action::BfdPaths(_) => {}
         }
         None
     }

@@ -52,6 +52,7 @@ impl World {
                 model: self.plan.cluster.model(node, &it.edits),
                 file: "/etc/lbagent.conf".to_owned(),
                 findings: Vec::new(),
+                numbers: BTreeMap::new(),
                 asked: None,
                 dry_run: false,
                 force: false,
@@ -137,7 +138,8 @@ impl World {
             | Action::Mail(..)
             | Action::Processes(_)
             | Action::BfdPaths(_)
-            | Action::BfdSend(..) => {}
+            | Action::BfdSend(..)
+            | Action::Numbers(_) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
                 self.nodes[node]

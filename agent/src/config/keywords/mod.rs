@@ -12,7 +12,7 @@ pub(crate) use bfd::RawBfd;
 pub(crate) use check::{CheckWords, Checker, RawCheck, Talk};
 pub(crate) use global::{GLOBAL, GlobalDefs, ROOT, Raw};
 pub(crate) use service::{At, GroupEntry, RawServer, RawServerGroup, RawService};
-pub(crate) use track::{RawProcess, RawScript, TrackLine};
+pub(crate) use track::{RawFile, RawProcess, RawScript, TrackLine};
 pub(crate) use vrrp::{AddressLine, RawGroup, RawInstance, RawNotify};
 
 use super::keyword::{Info, Keyword, Standing, Table};

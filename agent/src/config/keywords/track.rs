@@ -2,14 +2,14 @@
 
 use super::{Entry, Inert, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Known, Set};
+use crate::config::keyword::Does::Set;
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{Command, Int, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words};
-use crate::config::keyword::{Keyword, Table, read_block, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::ParamMatch;
+use crate::model::{InitFile, ParamMatch};
 use std::time::Duration;
 
 /// A `vrrp_script` as written.
@@ -61,8 +61,6 @@ const SCRIPT_ROWS: &[Keyword<RawScript>] = &[
         Set(|it, _, _| it.init_fail = true)),
 ];
 
-const NO_FILE: &str = "the file is not watched; the instance runs as if its number were 0";
-
 /// A `vrrp_track_process` as written.
 #[derive(Debug, Default)]
 pub(crate) struct RawProcess {
@@ -113,20 +111,52 @@ const PROCESS_ROWS: &[Keyword<RawProcess>] = &[
         Set(|it, _, _| it.full_command = true)),
 ];
 
+/// A `track_file` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawFile {
+    pub name: String,
+    pub at: Span,
+    pub path: Option<(String, Span)>,
+    pub weight: Option<(i32, bool)>,
+    pub init: Option<InitFile>,
+}
+
 #[rustfmt::skip]
-const FILE_ROWS: &[Keyword<Inert>] = &[
-    row("file", Quoted("PATH"), "required", InPlace, "The file whose first number counts; 0 when there is none.",
-        Known(NO_FILE)),
+const FILE_ROWS: &[Keyword<RawFile>] = &[
+    row("file", Quoted("PATH"), "required", InPlace, "The file. It counts by the number at its beginning, as C writes \
+        numbers; as 0 when there is none, or no file. It is read again when it was written and closed, or another one \
+        was moved there.", Set(|it, a, _| it.path = Some((a.quoted(), a.span())))),
     row("weight", Weight(-254, 254), "1", InPlace, "The number is multiplied by it. A result of -254 or less is a \
-        fault. Weight 0: any number but 0 is a fault.", Known(NO_FILE)),
-    row("init_file", OptWords("VALUE [overwrite]"), "none", InPlace, "Creates the file at start.", Known(NO_FILE)),
+        fault, 253 is the most that counts. Weight 0: any number but 0 is a fault.",
+        Set(|it, a, _| it.weight = Some(a.weight()))),
+    row("init_file", OptWords("VALUE [overwrite]"), "none", InPlace, "Makes the file, with this number or 0, when \
+        there is none; with overwrite at each start of the agent.", Set(init_file)),
 ];
 
-pub(crate) const FILE: Table<Inert> = Table {
+fn init_file(it: &mut RawFile, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    let mut init = InitFile {
+        value: 0,
+        overwrite: false,
+    };
+    for word in a.words {
+        match (word.text, value::number(word.text).map(i32::try_from)) {
+            ("overwrite", _) => init.overwrite = true,
+            (_, Some(Ok(number))) => init.value = number,
+            (other, _) => {
+                let text = format!("init_file '{}' is neither a number nor 'overwrite'", shown(other));
+                let notes: &[&str] = &["it is left out", "write for example: init_file 0 overwrite"];
+                cx.error("L-04", word.span, text, notes);
+            }
+        }
+    }
+    it.init = Some(init);
+}
+
+pub(crate) const FILE: Table<RawFile> = Table {
     block: "track_file",
     parts: &[FILE_ROWS],
 };
-pub(crate) const OLD_FILE: Table<Inert> = Table {
+pub(crate) const OLD_FILE: Table<RawFile> = Table {
     block: "vrrp_track_file",
     parts: &[FILE_ROWS],
 };
