@@ -7,6 +7,7 @@
 
 mod engine;
 mod frames;
+mod history;
 mod hub;
 mod limits;
 mod lines;
@@ -72,6 +73,11 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         stopped.clone(),
         setup.metrics,
     );
+    let samples = Arc::clone(&doors.samples);
+    runtime.spawn(until(
+        stopped.clone(),
+        engine::sample_history(Arc::clone(&engine), Arc::clone(&hub), samples),
+    ));
     runtime.spawn(pump(Arc::clone(&hub), incoming));
     if let Some(address) = setup.metrics.port {
         runtime.spawn(until(stopped.clone(), port::serve(Arc::clone(&doors), address)));

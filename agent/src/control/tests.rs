@@ -3,6 +3,8 @@ use lb_shared::client::{Client, ClientError, Update};
 use lb_shared::event::{Change, What};
 use lb_shared::fixture;
 use lb_shared::frame;
+use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
+use lb_shared::names::ServerId;
 use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, Request, Role, TargetReport, Verb,
 };
@@ -122,6 +124,7 @@ fn answer(
             revision: 18,
             ..Reloaded::default()
         }))),
+        Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
         Ask::Foresee { asked, reply } => drop(reply.send(Reply::Foreseen(Box::new(Foreseen {
             for_ms: asked.for_ms,
             notes: vec![format!("{} supposed", asked.events.len())],
@@ -281,6 +284,28 @@ fn the_read_only_socket_makes_everybody_a_viewer() {
         Err(ClientError::Refused(refusal)) => assert_eq!(refusal.code, RefusalCode::Forbidden),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn the_past_is_told_in_samples_and_at_a_moment() {
+    let room = Room::new();
+    let replies = room.shell(concat!(
+        "{\"op\":\"history\",\"targets\":[\"web/198.51.100.25\"],\"series\":[\"state\",\"active\"],\"since\":\"5m\"}\n",
+        "{\"op\":\"history\",\"series\":[\"colour\"]}\n",
+        "{\"op\":\"vrrp\",\"at\":\"1h\"}\n",
+        "{\"op\":\"vrrp\",\"at\":\"0s\"}\n",
+    ));
+    let row = &replies[0]["data"]["rows"][0];
+    assert_eq!(row["object"], "web/198.51.100.25:443", "{}", replies[0]);
+    assert_eq!(row["checks"][0]["result"], "failed");
+    assert_eq!(row["checks"][0]["why"], "status 503");
+    assert!(row.get("state").is_some() && row.get("weight").is_none());
+    assert_eq!(replies[1]["error"]["code"], "bad-request");
+    assert_eq!(replies[2]["error"]["code"], "not-found");
+    assert_eq!(replies[3]["data"].as_array().unwrap().len(), 4);
+    let now = room.client().snapshot().unwrap();
+    let past = room.client().past(now.wall_ms).unwrap();
+    assert_eq!(past.snapshot.state, now.state);
 }
 
 #[test]
@@ -702,4 +727,21 @@ fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
     }
     assert!(lost > 0);
     assert_eq!(state.agent.pid, count);
+}
+
+/// One failed check for each.
+fn runs(servers: Vec<ServerId>) -> Vec<ServerRuns> {
+    servers
+        .into_iter()
+        .map(|server| ServerRuns {
+            server,
+            runs: vec![CheckRun {
+                at: lb_shared::units::Mono::ZERO,
+                check: 0,
+                ended: CheckEnd::Failed,
+                took_us: 2_100,
+                why: "status 503".into(),
+            }],
+        })
+        .collect()
 }

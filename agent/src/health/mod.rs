@@ -10,6 +10,7 @@ mod job;
 mod probe;
 mod random;
 mod reload;
+mod runs;
 mod server;
 mod service;
 mod settle;
@@ -25,6 +26,7 @@ use crate::model::CheckKind;
 use intent::Intent;
 use lb_shared::counters::CheckCounters;
 use lb_shared::event::What;
+use lb_shared::history::ServerRuns;
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::state::{DrainThen, OverrideKind};
 use lb_shared::units::Mono;
@@ -92,14 +94,16 @@ impl Health {
         let Some((server_number, probe_number)) = self.running.remove(&id) else {
             return;
         };
+        let kept = runs::kept(self.servers.len());
         let Some(server) = self.servers.get_mut(&server_number) else {
             return;
         };
         let before = server.health();
-        let Some(probe) = server
+        let Some((place, probe)) = server
             .probes
             .iter_mut()
-            .find(|probe| probe.number == probe_number)
+            .enumerate()
+            .find(|(_, probe)| probe.number == probe_number)
         else {
             return;
         };
@@ -110,6 +114,7 @@ impl Health {
         }
         let weight_changed = probe.weight != weight_before;
         let keyword = probe.check.kind.keyword();
+        server.runs.add(now, place, outcome, kept);
         server.last_check = Some((now, outcome.took().unwrap_or_default()));
         if let Some(service) = self.services.get_mut(&server.id.service) {
             let tally = service.checks.entry(keyword).or_default();
@@ -366,6 +371,14 @@ impl Health {
     /// When a check of this server last ended, and how long it took.
     pub fn last_check(&self, server: &ServerId) -> Option<(Mono, Duration)> {
         self.servers.get(&self.number(server)?)?.last_check
+    }
+
+    /// The last runs of a server's checks, oldest first.
+    pub fn runs(&self, server: &ServerId) -> Option<ServerRuns> {
+        Some(ServerRuns {
+            server: server.clone(),
+            runs: self.servers.get(&self.number(server)?)?.runs.list(),
+        })
     }
 
     /// How the checks of each service ended, by keyword.

@@ -182,6 +182,7 @@ impl Health {
             effective: None,
             counted: 0,
             last_check: None,
+            runs: Default::default(),
         };
         server.up = server.all_good();
         // A drain that begins now holds a server that is in the kernel's table, or would have been.

@@ -27,6 +27,8 @@ use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
+use lb_shared::history::ServerRuns;
+use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
@@ -70,6 +72,11 @@ pub enum Message {
     /// Somebody wants all counters.
     Counters {
         reply: ReplyTo,
+    },
+    /// Somebody wants to know how the last checks of these servers ended.
+    Runs {
+        servers: Vec<ServerId>,
+        reply: Box<dyn FnOnce(Vec<ServerRuns>) + Send>,
     },
     /// Somebody wants to know what would happen.
     Foresee {
@@ -340,6 +347,7 @@ impl Core {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
             }
+            Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => (self.shell.reload)(ask),
             Message::Refused {
