@@ -219,6 +219,7 @@ fn new_model(model: Model) -> NewModel {
         model,
         file: "bench.conf".to_owned(),
         findings: Vec::new(),
+        numbers: BTreeMap::new(),
         asked: None,
         dry_run: false,
         force: true,

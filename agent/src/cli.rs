@@ -1,7 +1,9 @@
 //! Arguments: keepalived's flags with keepalived's meaning, then ours.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use lb_shared::paths;
+use lb_shared::request::MetricsServers;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// A load balancer agent: VRRP failover, health checks and IPVS, from an existing keepalived.conf.
@@ -100,12 +102,40 @@ pub(crate) struct Run {
     /// Control socket [default: agent.sock in the run folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
+    /// Answer GET /metrics on this port, on a loopback address only
+    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = loopback)]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Servers with metrics of their own: full, unhealthy or none [default: full below 5,000 servers, else unhealthy]
+    #[arg(long, value_name = "WHICH", value_parser = MetricsServers::parse)]
+    pub(crate) metrics_servers: Option<MetricsServers>,
+    /// Metrics also under the names of this exporter
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) metrics_compat: Option<MetricsCompat>,
     /// Start although a keepalived runs in this network namespace
     #[arg(long)]
     pub(crate) beside_keepalived: bool,
 
     #[command(flatten)]
     pub(crate) ignored: Ignored,
+}
+
+/// Whose names the metrics carry beside our own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum MetricsCompat {
+    /// mehdy/keepalived-exporter
+    Keepalived,
+}
+
+/// Metrics name every server: they are for programs of this host, which pass them on as they see fit.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "write an address and a port, such as 127.0.0.1:9650".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("only a loopback address is allowed; let an agent on this host, or ssh, carry it further".into())
+    }
 }
 
 /// keepalived's flags that have nothing to act on here: accepted, so that a service file keeps working.
@@ -207,6 +237,22 @@ mod tests {
             "lbagent -PVI",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn metrics_stay_on_this_host() {
+        let port = |address: &str| Cli::try_parse_from(["lbagent", "--metrics", address]);
+        assert!(port("127.0.0.1:9650").is_ok());
+        assert!(port("[::1]:9650").is_ok());
+        for address in [
+            "0.0.0.0:9650",
+            "[::]:9650",
+            "192.0.2.1:9650",
+            "9650",
+            "localhost:9650",
+        ] {
+            assert!(port(address).is_err(), "{address}");
         }
     }
 

@@ -20,6 +20,7 @@ use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
+use lbagent::io::numbers::{self, Numbers};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
@@ -228,6 +229,9 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let processes = Processes::new(move |name, count| results.input(Input::Processes(name, count)))
         .context("cannot make an eventfd")?;
     let results = post.clone();
+    let numbers = Numbers::new(move |name, number| results.input(Input::Number(name, number)))
+        .context("cannot make an eventfd")?;
+    let results = post.clone();
     let dumps = Dumps::start(move |why| results.input(Input::NotTold(why)));
     let results = post.clone();
     let net = NetLane::start(move |news| results.input(Input::Net(news)));
@@ -245,12 +249,18 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             epoch: clock.epoch(),
             peer_groups: sys::peer_groups,
             give_memory_back: sys::give_memory_back,
+            metrics: control::MetricsSetup {
+                port: run.metrics,
+                servers: run.metrics_servers,
+                compat: run.metrics_compat.is_some(),
+            },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
     )?;
     let boot = Boot {
         model: NewModel {
+            numbers: numbers::of(&model, true),
             model,
             file: loader.file().display().to_string(),
             findings,
@@ -279,6 +289,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         mailer,
         fifos: Fifos::default(),
         processes,
+        numbers,
         dumps,
         store,
         stamps,
@@ -310,6 +321,10 @@ fn message(ask: control::Ask) -> Message {
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Counters { reply } => Message::Counters {
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Runs { servers, reply } => Message::Runs {
+            servers,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Foresee { asked, reply } => Message::Foresee {

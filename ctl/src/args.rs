@@ -290,6 +290,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DUR", default_value = "1m")]
         timeout: String,
     },
+    /// Everything that is measured, in the text form Prometheus reads
+    Metrics(Metrics),
     /// JSON lines to and from the socket
     Raw {
         /// Requests; standard input without any
@@ -358,6 +360,16 @@ pub(crate) struct Promote {
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) acting: Acting,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Metrics {
+    /// Servers with series of their own: full, unhealthy or none; else as the agent was started
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) servers: Option<String>,
+    /// Also under the names of keepalived's exporter
+    #[arg(long)]
+    pub(crate) compat: bool,
 }
 
 #[derive(Clone, Debug, Args)]

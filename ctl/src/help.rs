@@ -73,6 +73,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["lbctl stats", "lbctl stats VI_int", "lbctl stats web --exact"],
     ),
     (
+        "metrics",
+        &[
+            "lbctl metrics",
+            "lbctl metrics --servers none",
+            "lbctl metrics --compat | promtool check metrics",
+        ],
+    ),
+    (
         "drain",
         &[
             "lbctl drain web/198.51.100.24 --wait -m \"kernel update\"",

@@ -1,9 +1,10 @@
 //! Numbers that are sampled on request, not announced.
 
-use crate::names::{InstanceName, ServerId};
+use crate::names::{InstanceName, ServerId, ServiceKey};
 use crate::units::Mono;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A sample of every counter, taken at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -11,6 +12,10 @@ pub struct Counters {
     pub at: Mono,
     pub instances: BTreeMap<InstanceName, InstanceCounters>,
     pub servers: BTreeMap<ServerId, ServerCounters>,
+    /// One for each service and kind of check it uses.
+    pub checks: Vec<CheckCounters>,
+    /// How long the most overdue check should have been over; zero while none is.
+    pub check_lag_us: u64,
 }
 
 /// What an instance sent, heard and refused since it was created.
@@ -70,5 +75,65 @@ impl ServerCounters {
         self.connections_per_s += other.connections_per_s;
         self.bytes_in_per_s += other.bytes_in_per_s;
         self.bytes_out_per_s += other.bytes_out_per_s;
+    }
+}
+
+/// Upper edges of [`CheckCounters::spans`], in microseconds; one more span stands for all that took longer.
+pub const CHECK_SPANS_US: [u64; 11] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 250_000, 1_000_000, 2_500_000, 5_000_000,
+];
+
+/// How the checks of one kind of one service ended since it was created.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct CheckCounters {
+    pub service: ServiceKey,
+    /// The keyword: `TCP_CHECK`, `HTTP_GET`, …
+    pub kind: String,
+    pub ended: CheckTally,
+}
+
+/// Ends of checks, counted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct CheckTally {
+    pub passed: u64,
+    pub failed: u64,
+    /// They could not be carried out for a reason on this host.
+    pub inconclusive: u64,
+    /// How many of those that passed or failed took up to each of [`CHECK_SPANS_US`], and longer. Not cumulative.
+    pub spans: [u64; CHECK_SPANS_US.len() + 1],
+    /// What they took together, in microseconds.
+    pub took_us: u64,
+}
+
+impl CheckTally {
+    /// Counts one that passed or failed.
+    pub fn add(&mut self, passed: bool, took: Duration) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.took_us = self.took_us.saturating_add(took);
+        self.spans[CHECK_SPANS_US.partition_point(|edge| *edge < took)] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_counts_in_the_first_span_it_fits_into() {
+        for (took_us, want) in [(0, 0), (500, 0), (501, 1), (5_000_000, 10), (5_000_001, 11)] {
+            let mut tally = CheckTally::default();
+            tally.add(true, Duration::from_micros(took_us));
+            assert_eq!(
+                tally.spans.iter().position(|count| *count == 1),
+                Some(want),
+                "{took_us}"
+            );
+            assert_eq!((tally.passed, tally.failed, tally.took_us), (1, 0, took_us));
+        }
     }
 }

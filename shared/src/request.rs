@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
+use crate::history::{History, HistoryAsk, Past};
 use crate::state::{DrainThen, Pin, State, Target};
 use crate::units::{Mono, Weight};
 use crate::whatif::{Foreseen, WhatIf};
@@ -47,6 +48,51 @@ pub enum Request {
     Reload { dry_run: bool, force: bool },
     /// What would happen: [`Reply::Foreseen`] or [`Reply::Refused`].
     WhatIf(WhatIf),
+    /// Everything that is measured, as Prometheus reads it: [`Reply::Metrics`].
+    Metrics(MetricsAsk),
+    /// Samples of the last quarter of an hour, and how checks ended: [`Reply::History`].
+    History(HistoryAsk),
+    /// Everything as it was then, in Unix time in milliseconds: [`Reply::Past`].
+    Past { wall_ms: u64 },
+}
+
+/// What of the metrics is wanted; what is not said is as the agent was started.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct MetricsAsk {
+    pub servers: Option<MetricsServers>,
+    /// Also under the names of keepalived's exporters.
+    pub compat: Option<bool>,
+}
+
+/// Which servers have metrics of their own. Sums over services are always there.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsServers {
+    Full,
+    /// Those that are not in rotation, or that an operator changed.
+    Unhealthy,
+    None,
+}
+
+impl MetricsServers {
+    pub const ALL: [Self; 3] = [Self::Full, Self::Unhealthy, Self::None];
+
+    /// `full`, `unhealthy` or `none`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Unhealthy => "unhealthy",
+            Self::None => "none",
+        }
+    }
+
+    /// The one of that word.
+    pub fn parse(word: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|it| it.word() == word)
+            .ok_or_else(|| format!("'{}' is not full, unhealthy or none", crate::text::escape(word)))
+    }
 }
 
 /// An operator's change of one or more targets; checked whole before the first is touched.
@@ -183,7 +229,10 @@ impl Request {
             | Self::Counters
             | Self::Events { .. }
             | Self::Watch
-            | Self::WhatIf(_) => Role::Viewer,
+            | Self::WhatIf(_)
+            | Self::Metrics(_)
+            | Self::History(_)
+            | Self::Past { .. } => Role::Viewer,
             Self::Act(act) => match act.verb {
                 // What somebody did they may take back: the engine knows only their own.
                 Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => {
@@ -192,6 +241,23 @@ impl Request {
                 Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
             },
             Self::Reload { .. } => Role::Admin,
+        }
+    }
+
+    /// What it is counted as: the name of the op of JSON lines where there is one.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Snapshot => "snapshot",
+            Self::Counters => "counters",
+            Self::Events { .. } => "events",
+            Self::Watch => "watch",
+            Self::WhatIf(_) => "what-if",
+            Self::Act(act) => act.verb.word(),
+            Self::Reload { .. } => "reload",
+            Self::Metrics(_) => "metrics",
+            Self::History(_) => "history",
+            Self::Past { .. } => "past",
         }
     }
 }
@@ -214,6 +280,10 @@ pub enum Reply {
     Reloaded(Reloaded),
     Foreseen(Box<Foreseen>),
     Refused(Refusal),
+    /// The text Prometheus reads.
+    Metrics(String),
+    History(Box<History>),
+    Past(Box<Past>),
 }
 
 /// Who answers.

@@ -328,7 +328,10 @@ impl Dialog {
             | Reply::Events(_)
             | Reply::Event(_)
             | Reply::Lost { .. }
-            | Reply::Foreseen(_) => Verdict::Failed {
+            | Reply::Foreseen(_)
+            | Reply::Metrics(_)
+            | Reply::History(_)
+            | Reply::Past(_) => Verdict::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),
             },

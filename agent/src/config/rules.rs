@@ -1,7 +1,9 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
 mod address;
+mod bfd;
 mod check;
+mod follow;
 mod group;
 mod notify;
 mod script;
@@ -23,9 +25,12 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
         global: global(cx),
         ..Model::default()
     };
-    vrrp::objects(&raw, &mut model, cx);
+    let followed = follow::Followed::of(&raw, cx);
+    vrrp::objects(&raw, &followed, &mut model, cx);
+    bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
-    service::objects(&raw, &mut model, cx);
+    service::objects(&raw, &followed, &mut model, cx);
+    follow::objects(&raw, &mut model, cx);
     script::security(&raw, cx);
     model
 }

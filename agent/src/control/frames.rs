@@ -45,10 +45,19 @@ async fn talk(session: &Session, stream: &mut UnixStream, refusal: Option<Refusa
             Read::End => return Ok(()),
         };
         tokio::time::sleep(budget.take(Instant::now())).await;
+        let word = request.word();
         if matches!(request, Request::Watch) {
+            session.doors.count(word, None);
             return watch(session, stream).await;
         }
         let reply = session.answer(request).await;
+        session.doors.count(
+            word,
+            match &reply {
+                Reply::Refused(refusal) => Some(refusal.code),
+                _ => None,
+            },
+        );
         send(stream, &reply).await?;
     }
 }

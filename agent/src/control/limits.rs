@@ -44,6 +44,21 @@ pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);
 /// How often it is checked that the socket's file is still ours.
 pub(super) const SOCKET_CHECK: Duration = Duration::from_secs(15);
 
+/// Samples in one answer about the past.
+pub(super) const HISTORY_SAMPLES: usize = 200_000;
+/// Servers whose checks' ends are told in one answer.
+pub(super) const HISTORY_CHECKS: usize = 64;
+/// Events that can be taken back to see the past; older ones than a quarter of an hour are not.
+pub(super) const UNDO_KEPT: usize = 10_000;
+/// Connections to the metrics port at a time; more are closed at once.
+pub(super) const PORT_CONNECTIONS: usize = 4;
+/// The longest head of a request to that port, in bytes.
+pub(super) const PORT_HEAD: usize = 8 << 10;
+/// From connecting to the end of its request; as long again for taking the answer.
+pub(super) const PORT_TIME: Duration = Duration::from_secs(5);
+/// A port that is taken by somebody else is tried again this often.
+pub(super) const PORT_RETRY: Duration = Duration::from_secs(30);
+
 /// A budget that refills with time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {

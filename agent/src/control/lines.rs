@@ -68,11 +68,15 @@ async fn talk(
             Err((id, refusal)) => lines.send(refusal_line(id.as_ref(), &refusal)).await,
             Ok(call) if call.op == "role" => {
                 let answer = lower(&mut session, &call);
+                session
+                    .doors
+                    .count("role", answer.as_ref().err().map(|it| it.code));
                 send(&lines, &call, answer).await
             }
             Ok(call) if call.op == "watch" => {
                 match ops::watch::Watch::open(&session, &call, open.load(Ordering::Relaxed)) {
                     Ok(stream) => {
+                        session.doors.count("watch", None);
                         let lines = lines.clone();
                         let open = Arc::clone(&open);
                         open.fetch_add(1, Ordering::Relaxed);
@@ -82,11 +86,16 @@ async fn talk(
                         });
                         Ok(())
                     }
-                    Err(refusal) => lines.send(refusal_line(call.id.as_ref(), &refusal)).await,
+                    Err(refusal) => {
+                        session.doors.count("watch", Some(refusal.code));
+                        lines.send(refusal_line(call.id.as_ref(), &refusal)).await
+                    }
                 }
             }
             Ok(call) => {
                 let answer = ops::answer(&session, &call).await;
+                let refused = answer.as_ref().err().map(|it| it.code);
+                session.doors.count(ops::name(&call.op), refused);
                 send(&lines, &call, answer).await
             }
         };

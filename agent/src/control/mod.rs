@@ -7,17 +7,21 @@
 
 mod engine;
 mod frames;
+mod history;
 mod hub;
 mod limits;
 mod lines;
 mod listen;
+mod metrics;
 mod ops;
 mod peer;
+mod port;
 mod session;
 mod wait;
 
 pub use engine::{Ask, ToEngine};
 pub use listen::BindError;
+pub use metrics::MetricsSetup;
 pub use peer::PeerGroups;
 
 use engine::Engine;
@@ -44,6 +48,7 @@ pub struct Setup {
     pub peer_groups: PeerGroups,
     /// Called in a quiet moment after many events; from outside for the same reason.
     pub give_memory_back: fn(),
+    pub metrics: MetricsSetup,
 }
 
 /// Opens the sockets and serves them on `runtime` until the handle is gone.
@@ -68,8 +73,17 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         roles,
         setup.peer_groups,
         stopped.clone(),
+        setup.metrics,
     );
+    let samples = Arc::clone(&doors.samples);
+    runtime.spawn(until(
+        stopped.clone(),
+        engine::sample_history(Arc::clone(&engine), Arc::clone(&hub), samples),
+    ));
     runtime.spawn(pump(Arc::clone(&hub), incoming, setup.give_memory_back));
+    if let Some(address) = setup.metrics.port {
+        runtime.spawn(until(stopped.clone(), port::serve(Arc::clone(&doors), address)));
+    }
     runtime.spawn(until(stopped, engine::sample_drains(engine, hub)));
     runtime.spawn(session::accept(Arc::clone(&doors), door, None));
     if let Some(door) = read_only {

@@ -1,14 +1,20 @@
 //! Connections: who is let in, how many, and in which dialect they are served.
 
 use super::engine::Engine;
-use super::hub::Hub;
+use super::history::Samples;
+use super::hub::{Hub, Seen};
 use super::limits::{self, Budget};
 use super::listen::Door;
+use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
 use super::{frames, lines};
+use lb_shared::counters::Counters;
 use lb_shared::event::Actor;
 use lb_shared::frame::FIRST_BYTE;
-use lb_shared::request::{Refusal, RefusalCode, Reply, Request, Role};
+use lb_shared::history::{History, HistoryAsk, Past};
+use lb_shared::request::{MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
+use lb_shared::state::ObjectId;
+use lb_shared::view::View;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +36,9 @@ pub(super) struct Doors {
     acts: Mutex<BTreeMap<u32, Budget>>,
     names: Mutex<BTreeMap<u32, String>>,
     watches: AtomicUsize,
+    pub(super) samples: Arc<Samples>,
+    metrics: MetricsSetup,
+    requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
 impl Doors {
@@ -39,6 +48,7 @@ impl Doors {
         roles: Roles,
         groups: PeerGroups,
         stopped: watch::Receiver<bool>,
+        metrics: MetricsSetup,
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -50,6 +60,49 @@ impl Doors {
             acts: Mutex::default(),
             names: Mutex::default(),
             watches: AtomicUsize::new(0),
+            samples: Arc::default(),
+            metrics,
+            requests: Mutex::default(),
+        })
+    }
+
+    /// Counts a request by how it ended.
+    pub(super) fn count(&self, op: &'static str, refused: Option<RefusalCode>) {
+        let result = refused.map_or("ok", RefusalCode::word);
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((op, result)).or_default() += 1;
+    }
+
+    /// Everything that is measured. Without the counters, as while the engine is busy, the rest is worth having.
+    pub(super) async fn metrics(&self, asked: MetricsAsk) -> Result<String, Refusal> {
+        let counters = self.engine.counters().await.ok();
+        let seen = self.hub.seen();
+        let tally = self.hub.tally();
+        let setup = self.metrics;
+        let served = Served {
+            requests: self
+                .requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            clients: self
+                .inside
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .values()
+                .sum(),
+        };
+        // A page of many thousand servers takes its time; the workers have checks to run.
+        let page = tokio::task::spawn_blocking(move || {
+            let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(counters.as_deref());
+            metrics::page(&view, &tally, &served, setup, asked)
+        });
+        page.await.map_err(|error| {
+            Refusal::new(
+                RefusalCode::Internal,
+                format!("the metrics could not be written: {error}"),
+                "look at the agent's log",
+            )
         })
     }
 
@@ -95,6 +148,35 @@ impl Doors {
             }),
             Err(_) => Err(refusal("the agent")),
         }
+    }
+
+    /// Samples of the past, with the ends of checks of the servers that were named.
+    pub(super) async fn history(&self, asked: HistoryAsk) -> Result<History, Refusal> {
+        let mut servers = Vec::new();
+        if asked.checks {
+            for object in &asked.objects {
+                if let ObjectId::Server(id) = object {
+                    servers.push(id.clone());
+                }
+            }
+            servers.truncate(limits::HISTORY_CHECKS);
+        }
+        let seen = self.hub.seen();
+        let mut history = self.samples.history(&asked, seen.now, seen.wall_ms)?;
+        for runs in self.engine.runs(servers).await {
+            let object = ObjectId::Server(runs.server);
+            if let Some(row) = history.rows.iter_mut().find(|row| row.object == object) {
+                row.checks = runs.runs;
+            }
+        }
+        Ok(history)
+    }
+
+    /// Everything as it was at a moment.
+    pub(super) fn past(&self, wall_ms: u64) -> Result<(Seen, Option<Counters>), Refusal> {
+        let seen = self.hub.seen_at(wall_ms)?;
+        let counters = self.samples.counters_at(seen.now);
+        Ok((seen, counters))
     }
 
     /// How long an act of this uid has to wait.
@@ -334,6 +416,21 @@ impl Session {
                 "a watch has no single answer",
                 "",
             )),
+            Request::Metrics(asked) => match self.doors.metrics(asked).await {
+                Ok(text) => Reply::Metrics(text),
+                Err(refusal) => Reply::Refused(refusal),
+            },
+            Request::History(asked) => match self.doors.history(asked).await {
+                Ok(history) => Reply::History(Box::new(history)),
+                Err(refusal) => Reply::Refused(refusal),
+            },
+            Request::Past { wall_ms } => match self.doors.past(wall_ms) {
+                Ok((seen, counters)) => Reply::Past(Box::new(Past {
+                    snapshot: seen.snapshot(self.role),
+                    counters,
+                })),
+                Err(refusal) => Reply::Refused(refusal),
+            },
             Request::Act(act) => {
                 if let Err(refusal) = check_message(&act.message) {
                     return Reply::Refused(refusal);

@@ -64,6 +64,7 @@ impl Engine {
             model,
             file,
             findings,
+            numbers,
             asked,
             wall_ms,
             ..
@@ -90,7 +91,15 @@ impl Engine {
             let wanted = processes.map(|(name, it)| (name.clone(), it.matching.clone()));
             self.queue.push_back(super::Action::Processes(wanted.collect()));
         }
+        self.trackers
+            .apply_files(now, &self.model.files, &numbers, &mut effects);
+        if before.files != self.model.files {
+            let files = self.model.files.iter();
+            let wanted = files.map(|(name, it)| (name.clone(), it.file.clone()));
+            self.queue.push_back(super::Action::Numbers(wanted.collect()));
+        }
         self.on_tracker_effects(effects);
+        self.apply_sessions(&before);
         self.refresh_interfaces();
 
         let startup_delay = if first {
@@ -115,7 +124,19 @@ impl Engine {
         }
         self.hold_changed(&before);
 
+        let numbers = self
+            .trackers
+            .numbers()
+            .map(|(name, number)| (name.clone(), number));
+        let others = self.health.know_numbers(numbers.collect());
         self.apply_health(crashed && first);
+        if !first {
+            let mut effects = Vec::new();
+            for (name, number) in others {
+                self.health.on_number(now, &name, number, &mut effects);
+            }
+            self.on_health_effects(effects);
+        }
         self.net.mark_moved();
         self.suspend_checks();
         self.rebind_overrides(wall_ms);
@@ -369,7 +390,13 @@ impl Index {
                     .processes
                     .iter()
                     .map(|it| TrackerName::Process(it.process.clone()));
-                for tracker in interfaces.chain(scripts).chain(processes) {
+                let sessions = tracking
+                    .sessions
+                    .iter()
+                    .map(|it| TrackerName::Bfd(it.session.clone()));
+                let files = tracking.files.iter().map(|it| TrackerName::File(it.file.clone()));
+                let others = processes.chain(files).chain(sessions);
+                for tracker in interfaces.chain(scripts).chain(others) {
                     index
                         .by_tracker
                         .entry(tracker)
@@ -419,6 +446,8 @@ fn changes(old: &Model, new: &Model) -> Vec<String> {
     compare(&mut lines, "group:", &old.groups, &new.groups);
     compare(&mut lines, "script:", &old.scripts, &new.scripts);
     compare(&mut lines, "process:", &old.processes, &new.processes);
+    compare(&mut lines, "bfd:", &old.sessions, &new.sessions);
+    compare(&mut lines, "file:", &old.files, &new.files);
     for (key, service) in &new.services {
         match old.services.get(key) {
             None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),

@@ -4,6 +4,7 @@ use super::Engine;
 use super::action::Ticket;
 use super::want::destination_key;
 use lb_shared::counters::{Counters, ServerCounters};
+use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::Reply;
 use std::collections::BTreeMap;
@@ -54,6 +55,11 @@ impl Engine {
         sum
     }
 
+    /// The last runs of these servers' checks; servers that are not there are left out.
+    pub fn check_runs(&self, servers: &[ServerId]) -> Vec<ServerRuns> {
+        servers.iter().filter_map(|id| self.health.runs(id)).collect()
+    }
+
     pub(super) fn on_sample(&mut self, ticket: Ticket) {
         let fresh = self
             .ipvs
@@ -72,9 +78,12 @@ impl Engine {
             return;
         }
         let counters = self.counters();
-        for ticket in std::mem::take(&mut self.commands.samples) {
+        let mut tickets = std::mem::take(&mut self.commands.samples);
+        let last = tickets.pop();
+        for ticket in tickets {
             self.answer(Some(ticket), Reply::Counters(Box::new(counters.clone())));
         }
+        self.answer(last, Reply::Counters(Box::new(counters)));
     }
 
     fn counters(&self) -> Counters {
@@ -103,6 +112,8 @@ impl Engine {
             at: self.now,
             instances,
             servers,
+            checks: self.health.check_counters(),
+            check_lag_us: u64::try_from(self.health.check_lag(self.now).as_micros()).unwrap_or(u64::MAX),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can happen to the engine. Read this first, then `action.rs`.
 
 use super::action::{BatchId, PersistId, Ticket};
+use crate::bfd::Heard;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{DumpKind, JobId, JobOutcome, Model};
@@ -30,8 +31,14 @@ pub enum Input {
     Checked(CheckId, CheckOutcome),
     /// A script is over.
     Ran(JobId, JobOutcome),
+    /// A datagram to a port of BFD.
+    Bfd(Heard),
+    /// The kernel did not take a packet of this BFD session: why.
+    BfdSendFailed(String, String),
     /// So many processes run that fit the tracker of this name.
     Processes(String, u32),
+    /// This number stands in the file of the tracker of this name.
+    Number(String, i32),
     /// A new configuration, already free of errors.
     Model(Box<NewModel>),
     /// A reload was refused before it came here.
@@ -90,6 +97,8 @@ pub struct NewModel {
     pub model: Model,
     pub file: String,
     pub findings: Vec<Diagnostic>,
+    /// What stood in the files of its `track_file`s when it was read, by their names.
+    pub numbers: BTreeMap<String, i32>,
     /// Who asked for it over the socket; `None` at start and for SIGHUP.
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,

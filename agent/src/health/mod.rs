@@ -10,6 +10,7 @@ mod job;
 mod probe;
 mod random;
 mod reload;
+mod runs;
 mod server;
 mod service;
 mod settle;
@@ -23,7 +24,9 @@ pub use job::{CheckId, CheckJob, CheckOutcome};
 
 use crate::model::CheckKind;
 use intent::Intent;
+use lb_shared::counters::CheckCounters;
 use lb_shared::event::What;
+use lb_shared::history::ServerRuns;
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::state::{DrainThen, OverrideKind};
 use lb_shared::units::Mono;
@@ -50,7 +53,11 @@ pub struct Health {
     draining: BTreeMap<ServerId, u64>,
     agenda: BTreeSet<(Mono, Due)>,
     running: BTreeMap<CheckId, (u64, u64)>,
+    /// BFD sessions that are known to be up or down: which, and why.
+    sessions: BTreeMap<String, (bool, String)>,
     next_number: u64,
+    /// What stands in files that a `FILE_CHECK` may follow.
+    numbers: BTreeMap<String, i32>,
     random: Random,
     stopped: bool,
 }
@@ -74,7 +81,9 @@ impl Health {
             draining: BTreeMap::new(),
             agenda: BTreeSet::new(),
             running: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             next_number: 1,
+            numbers: BTreeMap::new(),
             random: Random::new(seed),
             stopped: false,
         }
@@ -85,14 +94,16 @@ impl Health {
         let Some((server_number, probe_number)) = self.running.remove(&id) else {
             return;
         };
+        let kept = runs::kept(self.servers.len());
         let Some(server) = self.servers.get_mut(&server_number) else {
             return;
         };
         let before = server.health();
-        let Some(probe) = server
+        let Some((place, probe)) = server
             .probes
             .iter_mut()
-            .find(|probe| probe.number == probe_number)
+            .enumerate()
+            .find(|(_, probe)| probe.number == probe_number)
         else {
             return;
         };
@@ -103,7 +114,16 @@ impl Health {
         }
         let weight_changed = probe.weight != weight_before;
         let keyword = probe.check.kind.keyword();
+        server.runs.add(now, place, outcome, kept);
         server.last_check = Some((now, outcome.took().unwrap_or_default()));
+        if let Some(service) = self.services.get_mut(&server.id.service) {
+            let tally = service.checks.entry(keyword).or_default();
+            match outcome {
+                CheckOutcome::Pass { took, .. } => tally.add(true, *took),
+                CheckOutcome::Fail { took, .. } => tally.add(false, *took),
+                CheckOutcome::Inconclusive { .. } => tally.inconclusive += 1,
+            }
+        }
         let note = match judged {
             Judged::Same if !weight_changed => return,
             Judged::Same => (What::WeightChanged, "weight given by its check".to_owned(), None),
@@ -122,6 +142,83 @@ impl Health {
         };
         let service = server.id.service.clone();
         self.settle(now, &service, Notes::from([(server_number, note)]), out);
+    }
+
+    /// A BFD session is up or down. Until it is known to be either, `alpha` says what its servers count as.
+    pub fn on_session(&mut self, now: Mono, name: &str, up: bool, why: &str, out: &mut Vec<Effect>) {
+        if self.sessions.get(name).is_some_and(|(known, _)| *known == up) {
+            return;
+        }
+        self.sessions.insert(name.to_owned(), (up, why.to_owned()));
+        let follows = |server: &ServerState| server.probes.iter().any(|probe| probe.follows() == Some(name));
+        let followers = self.servers.iter().filter(|(_, server)| follows(server));
+        for number in followers.map(|(number, _)| *number).collect::<Vec<_>>() {
+            let Some(server) = self.servers.get_mut(&number) else {
+                continue;
+            };
+            let before = server.health();
+            let probes = server.probes.iter_mut();
+            let judged = probes
+                .filter(|probe| probe.follows() == Some(name))
+                .map(|probe| probe.on_session(up, why))
+                .fold(
+                    Judged::Same,
+                    |so_far, judged| if judged == Judged::Same { so_far } else { judged },
+                );
+            if judged == Judged::Same {
+                continue;
+            }
+            let note = server.on_verdict(now, "BFD_CHECK", before, &judged, out);
+            let service = server.id.service.clone();
+            self.settle(now, &service, Notes::from([(number, note)]), out);
+        }
+    }
+
+    /// A BFD session is configured no more.
+    pub fn on_session_gone(&mut self, name: &str) {
+        self.sessions.remove(name);
+    }
+
+    /// This number stands in a `track_file` now: what that makes of the servers with a `FILE_CHECK` of it.
+    pub fn on_number(&mut self, now: Mono, file: &str, number: i32, out: &mut Vec<Effect>) {
+        self.numbers.insert(file.to_owned(), number);
+        let mut changed: BTreeMap<ServiceKey, Notes> = BTreeMap::new();
+        for (id, server) in &mut self.servers {
+            let before = server.health();
+            for at in 0..server.probes.len() {
+                let probe = &mut server.probes[at];
+                let was = (probe.weight, probe.ok);
+                let judged = probe.on_number(file, number);
+                let note = match judged {
+                    Judged::Good | Judged::Bad(_) => {
+                        server.on_verdict(now, "FILE_CHECK", before, &judged, out)
+                    }
+                    _ if was != (probe.weight, probe.ok) => {
+                        let text = format!("number {number} in the file {file}");
+                        (What::WeightChanged, text, None)
+                    }
+                    _ => continue,
+                };
+                changed
+                    .entry(server.id.service.clone())
+                    .or_default()
+                    .insert(*id, note);
+            }
+        }
+        for (service, notes) in changed {
+            self.settle(now, &service, notes, out);
+        }
+    }
+
+    /// The numbers in the files of a configuration that is about to be applied: its new servers begin with them. Gives
+    /// those that are others than before, to be told with [`Health::on_number`] once it is.
+    pub fn know_numbers(&mut self, numbers: BTreeMap<String, i32>) -> Vec<(String, i32)> {
+        let before = std::mem::replace(&mut self.numbers, numbers);
+        let others = self
+            .numbers
+            .iter()
+            .filter(|(name, number)| before.get(*name) != Some(*number));
+        others.map(|(name, number)| (name.clone(), *number)).collect()
     }
 
     /// The server a check under way is about, and whether that check was good the last time.
@@ -276,6 +373,43 @@ impl Health {
         self.servers.get(&self.number(server)?)?.last_check
     }
 
+    /// The last runs of a server's checks, oldest first.
+    pub fn runs(&self, server: &ServerId) -> Option<ServerRuns> {
+        Some(ServerRuns {
+            server: server.clone(),
+            runs: self.servers.get(&self.number(server)?)?.runs.list(),
+        })
+    }
+
+    /// How the checks of each service ended, by keyword.
+    pub fn check_counters(&self) -> Vec<CheckCounters> {
+        let of = |service: &ServiceState| -> Vec<CheckCounters> {
+            let kinds = service.checks.iter();
+            kinds
+                .map(|(kind, ended)| CheckCounters {
+                    service: service.config.key.clone(),
+                    kind: (*kind).to_owned(),
+                    ended: *ended,
+                })
+                .collect()
+        };
+        self.services.values().flat_map(of).collect()
+    }
+
+    /// How long the most overdue check should have been over: one that runs is overdue when its next would be due.
+    pub fn check_lag(&self, now: Mono) -> Duration {
+        let running = self.running.values().filter_map(|(server, probe)| {
+            let server = self.servers.get(server)?;
+            let probe = server.probes.iter().find(|it| it.number == *probe)?;
+            match probe.phase {
+                Phase::Running { started_at, .. } => Some(started_at + probe.check.delay_loop),
+                Phase::Idle | Phase::Waiting { .. } => None,
+            }
+        });
+        let due = running.chain(self.deadline()).min();
+        due.map_or(Duration::ZERO, |due| now.since(due.min(now)))
+    }
+
     /// The end: no more checks, and the scripts of services with `omega`.
     pub fn stop(&mut self, _now: Mono, out: &mut Vec<Effect>) {
         if std::mem::replace(&mut self.stopped, true) {
@@ -310,7 +444,9 @@ impl Health {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => None,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
+            | CheckKind::File(_) => None,
         };
         probe_state.phase = Phase::Running { id, started_at: now };
         self.running.insert(id, (server, probe));
@@ -352,7 +488,7 @@ impl Health {
             return;
         };
         for probe in &mut server.probes {
-            if matches!(probe.phase, Phase::Idle) {
+            if matches!(probe.phase, Phase::Idle) && probe.is_run() {
                 let span = probe.check.delay_loop.min(probe.check.warmup);
                 let at = now + self.random.below(span);
                 probe.phase = Phase::Waiting { at };

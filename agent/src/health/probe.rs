@@ -3,6 +3,7 @@
 use super::job::{CheckId, CheckOutcome};
 use crate::model::{Check, CheckKind};
 use lb_shared::units::Mono;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The first check does not come before this.
@@ -26,8 +27,8 @@ pub(super) struct Probe {
     pub(super) ok: Option<bool>,
     /// What is shown about the verdict.
     pub(super) detail: String,
-    /// The weight its last good run gave the server.
-    pub(super) weight: Option<u32>,
+    /// What it makes of the server's weight.
+    pub(super) weight: Option<Given>,
     /// For `HTTP_GET`: which url is next.
     pub(super) url: usize,
     /// For `HTTP_GET`: `url` is the one that failed, and all are to be seen again once it is good.
@@ -36,10 +37,29 @@ pub(super) struct Probe {
     alarm: Option<Alarm>,
 }
 
+/// What a check makes of its server's weight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Given {
+    /// In place of the configured one: a script with `misc_dynamic`.
+    Instead(u32),
+    /// On top of the configured one: a file.
+    Adds(i32),
+}
+
+impl Given {
+    /// The difference to the configured weight, so that several add up.
+    pub(super) fn difference(self, configured: i64) -> i64 {
+        match self {
+            Self::Instead(weight) => i64::from(weight) - configured,
+            Self::Adds(number) => i64::from(number),
+        }
+    }
+}
+
 /// Where a check is in its cycle.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// Suspended.
+    /// Suspended, or never run: a file speaks by itself.
     Idle,
     Waiting {
         at: Mono,
@@ -96,6 +116,27 @@ impl Probe {
         *self = Self { check, ..old };
     }
 
+    /// The BFD session it follows.
+    pub(super) fn follows(&self) -> Option<&str> {
+        match &self.check.kind {
+            CheckKind::Bfd(session) => Some(session),
+            CheckKind::Tcp(_)
+            | CheckKind::Http(_)
+            | CheckKind::Misc(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_)
+            | CheckKind::File(_) => None,
+        }
+    }
+
+    /// Its session is up or down.
+    pub(super) fn on_session(&mut self, up: bool, why: &str) -> Judged {
+        let (judged, _) = if up { self.on_pass(None) } else { self.on_fail(why) };
+        judged
+    }
+
     /// Whether nothing was found out yet that decides anything.
     fn is_first(&self) -> bool {
         self.ok.is_none()
@@ -120,12 +161,55 @@ impl Probe {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => now,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
+            | CheckKind::File(_) => now,
         };
         self.phase = Phase::Waiting {
             at: (base + delay).max(now),
         };
         judged
+    }
+
+    /// Whether it is run at all.
+    pub(super) fn is_run(&self) -> bool {
+        !matches!(self.check.kind, CheckKind::File(_) | CheckKind::Bfd(_))
+    }
+
+    /// What it can say at once, from numbers and sessions that are known.
+    pub(super) fn knowing(
+        mut self,
+        numbers: &BTreeMap<String, i32>,
+        sessions: &BTreeMap<String, (bool, String)>,
+    ) -> Self {
+        if let CheckKind::File(check) = &self.check.kind
+            && let Some((file, number)) = numbers.get_key_value(&check.file)
+        {
+            self.on_number(file, *number);
+        }
+        if let Some((up, why)) = self.follows().and_then(|it| sessions.get(it)) {
+            self.on_session(*up, why);
+        }
+        self
+    }
+
+    /// `FILE_CHECK`: this number stands in its file now. It decides at once, without retries (as keepalived does).
+    pub(super) fn on_number(&mut self, file: &str, number: i32) -> Judged {
+        let check = match &self.check.kind {
+            CheckKind::File(check) if check.file == file => check,
+            _ => return Judged::Same,
+        };
+        let adds = check.multiplier.weight_of_server(number);
+        self.detail = format!("number {number}");
+        self.weight = adds.filter(|number| *number != 0).map(Given::Adds);
+        let (was_up, was) = (self.up, self.ok);
+        self.up = adds.is_some();
+        self.ok = Some(self.up);
+        match adds {
+            Some(_) if !was_up || was == Some(false) => Judged::Good,
+            None if was_up || was.is_none() => Judged::Bad(self.detail.clone()),
+            Some(_) | None => Judged::Same,
+        }
     }
 
     fn on_pass(&mut self, weight: Option<u32>) -> (Judged, Duration) {
@@ -138,7 +222,9 @@ impl Probe {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => 1,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
+            | CheckKind::File(_) => 1,
         };
         let complete = if self.url_failed {
             // The url that had failed is good again: all of them are looked at once more (as keepalived does).
@@ -157,7 +243,7 @@ impl Probe {
         if complete {
             self.up = true;
             self.ok = Some(true);
-            self.weight = weight;
+            self.weight = weight.map(Given::Instead);
             self.detail = "ok".to_owned();
         }
         let delay = if !complete && self.fast_recovery() && (!self.up || self.is_first()) {
@@ -259,7 +345,9 @@ impl Probe {
             | CheckKind::Ping(_)
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
-            | CheckKind::Udp(_) => false,
+            | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
+            | CheckKind::File(_) => false,
         }
     }
 
@@ -274,7 +362,9 @@ impl Probe {
                 | CheckKind::Ping(_)
                 | CheckKind::Smtp(_)
                 | CheckKind::Dns(_)
-                | CheckKind::Udp(_),
+                | CheckKind::Udp(_)
+                | CheckKind::Bfd(_)
+                | CheckKind::File(_),
                 _,
             ) => self.check.delay_loop,
         }

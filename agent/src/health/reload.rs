@@ -169,7 +169,7 @@ impl Health {
             .iter()
             .map(|check| {
                 let up = !held_back && (known_up || !check.alpha);
-                Probe::new(self.take_number(), check.clone(), up)
+                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers, &self.sessions)
             })
             .collect();
         let mut server = ServerState {
@@ -182,6 +182,7 @@ impl Health {
             effective: None,
             counted: 0,
             last_check: None,
+            runs: Default::default(),
         };
         server.up = server.all_good();
         // A drain that begins now holds a server that is in the kernel's table, or would have been.
@@ -265,7 +266,8 @@ impl Health {
         for (slot, check) in slots.into_iter().zip(&config.checks) {
             probes.push(match slot {
                 Some(probe) => probe,
-                None => Probe::new(self.take_number(), check.clone(), was_up),
+                None => Probe::new(self.take_number(), check.clone(), was_up)
+                    .knowing(&self.numbers, &self.sessions),
             });
         }
         for probe in old {
@@ -299,7 +301,7 @@ impl Health {
             return;
         };
         for probe in &mut server.probes {
-            if matches!(probe.phase, Phase::Idle) {
+            if matches!(probe.phase, Phase::Idle) && probe.is_run() {
                 let at = now + FIRST_CHECK_DELAY + self.random.below(probe.check.warmup);
                 probe.phase = Phase::Waiting { at };
                 self.agenda.insert((at, Due::Probe(number, probe.number)));

@@ -3,6 +3,7 @@
 use super::effect::Effect;
 use super::intent::{Drain, Intent};
 use super::probe::{Judged, Probe};
+use super::runs::Runs;
 use super::settle::Note;
 use crate::model::{Script, Server};
 use lb_shared::event::What;
@@ -27,6 +28,7 @@ pub(super) struct ServerState {
     /// What its service counts it as.
     pub(super) counted: u64,
     pub(super) last_check: Option<(Mono, Duration)>,
+    pub(super) runs: Runs,
 }
 
 impl ServerState {
@@ -68,7 +70,7 @@ impl ServerState {
                 if given().next().is_none() {
                     return (self.config.weight, WeightSource::Config);
                 }
-                let sum: i64 = given().map(|weight| i64::from(weight) - configured).sum();
+                let sum: i64 = given().map(|given| given.difference(configured)).sum();
                 (Weight::clamped(configured + sum), WeightSource::Dynamic)
             }
         }

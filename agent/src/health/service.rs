@@ -3,6 +3,7 @@
 use super::effect::{Effect, Standing};
 use super::server::{ServerState, run};
 use crate::model::Service;
+use lb_shared::counters::CheckTally;
 use lb_shared::event::What;
 use lb_shared::names::{Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::state::{Health, ServiceState as Word};
@@ -24,6 +25,8 @@ pub(super) struct ServiceState {
     pub(super) word: Word,
     pub(super) since: Mono,
     pub(super) suspended: bool,
+    /// How its checks ended, by keyword.
+    pub(super) checks: BTreeMap<&'static str, CheckTally>,
 }
 
 /// What a new live weight changed.
@@ -50,6 +53,7 @@ impl ServiceState {
             word: Word::Init,
             since: now,
             suspended: false,
+            checks: BTreeMap::new(),
         }
     }
 

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod numbers;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn key(n: u8) -> ServerKey {

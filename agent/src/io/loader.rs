@@ -2,6 +2,7 @@
 
 use super::core::{Message, Post, ReloadAsk};
 use super::files::{HostUsers, load_from_disk};
+use super::numbers;
 use crate::config::{self, Facts, Loaded};
 use crate::engine::NewModel;
 use lb_shared::diagnostic::{Diagnostic, Severity};
@@ -86,6 +87,7 @@ impl Loader {
                 model.instances.clear();
                 model.groups.clear();
                 model.scripts.clear();
+                model.processes.clear();
             }
         }
         loaded
@@ -115,6 +117,7 @@ impl Loader {
         match loaded.model {
             Some(model) if !refused => {
                 let new = NewModel {
+                    numbers: numbers::of(&model, false),
                     model,
                     file: self.file.display().to_string(),
                     findings: loaded.findings,

@@ -1,6 +1,7 @@
 //! The shell: carries out what the engine wants and tells it what happened. Decides nothing.
 
 pub mod background;
+pub mod bfd;
 pub mod cleanup;
 pub mod clock;
 pub mod core;
@@ -17,6 +18,7 @@ pub mod log;
 pub mod mail;
 pub mod modules;
 pub mod netlink;
+pub mod numbers;
 pub mod packet_socket;
 mod ping;
 pub mod processes;

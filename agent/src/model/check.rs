@@ -1,5 +1,6 @@
 //! Health checks of real servers.
 
+use super::file::Multiplier;
 use super::notify::Script;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub enum CheckKind {
     Smtp(SmtpCheck),
     Dns(DnsCheck),
     Udp(UdpCheck),
+    /// `BFD_CHECK`: it is good while the session of this name is up. Nothing is run for it.
+    Bfd(String),
+    File(FileCheck),
 }
 
 impl CheckKind {
@@ -44,6 +48,8 @@ impl CheckKind {
             Self::Smtp(_) => "SMTP_CHECK",
             Self::Dns(_) => "DNS_CHECK",
             Self::Udp(_) => "UDP_CHECK",
+            Self::Bfd(_) => "BFD_CHECK",
+            Self::File(_) => "FILE_CHECK",
         }
     }
 }
@@ -143,6 +149,14 @@ pub struct DnsCheck {
     /// The type of record, in capitals: `SOA`.
     pub kind: String,
     pub name: String,
+}
+
+/// `FILE_CHECK`: the number of a `track_file` adds to the weight. Nothing is run for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileCheck {
+    /// The name of the `track_file`.
+    pub file: String,
+    pub multiplier: Multiplier,
 }
 
 /// `UDP_CHECK`.

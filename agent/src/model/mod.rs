@@ -3,17 +3,21 @@
 //! No spans, no text that still needs parsing, no optional where a default is known. A `Model` can be built in a test
 //! without any text. Objects sit behind `Arc`, so that two models share what did not change.
 
+mod bfd;
 mod check;
+mod file;
 mod global;
 mod job;
 mod notify;
 mod service;
 mod vrrp;
 
+pub use bfd::{BfdPath, BfdSession, BfdTrack};
 pub use check::{
-    Check, CheckKind, DnsCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck,
-    UdpCheck, UdpReply, Url,
+    Check, CheckKind, DnsCheck, FileCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck,
+    StatusRange, TcpCheck, UdpCheck, UdpReply, Url,
 };
+pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
@@ -21,8 +25,8 @@ pub use notify::{
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack,
-    SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
+    Authentication, FileTrack, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack,
+    ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -37,6 +41,8 @@ pub struct Model {
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
     pub processes: BTreeMap<String, Arc<VrrpProcess>>,
+    pub sessions: BTreeMap<String, Arc<BfdSession>>,
+    pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
     pub layout: Layout,
 }

@@ -1,5 +1,7 @@
 //! Virtual routers, their groups and what is tracked for them.
 
+use super::bfd::BfdTrack;
+use super::file::Multiplier;
 use super::notify::{NotifyScripts, Script};
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
@@ -139,6 +141,19 @@ pub struct Tracking {
     pub interfaces: Vec<InterfaceTrack>,
     pub scripts: Vec<ScriptTrack>,
     pub processes: Vec<ProcessTrack>,
+    pub sessions: Vec<BfdTrack>,
+    pub files: Vec<FileTrack>,
+}
+
+impl Tracking {
+    /// Nothing is tracked.
+    pub fn is_empty(&self) -> bool {
+        self.interfaces.is_empty()
+            && self.scripts.is_empty()
+            && self.processes.is_empty()
+            && self.files.is_empty()
+            && self.sessions.is_empty()
+    }
 }
 
 /// A line of `track_interface`. Weight 0: FAULT while it is down.
@@ -163,6 +178,13 @@ pub struct ProcessTrack {
     pub process: String,
     pub weight: i32,
     pub reverse: bool,
+}
+
+/// A line of `track_file`, with the weight in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileTrack {
+    pub file: String,
+    pub multiplier: Multiplier,
 }
 
 /// A `vrrp_track_process`.

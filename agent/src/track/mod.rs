@@ -1,22 +1,27 @@
-//! Trackers: scripts and interfaces whose verdicts move priorities or put instances into FAULT.
+//! Trackers: scripts, interfaces, processes, files and BFD sessions whose verdicts move priorities or put instances into
+//! FAULT.
 //!
 //! Knows when a script is to run and what its results mean. Does not run anything (a script leaves as a [`Job`] and comes
 //! back as a [`JobOutcome`]), does not watch interfaces (the engine tells), and does not know instances: [`Trackers::terms`]
 //! answers what a list of `track_*` lines adds up to.
 
+mod file;
 mod process;
 mod script;
+mod session;
 mod terms;
 
 pub use terms::Sum;
 
-use crate::model::{Job, JobOutcome, VrrpProcess, VrrpScript};
+use crate::model::{Job, JobOutcome, TrackFile, VrrpProcess, VrrpScript};
+use file::File;
 use lb_shared::event::What;
 use lb_shared::names::TrackerName;
 use lb_shared::state::TrackerView;
 use lb_shared::units::Mono;
 use process::Process;
 use script::Script;
+use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,6 +47,8 @@ pub struct Trackers {
     scripts: BTreeMap<String, Script>,
     interfaces: BTreeMap<String, Interface>,
     processes: BTreeMap<String, Process>,
+    sessions: BTreeMap<String, Session>,
+    files: BTreeMap<String, File>,
     agenda: BTreeSet<(Mono, String)>,
 }
 
@@ -124,6 +131,47 @@ impl Trackers {
         }
     }
 
+    /// Puts the files in force whose numbers are followed. `numbers`: what stood in them when the configuration was read.
+    pub fn apply_files(
+        &mut self,
+        now: Mono,
+        files: &BTreeMap<String, Arc<TrackFile>>,
+        numbers: &BTreeMap<String, i32>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.files.retain(|name, _| {
+            let stays = files.contains_key(name);
+            if !stays {
+                out.push(removed(TrackerName::File(name.clone())));
+            }
+            stays
+        });
+        for (name, cfg) in files {
+            let number = numbers.get(name).copied();
+            match self.files.get_mut(name) {
+                Some(file) => file.reconfigure(now, cfg, number, out),
+                None => {
+                    let file = File::new(now, cfg.clone(), number, out);
+                    self.files.insert(name.clone(), file);
+                }
+            }
+        }
+    }
+
+    /// This number stands in a file now.
+    pub fn on_number(&mut self, now: Mono, name: &str, number: i32, out: &mut Vec<Effect>) {
+        if let Some(file) = self.files.get_mut(name) {
+            file.on_number(now, number, out);
+        }
+    }
+
+    /// The numbers that are known.
+    pub fn numbers(&self) -> impl Iterator<Item = (&String, i32)> {
+        self.files
+            .iter()
+            .filter_map(|(name, file)| Some((name, file.number?)))
+    }
+
     /// A run of a script is over.
     pub fn on_ran(&mut self, now: Mono, script: &str, outcome: &JobOutcome, out: &mut Vec<Effect>) {
         if let Some(machine) = self.scripts.get_mut(script) {
@@ -153,6 +201,32 @@ impl Trackers {
             text: if up { "up" } else { "down" }.to_owned(),
             why: None,
         });
+    }
+
+    /// What is seen of a BFD session: up or not (`None`: too early to say), in words, and what it turned by.
+    pub fn on_session(
+        &mut self,
+        now: Mono,
+        name: &str,
+        up: Option<bool>,
+        detail: &str,
+        why: Option<String>,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.sessions.get_mut(name) {
+            Some(session) => session.on_shows(now, name, up, detail, why, out),
+            None => {
+                let session = Session::new(now, name, up, detail, out);
+                self.sessions.insert(name.to_owned(), session);
+            }
+        }
+    }
+
+    /// A BFD session is configured no more.
+    pub fn on_session_gone(&mut self, name: &str, out: &mut Vec<Effect>) {
+        if self.sessions.remove(name).is_some() {
+            out.push(removed(TrackerName::Bfd(name.to_owned())));
+        }
     }
 
     /// Begins the runs that are due.
@@ -192,7 +266,8 @@ impl Trackers {
                 })
             }
             TrackerName::Process(process) => self.processes.get(process).map(Process::view),
-            TrackerName::File(_) | TrackerName::Bfd(_) => None,
+            TrackerName::Bfd(session) => Some(self.sessions.get(session)?.view(session)),
+            TrackerName::File(file) => self.files.get(file).map(File::view),
         }
     }
 
@@ -209,7 +284,14 @@ impl Trackers {
             .keys()
             .filter_map(|name| self.view(&TrackerName::Interface(name.clone())));
         let processes = self.processes.values().map(Process::view);
-        scripts.chain(interfaces).chain(processes).collect()
+        let sessions = self.sessions.iter().map(|(name, it)| it.view(name));
+        let files = self.files.values().map(File::view);
+        scripts
+            .chain(interfaces)
+            .chain(processes)
+            .chain(files)
+            .chain(sessions)
+            .collect()
     }
 
     fn schedule(&mut self, name: &str) {

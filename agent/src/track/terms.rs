@@ -1,7 +1,7 @@
 //! What a list of `track_*` lines adds up to.
 
 use super::Trackers;
-use crate::model::Tracking;
+use crate::model::{Multiplier, Tracking};
 use lb_shared::names::TrackerName;
 use lb_shared::state::Term;
 use lb_shared::units::Mono;
@@ -29,7 +29,8 @@ impl Trackers {
     /// keepalived lets the group's count).
     ///
     /// `weights`: whether weights count at all. In a sync group without `sync_group_tracking_weight` they do not, as in
-    /// keepalived: scripts with a weight are left out, interfaces with one put the instance into FAULT instead.
+    /// keepalived: scripts and processes with a weight are left out, interfaces and files with one lose it: they
+    /// put the instance into FAULT instead.
     pub fn terms(&self, tracking: &[&Tracking], weights: bool) -> Sum {
         let mut lines: BTreeMap<TrackerName, Line> = BTreeMap::new();
         for tracking in tracking {
@@ -51,6 +52,22 @@ impl Trackers {
                     lines.insert(TrackerName::Process(track.process.clone()), line);
                 }
             }
+            for track in &tracking.sessions {
+                if weights || track.weight == 0 {
+                    let line = Line {
+                        weight: track.weight,
+                        reverse: track.reverse,
+                    };
+                    lines.insert(TrackerName::Bfd(track.session.clone()), line);
+                }
+            }
+            for track in &tracking.files {
+                let line = Line {
+                    weight: if weights { track.multiplier.weight } else { 0 },
+                    reverse: track.multiplier.reverse,
+                };
+                lines.insert(TrackerName::File(track.file.clone()), line);
+            }
             for track in &tracking.interfaces {
                 let line = Line {
                     weight: if weights { track.weight } else { 0 },
@@ -67,6 +84,16 @@ impl Trackers {
     }
 
     fn add(&self, tracker: TrackerName, line: Line, sum: &mut Sum) {
+        if let TrackerName::File(name) = &tracker {
+            let term = self.file_term(name, line);
+            sum.waiting |= term.ok.is_none();
+            if term.ok == Some(false) {
+                sum.faults
+                    .push(format!("{tracker}: {}", file_fault(line, &term.detail)));
+            }
+            sum.terms.push(term);
+            return;
+        }
         let view = self.view(&tracker);
         let (ok, since, detail) = match view {
             Some(view) => (view.ok, view.since, view.detail),
@@ -99,12 +126,44 @@ impl Trackers {
             detail,
         });
     }
+
+    /// A file counts by its number, and is bad only where the number puts the instance into FAULT.
+    fn file_term(&self, name: &str, line: Line) -> Term {
+        let tracker = TrackerName::File(name.to_owned());
+        let view = self.view(&tracker);
+        let number = self.files.get(name).and_then(|file| file.number);
+        let multiplier = Multiplier {
+            weight: line.weight,
+            reverse: line.reverse,
+        };
+        let adds = number.map(|number| multiplier.priority(number));
+        Term {
+            rise: 0,
+            fall: 0,
+            delta: adds.flatten().unwrap_or(0),
+            weight: line.weight,
+            ok: adds.map(|adds| adds.is_some()),
+            since: view.as_ref().map_or(Mono::ZERO, |view| view.since),
+            detail: view.map_or_else(String::new, |view| view.detail),
+            tracker,
+        }
+    }
+}
+
+fn file_fault(line: Line, detail: &str) -> String {
+    match (line.weight, line.reverse) {
+        (0, false) => format!("{detail}, want 0"),
+        (0, true) => format!("{detail}, want any but 0"),
+        (weight, false) => format!("{detail} times weight {weight} is -254 or less"),
+        (weight, true) => format!("{detail} times weight {weight}, in reverse, is -254 or less"),
+    }
 }
 
 fn fault(tracker: &TrackerName, reverse: bool, detail: &str) -> String {
     match (tracker, reverse) {
         (TrackerName::Interface(name), _) => format!("tracked interface {name} is {detail}"),
         (TrackerName::Process(name), false) => format!("process {name}: {detail}"),
+        (TrackerName::Bfd(name), false) => format!("BFD session {name} is down: {detail}"),
         (_, false) => format!("{tracker} failed ({detail})"),
         (_, true) => format!("{tracker} succeeded, and is tracked in reverse"),
     }

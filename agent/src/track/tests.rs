@@ -416,3 +416,62 @@ fn processes_count_after_their_delays_and_a_short_gap_is_ridden_over() {
     let removed = bench.with(|trackers, now, out| trackers.apply_processes(now, &BTreeMap::new(), out));
     assert_eq!(removed, ["proxy track.removed"]);
 }
+
+#[test]
+fn a_file_adds_its_number_times_the_weight_and_tells_when_it_turns() {
+    let multiplier = |weight, reverse| model::Multiplier { weight, reverse };
+    let cfg = TrackFile {
+        name: "load".into(),
+        file: model::NumberFile {
+            path: "/run/load".into(),
+            init: None,
+        },
+        multiplier: multiplier(1, false),
+    };
+    let (mut bench, _) = Bench::new(&[]);
+    let files: BTreeMap<_, _> = [("load".to_owned(), Arc::new(cfg))].into();
+    let nothing = BTreeMap::new();
+    let added = bench.with(|trackers, now, out| trackers.apply_files(now, &files, &nothing, out));
+    assert_eq!(added, ["load track.changed"]);
+    let track = |weight, reverse| Tracking {
+        files: vec![model::FileTrack {
+            file: "load".into(),
+            multiplier: multiplier(weight, reverse),
+        }],
+        ..Tracking::default()
+    };
+    assert!(
+        bench.trackers.terms(&[&track(1, false)], true).waiting,
+        "nobody has read it"
+    );
+    // A number, what is told, and what lines of weight 2, -1, 0 and 0 in reverse make of it.
+    type Step = (i32, &'static [&'static str], [Option<i32>; 4]);
+    let story: [Step; 6] = [
+        (5, &["load track.changed"], [Some(10), Some(-5), None, Some(0)]),
+        (5, &[], [Some(10), Some(-5), None, Some(0)]),
+        (-127, &["load track.changed"], [None, Some(127), None, Some(0)]),
+        (-254, &["load track.failed"], [None, Some(253), None, Some(0)]),
+        (0, &["load track.ok"], [Some(0), Some(0), Some(0), None]),
+        (300, &["load track.changed"], [Some(253), None, None, Some(0)]),
+    ];
+    for (number, told, want) in story {
+        let got = bench.with(|trackers, now, out| trackers.on_number(now, "load", number, out));
+        assert_eq!(got, told, "{number}");
+        let lines = [track(2, false), track(1, true), track(0, false), track(0, true)];
+        let got = lines.map(|line| {
+            let sum = bench.trackers.terms(&[&line], true);
+            let fault = !sum.faults.is_empty();
+            assert_eq!(sum.terms[0].ok, Some(!fault));
+            (!fault).then_some(sum.terms[0].delta)
+        });
+        assert_eq!(got, want, "{number}");
+    }
+    let sum = bench.trackers.terms(&[&track(0, false)], true);
+    assert_eq!(sum.faults, ["file load: number 300, want 0"]);
+    // In a group without sync_group_tracking_weight the weight goes, and any number is a fault.
+    assert_eq!(bench.trackers.terms(&[&track(2, false)], false).faults.len(), 1);
+    let same = bench.with(|trackers, now, out| trackers.apply_files(now, &files, &nothing, out));
+    assert!(same.is_empty());
+    let removed = bench.with(|trackers, now, out| trackers.apply_files(now, &BTreeMap::new(), &nothing, out));
+    assert_eq!(removed, ["load track.removed"]);
+}

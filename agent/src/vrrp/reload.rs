@@ -83,7 +83,7 @@ impl Routers {
         }
         let tracked_by_group: BTreeSet<&InstanceName> = groups
             .values()
-            .filter(|group| !group.tracking.scripts.is_empty() || !group.tracking.interfaces.is_empty())
+            .filter(|group| !group.tracking.is_empty())
             .flat_map(|group| &group.members)
             .collect();
         let mut names = BTreeMap::new();
@@ -104,9 +104,7 @@ impl Routers {
                 None => {
                     let mut router = Router::new(cfg.clone(), start_at, now);
                     // Nothing is known of its trackers before the first `on_terms`.
-                    router.terms.waiting = !cfg.tracking.scripts.is_empty()
-                        || !cfg.tracking.interfaces.is_empty()
-                        || tracked_by_group.contains(&cfg.name);
+                    router.terms.waiting = !cfg.tracking.is_empty() || tracked_by_group.contains(&cfg.name);
                     let slot = self.place(router);
                     added.push(slot);
                     touched.insert(slot);

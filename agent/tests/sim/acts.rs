@@ -505,6 +505,7 @@ impl World {
             model: self.plan.cluster.model(node, &file),
             file: "/etc/lbagent.conf".to_owned(),
             findings: Vec::new(),
+            numbers: std::collections::BTreeMap::new(),
             asked: Some((ticket, actor())),
             dry_run: false,
             force: true,

@@ -52,6 +52,7 @@ impl World {
                 model: self.plan.cluster.model(node, &it.edits),
                 file: "/etc/lbagent.conf".to_owned(),
                 findings: Vec::new(),
+                numbers: BTreeMap::new(),
                 asked: None,
                 dry_run: false,
                 force: false,
@@ -135,7 +136,10 @@ impl World {
             | Action::Fifos(_)
             | Action::Fifo(..)
             | Action::Mail(..)
-            | Action::Processes(_) => {}
+            | Action::Processes(_)
+            | Action::BfdPaths(_)
+            | Action::BfdSend(..)
+            | Action::Numbers(_) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
                 self.nodes[node]

@@ -5,6 +5,7 @@ mod bundle;
 pub(crate) mod event;
 pub(crate) mod list;
 mod local;
+mod metrics;
 pub(crate) mod progress;
 mod proxy;
 mod raw;
@@ -109,6 +110,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
         // Carried out before this is reached; named, so that a new verb cannot be forgotten.
         Verb::Drain(_)

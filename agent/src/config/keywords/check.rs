@@ -1,6 +1,6 @@
 //! Health checks: what all have in common, and each checker's own words.
 
-use super::{Entry, Inert, add};
+use super::{Entry, add};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, Old, Set};
 use crate::config::keyword::Live::InPlace;
@@ -40,6 +40,8 @@ pub(crate) enum Checker {
     Smtp,
     Dns,
     Udp,
+    Bfd,
+    File,
 }
 
 /// A check as written.
@@ -64,6 +66,10 @@ pub(crate) struct RawCheck {
     pub sni_name: Option<String>,
     pub fast_recovery: bool,
     pub urls: Vec<RawUrl>,
+    /// The session of a `BFD_CHECK`.
+    pub session: Option<(String, Span)>,
+    pub file: Option<(String, Span)>,
+    pub file_weight: Option<(i32, bool)>,
     /// Only `SMTP_CHECK`, `DNS_CHECK` and `UDP_CHECK` have any of this.
     pub talk: Option<Box<Talk>>,
 }
@@ -235,6 +241,7 @@ table!(MISC_CHECK, "MISC_CHECK", MISC_ROWS, TIMING_ROWS);
 table!(DNS_CHECK, "DNS_CHECK", CONNECT_ROWS, TIMING_ROWS, DNS_ROWS);
 table!(UDP_CHECK, "UDP_CHECK", CONNECT_ROWS, TIMING_ROWS, UDP_ROWS);
 table!(SMTP_CHECK, "SMTP_CHECK", CONNECT_ROWS, TIMING_ROWS, SMTP_ROWS);
+table!(FILE_CHECK, "FILE_CHECK", FILE_ROWS);
 table!(SMTP_HOST, "SMTP_CHECK/host", CONNECT_ROWS, TIMING_ROWS);
 
 pub(crate) const HTTP_GET_URL: Table<RawUrl> = Table {
@@ -245,8 +252,6 @@ pub(crate) const SSL_GET_URL: Table<RawUrl> = Table {
     block: "virtual_server/real_server/SSL_GET/url",
     parts: &[URL_ROWS, URL_TLS_ROWS],
 };
-
-const LEFT_OUT: &str = "the check is left out: the server counts as up";
 
 #[rustfmt::skip]
 const DNS_ROWS: &[Keyword<RawCheck>] = &[
@@ -282,15 +287,20 @@ const SMTP_ROWS: &[Keyword<RawCheck>] = &[
 ];
 
 #[rustfmt::skip]
-pub(crate) const FILE_CHECK: Table<Inert> = Table { block: "virtual_server/real_server/FILE_CHECK", parts: &[&[
-    row("track_file", Name("NAME"), "required", InPlace, "The file.", Known(LEFT_OUT)),
-    row("weight", Weight(-2_147_483_647, 2_147_483_647), "that of the file", InPlace, "Multiplier.", Known(LEFT_OUT)),
-]] };
+const FILE_ROWS: &[Keyword<RawCheck>] = &[
+    row("track_file", Name("NAME"), "required", InPlace, "The track_file whose number, times the weight, is added to \
+        the weight of the server.", Set(|it, a, _| it.file = Some((a.text().to_owned(), a.span())))),
+    row("weight", Weight(-2_147_483_647, 2_147_483_647), "that of the file", InPlace, "Multiplier. A result of \
+        -2147483648 or less takes the server down. Weight 0: any number but 0 does.",
+        Set(|it, a, _| it.file_weight = Some(a.weight()))),
+];
 
 #[rustfmt::skip]
-pub(crate) const BFD_CHECK: Table<Inert> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
-    row("name", Name("NAME"), "required", InPlace, "The session.", Known(LEFT_OUT)),
-    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.", Known(LEFT_OUT)),
+pub(crate) const BFD_CHECK: Table<RawCheck> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
+    row("name", Name("NAME"), "required", InPlace, "The bfd_instance. It must stand above the virtual_server.",
+        Set(|it, a, _| it.session = Some((a.text().to_owned(), a.span())))),
+    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.",
+        Set(|it, a, _| it.words.alpha = Some(a.flag()))),
 ]] };
 
 fn check(
@@ -306,7 +316,12 @@ fn check(
         ..RawCheck::default()
     };
     // `TCP_CHECK` alone is complete: every setting has a default.
-    if statement.block.is_some() || matches!(checker, Checker::Http | Checker::Ssl | Checker::Misc) {
+    if statement.block.is_some()
+        || matches!(
+            checker,
+            Checker::Http | Checker::Ssl | Checker::Misc | Checker::Bfd
+        )
+    {
         read_block(table, &mut it, statement, cx);
     }
     checks.push(it);
@@ -400,12 +415,12 @@ fn nibbles(a: &Args<'_, '_>, wild: bool, cx: &mut Cx<'_>) -> Option<Vec<(u8, u8)
     }
 }
 
-pub(super) fn inert_file(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    read_block(&FILE_CHECK, &mut Inert, statement, cx);
+pub(super) fn file(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::File, &FILE_CHECK, checks, statement, cx);
 }
 
-pub(super) fn inert_bfd(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    read_block(&BFD_CHECK, &mut Inert, statement, cx);
+pub(super) fn bfd(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Bfd, &BFD_CHECK, checks, statement, cx);
 }
 
 fn url(it: &mut RawCheck, table: &'static Table<RawUrl>, statement: &Statement<'_>, cx: &mut Cx<'_>) {

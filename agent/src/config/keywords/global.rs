@@ -1,8 +1,9 @@
 //! `global_defs`, and the words that stand at the top of a file.
 
+use super::bfd::RawBfd;
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
-use super::track::{self, RawProcess, RawScript, inert};
+use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
@@ -16,7 +17,7 @@ use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
 use crate::model::{DumpKind, VrrpVersion};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub(crate) struct Raw {
     pub server_groups: Vec<RawServerGroup>,
     pub services: Vec<RawService>,
     pub processes: Vec<RawProcess>,
-    /// Trackers that are known but do not act: names of files, processes and BFD sessions.
-    pub inert_trackers: BTreeSet<String>,
+    pub sessions: Vec<RawBfd>,
+    pub files: Vec<RawFile>,
 }
 
 /// `global_defs` as written.
@@ -163,18 +164,16 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         must stand above its use.", Block(super::vrrp::script)),
     row("vrrp_track_process", Takes::Block("NAME"), "", InPlace, "Counts processes for track_process. It must stand \
         above its use.", Block(super::vrrp::process)),
-    row("track_file", Takes::Block("NAME"), "", InPlace, "Watches the number in a file.",
-        KnownBlock("instances run as if the number in the file were 0",
-            |it, st, cx| inert_tracker(&track::FILE, it, st, cx))),
+    row("track_file", Takes::Block("NAME"), "", InPlace, "Watches the number in a file, for track_file of \
+        instances and groups and for FILE_CHECK. It must stand above its use.",
+        Block(|it, st, cx| super::vrrp::file(&track::FILE, it, st, cx))),
     row("vrrp_track_file", Takes::Block("NAME"), "", InPlace, "Old name of track_file.",
-        KnownBlock("instances run as if the number in the file were 0",
-            |it, st, cx| inert_tracker(&track::OLD_FILE, it, st, cx))),
+        Block(|it, st, cx| super::vrrp::file(&track::OLD_FILE, it, st, cx))),
     row("vrrp_sync_group", Takes::Block("NAME"), "", InPlace, "Instances that change state together.",
         Block(super::vrrp::group)),
     row("vrrp_instance", Takes::Block("NAME"), "", InPlace, "One virtual router.", Block(super::vrrp::instance)),
-    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880).",
-        KnownBlock("what follows the session runs as if it were up",
-            |it, st, cx| inert_tracker(&track::BFD, it, st, cx))),
+    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880) with a neighbour. It must stand above its use.",
+        Block(super::bfd::session)),
     row("virtual_server_group", Takes::Block("NAME"), "", InPlace, "A named list of addresses that share one \
         virtual_server.", Block(super::service::server_group)),
     row("virtual_server", Takes::Block("ADDRESS [PORT] | fwmark N | group NAME"), "", InPlace, "One IPVS service.",
@@ -184,18 +183,6 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
 ];
 
 /// A tracker that does not act: its words are checked, and its name is known to those who follow it.
-fn inert_tracker(
-    table: &'static Table<super::Inert>,
-    it: &mut Raw,
-    statement: &Statement<'_>,
-    cx: &mut Cx<'_>,
-) {
-    if let Some(name) = statement.arguments().first() {
-        it.inert_trackers.insert(name.text.to_owned());
-    }
-    inert(table, statement, cx);
-}
-
 const ONE_PROCESS: &str = "the agent is one process; set nice, affinity and limits in its systemd unit";
 const NO_SNMP: &str = "there is no SNMP; use 'lbctl status -o json'";
 const NO_DBUS: &str = "there is no D-Bus; use the agent's socket";

@@ -2,16 +2,14 @@
 
 use super::{Entry, Inert, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Known, Set};
+use crate::config::keyword::Does::Set;
 use crate::config::keyword::Live::InPlace;
-use crate::config::keyword::Takes::{
-    Command, Int, Name, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words,
-};
-use crate::config::keyword::{Keyword, Table, read_block, row, shown};
+use crate::config::keyword::Takes::{Command, Int, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words};
+use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::ParamMatch;
+use crate::model::{InitFile, ParamMatch};
 use std::time::Duration;
 
 /// A `vrrp_script` as written.
@@ -63,8 +61,6 @@ const SCRIPT_ROWS: &[Keyword<RawScript>] = &[
         Set(|it, _, _| it.init_fail = true)),
 ];
 
-const NO_FILE: &str = "the file is not watched; the instance runs as if its number were 0";
-
 /// A `vrrp_track_process` as written.
 #[derive(Debug, Default)]
 pub(crate) struct RawProcess {
@@ -115,46 +111,55 @@ const PROCESS_ROWS: &[Keyword<RawProcess>] = &[
         Set(|it, _, _| it.full_command = true)),
 ];
 
+/// A `track_file` as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawFile {
+    pub name: String,
+    pub at: Span,
+    pub path: Option<(String, Span)>,
+    pub weight: Option<(i32, bool)>,
+    pub init: Option<InitFile>,
+}
+
 #[rustfmt::skip]
-const FILE_ROWS: &[Keyword<Inert>] = &[
-    row("file", Quoted("PATH"), "required", InPlace, "The file whose first number counts; 0 when there is none.",
-        Known(NO_FILE)),
+const FILE_ROWS: &[Keyword<RawFile>] = &[
+    row("file", Quoted("PATH"), "required", InPlace, "The file. It counts by the number at its beginning, as C writes \
+        numbers; as 0 when there is none, or no file. It is read again when it was written and closed, or another one \
+        was moved there.", Set(|it, a, _| it.path = Some((a.quoted(), a.span())))),
     row("weight", Weight(-254, 254), "1", InPlace, "The number is multiplied by it. A result of -254 or less is a \
-        fault. Weight 0: any number but 0 is a fault.", Known(NO_FILE)),
-    row("init_file", OptWords("VALUE [overwrite]"), "none", InPlace, "Creates the file at start.", Known(NO_FILE)),
+        fault, 253 is the most that counts. Weight 0: any number but 0 is a fault.",
+        Set(|it, a, _| it.weight = Some(a.weight()))),
+    row("init_file", OptWords("VALUE [overwrite]"), "none", InPlace, "Makes the file, with this number or 0, when \
+        there is none; with overwrite at each start of the agent.", Set(init_file)),
 ];
 
-pub(crate) const FILE: Table<Inert> = Table {
+fn init_file(it: &mut RawFile, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    let mut init = InitFile {
+        value: 0,
+        overwrite: false,
+    };
+    for word in a.words {
+        match (word.text, value::number(word.text).map(i32::try_from)) {
+            ("overwrite", _) => init.overwrite = true,
+            (_, Some(Ok(number))) => init.value = number,
+            (other, _) => {
+                let text = format!("init_file '{}' is neither a number nor 'overwrite'", shown(other));
+                let notes: &[&str] = &["it is left out", "write for example: init_file 0 overwrite"];
+                cx.error("L-04", word.span, text, notes);
+            }
+        }
+    }
+    it.init = Some(init);
+}
+
+pub(crate) const FILE: Table<RawFile> = Table {
     block: "track_file",
     parts: &[FILE_ROWS],
 };
-pub(crate) const OLD_FILE: Table<Inert> = Table {
+pub(crate) const OLD_FILE: Table<RawFile> = Table {
     block: "vrrp_track_file",
     parts: &[FILE_ROWS],
 };
-
-const NO_BFD: &str = "BFD is not spoken yet; what follows the session runs as if it were up";
-
-#[rustfmt::skip]
-pub(crate) const BFD: Table<Inert> = Table { block: "bfd_instance", parts: &[&[
-    row("neighbor_ip", Name("ADDRESS"), "required", InPlace, "The other end of the session.", Known(NO_BFD)),
-    row("neighbour_ip", Name("ADDRESS"), "required", InPlace, "The same as neighbor_ip.", Known(NO_BFD)),
-    row("source_ip", Name("ADDRESS"), "chosen by the kernel", InPlace, "This end of the session.", Known(NO_BFD)),
-    row("min_rx", Name("MILLISECONDS"), "10", InPlace, "Shortest interval at which packets can be taken.",
-        Known(NO_BFD)),
-    row("min_tx", Name("MILLISECONDS"), "10", InPlace, "Interval between packets while up.", Known(NO_BFD)),
-    row("idle_tx", Name("MILLISECONDS"), "1000", InPlace, "Interval between packets while not up.", Known(NO_BFD)),
-    row("multiplier", Int(1, 255), "5", InPlace, "Packets missed before the session is down.", Known(NO_BFD)),
-    row("passive", Nothing, "off", InPlace, "Waits for the other end to speak first.", Known(NO_BFD)),
-    row("ttl", Int(1, 255), "255 (IPv4), 64 (IPv6)", InPlace, "TTL or hop limit of packets sent.", Known(NO_BFD)),
-    row("hoplimit", Int(1, 255), "255 (IPv4), 64 (IPv6)", InPlace, "The same as ttl.", Known(NO_BFD)),
-    row("max_hops", Int(-1, 255), "0", InPlace, "Most hops a packet may have made; -1: any.", Known(NO_BFD)),
-    row("multihop", crate::config::keyword::Takes::Flag, "off", InPlace, "Uses the port for sessions over several \
-        hops.", Known(NO_BFD)),
-    row("weight", Weight(-253, 253), "0", InPlace, "Weight of the session for track_bfd.", Known(NO_BFD)),
-    row("vrrp", Nothing, "on", InPlace, "Reports the session to instances.", Known(NO_BFD)),
-    row("checker", Nothing, "on", InPlace, "Reports the session to checks.", Known(NO_BFD)),
-]] };
 
 /// A line of `track_interface`, `track_script` and their like.
 #[derive(Clone, Debug)]
@@ -247,5 +252,4 @@ pub(super) fn add_all(entries: &mut Vec<Entry>) {
     add(entries, &PROCESS);
     add(entries, &FILE);
     add(entries, &OLD_FILE);
-    add(entries, &BFD);
 }

@@ -1,7 +1,7 @@
 //! Virtual routers, their groups, and the lines of addresses.
 
 use super::static_net;
-use super::track::{PROCESS, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
+use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
@@ -77,6 +77,8 @@ pub(crate) struct RawInstance {
     pub track_interface: Vec<TrackLine>,
     pub track_script: Vec<TrackLine>,
     pub track_process: Vec<TrackLine>,
+    pub track_bfd: Vec<TrackLine>,
+    pub track_file: Vec<TrackLine>,
     pub dont_track_primary: bool,
     pub unicast: bool,
     pub peers: Vec<PeerLine>,
@@ -114,6 +116,8 @@ pub(crate) struct RawGroup {
     pub track_interface: Vec<TrackLine>,
     pub track_script: Vec<TrackLine>,
     pub track_process: Vec<TrackLine>,
+    pub track_bfd: Vec<TrackLine>,
+    pub track_file: Vec<TrackLine>,
     pub notify: RawNotify,
 }
 
@@ -130,8 +134,6 @@ pub(super) const NO_VMAC: &str =
     "the instance uses the interface's own address and gratuitous ARP, as without use_vmac";
 const NO_HMAC: &str = "an instance with it is left out";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
-const NO_TRACK_FILE: &str = "the instance runs as if the number in the file were 0";
-const NO_TRACK_BFD: &str = "the instance runs as if the session were up";
 
 #[rustfmt::skip]
 const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
@@ -179,10 +181,10 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         vrrp_script unless one is given here.", Block(|it, st, cx| it.track_script.extend(track_lines(st, cx)))),
     row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes to follow, with the weight of the \
         definition unless one is given.", Block(|it, st, cx| it.track_process.extend(track_lines(st, cx)))),
-    row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files to follow.",
-        KnownBlock(NO_TRACK_FILE, |_, _, _| {})),
-    row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions to follow.",
-        KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
+    row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files to follow, with the weight of the \
+        definition unless one is given.", Block(|it, st, cx| it.track_file.extend(track_lines(st, cx)))),
+    row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions to follow, with the weight of the \
+        bfd_instance unless one is given.", Block(|it, st, cx| it.track_bfd.extend(track_lines(st, cx)))),
     row("dont_track_primary", Nothing, "off", InPlace, "The state of the own interface does not matter.",
         Set(|it, _, _| it.dont_track_primary = true)),
     row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address is not on the interface.",
@@ -330,11 +332,11 @@ const GROUP_ROWS: &[Keyword<RawGroup>] = &[
     row("track_script", List("NAME [weight N [reverse]]"), "", InPlace, "Scripts followed for every member.",
         Block(|it, st, cx| it.track_script.extend(track_lines(st, cx)))),
     row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files followed for every member.",
-        KnownBlock(NO_TRACK_FILE, |_, _, _| {})),
+        Block(|it, st, cx| it.track_file.extend(track_lines(st, cx)))),
     row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes followed for every member.",
         Block(|it, st, cx| it.track_process.extend(track_lines(st, cx)))),
     row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions followed for every member.",
-        KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
+        Block(|it, st, cx| it.track_bfd.extend(track_lines(st, cx)))),
 ];
 
 /// The name behind a root keyword; tells when it is missing.
@@ -383,6 +385,24 @@ pub(super) fn process(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>)
     read_block(&PROCESS, &mut it, statement, cx);
     cx.object = object;
     raw.processes.push(it);
+}
+
+pub(super) fn file(
+    table: &'static Table<RawFile>,
+    raw: &mut Raw,
+    statement: &Statement<'_>,
+    cx: &mut Cx<'_>,
+) {
+    let Some(name) = name(statement, cx) else { return };
+    let mut it = RawFile {
+        name,
+        at: statement.span(),
+        ..RawFile::default()
+    };
+    let object = std::mem::replace(&mut cx.object, format!("file {}", it.name));
+    read_block(table, &mut it, statement, cx);
+    cx.object = object;
+    raw.files.push(it);
 }
 
 pub(super) fn instance(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {

@@ -1,11 +1,12 @@
 //! Health checks, each setting taken from the nearest block that has it.
 
+use super::follow::Followed;
 use super::script;
 use crate::config::findings::Cx;
 use crate::config::keywords::{CheckWords, Checker, RawCheck, Talk};
 use crate::model::{
-    Check, CheckKind, DnsCheck, HttpGet, MiscCheck, PingCheck, SmtpCheck, StatusRange, TcpCheck, UdpCheck,
-    UdpReply, Url,
+    Check, CheckKind, DnsCheck, FileCheck, HttpGet, MiscCheck, Multiplier, PingCheck, SmtpCheck, StatusRange,
+    TcpCheck, UdpCheck, UdpReply, Url,
 };
 use lb_shared::names::{ServerKey, with_port};
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +33,7 @@ pub(super) fn check(
     it: &RawCheck,
     server: ServerKey,
     server_words: &CheckWords,
+    followed: &Followed<'_>,
     cx: &mut Cx<'_>,
 ) -> Option<Check> {
     let words = inherit(&it.words, server_words);
@@ -47,26 +49,57 @@ pub(super) fn check(
             mark: it.mark,
             timeout: words.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         }),
+        Checker::Bfd => CheckKind::Bfd(super::bfd::of_check(it, cx)?),
         Checker::Smtp | Checker::Dns | Checker::Udp => talk(it, connect(it, server, &words, cx)),
+        Checker::File => CheckKind::File(file(it, followed, cx)?),
     };
     Some(Check {
         kind,
         delay_loop,
-        retry: words.retry.unwrap_or(match it.checker {
-            Checker::Misc => 0,
-            Checker::Dns => 3,
-            Checker::Tcp | Checker::Http | Checker::Ssl | Checker::Ping | Checker::Smtp | Checker::Udp => 1,
-        }),
+        // A session has waited long enough itself.
+        retry: words
+            .retry
+            .filter(|_| it.checker != Checker::Bfd)
+            .unwrap_or(match it.checker {
+                Checker::Misc | Checker::Bfd => 0,
+                Checker::Dns => 3,
+                Checker::Tcp
+                | Checker::Http
+                | Checker::Ssl
+                | Checker::Ping
+                | Checker::Smtp
+                | Checker::Udp
+                | Checker::File => 1,
+            }),
         delay_before_retry: words.delay_before_retry.unwrap_or(match it.checker {
             Checker::Http | Checker::Ssl => Duration::from_secs(3),
             Checker::Dns => delay_loop,
-            Checker::Tcp | Checker::Misc | Checker::Ping | Checker::Smtp | Checker::Udp => {
-                Duration::from_secs(1)
-            }
+            Checker::Tcp
+            | Checker::Misc
+            | Checker::Ping
+            | Checker::Smtp
+            | Checker::Udp
+            | Checker::File
+            | Checker::Bfd => Duration::from_secs(1),
         }),
         warmup: words.warmup.unwrap_or(delay_loop),
         alpha: words.alpha.unwrap_or(false),
         log_all_failures: it.log_all_failures.unwrap_or(cx.global.checker_log_all_failures),
+    })
+}
+
+fn file(it: &RawCheck, followed: &Followed<'_>, cx: &mut Cx<'_>) -> Option<FileCheck> {
+    let otherwise = "the check is left out, as in keepalived: the server counts as up";
+    let Some((name, at)) = &it.file else {
+        let text = "FILE_CHECK without track_file";
+        cx.error("S-29", it.at, text, &[otherwise, "write 'track_file NAME'"]);
+        return None;
+    };
+    let own = followed.files.find(name, *at, otherwise, cx)?;
+    let (weight, reverse) = it.file_weight.unwrap_or(own);
+    Some(FileCheck {
+        file: name.clone(),
+        multiplier: Multiplier { weight, reverse },
     })
 }
 

@@ -1,12 +1,12 @@
 //! What is tracked, by instances and by the sync groups that keep them in step.
 
-use super::address;
-use super::script;
+use super::follow::Followed;
+use super::{address, script};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
-use crate::config::keywords::{RawGroup, RawInstance, RawNotify, RawProcess, RawScript, TrackLine};
+use crate::config::keywords::{RawGroup, RawInstance, RawNotify, RawScript, TrackLine};
 use crate::config::lexer::Span;
-use crate::model::{InterfaceTrack, Model, NotifyScripts, ProcessTrack, ScriptTrack, SyncGroup, Tracking};
+use crate::model::{InterfaceTrack, Model, NotifyScripts, ScriptTrack, SyncGroup, Tracking};
 use lb_shared::names::{GroupName, InstanceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -108,58 +108,12 @@ pub(super) fn tracking(
     tracking
 }
 
-/// The lines of `track_process`.
-pub(super) fn processes(
-    lines: &[TrackLine],
-    known: &BTreeMap<&str, &RawProcess>,
-    cx: &mut Cx<'_>,
-) -> Vec<ProcessTrack> {
-    let mut tracks: Vec<ProcessTrack> = Vec::new();
-    for line in lines {
-        let found = known
-            .get(line.name.as_str())
-            .filter(|it| it.at.line <= line.at.line);
-        let Some(process) = found else {
-            let near = cx.nearest(&line.name, known.keys().copied());
-            let advice = match (known.contains_key(line.name.as_str()), near) {
-                (true, _) => "move the definition above the instance".to_owned(),
-                (false, Some(near)) => format!("did you mean '{near}'?"),
-                (false, None) => format!(
-                    "define it above with 'vrrp_track_process {} {{ … }}'",
-                    shown(&line.name)
-                ),
-            };
-            let text = format!(
-                "there is no vrrp_track_process '{}' above this line",
-                shown(&line.name)
-            );
-            let notes = [
-                advice.as_str(),
-                "nothing is tracked by this line, as in keepalived",
-            ];
-            cx.error("V-09", line.at, text, &notes);
-            continue;
-        };
-        if tracks.iter().any(|it| it.process == line.name) {
-            let text = format!("process '{}' is tracked twice", line.name);
-            cx.warn("V-26", line.at, text, &["the first line counts"]);
-            continue;
-        }
-        let (weight, reverse) = line.weight.unwrap_or((process.weight, process.reverse));
-        tracks.push(ProcessTrack {
-            process: line.name.clone(),
-            weight,
-            reverse,
-        });
-    }
-    tracks
-}
-
 /// An address owner's priority never changes: trackers with weights mean nothing to it.
 pub(super) fn without_weights(tracking: Tracking, it: &RawInstance, cx: &mut Cx<'_>) -> Tracking {
     let weighted = tracking.scripts.iter().any(|track| track.weight != 0)
         || tracking.interfaces.iter().any(|track| track.weight != 0)
-        || tracking.processes.iter().any(|track| track.weight != 0);
+        || tracking.processes.iter().any(|track| track.weight != 0)
+        || tracking.files.iter().any(|track| track.multiplier.weight != 0);
     if weighted {
         let at = it.priority.map_or(it.at, |(_, at)| at);
         cx.warn(
@@ -188,6 +142,12 @@ pub(super) fn without_weights(tracking: Tracking, it: &RawInstance, cx: &mut Cx<
             .into_iter()
             .filter(|track| track.weight == 0)
             .collect(),
+        sessions: tracking.sessions,
+        files: tracking
+            .files
+            .into_iter()
+            .filter(|track| track.multiplier.weight == 0)
+            .collect(),
     }
 }
 
@@ -209,7 +169,7 @@ pub(super) fn notify(it: &RawNotify, cx: &mut Cx<'_>) -> NotifyScripts {
 pub(super) fn groups(
     raw: &[RawGroup],
     scripts: &BTreeMap<&str, &RawScript>,
-    processes: &BTreeMap<&str, &RawProcess>,
+    followed: &Followed<'_>,
     used: &mut BTreeSet<String>,
     model: &mut Model,
     cx: &mut Cx<'_>,
@@ -271,7 +231,7 @@ pub(super) fn groups(
             _ => {}
         }
         let mut tracking = tracking(&it.track_interface, &it.track_script, None, scripts, used, cx);
-        tracking.processes = self::processes(&it.track_process, processes, cx);
+        followed.track(&it.track_process, &it.track_file, &mut tracking, cx);
         if !it.tracking_weight {
             unweighted(&mut tracking, it.at, "the group", cx);
         }
@@ -289,6 +249,8 @@ pub(super) fn groups(
                 own.scripts.retain(|own| !group_scripts.contains(&own.script));
                 own.processes
                     .retain(|own| !tracking.processes.iter().any(|it| it.process == own.process));
+                own.files
+                    .retain(|own| !tracking.files.iter().any(|it| it.file == own.file));
                 own.interfaces
                     .retain(|own| !group_interfaces.contains(&own.interface));
             }
@@ -322,17 +284,22 @@ fn unweighted(tracking: &mut Tracking, at: Span, whose: &str, cx: &mut Cx<'_>) {
         );
     }
     let mut changed = false;
-    for track in &mut tracking.interfaces {
-        changed |= track.weight != 0;
-        track.weight = 0;
+    let interfaces = tracking.interfaces.iter_mut().map(|track| &mut track.weight);
+    let files = tracking
+        .files
+        .iter_mut()
+        .map(|track| &mut track.multiplier.weight);
+    for weight in interfaces.chain(files) {
+        changed |= *weight != 0;
+        *weight = 0;
     }
     if changed {
         cx.warn(
             "V-12",
             at,
-            format!("interfaces tracked by {whose} lose their weight: it is in a sync group"),
+            format!("interfaces and files tracked by {whose} lose their weight: it is in a sync group"),
             &[
-                "they mean FAULT while down, as in keepalived",
+                "an interface means FAULT while down, a file while its number is not 0, as in keepalived",
                 "write 'sync_group_tracking_weight' into the group to keep the weights",
             ],
         );

@@ -1,5 +1,6 @@
 //! Virtual servers with their servers and checks, every default taken from above.
 
+use super::follow::Followed;
 use super::{check, script};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// Persistence that a service for all ports gets by itself: without it the ports of one client would scatter.
 const ALL_PORTS_PERSISTENCE_S: u32 = 360;
 
-pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
+pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx: &mut Cx<'_>) {
     let mut groups: BTreeMap<&str, &RawServerGroup> = BTreeMap::new();
     for group in &raw.server_groups {
         if groups.insert(&group.name, group).is_some() {
@@ -48,7 +49,7 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
             cx.error("S-11", it.at, text, &["this service is left out"]);
             continue;
         }
-        if let Some(service) = service(it, key.clone(), entries, family, cx) {
+        if let Some(service) = service(it, key.clone(), entries, family, followed, cx) {
             taken.extend(service.entries.iter().map(|entry| (*entry, key.clone())));
             let place = u32::try_from(model.services.len()).unwrap_or(u32::MAX);
             model.layout.services.insert(key.clone(), place);
@@ -197,6 +198,7 @@ fn service(
     key: ServiceKey,
     entries: Vec<VirtualKey>,
     family: Family,
+    followed: &Followed<'_>,
     cx: &mut Cx<'_>,
 ) -> Option<Service> {
     if it.servers.is_empty() {
@@ -225,7 +227,7 @@ fn service(
     );
     let mut servers: BTreeMap<ServerKey, Arc<Server>> = BTreeMap::new();
     for raw in &it.servers {
-        if let Some(server) = server(raw, it, family, forwarding, cx) {
+        if let Some(server) = server(raw, it, family, forwarding, followed, cx) {
             match servers.entry(server.key) {
                 Entry::Vacant(place) => {
                     place.insert(Arc::new(server));
@@ -430,6 +432,7 @@ fn server(
     it: &RawService,
     family: Family,
     forwarding: Forwarding,
+    followed: &Followed<'_>,
     cx: &mut Cx<'_>,
 ) -> Option<Server> {
     let forwarding = raw.forwarding.unwrap_or(forwarding);
@@ -481,7 +484,7 @@ fn server(
     let checks = raw
         .checks
         .iter()
-        .filter_map(|check| check::check(check, key, &words, cx))
+        .filter_map(|check| check::check(check, key, &words, followed, cx))
         .collect();
     Some(Server {
         key,

@@ -1,10 +1,11 @@
 //! Virtual routers: each on its own, and no two of one number on one link.
 
+use super::follow::Followed;
 use super::{address, group, watch};
 use crate::config::findings::Cx;
-use crate::config::keywords::{Raw, RawInstance, RawProcess, RawScript};
+use crate::config::keywords::{Raw, RawInstance, RawScript};
 use crate::config::lexer::Span;
-use crate::model::{Authentication, Garp, Instance, Model, Tracking, UnicastPeer, VrrpVersion};
+use crate::model::{Authentication, Garp, Instance, Model, UnicastPeer, VrrpVersion};
 use lb_shared::names::{Family, InstanceName};
 use lb_shared::units::{Priority, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// The longest interval version 3 can say: 12 bits of centiseconds.
 const V3_INTERVAL_MAX: Duration = Duration::from_millis(40_950);
 
-pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
+pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx: &mut Cx<'_>) {
     let mut scripts: BTreeMap<&str, &RawScript> = BTreeMap::new();
     for script in &raw.scripts {
         if scripts.contains_key(script.name.as_str()) {
@@ -23,15 +24,6 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
             cx.error("V-03", script.at, text, &["the first one counts"]);
         } else {
             scripts.insert(&script.name, script);
-        }
-    }
-    let mut processes: BTreeMap<&str, &RawProcess> = BTreeMap::new();
-    for process in &raw.processes {
-        if processes.contains_key(process.name.as_str()) {
-            let text = format!("vrrp_track_process '{}' is defined twice", process.name);
-            cx.error("V-03", process.at, text, &["the first one counts"]);
-        } else {
-            processes.insert(&process.name, process);
         }
     }
     let mut used = BTreeSet::new();
@@ -46,14 +38,14 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
             cx.error("V-03", it.at, text, &["the first one counts, as in keepalived"]);
             continue;
         }
-        if let Some(instance) = instance(it, &scripts, &processes, &mut used, &mut routers, cx) {
+        if let Some(instance) = instance(it, &scripts, followed, &mut used, &mut routers, cx) {
             let place = cx.place(it.at);
             let place = format!("{}:{}", place.file, place.line);
             model.layout.instances.insert(instance.name.clone(), place);
             model.instances.insert(instance.name.clone(), Arc::new(instance));
         }
     }
-    group::groups(&raw.groups, &scripts, &processes, &mut used, model, cx);
+    group::groups(&raw.groups, &scripts, followed, &mut used, model, cx);
     for (name, script) in scripts {
         cx.object = format!("script {name}");
         if used.contains(name) {
@@ -70,7 +62,6 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
             );
         }
     }
-    tracked_processes(&processes, model, cx);
     // A script without a command is no tracker.
     let known: BTreeSet<String> = model.scripts.keys().cloned().collect();
     for instance in model.instances.values_mut() {
@@ -95,33 +86,6 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
     cx.object.clear();
 }
 
-/// Processes that somebody follows; one that cannot be told from others is no tracker.
-fn tracked_processes(raw: &BTreeMap<&str, &RawProcess>, model: &mut Model, cx: &mut Cx<'_>) {
-    let groups = model.groups.values().flat_map(|it| &it.tracking.processes);
-    let instances = model.instances.values().flat_map(|it| &it.tracking.processes);
-    let used: BTreeSet<String> = instances.chain(groups).map(|it| it.process.clone()).collect();
-    for (name, process) in raw {
-        cx.object = format!("process {name}");
-        if !used.contains(*name) {
-            let text = format!("no instance tracks the process '{name}'");
-            let notes: &[&str] = &["it is not looked for", "name it in track_process of an instance"];
-            cx.warn("V-16", process.at, text, notes);
-        } else if let Some(process) = watch::vrrp_process(process, cx) {
-            model.processes.insert((*name).to_owned(), Arc::new(process));
-        }
-    }
-    let known: BTreeSet<String> = model.processes.keys().cloned().collect();
-    let lost = |tracking: &Tracking| tracking.processes.iter().any(|it| !known.contains(&it.process));
-    for instance in model.instances.values_mut().filter(|it| lost(&it.tracking)) {
-        let tracking = &mut Arc::make_mut(instance).tracking;
-        tracking.processes.retain(|it| known.contains(&it.process));
-    }
-    for group in model.groups.values_mut().filter(|it| lost(&it.tracking)) {
-        let tracking = &mut Arc::make_mut(group).tracking;
-        tracking.processes.retain(|it| known.contains(&it.process));
-    }
-}
-
 /// Virtual routers seen so far, to notice two of one number on one link.
 #[derive(Default)]
 struct Routers {
@@ -134,7 +98,7 @@ type Router = (u8, Family, Option<String>, Option<IpAddr>);
 fn instance(
     it: &RawInstance,
     scripts: &BTreeMap<&str, &RawScript>,
-    processes: &BTreeMap<&str, &RawProcess>,
+    followed: &Followed<'_>,
     used: &mut BTreeSet<String>,
     routers: &mut Routers,
     cx: &mut Cx<'_>,
@@ -191,7 +155,7 @@ fn instance(
         used,
         cx,
     );
-    tracking.processes = group::processes(&it.track_process, processes, cx);
+    followed.track(&it.track_process, &it.track_file, &mut tracking, cx);
     let tracking = if owner {
         group::without_weights(tracking, it, cx)
     } else {

@@ -1,6 +1,7 @@
 //! The operations of the JSON dialect: arguments in, data out. The same requests as the binary dialect's underneath.
 
 mod act;
+mod past;
 mod read;
 pub(super) mod watch;
 
@@ -99,9 +100,14 @@ impl Call {
 
     /// A yes or no; no when it is absent.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        Ok(self.choice(name)?.unwrap_or(false))
+    }
+
+    /// A yes or no, where its absence is neither.
+    pub(super) fn choice(&self, name: &str) -> Result<Option<bool>, Refusal> {
         match self.get(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(_) => Err(bad(format!("\"{name}\" is true or false"))),
         }
     }
@@ -172,6 +178,8 @@ enum By {
     Ping,
     Read,
     WhatIf,
+    Metrics,
+    History,
     Truth,
     Act,
     /// The session itself, before it comes here.
@@ -179,7 +187,7 @@ enum By {
 }
 
 /// Every op.
-const OPS: [(&str, By); 26] = [
+const OPS: [(&str, By); 28] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("role", By::Session),
@@ -195,6 +203,8 @@ const OPS: [(&str, By); 26] = [
     ("ops", By::Read),
     ("watch", By::Session),
     ("what-if", By::WhatIf),
+    ("metrics", By::Metrics),
+    ("history", By::History),
     ("is", By::Truth),
     ("wait", By::Truth),
     ("drain", By::Act),
@@ -208,6 +218,13 @@ const OPS: [(&str, By); 26] = [
     ("reload", By::Act),
 ];
 
+/// The op's name in the table, for counting; `unknown` for all that are not in it.
+pub(super) fn name(op: &str) -> &'static str {
+    OPS.iter()
+        .find(|(name, _)| *name == op)
+        .map_or("unknown", |(name, _)| name)
+}
+
 /// Carries one request out.
 pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
     let by = OPS.iter().find(|(name, _)| *name == call.op).map(|(_, by)| *by);
@@ -215,6 +232,8 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::Ping) => Ok(serde_json::json!("pong")),
         Some(By::Read) => read::answer(session, call).await,
         Some(By::WhatIf) => read::what_if(session, call).await,
+        Some(By::Metrics) => read::metrics(session, call).await,
+        Some(By::History) => past::history(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,
         Some(By::Session) | None => {

@@ -88,7 +88,7 @@ class Daemon(Process):
 class Theirs(Daemon):
     def argv(self):
         run = self.node.world.dir
-        pids = [w for flag, part in (("-p", "main"), ("-r", "vrrp"), ("-c", "check"))
+        pids = [w for flag, part in (("-p", "main"), ("-r", "vrrp"), ("-c", "check"), ("-b", "bfd"))
                 for w in (flag, f"{run}/{self.label}-{part}.pid")]
         return ["keepalived", "-n", "-l", "-D", "-G", "-f", self.config_path, *pids]
 
@@ -99,10 +99,11 @@ class Ours(Daemon):
         self.run_dir = os.path.join(node.world.dir, f"{self.label}-run")
         self.state_dir = os.path.join(node.world.dir, f"{self.label}-state")
         self.socket_path = os.path.join(self.run_dir, "agent.sock")
+        self.flags = []
 
     def argv(self):
         return [binary("lbagent"), "-n", "-l", "-D", "-f", self.config_path, "--run-dir", self.run_dir,
-                "--state-dir", self.state_dir]
+                "--state-dir", self.state_dir, *self.flags]
 
     def start(self):
         super().start()

@@ -8,6 +8,7 @@ from .net import World, until
 from .traffic import Web
 
 VIP = "10.20.0.100"
+METRICS_PORT = 9650
 
 CONFIG = f"""\
 vrrp_instance VI_int {{
@@ -64,6 +65,7 @@ class Solo(World):
             far.ip("addr add 10.20.0.2/24 dev eth0", "route add local 10.30.0.0/24 dev lo")
             self.add(Web(far, 80))
             self.agent = daemon(make, node, CONFIG)
+            self.agent.flags = ["--metrics", f"127.0.0.1:{METRICS_PORT}"]
             self.agent.start()
             self.settle()
         except BaseException:
