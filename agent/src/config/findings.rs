@@ -24,6 +24,8 @@ pub(crate) struct Cx<'t> {
     pub quiet: bool,
     /// Whether patterns met so far can be used.
     pub patterns: BTreeMap<String, bool>,
+    /// The BFD sessions there are.
+    pub sessions: BTreeMap<String, SessionFact>,
     /// Addresses that ranges stand for, so far.
     pub addresses: usize,
     scripts: BTreeMap<(String, Option<(u32, u32)>), ScriptFact>,
@@ -38,6 +40,13 @@ pub(crate) struct Cx<'t> {
 
 /// Where secrets begin: by file and line, the column of the first secret character.
 pub(crate) type Secrets = BTreeMap<(u32, u32), u32>;
+
+/// What a check has to know of a BFD session.
+pub(crate) struct SessionFact {
+    pub at: Span,
+    /// Not for instances alone.
+    pub for_checks: bool,
+}
 
 impl<'t> Cx<'t> {
     pub(crate) fn new(
@@ -56,6 +65,7 @@ impl<'t> Cx<'t> {
             object: String::new(),
             quiet: false,
             patterns: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             addresses: 0,
             scripts: BTreeMap::new(),
             findings,

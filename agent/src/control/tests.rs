@@ -57,6 +57,7 @@ impl Room {
             read_only: Some(folder.join("agent-ro.sock")),
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            give_memory_back: || {},
             metrics: Default::default(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
@@ -421,6 +422,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         read_only: None,
         epoch: Instant::now(),
         peer_groups: |_| Ok(Vec::new()),
+        give_memory_back: || {},
         metrics: Default::default(),
     };
     let runtime = Runtime::new().unwrap();

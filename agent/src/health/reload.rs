@@ -169,7 +169,7 @@ impl Health {
             .iter()
             .map(|check| {
                 let up = !held_back && (known_up || !check.alpha);
-                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers)
+                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers, &self.sessions)
             })
             .collect();
         let mut server = ServerState {
@@ -266,7 +266,8 @@ impl Health {
         for (slot, check) in slots.into_iter().zip(&config.checks) {
             probes.push(match slot {
                 Some(probe) => probe,
-                None => Probe::new(self.take_number(), check.clone(), was_up).knowing(&self.numbers),
+                None => Probe::new(self.take_number(), check.clone(), was_up)
+                    .knowing(&self.numbers, &self.sessions),
             });
         }
         for probe in old {
