@@ -88,7 +88,7 @@ fn same_form(shown: &Value, real: &Value, place: &str) -> Result<(), String> {
 }
 
 fn page() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/socket.md")).unwrap()
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/socket.md")).unwrap()
 }
 
 /// Asks, and reads as many lines as are shown. What follows a stream's first line is made to happen.
