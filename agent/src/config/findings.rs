@@ -4,8 +4,10 @@ use super::expand::{self, Logical};
 use super::lexer::Span;
 use super::source::{Files, ScriptFact, Sources};
 use super::{Facts, keywords, similar};
+use crate::model::ClientCertificate;
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Findings after which the rest is only counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -24,6 +26,8 @@ pub(crate) struct Cx<'t> {
     pub quiet: bool,
     /// Whether patterns met so far can be used.
     pub patterns: BTreeMap<String, bool>,
+    /// `SSL`: what checks show to servers.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// Addresses that ranges stand for, so far.
     pub addresses: usize,
     scripts: BTreeMap<(String, Option<(u32, u32)>), ScriptFact>,
@@ -56,6 +60,7 @@ impl<'t> Cx<'t> {
             object: String::new(),
             quiet: false,
             patterns: BTreeMap::new(),
+            client_certificate: None,
             addresses: 0,
             scripts: BTreeMap::new(),
             findings,
