@@ -7,6 +7,7 @@ pub mod model;
 pub mod wire;
 
 // Row 2: siblings that meet in the engine.
+pub mod bfd;
 pub mod config;
 pub mod health;
 pub mod ipvs;

@@ -2,6 +2,8 @@
 #![no_main]
 
 use lb_shared::units::Mono;
+use lbagent::bfd::{self, Heard, Sessions};
+use lbagent::model::{BfdPath, BfdSession};
 use lbagent::vrrp::{Datagram, Effect, Ground, Routers, Terms};
 use lbagent::wire::LinkIndex;
 use libfuzzer_sys::fuzz_target;
@@ -34,10 +36,28 @@ static ROUTERS: LazyLock<Routers> = LazyLock::new(|| {
     routers
 });
 
+static SESSIONS: LazyLock<Sessions> = LazyLock::new(|| {
+    let session = BfdSession {
+        name: "peer".into(),
+        path: BfdPath { neighbor: "192.0.2.2".parse().expect("an address"), source: None, ttl: 255, multihop: false },
+        min_rx: Duration::from_millis(50),
+        min_tx: Duration::from_millis(50),
+        idle_tx: Duration::from_secs(1),
+        multiplier: 3,
+        passive: false,
+        ttl_min: 255,
+    };
+    let mut sessions = Sessions::new(1);
+    let mut effects = Vec::new();
+    sessions.apply(Mono::ZERO, &BTreeMap::from([("peer".into(), Arc::new(session))]), &mut effects);
+    sessions
+});
+
 fuzz_target!(|bytes: &[u8]| {
     let Some((&kind, rest)) = bytes.split_first() else { return };
     match kind {
-        0..=199 => advert(kind, rest),
+        0..=179 => advert(kind, rest),
+        180..=199 => bfd(kind, rest),
         200..=219 => drop(lbagent::wire::ip::split(rest)),
         220..=239 => {
             for message in lbagent::wire::netlink::messages(rest) {
@@ -54,6 +74,26 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// One control packet against a session that is up: it may cost one answer and one word of news, no more.
+fn bfd(kind: u8, payload: &[u8]) {
+    let mut sessions = SESSIONS.clone();
+    let mut effects = Vec::new();
+    let heard = Heard {
+        source: "192.0.2.2".parse().expect("an address"),
+        destination: "192.0.2.1".parse().expect("an address"),
+        ttl: Some(if kind % 2 == 1 { 255 } else { 254 }),
+        multihop: false,
+        payload: payload.to_vec(),
+    };
+    sessions.on_heard(Mono(2_000_000), &heard, &mut effects);
+    let sent = effects.iter().filter(|it| matches!(it, bfd::Effect::Send { .. })).count();
+    assert!(sent <= 2, "a packet made a session talk");
+    for _ in 0..100 {
+        let Some(deadline) = sessions.deadline() else { break };
+        sessions.on_tick(deadline.max(Mono(2_000_000)), &mut effects);
+    }
+}
 
 fn advert(kind: u8, payload: &[u8]) {
     let mut routers = ROUTERS.clone();

@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::event::Numbered;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
+use crate::history::{History, HistoryAsk, Past};
 use crate::host::Ssh;
 use crate::request::{Act, Acted, Hello, MetricsAsk, Refusal, Reloaded, Reply, Request, Snapshot};
 use crate::whatif::{Foreseen, WhatIf};
@@ -232,6 +233,22 @@ impl Client {
     pub fn metrics(&mut self, asked: MetricsAsk) -> Result<String, ClientError> {
         match self.ask(&Request::Metrics(asked))? {
             Reply::Metrics(text) => Ok(text),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Samples of the last quarter of an hour.
+    pub fn history(&mut self, asked: HistoryAsk) -> Result<History, ClientError> {
+        match self.ask(&Request::History(asked))? {
+            Reply::History(history) => Ok(*history),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Everything as it was at a moment of the last quarter of an hour, in Unix time in milliseconds.
+    pub fn past(&mut self, wall_ms: u64) -> Result<Past, ClientError> {
+        match self.ask(&Request::Past { wall_ms })? {
+            Reply::Past(past) => Ok(*past),
             _ => Err(ClientError::Unexpected),
         }
     }

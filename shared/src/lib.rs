@@ -17,6 +17,7 @@ pub mod filter;
 pub mod fixture;
 pub mod frame;
 pub mod glob;
+pub mod history;
 #[cfg(feature = "client")]
 pub mod host;
 pub mod json;

@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
+use crate::history::{History, HistoryAsk, Past};
 use crate::state::{DrainThen, Pin, State, Target};
 use crate::units::{Mono, Weight};
 use crate::whatif::{Foreseen, WhatIf};
@@ -49,6 +50,10 @@ pub enum Request {
     WhatIf(WhatIf),
     /// Everything that is measured, as Prometheus reads it: [`Reply::Metrics`].
     Metrics(MetricsAsk),
+    /// Samples of the last quarter of an hour, and how checks ended: [`Reply::History`].
+    History(HistoryAsk),
+    /// Everything as it was then, in Unix time in milliseconds: [`Reply::Past`].
+    Past { wall_ms: u64 },
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -225,7 +230,9 @@ impl Request {
             | Self::Events { .. }
             | Self::Watch
             | Self::WhatIf(_)
-            | Self::Metrics(_) => Role::Viewer,
+            | Self::Metrics(_)
+            | Self::History(_)
+            | Self::Past { .. } => Role::Viewer,
             Self::Act(act) => match act.verb {
                 // What somebody did they may take back: the engine knows only their own.
                 Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => {
@@ -249,6 +256,8 @@ impl Request {
             Self::Act(act) => act.verb.word(),
             Self::Reload { .. } => "reload",
             Self::Metrics(_) => "metrics",
+            Self::History(_) => "history",
+            Self::Past { .. } => "past",
         }
     }
 }
@@ -273,6 +282,8 @@ pub enum Reply {
     Refused(Refusal),
     /// The text Prometheus reads.
     Metrics(String),
+    History(Box<History>),
+    Past(Box<Past>),
 }
 
 /// Who answers.

@@ -3,6 +3,7 @@
 //! ```text
 //! event = "interface" NAME ( "up" | "down" )
 //!       | "script" NAME ( "ok" | "fail" )
+//!       | "bfd" NAME ( "up" | "down" )
 //!       | "server" SERVER ( "up" | "down" )
 //!       | "peer" ADDRESS ( "silent" | "priority" N )
 //!       | ( "drain" | "undrain" | "disable" ) SERVER [ "--force" ]
@@ -64,6 +65,11 @@ pub enum Suppose {
     },
     /// An operator's change.
     Act(Act),
+    /// The session is up or down from now on.
+    Bfd {
+        name: String,
+        up: bool,
+    },
 }
 
 /// An answer.
@@ -196,7 +202,7 @@ fn usage(what: &str) -> Refusal {
     Refusal::new(
         RefusalCode::BadRequest,
         what,
-        "such as 'interface eth1 down', 'script chk fail', 'server web/192.0.2.1 down', 'peer 192.0.2.3 silent', \
+        "such as 'interface eth1 down', 'script chk fail', 'bfd peer down', 'server web/192.0.2.1 down', 'peer 192.0.2.3 silent', \
          'peer 192.0.2.3 priority 120', or 'drain web/192.0.2.1'",
     )
 }
@@ -212,6 +218,10 @@ fn one(event: &str, view: &View<'_>) -> Result<Suppose, Refusal> {
         ["script", name, word @ ("ok" | "fail")] => Ok(Suppose::Script {
             name: name.to_owned(),
             ok: word == "ok",
+        }),
+        ["bfd", name, word @ ("up" | "down")] => Ok(Suppose::Bfd {
+            name: name.to_owned(),
+            up: word == "up",
         }),
         ["server", target, word @ ("up" | "down")] => Ok(Suppose::Server {
             server: server(target, view)?,
@@ -308,6 +318,11 @@ mod tests {
             up: false,
         };
         assert_eq!(read(&["interface", "eth1", "down"]), Ok(vec![down.clone()]));
+        let bfd = Suppose::Bfd {
+            name: "peer".into(),
+            up: false,
+        };
+        assert_eq!(read(&["bfd", "peer", "down"]), Ok(vec![bfd]));
         let fail = Suppose::Script {
             name: "chk_db".into(),
             ok: false,

@@ -329,7 +329,9 @@ impl Dialog {
             | Reply::Event(_)
             | Reply::Lost { .. }
             | Reply::Foreseen(_)
-            | Reply::Metrics(_) => Verdict::Failed {
+            | Reply::Metrics(_)
+            | Reply::History(_)
+            | Reply::Past(_) => Verdict::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),
             },

@@ -28,6 +28,8 @@ pub(crate) struct Cx<'t> {
     pub patterns: BTreeMap<String, bool>,
     /// `SSL`: what checks show to servers.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+    /// The BFD sessions there are.
+    pub sessions: BTreeMap<String, SessionFact>,
     /// Addresses that ranges stand for, so far.
     pub addresses: usize,
     scripts: BTreeMap<(String, Option<(u32, u32)>), ScriptFact>,
@@ -42,6 +44,13 @@ pub(crate) struct Cx<'t> {
 
 /// Where secrets begin: by file and line, the column of the first secret character.
 pub(crate) type Secrets = BTreeMap<(u32, u32), u32>;
+
+/// What a check has to know of a BFD session.
+pub(crate) struct SessionFact {
+    pub at: Span,
+    /// Not for instances alone.
+    pub for_checks: bool,
+}
 
 impl<'t> Cx<'t> {
     pub(crate) fn new(
@@ -61,6 +70,7 @@ impl<'t> Cx<'t> {
             quiet: false,
             patterns: BTreeMap::new(),
             client_certificate: None,
+            sessions: BTreeMap::new(),
             addresses: 0,
             scripts: BTreeMap::new(),
             findings,

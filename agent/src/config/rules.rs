@@ -1,6 +1,7 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
 mod address;
+mod bfd;
 mod check;
 mod follow;
 mod group;
@@ -26,6 +27,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     };
     let followed = follow::Followed::of(&raw, cx);
     vrrp::objects(&raw, &followed, &mut model, cx);
+    bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);

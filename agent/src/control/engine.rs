@@ -1,10 +1,12 @@
 //! The way to the engine: acts, reloads and counters, and nothing else.
 
+use super::history::{self, Samples};
 use super::hub::Hub;
 use super::limits;
 use lb_shared::counters::Counters;
 use lb_shared::drain;
 use lb_shared::event::Actor;
+use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
 use lb_shared::state::Admin;
@@ -32,6 +34,11 @@ pub enum Ask {
     },
     Counters {
         reply: oneshot::Sender<Reply>,
+    },
+    /// How the last checks of these servers ended.
+    Runs {
+        servers: Vec<ServerId>,
+        reply: oneshot::Sender<Vec<ServerRuns>>,
     },
     Foresee {
         asked: WhatIf,
@@ -100,6 +107,18 @@ impl Engine {
     /// What would happen; answered by a copy of the engine.
     pub(super) async fn foresee(&self, asked: WhatIf) -> Reply {
         self.ask(|reply| Ask::Foresee { asked, reply }).await
+    }
+
+    /// How the last checks of these servers ended; nothing when the engine does not answer in time.
+    pub(super) async fn runs(&self, servers: Vec<ServerId>) -> Vec<ServerRuns> {
+        let (reply, answer) = oneshot::channel();
+        if servers.is_empty() || !(self.to.0)(Ask::Runs { servers, reply }) {
+            return Vec::new();
+        }
+        match tokio::time::timeout(limits::COUNTERS, answer).await {
+            Ok(Ok(runs)) => runs,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
     }
 
     /// All counters, at most a second old; whoever asks meanwhile shares the answer.
@@ -193,6 +212,24 @@ pub(super) async fn sample_drains(engine: Arc<Engine>, hub: Arc<Hub>) {
         if draining {
             // Without an answer there is no estimate; the next round tries again.
             let _ = engine.counters().await;
+        }
+    }
+}
+
+/// Samples everything now and then, for those who look back.
+pub(super) async fn sample_history(engine: Arc<Engine>, hub: Arc<Hub>, samples: Arc<Samples>) {
+    loop {
+        let step = history::step(hub.seen().state.servers.len());
+        tokio::time::sleep(step).await;
+        // While the engine is busy there is no sample; the next round tries again.
+        if let Ok(counters) = engine.counters().await {
+            let (hub, samples) = (Arc::clone(&hub), Arc::clone(&samples));
+            // Many servers take their time; the workers have checks to run.
+            let taken = tokio::task::spawn_blocking(move || {
+                let seen = hub.seen();
+                samples.take(&seen.state, &counters, seen.now);
+            });
+            let _ = taken.await;
         }
     }
 }

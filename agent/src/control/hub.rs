@@ -2,10 +2,12 @@
 
 use super::limits;
 use super::metrics::Tally;
-use lb_shared::event::{Event, Numbered, What};
-use lb_shared::request::{Role, Snapshot};
+use lb_shared::event::{Change, Event, Numbered, What};
+use lb_shared::history::KEPT_MS;
+use lb_shared::request::{Refusal, RefusalCode, Role, Snapshot};
 use lb_shared::state::State;
 use lb_shared::units::Mono;
+use lb_shared::view::rfc3339;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -24,10 +26,28 @@ struct Inner {
     state: Arc<State>,
     seq: u64,
     ring: VecDeque<Arc<Numbered>>,
+    /// How to take back what was folded, oldest first.
+    undo: VecDeque<Undo>,
+    /// From here on the past is known.
+    known: Mono,
     tally: Tally,
     /// Its room is taken when the first watcher comes.
     news: Option<broadcast::Sender<Arc<Numbered>>>,
 }
+
+/// What takes one event back.
+#[derive(Debug)]
+struct Undo {
+    seq: u64,
+    /// On the engine's clock: wall clocks are set.
+    at: Mono,
+    changes: Vec<Change>,
+}
+
+/// What one costs in memory: mostly the form of a server, with its words.
+#[cfg(test)]
+pub(super) const UNDO_BYTES: usize =
+    size_of::<Undo>() + size_of::<Change>() + size_of::<lb_shared::state::ServerView>() + 200;
 
 /// The state at one moment, without copying it.
 #[derive(Clone, Debug)]
@@ -68,6 +88,8 @@ impl Hub {
                 state: Arc::default(),
                 seq: 0,
                 ring: VecDeque::new(),
+                undo: VecDeque::new(),
+                known: Mono(u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX)),
                 tally: Tally::default(),
                 news: None,
             }),
@@ -77,24 +99,33 @@ impl Hub {
     /// Folds one event and tells the watchers.
     pub(super) fn publish(&self, event: Event) {
         let mut inner = self.lock();
+        let changes = inner.state.inverse(&event);
         Arc::make_mut(&mut inner.state).apply(&event);
         inner.tally.fold(&event);
         inner.seq += 1;
-        let numbered = Arc::new(Numbered {
-            seq: inner.seq,
+        let seq = inner.seq;
+        inner.remember(Undo {
+            seq,
+            at: self.now(),
+            changes,
+        });
+        let mut numbered = Numbered {
+            seq,
             wall_ms: wall_ms(),
             event,
-        });
+        };
+        // Sent under the lock, so that a subscription misses nothing and sees nothing twice.
+        if let Some(news) = inner.news.as_ref().filter(|news| news.receiver_count() > 0) {
+            let _ = news.send(Arc::new(numbered.clone()));
+        }
         // What has nothing to tell would only push out what has.
         if numbered.event.what != What::Present {
+            // Whoever asks for the past gets the state of now beside it: old views would only take room.
+            numbered.event.changes = Vec::new();
             if inner.ring.len() == limits::EVENTS_KEPT {
                 inner.ring.pop_front();
             }
-            inner.ring.push_back(Arc::clone(&numbered));
-        }
-        // Sent under the lock, so that a subscription misses nothing and sees nothing twice. No receiver: no matter.
-        if let Some(news) = &inner.news {
-            let _ = news.send(numbered);
+            inner.ring.push_back(Arc::new(numbered));
         }
     }
 
@@ -102,6 +133,34 @@ impl Hub {
     pub(super) fn seen(&self) -> Seen {
         let inner = self.lock();
         self.seen_in(&inner)
+    }
+
+    /// The state as it was at a moment of the last quarter of an hour, in Unix time in milliseconds.
+    pub(super) fn seen_at(&self, wall_ms: u64) -> Result<Seen, Refusal> {
+        let inner = self.lock();
+        let mut seen = self.seen_in(&inner);
+        let back_ms = seen.wall_ms.saturating_sub(wall_ms);
+        let known_ms = u64::try_from(seen.now.since(inner.known).as_millis()).unwrap_or(u64::MAX);
+        if back_ms > known_ms.min(KEPT_MS) {
+            let oldest = seen.wall_ms.saturating_sub(known_ms.min(KEPT_MS));
+            return Err(Refusal::new(
+                RefusalCode::NotFound,
+                format!("the past is known from {} on", rfc3339(oldest)),
+                "ask for a later moment; older ones are only in recordings (lbctl record)",
+            ));
+        }
+        seen.now = Mono(seen.now.0.saturating_sub(back_ms.saturating_mul(1_000)));
+        seen.wall_ms -= back_ms;
+        let later = inner.undo.iter().rev().take_while(|it| it.at > seen.now);
+        let changes: Vec<Change> = later.clone().flat_map(|it| it.changes.iter().cloned()).collect();
+        if let Some(first) = later.last() {
+            seen.seq = first.seq - 1;
+        }
+        drop(inner);
+        if !changes.is_empty() {
+            Arc::make_mut(&mut seen.state).put_back(changes);
+        }
+        Ok(seen)
     }
 
     /// What was counted of the events since the start.
@@ -160,6 +219,19 @@ impl Hub {
     }
 }
 
+impl Inner {
+    fn remember(&mut self, undo: Undo) {
+        let oldest = Mono(undo.at.0.saturating_sub(KEPT_MS * 1_000));
+        self.undo.push_back(undo);
+        while self.undo.len() > limits::UNDO_KEPT || self.undo.front().is_some_and(|it| it.at < oldest) {
+            // Before the event that is forgotten now, nothing is known.
+            if let Some(forgotten) = self.undo.pop_front() {
+                self.known = forgotten.at;
+            }
+        }
+    }
+}
+
 /// Unix time in milliseconds.
 pub(super) fn wall_ms() -> u64 {
     SystemTime::now()
@@ -213,6 +285,41 @@ mod tests {
         assert_eq!(hub.events(None, usize::MAX).len(), limits::EVENTS_KEPT);
         assert_eq!(hub.events(None, usize::MAX)[0].seq, 501);
         assert!(matches!(slow.news.try_recv(), Err(TryRecvError::Lagged(_))));
+    }
+
+    #[test]
+    fn the_state_of_a_moment_is_the_present_with_what_came_later_taken_back() {
+        let hub = Hub::new(Instant::now());
+        hub.publish(host(1));
+        let then = hub.seen();
+        let after = then.wall_ms + 1;
+        while wall_ms() <= after {
+            std::thread::yield_now();
+        }
+        hub.publish(host(2));
+        hub.publish(host(3));
+        let past = hub.seen_at(after).unwrap();
+        assert_eq!((&past.state, past.seq, past.wall_ms), (&then.state, 1, after));
+        assert_eq!(hub.seen_at(wall_ms()).unwrap().state, hub.seen().state);
+        let refusal = hub.seen_at(then.wall_ms - 60_000).unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::NotFound);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_made_up() {
+        let hub = Hub::new(Instant::now());
+        let mut inner = hub.lock();
+        let undo = |seq: usize, at: u64| Undo {
+            seq: seq as u64,
+            at: Mono(at),
+            changes: Vec::new(),
+        };
+        for n in 1..=limits::UNDO_KEPT + 2 {
+            inner.remember(undo(n, n as u64));
+        }
+        assert_eq!((inner.undo.len(), inner.known), (limits::UNDO_KEPT, Mono(2)));
+        inner.remember(undo(0, 5_000 + KEPT_MS * 1_000));
+        assert_eq!((inner.undo[0].at, inner.known), (Mono(5_000), Mono(4_999)));
     }
 
     #[test]

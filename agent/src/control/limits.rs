@@ -26,6 +26,9 @@ pub(super) const ACT_BURST: u32 = 20;
 pub(super) const ACTS_PER_S: u32 = 10;
 /// Events kept for those who ask for the past.
 pub(super) const EVENTS_KEPT: usize = 10_000;
+/// After so many events, as a start or a reload brings them, freed memory is given back in the next quiet moment.
+pub(super) const MANY_EVENTS: u32 = 500;
+pub(super) const QUIET: Duration = Duration::from_secs(2);
 /// Events a watcher may lag behind before it loses some: about 4 MiB of them, shared by all watchers.
 pub(super) const EVENTS_BEHIND: usize = 8_192;
 /// Answers that wait for a slow reader of JSON lines.
@@ -41,6 +44,12 @@ pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);
 /// How often it is checked that the socket's file is still ours.
 pub(super) const SOCKET_CHECK: Duration = Duration::from_secs(15);
 
+/// Samples in one answer about the past.
+pub(super) const HISTORY_SAMPLES: usize = 200_000;
+/// Servers whose checks' ends are told in one answer.
+pub(super) const HISTORY_CHECKS: usize = 64;
+/// Events that can be taken back to see the past; older ones than a quarter of an hour are not.
+pub(super) const UNDO_KEPT: usize = 10_000;
 /// Connections to the metrics port at a time; more are closed at once.
 pub(super) const PORT_CONNECTIONS: usize = 4;
 /// The longest head of a request to that port, in bytes.

@@ -1,15 +1,19 @@
 //! Connections: who is let in, how many, and in which dialect they are served.
 
 use super::engine::Engine;
-use super::hub::Hub;
+use super::history::Samples;
+use super::hub::{Hub, Seen};
 use super::limits::{self, Budget};
 use super::listen::Door;
 use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
 use super::{frames, lines};
+use lb_shared::counters::Counters;
 use lb_shared::event::Actor;
 use lb_shared::frame::FIRST_BYTE;
+use lb_shared::history::{History, HistoryAsk, Past};
 use lb_shared::request::{MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
+use lb_shared::state::ObjectId;
 use lb_shared::view::View;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +36,7 @@ pub(super) struct Doors {
     acts: Mutex<BTreeMap<u32, Budget>>,
     names: Mutex<BTreeMap<u32, String>>,
     watches: AtomicUsize,
+    pub(super) samples: Arc<Samples>,
     metrics: MetricsSetup,
     requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
@@ -55,6 +60,7 @@ impl Doors {
             acts: Mutex::default(),
             names: Mutex::default(),
             watches: AtomicUsize::new(0),
+            samples: Arc::default(),
             metrics,
             requests: Mutex::default(),
         })
@@ -142,6 +148,35 @@ impl Doors {
             }),
             Err(_) => Err(refusal("the agent")),
         }
+    }
+
+    /// Samples of the past, with the ends of checks of the servers that were named.
+    pub(super) async fn history(&self, asked: HistoryAsk) -> Result<History, Refusal> {
+        let mut servers = Vec::new();
+        if asked.checks {
+            for object in &asked.objects {
+                if let ObjectId::Server(id) = object {
+                    servers.push(id.clone());
+                }
+            }
+            servers.truncate(limits::HISTORY_CHECKS);
+        }
+        let seen = self.hub.seen();
+        let mut history = self.samples.history(&asked, seen.now, seen.wall_ms)?;
+        for runs in self.engine.runs(servers).await {
+            let object = ObjectId::Server(runs.server);
+            if let Some(row) = history.rows.iter_mut().find(|row| row.object == object) {
+                row.checks = runs.runs;
+            }
+        }
+        Ok(history)
+    }
+
+    /// Everything as it was at a moment.
+    pub(super) fn past(&self, wall_ms: u64) -> Result<(Seen, Option<Counters>), Refusal> {
+        let seen = self.hub.seen_at(wall_ms)?;
+        let counters = self.samples.counters_at(seen.now);
+        Ok((seen, counters))
     }
 
     /// How long an act of this uid has to wait.
@@ -383,6 +418,17 @@ impl Session {
             )),
             Request::Metrics(asked) => match self.doors.metrics(asked).await {
                 Ok(text) => Reply::Metrics(text),
+                Err(refusal) => Reply::Refused(refusal),
+            },
+            Request::History(asked) => match self.doors.history(asked).await {
+                Ok(history) => Reply::History(Box::new(history)),
+                Err(refusal) => Reply::Refused(refusal),
+            },
+            Request::Past { wall_ms } => match self.doors.past(wall_ms) {
+                Ok((seen, counters)) => Reply::Past(Box::new(Past {
+                    snapshot: seen.snapshot(self.role),
+                    counters,
+                })),
                 Err(refusal) => Reply::Refused(refusal),
             },
             Request::Act(act) => {

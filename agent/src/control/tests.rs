@@ -3,6 +3,8 @@ use lb_shared::client::{Client, ClientError, Update};
 use lb_shared::event::{Change, What};
 use lb_shared::fixture;
 use lb_shared::frame;
+use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
+use lb_shared::names::ServerId;
 use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, Request, Role, TargetReport, Verb,
 };
@@ -52,6 +54,7 @@ impl Room {
             read_only: Some(folder.join("agent-ro.sock")),
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            give_memory_back: || {},
             metrics: Default::default(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
@@ -122,6 +125,7 @@ fn answer(
             revision: 18,
             ..Reloaded::default()
         }))),
+        Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
         Ask::Foresee { asked, reply } => drop(reply.send(Reply::Foreseen(Box::new(Foreseen {
             for_ms: asked.for_ms,
             notes: vec![format!("{} supposed", asked.events.len())],
@@ -284,6 +288,28 @@ fn the_read_only_socket_makes_everybody_a_viewer() {
 }
 
 #[test]
+fn the_past_is_told_in_samples_and_at_a_moment() {
+    let room = Room::new();
+    let replies = room.shell(concat!(
+        "{\"op\":\"history\",\"targets\":[\"web/198.51.100.25\"],\"series\":[\"state\",\"active\"],\"since\":\"5m\"}\n",
+        "{\"op\":\"history\",\"series\":[\"colour\"]}\n",
+        "{\"op\":\"vrrp\",\"at\":\"1h\"}\n",
+        "{\"op\":\"vrrp\",\"at\":\"0s\"}\n",
+    ));
+    let row = &replies[0]["data"]["rows"][0];
+    assert_eq!(row["object"], "web/198.51.100.25:443", "{}", replies[0]);
+    assert_eq!(row["checks"][0]["result"], "failed");
+    assert_eq!(row["checks"][0]["why"], "status 503");
+    assert!(row.get("state").is_some() && row.get("weight").is_none());
+    assert_eq!(replies[1]["error"]["code"], "bad-request");
+    assert_eq!(replies[2]["error"]["code"], "not-found");
+    assert_eq!(replies[3]["data"].as_array().unwrap().len(), 4);
+    let now = room.client().snapshot().unwrap();
+    let past = room.client().past(now.wall_ms).unwrap();
+    assert_eq!(past.snapshot.state, now.state);
+}
+
+#[test]
 fn bad_lines_are_told_and_the_next_is_served() {
     let room = Room::new();
     let replies = room.shell(concat!(
@@ -393,6 +419,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         read_only: None,
         epoch: Instant::now(),
         peer_groups: |_| Ok(Vec::new()),
+        give_memory_back: || {},
         metrics: Default::default(),
     };
     let runtime = Runtime::new().unwrap();
@@ -702,4 +729,21 @@ fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
     }
     assert!(lost > 0);
     assert_eq!(state.agent.pid, count);
+}
+
+/// One failed check for each.
+fn runs(servers: Vec<ServerId>) -> Vec<ServerRuns> {
+    servers
+        .into_iter()
+        .map(|server| ServerRuns {
+            server,
+            runs: vec![CheckRun {
+                at: lb_shared::units::Mono::ZERO,
+                check: 0,
+                ended: CheckEnd::Failed,
+                took_us: 2_100,
+                why: "status 503".into(),
+            }],
+        })
+        .collect()
 }

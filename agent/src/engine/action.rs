@@ -2,10 +2,11 @@
 
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch};
+use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch};
 use crate::net::NetOp;
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Endpoint};
+use crate::wire::bfd;
 use lb_shared::event::Event;
 use lb_shared::names::InstanceName;
 use lb_shared::request::Reply;
@@ -34,6 +35,10 @@ pub enum Action {
     Run(JobId, Job),
     /// The processes to count, all of them, by the names of their trackers.
     Processes(BTreeMap<String, ProcessMatch>),
+    /// The paths of the BFD sessions, all of them, by name; sockets of what is not in here are closed.
+    BfdPaths(BTreeMap<String, BfdPath>),
+    /// A packet of a BFD session.
+    BfdSend(String, [u8; bfd::LENGTH]),
     /// The files whose numbers to watch, all of them, by the names of their trackers.
     Numbers(BTreeMap<String, NumberFile>),
     /// The FIFOs to write, all of them; what is not in here is closed.

@@ -99,6 +99,7 @@ impl Engine {
             self.queue.push_back(super::Action::Numbers(wanted.collect()));
         }
         self.on_tracker_effects(effects);
+        self.apply_sessions(&before);
         self.refresh_interfaces();
 
         let startup_delay = if first {
@@ -389,8 +390,13 @@ impl Index {
                     .processes
                     .iter()
                     .map(|it| TrackerName::Process(it.process.clone()));
+                let sessions = tracking
+                    .sessions
+                    .iter()
+                    .map(|it| TrackerName::Bfd(it.session.clone()));
                 let files = tracking.files.iter().map(|it| TrackerName::File(it.file.clone()));
-                for tracker in interfaces.chain(scripts).chain(processes).chain(files) {
+                let others = processes.chain(files).chain(sessions);
+                for tracker in interfaces.chain(scripts).chain(others) {
                     index
                         .by_tracker
                         .entry(tracker)
@@ -440,6 +446,7 @@ fn changes(old: &Model, new: &Model) -> Vec<String> {
     compare(&mut lines, "group:", &old.groups, &new.groups);
     compare(&mut lines, "script:", &old.scripts, &new.scripts);
     compare(&mut lines, "process:", &old.processes, &new.processes);
+    compare(&mut lines, "bfd:", &old.sessions, &new.sessions);
     compare(&mut lines, "file:", &old.files, &new.files);
     for (key, service) in &new.services {
         match old.services.get(key) {

@@ -4,6 +4,7 @@ use super::Engine;
 use super::action::Ticket;
 use super::want::destination_key;
 use lb_shared::counters::{Counters, ServerCounters};
+use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::Reply;
 use std::collections::BTreeMap;
@@ -52,6 +53,11 @@ impl Engine {
             });
         }
         sum
+    }
+
+    /// The last runs of these servers' checks; servers that are not there are left out.
+    pub fn check_runs(&self, servers: &[ServerId]) -> Vec<ServerRuns> {
+        servers.iter().filter_map(|id| self.health.runs(id)).collect()
     }
 
     pub(super) fn on_sample(&mut self, ticket: Ticket) {

@@ -12,7 +12,7 @@ use super::ipvs_keeper::Status;
 use super::jobs::Purpose;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
-use crate::model::{Instance, JobEnd, JobId, JobOutcome, NotifyScripts, Tracking, UnicastPeer};
+use crate::model::{CheckKind, Instance, JobEnd, JobId, JobOutcome, NotifyScripts, Tracking, UnicastPeer};
 use crate::vrrp::{self, Advert, Datagram, Ground, Routers};
 use crate::wire::LinkIndex;
 use lb_shared::event::{Actor, Change, Event};
@@ -106,6 +106,8 @@ impl World {
             inputs: 0,
         };
         world.heard_masters();
+        // Nobody answers their packets here: they stay as they are.
+        world.engine.sessions.rest();
         world
     }
 
@@ -252,6 +254,11 @@ impl World {
                         self.notes
                             .push(format!("{server} has no check: nothing would notice"));
                     }
+                    Some(it) if it.checks.iter().all(|it| matches!(it.kind, CheckKind::Bfd(_))) => {
+                        self.notes.push(format!(
+                            "{server} follows BFD sessions only: ask with 'bfd NAME down'"
+                        ));
+                    }
                     Some(_) => {}
                 }
                 self.servers_are.insert(server.clone(), *up);
@@ -274,6 +281,15 @@ impl World {
                     });
                     self.add_peer(&name, *address, *priority, was_master);
                 }
+            }
+            Suppose::Bfd { name, up } => {
+                if !self.engine.model.sessions.contains_key(name) {
+                    return missing(format!("there is no bfd_instance '{name}'"));
+                }
+                let word = if *up { "up" } else { "down" };
+                let detail = format!("supposed to be {word}");
+                self.engine.session_shows(name, Some(*up), &detail, None);
+                self.inbox.push_back(Input::Tick);
             }
             Suppose::Act(act) => {
                 self.tickets += 1;
@@ -403,6 +419,8 @@ impl World {
             | Action::CancelCheck(_)
             | Action::Fifos(_)
             | Action::Processes(_)
+            | Action::BfdPaths(_)
+            | Action::BfdSend(..)
             | Action::Numbers(_)
             | Action::Fifo(..)
             | Action::Mail(..)

@@ -1,6 +1,7 @@
 //! What can happen to the engine. Read this first, then `action.rs`.
 
 use super::action::{BatchId, PersistId, Ticket};
+use crate::bfd::Heard;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{DumpKind, JobId, JobOutcome, Model};
@@ -30,6 +31,10 @@ pub enum Input {
     Checked(CheckId, CheckOutcome),
     /// A script is over.
     Ran(JobId, JobOutcome),
+    /// A datagram to a port of BFD.
+    Bfd(Heard),
+    /// The kernel did not take a packet of this BFD session: why.
+    BfdSendFailed(String, String),
     /// So many processes run that fit the tracker of this name.
     Processes(String, u32),
     /// This number stands in the file of the tracker of this name.

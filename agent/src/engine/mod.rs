@@ -23,6 +23,7 @@ mod jobs;
 mod net_keeper;
 mod reconcile;
 mod report;
+mod sessions;
 mod steps;
 mod stop;
 mod tell;
@@ -34,6 +35,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
+use crate::bfd::Sessions;
 use crate::health::Health;
 use crate::model::{Model, NotifyScripts, NotifyWho};
 use crate::track::Trackers;
@@ -60,6 +62,7 @@ pub struct Engine {
     index: Index,
     routers: Routers,
     trackers: Trackers,
+    sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
     ipvs: ipvs_keeper::IpvsKeeper,
@@ -127,6 +130,7 @@ impl Engine {
             index: Index::default(),
             routers: Routers::new(seed),
             trackers: Trackers::new(),
+            sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
             ipvs,
@@ -182,6 +186,8 @@ impl Engine {
                 self.on_health_effects(effects);
             }
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
+            Input::Bfd(heard) => self.on_bfd(&heard),
+            Input::BfdSendFailed(name, why) => self.on_bfd_send_failed(&name, &why),
             Input::Processes(name, count) => {
                 let mut effects = Vec::new();
                 self.trackers.on_processes(now, &name, count, &mut effects);
@@ -237,6 +243,7 @@ impl Engine {
         [
             self.routers.deadline(),
             self.trackers.deadline(),
+            self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
             self.intent.deadline(),
@@ -263,6 +270,7 @@ impl Engine {
         let mut effects = Vec::new();
         self.routers.on_tick(now, &mut effects);
         self.on_router_effects(effects);
+        self.sessions_on_tick();
         let mut effects = Vec::new();
         self.trackers.on_tick(now, &mut effects);
         self.on_tracker_effects(effects);

@@ -72,6 +72,7 @@ impl Engine {
         let mut effects = Vec::new();
         self.routers.stop(self.now, !mode.hand_over, &mut effects);
         self.on_router_effects(effects);
+        self.sessions.rest();
         if !self.keeps_addresses() {
             for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
                 self.net.set_held(&name, Held::new(), Vec::new(), &mut self.queue);

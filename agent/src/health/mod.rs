@@ -10,6 +10,7 @@ mod job;
 mod probe;
 mod random;
 mod reload;
+mod runs;
 mod server;
 mod service;
 mod settle;
@@ -25,6 +26,7 @@ use crate::model::CheckKind;
 use intent::Intent;
 use lb_shared::counters::CheckCounters;
 use lb_shared::event::What;
+use lb_shared::history::ServerRuns;
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::state::{DrainThen, OverrideKind};
 use lb_shared::units::Mono;
@@ -51,6 +53,8 @@ pub struct Health {
     draining: BTreeMap<ServerId, u64>,
     agenda: BTreeSet<(Mono, Due)>,
     running: BTreeMap<CheckId, (u64, u64)>,
+    /// BFD sessions that are known to be up or down: which, and why.
+    sessions: BTreeMap<String, (bool, String)>,
     next_number: u64,
     /// What stands in files that a `FILE_CHECK` may follow.
     numbers: BTreeMap<String, i32>,
@@ -77,6 +81,7 @@ impl Health {
             draining: BTreeMap::new(),
             agenda: BTreeSet::new(),
             running: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             next_number: 1,
             numbers: BTreeMap::new(),
             random: Random::new(seed),
@@ -89,14 +94,16 @@ impl Health {
         let Some((server_number, probe_number)) = self.running.remove(&id) else {
             return;
         };
+        let kept = runs::kept(self.servers.len());
         let Some(server) = self.servers.get_mut(&server_number) else {
             return;
         };
         let before = server.health();
-        let Some(probe) = server
+        let Some((place, probe)) = server
             .probes
             .iter_mut()
-            .find(|probe| probe.number == probe_number)
+            .enumerate()
+            .find(|(_, probe)| probe.number == probe_number)
         else {
             return;
         };
@@ -107,6 +114,7 @@ impl Health {
         }
         let weight_changed = probe.weight != weight_before;
         let keyword = probe.check.kind.keyword();
+        server.runs.add(now, place, outcome, kept);
         server.last_check = Some((now, outcome.took().unwrap_or_default()));
         if let Some(service) = self.services.get_mut(&server.id.service) {
             let tally = service.checks.entry(keyword).or_default();
@@ -134,6 +142,41 @@ impl Health {
         };
         let service = server.id.service.clone();
         self.settle(now, &service, Notes::from([(server_number, note)]), out);
+    }
+
+    /// A BFD session is up or down. Until it is known to be either, `alpha` says what its servers count as.
+    pub fn on_session(&mut self, now: Mono, name: &str, up: bool, why: &str, out: &mut Vec<Effect>) {
+        if self.sessions.get(name).is_some_and(|(known, _)| *known == up) {
+            return;
+        }
+        self.sessions.insert(name.to_owned(), (up, why.to_owned()));
+        let follows = |server: &ServerState| server.probes.iter().any(|probe| probe.follows() == Some(name));
+        let followers = self.servers.iter().filter(|(_, server)| follows(server));
+        for number in followers.map(|(number, _)| *number).collect::<Vec<_>>() {
+            let Some(server) = self.servers.get_mut(&number) else {
+                continue;
+            };
+            let before = server.health();
+            let probes = server.probes.iter_mut();
+            let judged = probes
+                .filter(|probe| probe.follows() == Some(name))
+                .map(|probe| probe.on_session(up, why))
+                .fold(
+                    Judged::Same,
+                    |so_far, judged| if judged == Judged::Same { so_far } else { judged },
+                );
+            if judged == Judged::Same {
+                continue;
+            }
+            let note = server.on_verdict(now, "BFD_CHECK", before, &judged, out);
+            let service = server.id.service.clone();
+            self.settle(now, &service, Notes::from([(number, note)]), out);
+        }
+    }
+
+    /// A BFD session is configured no more.
+    pub fn on_session_gone(&mut self, name: &str) {
+        self.sessions.remove(name);
     }
 
     /// This number stands in a `track_file` now: what that makes of the servers with a `FILE_CHECK` of it.
@@ -330,6 +373,14 @@ impl Health {
         self.servers.get(&self.number(server)?)?.last_check
     }
 
+    /// The last runs of a server's checks, oldest first.
+    pub fn runs(&self, server: &ServerId) -> Option<ServerRuns> {
+        Some(ServerRuns {
+            server: server.clone(),
+            runs: self.servers.get(&self.number(server)?)?.runs.list(),
+        })
+    }
+
     /// How the checks of each service ended, by keyword.
     pub fn check_counters(&self) -> Vec<CheckCounters> {
         let of = |service: &ServiceState| -> Vec<CheckCounters> {
@@ -394,6 +445,7 @@ impl Health {
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
             | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
             | CheckKind::File(_) => None,
         };
         probe_state.phase = Phase::Running { id, started_at: now };

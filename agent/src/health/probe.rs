@@ -116,6 +116,27 @@ impl Probe {
         *self = Self { check, ..old };
     }
 
+    /// The BFD session it follows.
+    pub(super) fn follows(&self) -> Option<&str> {
+        match &self.check.kind {
+            CheckKind::Bfd(session) => Some(session),
+            CheckKind::Tcp(_)
+            | CheckKind::Http(_)
+            | CheckKind::Misc(_)
+            | CheckKind::Ping(_)
+            | CheckKind::Smtp(_)
+            | CheckKind::Dns(_)
+            | CheckKind::Udp(_)
+            | CheckKind::File(_) => None,
+        }
+    }
+
+    /// Its session is up or down.
+    pub(super) fn on_session(&mut self, up: bool, why: &str) -> Judged {
+        let (judged, _) = if up { self.on_pass(None) } else { self.on_fail(why) };
+        judged
+    }
+
     /// Whether nothing was found out yet that decides anything.
     fn is_first(&self) -> bool {
         self.ok.is_none()
@@ -141,6 +162,7 @@ impl Probe {
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
             | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
             | CheckKind::File(_) => now,
         };
         self.phase = Phase::Waiting {
@@ -151,15 +173,22 @@ impl Probe {
 
     /// Whether it is run at all.
     pub(super) fn is_run(&self) -> bool {
-        !matches!(self.check.kind, CheckKind::File(_))
+        !matches!(self.check.kind, CheckKind::File(_) | CheckKind::Bfd(_))
     }
 
-    /// What it can say at once, from numbers that are known.
-    pub(super) fn knowing(mut self, numbers: &BTreeMap<String, i32>) -> Self {
+    /// What it can say at once, from numbers and sessions that are known.
+    pub(super) fn knowing(
+        mut self,
+        numbers: &BTreeMap<String, i32>,
+        sessions: &BTreeMap<String, (bool, String)>,
+    ) -> Self {
         if let CheckKind::File(check) = &self.check.kind
             && let Some((file, number)) = numbers.get_key_value(&check.file)
         {
             self.on_number(file, *number);
+        }
+        if let Some((up, why)) = self.follows().and_then(|it| sessions.get(it)) {
+            self.on_session(*up, why);
         }
         self
     }
@@ -194,6 +223,7 @@ impl Probe {
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
             | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
             | CheckKind::File(_) => 1,
         };
         let complete = if self.url_failed {
@@ -316,6 +346,7 @@ impl Probe {
             | CheckKind::Smtp(_)
             | CheckKind::Dns(_)
             | CheckKind::Udp(_)
+            | CheckKind::Bfd(_)
             | CheckKind::File(_) => false,
         }
     }
@@ -332,6 +363,7 @@ impl Probe {
                 | CheckKind::Smtp(_)
                 | CheckKind::Dns(_)
                 | CheckKind::Udp(_)
+                | CheckKind::Bfd(_)
                 | CheckKind::File(_),
                 _,
             ) => self.check.delay_loop,

@@ -170,7 +170,7 @@ impl Health {
             .iter()
             .map(|check| {
                 let up = !held_back && (known_up || !check.alpha);
-                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers)
+                Probe::new(self.take_number(), check.clone(), up).knowing(&self.numbers, &self.sessions)
             })
             .collect();
         let mut server = ServerState {
@@ -183,6 +183,7 @@ impl Health {
             effective: None,
             counted: 0,
             last_check: None,
+            runs: Default::default(),
         };
         server.up = server.all_good();
         if server.up && found.is_none() && config.scripts.first {
@@ -270,7 +271,8 @@ impl Health {
         for (slot, check) in slots.into_iter().zip(&config.checks) {
             probes.push(match slot {
                 Some(probe) => probe,
-                None => Probe::new(self.take_number(), check.clone(), was_up).knowing(&self.numbers),
+                None => Probe::new(self.take_number(), check.clone(), was_up)
+                    .knowing(&self.numbers, &self.sessions),
             });
         }
         for probe in old {

@@ -3,6 +3,7 @@
 use super::effect::Effect;
 use super::intent::{Drain, Intent};
 use super::probe::{Judged, Probe};
+use super::runs::Runs;
 use super::settle::Note;
 use crate::model::{Script, Server};
 use lb_shared::event::What;
@@ -27,6 +28,7 @@ pub(super) struct ServerState {
     /// What its service counts it as.
     pub(super) counted: u64,
     pub(super) last_check: Option<(Mono, Duration)>,
+    pub(super) runs: Runs,
 }
 
 impl ServerState {

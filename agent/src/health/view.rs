@@ -78,6 +78,7 @@ fn target(kind: &CheckKind) -> String {
         CheckKind::Smtp(smtp) => smtp.connect.to.to_string(),
         CheckKind::Dns(dns) => format!("{} {} {}", dns.connect.to, dns.kind, dns.name),
         CheckKind::Udp(udp) => udp.connect.to.to_string(),
+        CheckKind::Bfd(session) => format!("bfd:{session}"),
         CheckKind::File(check) => check.file.clone(),
     }
 }

@@ -4,6 +4,7 @@
 //! peers before it believes them silent. Nothing in here waits for anything but the next thing to do.
 
 use super::background::Herald;
+use super::bfd::BfdSockets;
 use super::clock::{self, Clock};
 use super::dial::Dialler;
 use super::dump::Dumps;
@@ -26,6 +27,8 @@ use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
+use lb_shared::history::ServerRuns;
+use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
@@ -52,6 +55,7 @@ const TOKEN_NEWS: u64 = 1;
 const TOKEN_TIMER: u64 = 2;
 const TOKEN_SIGNAL: u64 = 3;
 const TOKEN_ADVERTS: u64 = 4;
+const TOKEN_BFD: u64 = 5;
 
 /// Where an answer goes; whoever asked may be gone by then.
 pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
@@ -68,6 +72,11 @@ pub enum Message {
     /// Somebody wants all counters.
     Counters {
         reply: ReplyTo,
+    },
+    /// Somebody wants to know how the last checks of these servers ended.
+    Runs {
+        servers: Vec<ServerId>,
+        reply: Box<dyn FnOnce(Vec<ServerRuns>) + Send>,
     },
     /// Somebody wants to know what would happen.
     Foresee {
@@ -173,6 +182,7 @@ struct Core {
     shell: Shell,
     engine: Engine,
     sockets: Sockets,
+    bfd: BfdSockets,
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Mono>,
@@ -215,11 +225,14 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
     epoll
         .add(sockets.as_fd(), readable(TOKEN_ADVERTS))
         .context("epoll")?;
+    let bfd = BfdSockets::new().context("epoll")?;
+    epoll.add(bfd.as_fd(), readable(TOKEN_BFD)).context("epoll")?;
     let engine = Engine::new(boot, seed, shell.clock.now());
     let mut core = Core {
         shell,
         engine,
         sockets,
+        bfd,
         epoll,
         timer,
         armed: None,
@@ -247,7 +260,7 @@ impl Core {
             Err(Errno::EINTR) => 0,
             Err(e) => return Err(e).context("epoll_wait"),
         };
-        let mut heard = false;
+        let (mut heard, mut heard_bfd) = (false, false);
         for event in &events[..count] {
             match event.data() {
                 TOKEN_NEWS => {
@@ -258,11 +271,15 @@ impl Core {
                     let _ = self.timer.wait();
                 }
                 TOKEN_SIGNAL => {}
+                TOKEN_BFD => heard_bfd = true,
                 _ => heard = true,
             }
         }
         if heard {
             self.hear();
+        }
+        if heard_bfd {
+            self.hear_bfd();
         }
         let mut taken = 0;
         while taken < MESSAGES_PER_TURN
@@ -294,6 +311,16 @@ impl Core {
         }
     }
 
+    fn hear_bfd(&mut self) {
+        for _ in 0..PACKETS_PER_TURN {
+            match self.bfd.receive() {
+                Ok(Some(heard)) => self.feed(Input::Bfd(heard)),
+                Ok(None) => return,
+                Err(e) => return tracing::error!("hearing BFD packets: {e}"),
+            }
+        }
+    }
+
     fn on_message(&mut self, message: Message) {
         match message {
             Message::Input(input) => {
@@ -320,6 +347,7 @@ impl Core {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
             }
+            Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => (self.shell.reload)(ask),
             Message::Refused {
@@ -457,6 +485,12 @@ impl Core {
                 Action::Processes(wanted) => {
                     if let Err(e) = self.shell.processes.set(wanted) {
                         tracing::error!("cannot count processes: {e}");
+                    }
+                }
+                Action::BfdPaths(paths) => self.bfd.set(paths),
+                Action::BfdSend(session, packet) => {
+                    if let Err(e) = self.bfd.send(&session, &packet) {
+                        failed.push(Input::BfdSendFailed(session, e.to_string()));
                     }
                 }
                 Action::Numbers(wanted) => {

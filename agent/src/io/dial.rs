@@ -157,6 +157,7 @@ impl Shared {
             CheckKind::Dns(check) => datagram::dns(check, self.cookies.hash_one(id.0)).await,
             CheckKind::Udp(check) => datagram::udp(check).await,
             CheckKind::Ping(check) => ping::ping(check, self.cookies.hash_one(id.0)).await,
+            CheckKind::Bfd(_) => Err(Trouble::Local("a BFD session is followed, not asked".to_owned())),
             CheckKind::File(_) => Err(Trouble::Local("files are watched, not checked".to_owned())),
             CheckKind::Misc(_) => Err(Trouble::Local("scripts are run by the script runner".to_owned())),
         }

@@ -1,6 +1,7 @@
 //! The shell: carries out what the engine wants and tells it what happened. Decides nothing.
 
 pub mod background;
+pub mod bfd;
 pub mod cleanup;
 pub mod clock;
 pub mod core;

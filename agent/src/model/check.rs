@@ -33,6 +33,8 @@ pub enum CheckKind {
     Smtp(SmtpCheck),
     Dns(DnsCheck),
     Udp(UdpCheck),
+    /// `BFD_CHECK`: it is good while the session of this name is up. Nothing is run for it.
+    Bfd(String),
     File(FileCheck),
 }
 
@@ -48,6 +50,7 @@ impl CheckKind {
             Self::Smtp(_) => "SMTP_CHECK",
             Self::Dns(_) => "DNS_CHECK",
             Self::Udp(_) => "UDP_CHECK",
+            Self::Bfd(_) => "BFD_CHECK",
             Self::File(_) => "FILE_CHECK",
         }
     }

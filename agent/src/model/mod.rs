@@ -3,6 +3,7 @@
 //! No spans, no text that still needs parsing, no optional where a default is known. A `Model` can be built in a test
 //! without any text. Objects sit behind `Arc`, so that two models share what did not change.
 
+mod bfd;
 mod check;
 mod file;
 mod global;
@@ -11,6 +12,7 @@ mod notify;
 mod service;
 mod vrrp;
 
+pub use bfd::{BfdPath, BfdSession, BfdTrack};
 pub use check::{
     Check, CheckKind, ClientCertificate, DnsCheck, FileCheck, HttpGet, HttpVersion, MiscCheck, PingCheck,
     SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
@@ -39,6 +41,7 @@ pub struct Model {
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
     pub processes: BTreeMap<String, Arc<VrrpProcess>>,
+    pub sessions: BTreeMap<String, Arc<BfdSession>>,
     pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
     pub layout: Layout,

@@ -1,5 +1,6 @@
 //! Virtual routers, their groups and what is tracked for them.
 
+use super::bfd::BfdTrack;
 use super::file::Multiplier;
 use super::notify::{NotifyScripts, Script};
 use lb_shared::names::{Family, GroupName, InstanceName};
@@ -142,6 +143,7 @@ pub struct Tracking {
     pub interfaces: Vec<InterfaceTrack>,
     pub scripts: Vec<ScriptTrack>,
     pub processes: Vec<ProcessTrack>,
+    pub sessions: Vec<BfdTrack>,
     pub files: Vec<FileTrack>,
 }
 
@@ -152,6 +154,7 @@ impl Tracking {
             && self.scripts.is_empty()
             && self.processes.is_empty()
             && self.files.is_empty()
+            && self.sessions.is_empty()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Trackers: scripts, interfaces, processes and files whose verdicts move priorities or put instances into FAULT.
+//! Trackers: scripts, interfaces, processes, files and BFD sessions whose verdicts move priorities or put instances into
+//! FAULT.
 //!
 //! Knows when a script is to run and what its results mean. Does not run anything (a script leaves as a [`Job`] and comes
 //! back as a [`JobOutcome`]), does not watch interfaces (the engine tells), and does not know instances: [`Trackers::terms`]
@@ -7,6 +8,7 @@
 mod file;
 mod process;
 mod script;
+mod session;
 mod terms;
 
 pub use terms::Sum;
@@ -19,6 +21,7 @@ use lb_shared::state::TrackerView;
 use lb_shared::units::Mono;
 use process::Process;
 use script::Script;
+use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -44,6 +47,7 @@ pub struct Trackers {
     scripts: BTreeMap<String, Script>,
     interfaces: BTreeMap<String, Interface>,
     processes: BTreeMap<String, Process>,
+    sessions: BTreeMap<String, Session>,
     files: BTreeMap<String, File>,
     agenda: BTreeSet<(Mono, String)>,
 }
@@ -199,6 +203,32 @@ impl Trackers {
         });
     }
 
+    /// What is seen of a BFD session: up or not (`None`: too early to say), in words, and what it turned by.
+    pub fn on_session(
+        &mut self,
+        now: Mono,
+        name: &str,
+        up: Option<bool>,
+        detail: &str,
+        why: Option<String>,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.sessions.get_mut(name) {
+            Some(session) => session.on_shows(now, name, up, detail, why, out),
+            None => {
+                let session = Session::new(now, name, up, detail, out);
+                self.sessions.insert(name.to_owned(), session);
+            }
+        }
+    }
+
+    /// A BFD session is configured no more.
+    pub fn on_session_gone(&mut self, name: &str, out: &mut Vec<Effect>) {
+        if self.sessions.remove(name).is_some() {
+            out.push(removed(TrackerName::Bfd(name.to_owned())));
+        }
+    }
+
     /// Begins the runs that are due.
     pub fn on_tick(&mut self, now: Mono, out: &mut Vec<Effect>) {
         for process in self.processes.values_mut() {
@@ -236,8 +266,8 @@ impl Trackers {
                 })
             }
             TrackerName::Process(process) => self.processes.get(process).map(Process::view),
+            TrackerName::Bfd(session) => Some(self.sessions.get(session)?.view(session)),
             TrackerName::File(file) => self.files.get(file).map(File::view),
-            TrackerName::Bfd(_) => None,
         }
     }
 
@@ -254,8 +284,14 @@ impl Trackers {
             .keys()
             .filter_map(|name| self.view(&TrackerName::Interface(name.clone())));
         let processes = self.processes.values().map(Process::view);
+        let sessions = self.sessions.iter().map(|(name, it)| it.view(name));
         let files = self.files.values().map(File::view);
-        scripts.chain(interfaces).chain(processes).chain(files).collect()
+        scripts
+            .chain(interfaces)
+            .chain(processes)
+            .chain(files)
+            .chain(sessions)
+            .collect()
     }
 
     fn schedule(&mut self, name: &str) {

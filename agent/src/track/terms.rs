@@ -52,6 +52,15 @@ impl Trackers {
                     lines.insert(TrackerName::Process(track.process.clone()), line);
                 }
             }
+            for track in &tracking.sessions {
+                if weights || track.weight == 0 {
+                    let line = Line {
+                        weight: track.weight,
+                        reverse: track.reverse,
+                    };
+                    lines.insert(TrackerName::Bfd(track.session.clone()), line);
+                }
+            }
             for track in &tracking.files {
                 let line = Line {
                     weight: if weights { track.multiplier.weight } else { 0 },
@@ -154,6 +163,7 @@ fn fault(tracker: &TrackerName, reverse: bool, detail: &str) -> String {
     match (tracker, reverse) {
         (TrackerName::Interface(name), _) => format!("tracked interface {name} is {detail}"),
         (TrackerName::Process(name), false) => format!("process {name}: {detail}"),
+        (TrackerName::Bfd(name), false) => format!("BFD session {name} is down: {detail}"),
         (_, false) => format!("{tracker} failed ({detail})"),
         (_, true) => format!("{tracker} succeeded, and is tracked in reverse"),
     }

@@ -109,6 +109,41 @@ fn services_know_their_place_in_the_file_and_instances_their_line() {
 }
 
 #[test]
+fn a_bfd_session_has_keepaliveds_defaults_and_what_is_written() {
+    let of = |lines: &str| {
+        let model = model_of(&format!("bfd_instance s {{\n{lines}\n}}\n"));
+        (*model.sessions["s"]).clone()
+    };
+    let plain = of("neighbor_ip 192.0.2.2");
+    assert_eq!((plain.path.ttl, plain.ttl_min, plain.multiplier), (255, 255, 5));
+    assert_eq!(
+        (
+            plain.min_rx.as_millis(),
+            plain.min_tx.as_millis(),
+            plain.idle_tx.as_millis()
+        ),
+        (10, 10, 1_000)
+    );
+    assert!(!plain.passive && !plain.path.multihop && plain.path.source.is_none());
+    let six = of("neighbour_ip 2001:db8::2\nmax_hops 3");
+    assert_eq!((six.path.ttl, six.ttl_min), (64, 61));
+    let all = of(
+        "neighbor_ip 192.0.2.2\nsource_ip 192.0.2.1\nmin_rx 20.5\nmin_tx 30\nidle_tx 2000\nmultiplier 3\npassive\n\
+                  hoplimit 9\nmax_hops -1\nmultihop on",
+    );
+    assert_eq!(
+        (
+            all.min_rx.as_micros(),
+            all.min_tx.as_millis(),
+            all.idle_tx.as_millis()
+        ),
+        (20_500, 30, 2_000)
+    );
+    assert_eq!((all.path.ttl, all.ttl_min, all.multiplier), (9, 0, 3));
+    assert!(all.passive && all.path.multihop && all.path.source.is_some());
+}
+
+#[test]
 fn a_process_has_the_words_it_is_written_with() {
     let process = |lines: &str| {
         let instance = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\ntrack_process {\np\n}\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}";

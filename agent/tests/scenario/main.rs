@@ -1,5 +1,6 @@
 //! One behaviour each, from inputs to actions, as an operator would tell it.
 
+mod bfd;
 mod crash;
 mod dump;
 mod guards;

@@ -7,6 +7,7 @@ use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, Vi
 use lb_shared::request::{Act, Reply, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
+use lbagent::bfd::Heard;
 use lbagent::engine::{
     Action, Boot, Command, Engine, Input, IpvsNews, Ledger, NetNews, NewModel, OpError, Previous,
     StoredIntent, Ticket,
@@ -21,6 +22,7 @@ use lbagent::model::{
 use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
 use lbagent::vrrp::{Advert, Datagram, Effect, Ground, Routers};
 use lbagent::wire::LinkIndex;
+use lbagent::wire::bfd::{Packet, State};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,9 +63,12 @@ pub(crate) struct Node {
     pub(crate) late: VecDeque<Input>,
     /// The disk takes its time: its answers gather in `late`.
     pub(crate) slow_disk: bool,
+    /// What stands at the other end of BFD sessions answers.
+    pub(crate) neighbor: bool,
     next_ticket: u64,
 }
 
+pub(crate) const NEIGHBOR: &str = "192.0.2.3";
 pub(crate) const VIP: &str = "192.0.2.100";
 
 pub(crate) fn ip(text: &str) -> IpAddr {
@@ -244,6 +249,29 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
     }
 }
 
+/// What a neighbour says that is one step ahead in the handshake.
+fn answer(packet: &[u8]) -> Heard {
+    let heard = Packet::decode(packet).expect("what we send can be read");
+    let said = Packet {
+        state: match heard.state {
+            State::Down | State::AdminDown => State::Init,
+            State::Init | State::Up => State::Up,
+        },
+        poll: false,
+        fin: heard.poll,
+        mine: 77,
+        yours: heard.mine,
+        ..heard
+    };
+    Heard {
+        source: ip(NEIGHBOR),
+        destination: ip("192.0.2.1"),
+        ttl: Some(255),
+        multihop: false,
+        payload: said.encode().to_vec(),
+    }
+}
+
 fn refusal() -> OpError {
     OpError {
         errno: 12,
@@ -320,6 +348,7 @@ impl Start {
             slow: false,
             late: VecDeque::new(),
             slow_disk: false,
+            neighbor: false,
             next_ticket: 0,
         };
         prepare(&mut node);
@@ -423,7 +452,12 @@ impl Node {
                 self.did
                     .push(Did::Told(format!("{to}: {} {}", mail.subject, mail.body)));
             }
-            Action::Listen(_) | Action::Fifos(_) | Action::Processes(_) | Action::Numbers(_) => {}
+            Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
+            Action::Listen(_)
+            | Action::Fifos(_)
+            | Action::Processes(_)
+            | Action::Numbers(_)
+            | Action::BfdPaths(_) => {}
         }
         None
     }

@@ -294,6 +294,7 @@ impl Cluster {
                     })
                     .collect(),
                 processes: Vec::new(),
+                sessions: Vec::new(),
                 files: Vec::new(),
             },
             ignore_own_interface: false,

@@ -137,6 +137,8 @@ impl World {
             | Action::Fifo(..)
             | Action::Mail(..)
             | Action::Processes(_)
+            | Action::BfdPaths(_)
+            | Action::BfdSend(..)
             | Action::Numbers(_) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {

@@ -7,7 +7,7 @@ use crate::look::{Look, Out};
 use crate::trouble::Trouble;
 use lb_shared::json;
 use lb_shared::select;
-use lb_shared::state::{Object, ObjectId, State};
+use lb_shared::state::ObjectId;
 use lb_shared::text::{escape, width};
 use lb_shared::view::View;
 use lb_shared::why;
@@ -57,7 +57,7 @@ pub(crate) fn show(global: &Global, look: &Look, out: &mut Out, targets: &[Strin
     let found = select::objects(&view, targets)?;
     let forms: Vec<Value> = found
         .iter()
-        .filter_map(|id| object(view.state, id))
+        .filter_map(|id| view.state.object(id))
         .map(|object| json::object(&view, &object))
         .collect();
     match global.output {
@@ -99,10 +99,6 @@ fn names(out: &mut Out, found: &[ObjectId]) -> Result<(), Trouble> {
         out.line(&id.to_string())?;
     }
     Ok(())
-}
-
-fn object(state: &State, id: &ObjectId) -> Option<Object> {
-    state.objects().find(|object| object.id() == *id)
 }
 
 /// The JSON form as a list of facts: names on the left, values on the right.

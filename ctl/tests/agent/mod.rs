@@ -3,6 +3,8 @@
 
 use lb_shared::event::{Change, Event, What};
 use lb_shared::fixture;
+use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
+use lb_shared::names::ServerId;
 use lb_shared::request::{Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, TargetReport, Verb};
 use lb_shared::state::{Admin, Object, ObjectId, Target};
 use lb_shared::units::Weight;
@@ -37,6 +39,7 @@ impl Agent {
             read_only: None,
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            give_memory_back: || {},
             metrics: Default::default(),
         };
         let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
@@ -107,6 +110,7 @@ impl Drop for Agent {
 /// Drains are over at once, promotes are refused, everything else is done and changes nothing.
 fn answer(ask: Ask, handle: &ControlHandle) {
     match ask {
+        Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
         Ask::Foresee { reply, .. } => drop(reply.send(Reply::Foreseen(Default::default()))),
         Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
@@ -159,4 +163,21 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             }
         }
     }
+}
+
+/// One failed check for each.
+fn runs(servers: Vec<ServerId>) -> Vec<ServerRuns> {
+    servers
+        .into_iter()
+        .map(|server| ServerRuns {
+            server,
+            runs: vec![CheckRun {
+                at: lb_shared::units::Mono::ZERO,
+                check: 0,
+                ended: CheckEnd::Failed,
+                took_us: 2_100,
+                why: "status 503".into(),
+            }],
+        })
+        .collect()
 }

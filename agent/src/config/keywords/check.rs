@@ -1,6 +1,6 @@
 //! Health checks: what all have in common, and each checker's own words.
 
-use super::{Entry, Inert, add};
+use super::{Entry, add};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, Old, Set};
 use crate::config::keyword::Live::InPlace;
@@ -40,6 +40,7 @@ pub(crate) enum Checker {
     Smtp,
     Dns,
     Udp,
+    Bfd,
     File,
 }
 
@@ -65,6 +66,8 @@ pub(crate) struct RawCheck {
     pub sni_name: Option<String>,
     pub fast_recovery: bool,
     pub urls: Vec<RawUrl>,
+    /// The session of a `BFD_CHECK`.
+    pub session: Option<(String, Span)>,
     pub file: Option<(String, Span)>,
     pub file_weight: Option<(i32, bool)>,
     /// Only `SMTP_CHECK`, `DNS_CHECK` and `UDP_CHECK` have any of this.
@@ -253,8 +256,6 @@ pub(crate) const SSL_GET_URL: Table<RawUrl> = Table {
     parts: &[URL_ROWS, URL_TLS_ROWS],
 };
 
-const LEFT_OUT: &str = "the check is left out: the server counts as up";
-
 #[rustfmt::skip]
 const DNS_ROWS: &[Keyword<RawCheck>] = &[
     row("type", Name("A|NS|CNAME|SOA|MX|TXT|AAAA|RRSIG|DNSKEY"), "SOA", InPlace, "Record asked for.", Set(record)),
@@ -298,9 +299,11 @@ const FILE_ROWS: &[Keyword<RawCheck>] = &[
 ];
 
 #[rustfmt::skip]
-pub(crate) const BFD_CHECK: Table<Inert> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
-    row("name", Name("NAME"), "required", InPlace, "The session.", Known(LEFT_OUT)),
-    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.", Known(LEFT_OUT)),
+pub(crate) const BFD_CHECK: Table<RawCheck> = Table { block: "virtual_server/real_server/BFD_CHECK", parts: &[&[
+    row("name", Name("NAME"), "required", InPlace, "The bfd_instance. It must stand above the virtual_server.",
+        Set(|it, a, _| it.session = Some((a.text().to_owned(), a.span())))),
+    row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.",
+        Set(|it, a, _| it.words.alpha = Some(a.flag()))),
 ]] };
 
 #[rustfmt::skip]
@@ -335,7 +338,12 @@ fn check(
         ..RawCheck::default()
     };
     // `TCP_CHECK` alone is complete: every setting has a default.
-    if statement.block.is_some() || matches!(checker, Checker::Http | Checker::Ssl | Checker::Misc) {
+    if statement.block.is_some()
+        || matches!(
+            checker,
+            Checker::Http | Checker::Ssl | Checker::Misc | Checker::Bfd
+        )
+    {
         read_block(table, &mut it, statement, cx);
     }
     checks.push(it);
@@ -433,8 +441,8 @@ pub(super) fn file(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &m
     check(Checker::File, &FILE_CHECK, checks, statement, cx);
 }
 
-pub(super) fn inert_bfd(statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    read_block(&BFD_CHECK, &mut Inert, statement, cx);
+pub(super) fn bfd(checks: &mut Vec<RawCheck>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    check(Checker::Bfd, &BFD_CHECK, checks, statement, cx);
 }
 
 fn url(it: &mut RawCheck, table: &'static Table<RawUrl>, statement: &Statement<'_>, cx: &mut Cx<'_>) {

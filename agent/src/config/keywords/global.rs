@@ -1,5 +1,6 @@
 //! `global_defs`, and the words that stand at the top of a file.
 
+use super::bfd::RawBfd;
 use super::check::{self, SslWords};
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
@@ -17,7 +18,7 @@ use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
 use crate::model::{DumpKind, VrrpVersion};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -30,10 +31,9 @@ pub(crate) struct Raw {
     pub server_groups: Vec<RawServerGroup>,
     pub services: Vec<RawService>,
     pub processes: Vec<RawProcess>,
+    pub sessions: Vec<RawBfd>,
     pub files: Vec<RawFile>,
     pub ssl: SslWords,
-    /// Trackers that are known but do not act: names of BFD sessions.
-    pub inert_trackers: BTreeSet<String>,
 }
 
 /// `global_defs` as written.
@@ -175,9 +175,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("vrrp_sync_group", Takes::Block("NAME"), "", InPlace, "Instances that change state together.",
         Block(super::vrrp::group)),
     row("vrrp_instance", Takes::Block("NAME"), "", InPlace, "One virtual router.", Block(super::vrrp::instance)),
-    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880).",
-        KnownBlock("what follows the session runs as if it were up",
-            |it, st, cx| inert_tracker(&track::BFD, it, st, cx))),
+    row("bfd_instance", Takes::Block("NAME"), "", InPlace, "A BFD session (RFC 5880) with a neighbour. It must stand above its use.",
+        Block(super::bfd::session)),
     row("virtual_server_group", Takes::Block("NAME"), "", InPlace, "A named list of addresses that share one \
         virtual_server.", Block(super::service::server_group)),
     row("virtual_server", Takes::Block("ADDRESS [PORT] | fwmark N | group NAME"), "", InPlace, "One IPVS service.",
@@ -187,18 +186,6 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
 ];
 
 /// A tracker that does not act: its words are checked, and its name is known to those who follow it.
-fn inert_tracker(
-    table: &'static Table<super::Inert>,
-    it: &mut Raw,
-    statement: &Statement<'_>,
-    cx: &mut Cx<'_>,
-) {
-    if let Some(name) = statement.arguments().first() {
-        it.inert_trackers.insert(name.text.to_owned());
-    }
-    inert(table, statement, cx);
-}
-
 const ONE_PROCESS: &str = "the agent is one process; set nice, affinity and limits in its systemd unit";
 const NO_SNMP: &str = "there is no SNMP; use 'lbctl status -o json'";
 const NO_DBUS: &str = "there is no D-Bus; use the agent's socket";

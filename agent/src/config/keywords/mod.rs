@@ -1,5 +1,6 @@
 //! The tables: one file for each part of the language, one row for each keyword of each block.
 
+mod bfd;
 mod check;
 mod global;
 mod service;
@@ -7,6 +8,7 @@ mod static_net;
 mod track;
 mod vrrp;
 
+pub(crate) use bfd::RawBfd;
 pub(crate) use check::{CheckWords, Checker, RawCheck, Talk};
 pub(crate) use global::{GLOBAL, GlobalDefs, ROOT, Raw};
 pub(crate) use service::{At, GroupEntry, RawServer, RawServerGroup, RawService};
@@ -30,6 +32,7 @@ pub fn all() -> Vec<Entry> {
     add(&mut entries, &GLOBAL);
     vrrp::add_all(&mut entries);
     track::add_all(&mut entries);
+    bfd::add_all(&mut entries);
     service::add_all(&mut entries);
     check::add_all(&mut entries);
     static_net::add_all(&mut entries);

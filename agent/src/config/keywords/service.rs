@@ -3,7 +3,7 @@
 use super::check::{self, CheckWords, RawCheck};
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, KnownBlock, Set};
+use crate::config::keyword::Does::{Block, Idle, Set};
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{
     self, Endpoint, Flag, Int, Name, Nothing, OneOf, OptInt, OptWords, Script, Seconds, Words,
@@ -234,8 +234,8 @@ const SERVER_ROWS: &[Keyword<RawServer>] = &[
         Block(|it, st, cx| check::ping(&mut it.checks, st, cx))),
     row("FILE_CHECK", Takes::Block(""), "", InPlace, "Weight and state from a track_file.",
         Block(|it, st, cx| check::file(&mut it.checks, st, cx))),
-    row("BFD_CHECK", Takes::Block(""), "", InPlace, "State of a BFD session.",
-        KnownBlock("the check is left out: the server counts as up", |_, st, cx| check::inert_bfd(st, cx))),
+    row("BFD_CHECK", Takes::Block(""), "", InPlace, "The server is down while a BFD session is.",
+        Block(|it, st, cx| check::bfd(&mut it.checks, st, cx))),
 ];
 
 #[rustfmt::skip]

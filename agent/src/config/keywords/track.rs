@@ -2,11 +2,9 @@
 
 use super::{Entry, Inert, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Known, Set};
+use crate::config::keyword::Does::Set;
 use crate::config::keyword::Live::InPlace;
-use crate::config::keyword::Takes::{
-    Command, Int, Name, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words,
-};
+use crate::config::keyword::Takes::{Command, Int, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words};
 use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
@@ -163,29 +161,6 @@ pub(crate) const OLD_FILE: Table<RawFile> = Table {
     parts: &[FILE_ROWS],
 };
 
-const NO_BFD: &str = "BFD is not spoken yet; what follows the session runs as if it were up";
-
-#[rustfmt::skip]
-pub(crate) const BFD: Table<Inert> = Table { block: "bfd_instance", parts: &[&[
-    row("neighbor_ip", Name("ADDRESS"), "required", InPlace, "The other end of the session.", Known(NO_BFD)),
-    row("neighbour_ip", Name("ADDRESS"), "required", InPlace, "The same as neighbor_ip.", Known(NO_BFD)),
-    row("source_ip", Name("ADDRESS"), "chosen by the kernel", InPlace, "This end of the session.", Known(NO_BFD)),
-    row("min_rx", Name("MILLISECONDS"), "10", InPlace, "Shortest interval at which packets can be taken.",
-        Known(NO_BFD)),
-    row("min_tx", Name("MILLISECONDS"), "10", InPlace, "Interval between packets while up.", Known(NO_BFD)),
-    row("idle_tx", Name("MILLISECONDS"), "1000", InPlace, "Interval between packets while not up.", Known(NO_BFD)),
-    row("multiplier", Int(1, 255), "5", InPlace, "Packets missed before the session is down.", Known(NO_BFD)),
-    row("passive", Nothing, "off", InPlace, "Waits for the other end to speak first.", Known(NO_BFD)),
-    row("ttl", Int(1, 255), "255 (IPv4), 64 (IPv6)", InPlace, "TTL or hop limit of packets sent.", Known(NO_BFD)),
-    row("hoplimit", Int(1, 255), "255 (IPv4), 64 (IPv6)", InPlace, "The same as ttl.", Known(NO_BFD)),
-    row("max_hops", Int(-1, 255), "0", InPlace, "Most hops a packet may have made; -1: any.", Known(NO_BFD)),
-    row("multihop", crate::config::keyword::Takes::Flag, "off", InPlace, "Uses the port for sessions over several \
-        hops.", Known(NO_BFD)),
-    row("weight", Weight(-253, 253), "0", InPlace, "Weight of the session for track_bfd.", Known(NO_BFD)),
-    row("vrrp", Nothing, "on", InPlace, "Reports the session to instances.", Known(NO_BFD)),
-    row("checker", Nothing, "on", InPlace, "Reports the session to checks.", Known(NO_BFD)),
-]] };
-
 /// A line of `track_interface`, `track_script` and their like.
 #[derive(Clone, Debug)]
 pub(crate) struct TrackLine {
@@ -277,5 +252,4 @@ pub(super) fn add_all(entries: &mut Vec<Entry>) {
     add(entries, &PROCESS);
     add(entries, &FILE);
     add(entries, &OLD_FILE);
-    add(entries, &BFD);
 }

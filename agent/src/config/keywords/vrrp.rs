@@ -79,6 +79,7 @@ pub(crate) struct RawInstance {
     pub track_interface: Vec<TrackLine>,
     pub track_script: Vec<TrackLine>,
     pub track_process: Vec<TrackLine>,
+    pub track_bfd: Vec<TrackLine>,
     pub track_file: Vec<TrackLine>,
     pub dont_track_primary: bool,
     pub unicast: bool,
@@ -118,6 +119,7 @@ pub(crate) struct RawGroup {
     pub track_interface: Vec<TrackLine>,
     pub track_script: Vec<TrackLine>,
     pub track_process: Vec<TrackLine>,
+    pub track_bfd: Vec<TrackLine>,
     pub track_file: Vec<TrackLine>,
     pub notify: RawNotify,
 }
@@ -135,7 +137,6 @@ pub(super) const NO_VMAC: &str =
     "the instance uses the interface's own address and gratuitous ARP, as without use_vmac";
 const NO_HMAC: &str = "an instance with it is left out";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
-const NO_TRACK_BFD: &str = "the instance runs as if the session were up";
 
 #[rustfmt::skip]
 const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
@@ -185,8 +186,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         definition unless one is given.", Block(|it, st, cx| it.track_process.extend(track_lines(st, cx)))),
     row("track_file", List("NAME [weight N [reverse]]"), "", InPlace, "Files to follow, with the weight of the \
         definition unless one is given.", Block(|it, st, cx| it.track_file.extend(track_lines(st, cx)))),
-    row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions to follow.",
-        KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
+    row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions to follow, with the weight of the \
+        bfd_instance unless one is given.", Block(|it, st, cx| it.track_bfd.extend(track_lines(st, cx)))),
     row("dont_track_primary", Nothing, "off", InPlace, "The state of the own interface does not matter.",
         Set(|it, _, _| it.dont_track_primary = true)),
     row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address that is given is \
@@ -339,7 +340,7 @@ const GROUP_ROWS: &[Keyword<RawGroup>] = &[
     row("track_process", List("NAME [weight N [reverse]]"), "", InPlace, "Processes followed for every member.",
         Block(|it, st, cx| it.track_process.extend(track_lines(st, cx)))),
     row("track_bfd", List("NAME [weight N [reverse]]"), "", InPlace, "BFD sessions followed for every member.",
-        KnownBlock(NO_TRACK_BFD, |_, _, _| {})),
+        Block(|it, st, cx| it.track_bfd.extend(track_lines(st, cx)))),
 ];
 
 /// The name behind a root keyword; tells when it is missing.

@@ -51,29 +51,38 @@ pub(super) fn check(
             mark: it.mark,
             timeout: words.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         }),
+        Checker::Bfd => CheckKind::Bfd(super::bfd::of_check(it, cx)?),
         Checker::Smtp | Checker::Dns | Checker::Udp => talk(it, connect(it, server, &words, cx)),
         Checker::File => CheckKind::File(file(it, followed, cx)?),
     };
     Some(Check {
         kind,
         delay_loop,
-        retry: words.retry.unwrap_or(match it.checker {
-            Checker::Misc => 0,
-            Checker::Dns => 3,
-            Checker::Tcp
-            | Checker::Http
-            | Checker::Ssl
-            | Checker::Ping
-            | Checker::Smtp
-            | Checker::Udp
-            | Checker::File => 1,
-        }),
+        // A session has waited long enough itself.
+        retry: words
+            .retry
+            .filter(|_| it.checker != Checker::Bfd)
+            .unwrap_or(match it.checker {
+                Checker::Misc | Checker::Bfd => 0,
+                Checker::Dns => 3,
+                Checker::Tcp
+                | Checker::Http
+                | Checker::Ssl
+                | Checker::Ping
+                | Checker::Smtp
+                | Checker::Udp
+                | Checker::File => 1,
+            }),
         delay_before_retry: words.delay_before_retry.unwrap_or(match it.checker {
             Checker::Http | Checker::Ssl => Duration::from_secs(3),
             Checker::Dns => delay_loop,
-            Checker::Tcp | Checker::Misc | Checker::Ping | Checker::Smtp | Checker::Udp | Checker::File => {
-                Duration::from_secs(1)
-            }
+            Checker::Tcp
+            | Checker::Misc
+            | Checker::Ping
+            | Checker::Smtp
+            | Checker::Udp
+            | Checker::File
+            | Checker::Bfd => Duration::from_secs(1),
         }),
         warmup: words.warmup.unwrap_or(delay_loop),
         alpha: words.alpha.unwrap_or(false),

@@ -142,6 +142,7 @@ pub(super) fn without_weights(tracking: Tracking, it: &RawInstance, cx: &mut Cx<
             .into_iter()
             .filter(|track| track.weight == 0)
             .collect(),
+        sessions: tracking.sessions,
         files: tracking
             .files
             .into_iter()

@@ -1,6 +1,7 @@
 //! The operations of the JSON dialect: arguments in, data out. The same requests as the binary dialect's underneath.
 
 mod act;
+mod past;
 mod read;
 pub(super) mod watch;
 
@@ -178,6 +179,7 @@ enum By {
     Read,
     WhatIf,
     Metrics,
+    History,
     Truth,
     Act,
     /// The session itself, before it comes here.
@@ -185,7 +187,7 @@ enum By {
 }
 
 /// Every op.
-const OPS: [(&str, By); 27] = [
+const OPS: [(&str, By); 28] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("role", By::Session),
@@ -202,6 +204,7 @@ const OPS: [(&str, By); 27] = [
     ("watch", By::Session),
     ("what-if", By::WhatIf),
     ("metrics", By::Metrics),
+    ("history", By::History),
     ("is", By::Truth),
     ("wait", By::Truth),
     ("drain", By::Act),
@@ -230,6 +233,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::Read) => read::answer(session, call).await,
         Some(By::WhatIf) => read::what_if(session, call).await,
         Some(By::Metrics) => read::metrics(session, call).await,
+        Some(By::History) => past::history(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,
         Some(By::Session) | None => {

@@ -2,18 +2,16 @@
 
 use super::super::session::Session;
 use super::Call;
-use lb_shared::counters::Counters;
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::request::{MetricsAsk, MetricsServers, Refusal, RefusalCode, Reply, Request};
 use lb_shared::select;
-use lb_shared::state::{Admin, Object, ObjectId};
+use lb_shared::state::{Admin, ObjectId};
 use lb_shared::view::View;
 use lb_shared::whatif::{self, WhatIf};
 use lb_shared::why;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
     match call.op.as_str() {
@@ -32,9 +30,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         "events" => return events(session, call),
         _ => {}
     }
-    // Lists are worth having without numbers, as while the engine is busy.
-    let counters: Option<Arc<Counters>> = session.doors.engine.counters().await.ok();
-    let seen = session.doors.hub.seen();
+    let (seen, counters) = super::past::look(session, call).await?;
     let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(counters.as_deref());
     let targets = call.texts("targets")?;
     let filter = Filter::parse(call.text("filter")?.unwrap_or_default())?;
@@ -169,25 +165,7 @@ fn objects(view: &View<'_>, targets: &[String]) -> Result<Vec<ObjectId>, Refusal
 
 /// Everything about one object, its reason included.
 fn shown(view: &View<'_>, id: &ObjectId) -> Value {
-    let state = view.state;
-    let object = match id {
-        ObjectId::Agent => Some(Object::Agent(state.agent.clone())),
-        ObjectId::Instance(name) => state
-            .instances
-            .get(name)
-            .map(|it| Object::Instance(Box::new(it.clone()))),
-        ObjectId::Group(name) => state.groups.get(name).cloned().map(Object::Group),
-        ObjectId::Tracker(name) => state.trackers.get(name).cloned().map(Object::Tracker),
-        ObjectId::Service(key) => state
-            .services
-            .get(key)
-            .map(|it| Object::Service(Box::new(it.clone()))),
-        ObjectId::Server(id) => state
-            .servers
-            .get(id)
-            .map(|it| Object::Server(Box::new(it.clone()))),
-        ObjectId::Override(target) => state.overrides.get(target).cloned().map(Object::Override),
-    };
+    let object = view.state.object(id);
     let mut form = object.map_or(Value::Null, |object| json::object(view, &object));
     if let (Some(reason), Some(form)) = (why::why(view, id), form.as_object_mut()) {
         form.insert("explanation".into(), json::why(view, &reason));

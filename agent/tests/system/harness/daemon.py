@@ -88,7 +88,7 @@ class Daemon(Process):
 class Theirs(Daemon):
     def argv(self):
         run = self.node.world.dir
-        pids = [w for flag, part in (("-p", "main"), ("-r", "vrrp"), ("-c", "check"))
+        pids = [w for flag, part in (("-p", "main"), ("-r", "vrrp"), ("-c", "check"), ("-b", "bfd"))
                 for w in (flag, f"{run}/{self.label}-{part}.pid")]
         return ["keepalived", "-n", "-l", "-D", "-G", "-f", self.config_path, *pids]
 
