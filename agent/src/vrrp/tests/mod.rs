@@ -47,6 +47,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         preempt: true,
         preempt_delay: Duration::ZERO,
         source: None,
+        track_source: false,
         unicast_peers: Vec::new(),
         multicast_group: ip("224.0.0.18"),
         check_unicast_source: false,
