@@ -59,6 +59,7 @@ impl Room {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -424,6 +425,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         peer_groups: |_| Ok(Vec::new()),
         give_memory_back: || {},
         metrics: Default::default(),
+        keeper: None,
     };
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());

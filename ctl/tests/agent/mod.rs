@@ -41,6 +41,7 @@ impl Agent {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
         };
         let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, to, runtime.handle()).unwrap());
