@@ -21,6 +21,7 @@ pub mod history;
 #[cfg(feature = "client")]
 pub mod host;
 pub mod json;
+pub mod loglevel;
 pub mod names;
 pub mod paths;
 pub mod problems;
@@ -28,6 +29,7 @@ pub mod request;
 pub mod select;
 pub mod state;
 pub mod text;
+pub mod trial;
 pub mod units;
 pub mod view;
 pub mod whatif;

@@ -9,6 +9,7 @@ use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, Request, Role, TargetReport, Verb,
 };
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
+use lb_shared::trial::Tested;
 use lb_shared::whatif::Foreseen;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -56,6 +57,7 @@ impl Room {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            log: log_setup(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -126,6 +128,10 @@ fn answer(
             ..Reloaded::default()
         }))),
         Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
+        Ask::Test { asked, reply } => drop(reply.send(Reply::Tested(Tested {
+            dry_run: asked.dry_run,
+            servers: Vec::new(),
+        }))),
         Ask::Foresee { asked, reply } => drop(reply.send(Reply::Foreseen(Box::new(Foreseen {
             for_ms: asked.for_ms,
             notes: vec![format!("{} supposed", asked.events.len())],
@@ -421,6 +427,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         peer_groups: |_| Ok(Vec::new()),
         give_memory_back: || {},
         metrics: Default::default(),
+        log: log_setup(),
     };
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());
@@ -681,7 +688,16 @@ pub(super) fn doors() -> Arc<Doors> {
         |_| Ok(Vec::new()),
         stopped,
         MetricsSetup::default(),
+        log_setup(),
     )
+}
+
+/// A log that notes what it was set to, for this thread's room only as far as a test looks.
+fn log_setup() -> LogSetup {
+    LogSetup {
+        current: || "info".to_owned(),
+        set: |_| Ok(()),
+    }
 }
 
 #[test]

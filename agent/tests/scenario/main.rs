@@ -13,4 +13,5 @@ mod refusals;
 mod reload;
 mod sync;
 mod telling;
+mod trial;
 mod whatif;

@@ -5,6 +5,7 @@ mod bundle;
 pub(crate) mod event;
 pub(crate) mod list;
 mod local;
+mod log;
 mod metrics;
 pub(crate) mod progress;
 mod proxy;
@@ -14,6 +15,7 @@ mod reload;
 mod single;
 mod stats;
 pub(crate) mod status;
+mod test;
 mod truth;
 mod whatif;
 
@@ -72,6 +74,11 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
         Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
+        Verb::Log {
+            level,
+            lasting,
+            dry_run,
+        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests } => {
             site.only("raw")?;
@@ -110,6 +117,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::Test { targets, dry_run } => test::run(global, look, out, &targets, dry_run),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
         // Carried out before this is reached; named, so that a new verb cannot be forgotten.
@@ -122,6 +130,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Release { .. }
         | Verb::Undo { .. }
         | Verb::Reload { .. }
+        | Verb::Log { .. }
         | Verb::Hosts
         | Verb::Record(_)
         | Verb::Replay { .. }

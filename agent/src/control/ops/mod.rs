@@ -180,6 +180,8 @@ enum By {
     WhatIf,
     Metrics,
     History,
+    Test,
+    Log,
     Truth,
     Act,
     /// The session itself, before it comes here.
@@ -187,7 +189,7 @@ enum By {
 }
 
 /// Every op.
-const OPS: [(&str, By); 28] = [
+const OPS: [(&str, By); 30] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("role", By::Session),
@@ -205,6 +207,8 @@ const OPS: [(&str, By); 28] = [
     ("what-if", By::WhatIf),
     ("metrics", By::Metrics),
     ("history", By::History),
+    ("test", By::Test),
+    ("log", By::Log),
     ("is", By::Truth),
     ("wait", By::Truth),
     ("drain", By::Act),
@@ -234,6 +238,8 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::WhatIf) => read::what_if(session, call).await,
         Some(By::Metrics) => read::metrics(session, call).await,
         Some(By::History) => past::history(session, call).await,
+        Some(By::Test) => act::test(session, call).await,
+        Some(By::Log) => act::log(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,
         Some(By::Session) | None => {
