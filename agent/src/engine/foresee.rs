@@ -154,6 +154,7 @@ impl World {
             priority,
             initial_master: priority.is_owner(),
             source: Some(address),
+            track_source: false,
             unicast_peers,
             tracking: Tracking::default(),
             notify: NotifyScripts::default(),

@@ -47,6 +47,8 @@ pub struct Instance {
     pub preempt_delay: Duration,
     /// Source of adverts: `mcast_src_ip` or `unicast_src_ip`; `None`: the interface's first address.
     pub source: Option<IpAddr>,
+    /// `track_src_ip`: the source that is given has to be on the interface.
+    pub track_source: bool,
     /// Empty: multicast.
     pub unicast_peers: Vec<UnicastPeer>,
     /// `unicast_ttl`: of adverts to peers.

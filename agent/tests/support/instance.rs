@@ -22,6 +22,7 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         preempt: true,
         preempt_delay: Duration::ZERO,
         source: None,
+        track_source: false,
         unicast_peers: Vec::new(),
         unicast_ttl: 255,
         multicast_group: IpAddr::from([224, 0, 0, 18]),

@@ -7,8 +7,8 @@ use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
 use crate::config::keyword::Live::{InPlace, Restart};
 use crate::config::keyword::Takes::{
-    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds, Secret,
-    WholeSeconds, Words,
+    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
+    Secret, WholeSeconds, Words,
 };
 use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
@@ -27,6 +27,8 @@ pub(crate) struct RawNotify {
     pub stop: Option<(ScriptWords, Span)>,
     pub master_rx_lower_pri: Option<(ScriptWords, Span)>,
     pub any: Option<(ScriptWords, Span)>,
+    /// The word is there, perhaps with a script.
+    pub deleted: Option<(Option<ScriptWords>, Span)>,
     pub priority_changes: Option<bool>,
     pub mail: Option<bool>,
 }
@@ -84,6 +86,7 @@ pub(crate) struct RawInstance {
     pub unicast: bool,
     pub peers: Vec<PeerLine>,
     pub source: Option<(IpAddr, Span)>,
+    pub track_source: bool,
     pub mcast_dst: Option<IpAddr>,
     pub unicast_fault_no_peer: bool,
     pub check_unicast_src: bool,
@@ -188,8 +191,9 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         bfd_instance unless one is given.", Block(|it, st, cx| it.track_bfd.extend(track_lines(st, cx)))),
     row("dont_track_primary", Nothing, "off", InPlace, "The state of the own interface does not matter.",
         Set(|it, _, _| it.dont_track_primary = true)),
-    row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address is not on the interface.",
-        Known("adverts fail while the address is missing, which is shown; the state does not change")),
+    row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address that is given is \
+        not on the interface. Without it the address may be on any of the host's.",
+        Set(|it, _, _| it.track_source = true)),
     row("unicast_peer", List("ADDRESS [min_ttl N] [max_ttl N]"), "multicast", Restart, "Adverts go to these peers. \
         Adverts whose TTL is outside the bounds are dropped.", Block(peers)),
     row("unicast_src_ip", Ip, "first address of the interface", Restart, "Source of adverts to peers.",
@@ -279,8 +283,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Set(|it, a, _| it.notify.stop = Some((a.script(), a.span())))),
     row("notify", Script, "none", InPlace, "Run on every change, with four further arguments: INSTANCE, name, state, \
         priority.", Set(|it, a, _| it.notify.any = Some((a.script(), a.span())))),
-    row("notify_deleted", OptWords("SCRIPT [USER [GROUP]]"), "FAULT is notified", InPlace, "What is notified when a \
-        reload removes the instance.", Known("FAULT is notified")),
+    row("notify_deleted", OptScript, "FAULT is notified", InPlace, "Run when a reload removes the instance; FIFO and \
+        notify say DELETED then.", Set(|it, a, _| it.notify.deleted = Some((a.opt_script(), a.span())))),
     row("notify_master_rx_lower_pri", Script, "none", InPlace, "Run when a MASTER hears a lower one.",
         Set(|it, a, _| it.notify.master_rx_lower_pri = Some((a.script(), a.span())))),
     row("notify_priority_changes", Flag, "the global one", InPlace, "Changes of priority are events of their own.",

@@ -184,6 +184,7 @@ fn instance(
         authentication,
         preempt,
         preempt_delay,
+        track_source: it.track_source,
         source: it
             .source
             .map(|(address, _)| address)

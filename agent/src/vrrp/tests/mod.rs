@@ -48,6 +48,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         preempt: true,
         preempt_delay: Duration::ZERO,
         source: None,
+        track_source: false,
         unicast_peers: Vec::new(),
         unicast_ttl: 255,
         multicast_group: ip("224.0.0.18"),
