@@ -26,6 +26,7 @@ pub mod names;
 pub mod paths;
 pub mod problems;
 pub mod request;
+pub mod schema;
 pub mod select;
 pub mod state;
 pub mod text;

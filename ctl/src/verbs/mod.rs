@@ -3,6 +3,7 @@
 pub(crate) mod act;
 mod bundle;
 pub(crate) mod event;
+mod history;
 pub(crate) mod list;
 mod local;
 mod log;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     match &verb {
         Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
         Verb::Completion { shell } => return local::completion(*shell, out),
+        Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
         Verb::Replay { file } => return record::replay(&cli.global, look, out, file),
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
@@ -80,7 +82,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             dry_run,
         } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
-        Verb::Raw { requests } => {
+        Verb::Raw { requests, .. } => {
             site.only("raw")?;
             raw::run(&one, out, &requests)
         }
@@ -118,6 +120,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
         Verb::Test { targets, dry_run } => test::run(global, look, out, &targets, dry_run),
+        Verb::History(asked) => history::run(global, look, out, &asked),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
         // Carried out before this is reached; named, so that a new verb cannot be forgotten.
