@@ -320,7 +320,7 @@ fn lb2() -> Demo {
 
 #[test]
 fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
-    use crate::fleet::{Answer, Seen, differences::differences, status};
+    use crate::fleet::{Answer, Seen, differences, status};
     use crate::trouble::Trouble;
     use lb_shared::client::ClientError;
     use lb_shared::host::Host;
@@ -348,7 +348,7 @@ fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
 
 #[test]
 fn two_masters_a_clock_and_a_server_that_only_one_host_knows_are_differences() {
-    use crate::fleet::{Answer, Seen, differences::differences};
+    use crate::fleet::{Answer, Seen, differences};
     use lb_shared::host::Host;
     let answer = |name: &str, demo: Demo, skew_ms| Answer {
         host: Host::parse(&format!("ssh://{name}")).unwrap(),

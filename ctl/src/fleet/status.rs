@@ -1,14 +1,14 @@
 //! `status` of several hosts: a row for each, then what they do not agree on.
 
-use super::differences::{Difference, differences, master_of};
-use super::{Answer, Seen, document, ended, part};
+use super::{Answer, Seen, differences, document, ended, part};
 use crate::args::{Global, Output};
-use crate::connect::Site;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
+use lb_shared::differences::{Difference, master_of};
 use lb_shared::json;
 use lb_shared::problems::{self, Tally};
+use lb_shared::site::Site;
 use lb_shared::text::{escape, thousands, width};
 use lb_shared::view::View;
 use lb_shared::why::wrap;
@@ -164,7 +164,7 @@ impl Row {
         };
         row.agent = escape(&agent.version);
         row.config = format!("r{}", agent.config.revision);
-        let names: Vec<String> = master_of(seen).iter().map(|name| escape(&name.0)).collect();
+        let names: Vec<String> = master_of(view.state).iter().map(|name| escape(&name.0)).collect();
         if !names.is_empty() {
             row.master_of = names.join(",");
         }

@@ -2,12 +2,13 @@
 
 use crate::args::{Global, Output};
 use crate::complete;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::help;
 use crate::look::Out;
 use crate::trouble::{Trouble, usage};
 use lb_shared::frame;
 use lb_shared::paths;
+use lb_shared::site::Site;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
