@@ -84,10 +84,11 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             }
         }
         Action::Go(screen) => go(app, screen),
-        Action::Open => open(app),
+        Action::PreviousHost | Action::NextHost => return neighbour(app, action == Action::NextHost),
+        Action::Open => return open(app),
         Action::Back => back(app),
         Action::Mark | Action::MarkRange | Action::MarkAll => mark(app, action),
-        Action::Filter if app.detail.is_empty() && app.screen != Screen::Overview => {
+        Action::Filter if app.detail.is_empty() && has_list(app.screen) => {
             app.prompt = Prompt::Filter(app.narrowed().text.clone());
         }
         Action::Filter => app.tell("there is no list to filter here"),
@@ -163,6 +164,7 @@ pub(crate) fn travel(app: &mut App, action: Action) {
         (Screen::Services, false) => step(&mut app.services, action, page),
         (Screen::Servers, _) => step(&mut app.servers, action, page),
         (Screen::Events, _) => step(&mut app.events, action, page),
+        (Screen::Hosts, _) => step(&mut app.hosts, action, page),
     }
 }
 
@@ -180,20 +182,42 @@ fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {
     }
 }
 
+/// Whether a screen has a list that can be narrowed.
+fn has_list(screen: Screen) -> bool {
+    !matches!(screen, Screen::Overview | Screen::Hosts)
+}
+
+/// The host beside this one, round and round.
+fn neighbour(app: &mut App, forward: bool) -> Vec<Cmd> {
+    let hosts = app.fleet.hosts.len();
+    if hosts < 2 {
+        app.tell("there is no other host: lbtui --host or --cluster names several");
+        return Vec::new();
+    }
+    let step = if forward { 1 } else { hosts - 1 };
+    vec![Cmd::Host((app.seat + step) % hosts)]
+}
+
 pub(crate) fn go(app: &mut App, screen: Screen) {
+    if screen == Screen::Hosts && app.fleet.hosts.len() < 2 {
+        return app.tell("there is one host: lbtui --host or --cluster names several");
+    }
     app.screen = screen;
     app.second_pane = false;
     app.detail.clear();
 }
 
 /// Looks closely at an object.
-pub(crate) fn open(app: &mut App) {
+pub(crate) fn open(app: &mut App) -> Vec<Cmd> {
+    if app.screen == Screen::Hosts {
+        return app.hosts.current().map(|at| Cmd::Host(*at)).into_iter().collect();
+    }
     if app.screen == Screen::Services && !app.second_pane && app.detail.is_empty() {
         app.second_pane = true;
-        return;
+        return Vec::new();
     }
     let Some(mut object) = app.subject() else {
-        return;
+        return Vec::new();
     };
     if let ObjectId::Override(target) = object {
         object = match target {
@@ -202,9 +226,10 @@ pub(crate) fn open(app: &mut App) {
         };
     }
     if app.detail.last().is_some_and(|detail| detail.object == object) {
-        return;
+        return Vec::new();
     }
     app.detail.push(Detail { object, scroll: 0 });
+    Vec::new()
 }
 
 /// One step back: the innermost thing that is open closes.
@@ -357,7 +382,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
             targets,
             options,
         } => return act::ask(app, kind, targets, options),
-        Command::Filter(text) if app.screen == Screen::Overview => {
+        Command::Filter(text) if !has_list(app.screen) => {
             drop(text);
             app.tell("there is no list to filter here");
         }

@@ -17,6 +17,8 @@ pub(crate) enum Action {
     NextPane,
     PreviousPane,
     Go(Screen),
+    PreviousHost,
+    NextHost,
     Open,
     Back,
     Mark,
@@ -57,15 +59,18 @@ pub(crate) enum Screen {
     Servers,
     Events,
     Vrrp,
+    /// Only there with several hosts.
+    Hosts,
 }
 
 impl Screen {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Overview,
         Self::Services,
         Self::Servers,
         Self::Events,
         Self::Vrrp,
+        Self::Hosts,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -75,6 +80,7 @@ impl Screen {
             Self::Servers => "Servers",
             Self::Events => "Events",
             Self::Vrrp => "VRRP",
+            Self::Hosts => "Hosts",
         }
     }
 }
@@ -158,6 +164,9 @@ table! {
     Move Action::Go(Screen::Servers), [key('3')], "3", "servers", "all servers";
     Move Action::Go(Screen::Events), [key('4')], "4", "events", "events";
     Move Action::Go(Screen::Vrrp), [key('5')], "5", "vrrp", "instances";
+    Move Action::Go(Screen::Hosts), [key('6')], "6", "hosts", "hosts, and what they differ in";
+    Move Action::PreviousHost, [key('<')], "<", "host before", "the host before";
+    Move Action::NextHost, [key('>')], ">", "next host", "the next host";
     Move Action::Open, [named(KeyCode::Enter)], "Enter", "open", "open: why it is so, and all there is";
     Move Action::Back, [named(KeyCode::Esc)], "Esc", "back", "back, close, clear marks and filter";
 
@@ -210,7 +219,8 @@ pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
 pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Action] {
     use Action::{
         Back, Columns, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last,
-        Mark, NextPane, Open, Promote, Quit, Release, Reload, Sort, Undrain, Weight,
+        Mark, NextHost, NextPane, Open, PreviousHost, Promote, Quit, Reconnect, Release, Reload, Sort,
+        Undrain, Weight,
     };
     match detail {
         None => {}
@@ -233,6 +243,7 @@ pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Actio
         Screen::Vrrp => &[
             Open, Promote, Demote, Release, Filter, EventsOf, Command, Help, Quit,
         ],
+        Screen::Hosts => &[Open, PreviousHost, NextHost, Reconnect, Command, Help, Quit],
     }
 }
 

@@ -41,10 +41,11 @@ pub(crate) fn check_config(global: &Global, out: &mut Out, file: Option<&Path>) 
 /// Becomes the dashboard.
 pub(crate) fn top(site: &Site, arguments: &[String]) -> Result<(), Trouble> {
     let mut command = Command::new(beside_us("lbtui"));
-    let host = site.only("the dashboard")?;
-    command.arg("--host").arg(host.to_string());
-    if let Some(accent) = site.accent(host) {
-        command.arg("--accent").arg(accent);
+    for host in &site.hosts {
+        command.arg("--host").arg(host.to_string());
+    }
+    if let Some(cluster) = &site.cluster {
+        command.arg("--cluster").arg(cluster);
     }
     command.args(arguments);
     let status = command.status().map_err(|error| {

@@ -1,6 +1,7 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
 mod golden;
+mod hosts;
 mod keys;
 mod look;
 mod robust;

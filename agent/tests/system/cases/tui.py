@@ -10,64 +10,31 @@ from harness.cases import Group, case
 from harness.daemon import OURS, binary
 from harness.net import until
 from harness.solo import Solo
+from harness.terminal import Terminal
 
 # Keys pressed sooner than this after a question opened are not taken: they were meant for what was there before.
 TYPE_AHEAD = 0.25
 
 
-class Board(Solo):
+class Board(Terminal, Solo):
     """The agent with lbtui on it in a terminal of 80 by 24; a shell is behind it."""
 
     def __init__(self, make=OURS):
         super().__init__(make)
         try:
-            self.tmux_socket = os.path.join(self.dir, "tmux.sock")
-            self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24",
-                      "env PS1='behind$ ' LC_ALL=C.UTF-8 bash --norc --noprofile")
+            self.open_terminal(self.dir)
             self.start()
         except BaseException:
             self.__exit__()
             raise
 
     def __exit__(self, *args):
-        if hasattr(self, "tmux_socket"):
-            self.tmux("kill-server", check=False)
+        self.close_terminal()
         super().__exit__(*args)
-
-    def tmux(self, *words, check=True):
-        done = subprocess.run(["tmux", "-S", self.tmux_socket, *words], text=True, capture_output=True, timeout=10,
-                              stdin=subprocess.DEVNULL)
-        assert not check or done.returncode == 0, f"tmux {words[0]}: {done.stderr.strip()}"
-        return done.stdout
 
     def start(self, *words):
         self.type(f"{binary('lbtui')} -s {shlex.quote(self.agent.socket_path)} {' '.join(words)}", "Enter")
         self.shows("LIVE")
-
-    def type(self, text, *keys):
-        self.tmux("send-keys", "-l", text)
-        self.keys(*keys)
-
-    def keys(self, *keys):
-        """Keys by tmux's names."""
-        if keys:
-            self.tmux("send-keys", *keys)
-
-    def screen(self):
-        return self.tmux("capture-pane", "-p")
-
-    def shows(self, pattern, within=6):
-        """Waits until the screen matches, and returns it."""
-        seen = []
-
-        def probe():
-            seen[:] = [self.screen()]
-            return re.search(pattern, seen[0])
-        try:
-            until(f"the screen shows {pattern!r}", probe, within=within)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{seen[0] if seen else ''}") from None
-        return seen[0]
 
     def weight(self, server):
         return self.agent.node.servers().get(f"{server}:80", (None,))[0]
