@@ -7,6 +7,7 @@ use clap::Parser as _;
 use cli::{Cli, Command, Run};
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::paths;
+use lbagent::config::Loaded;
 use lbagent::control;
 use lbagent::engine::{Boot, Input, NewModel, Previous, StopMode};
 use lbagent::io::background::Herald;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     if let Some(fd) = runner_fd_argument(std::env::args_os()) {
         runner_main(fd);
     }
+    sys::share_heaps();
     let cli = Cli::parse();
     match start(&cli) {
         Ok(code) => code,
@@ -147,10 +149,10 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         .flat_map(|it| it.ledger.masters.values())
         .flat_map(|it| &it.addresses);
     loader.hold(left.map(|(_, address, _)| *address));
-    let loaded = loader.load();
-    let model = match loaded.model {
-        Some(model) => model,
-        None => return Err(exit(EXIT_CONFIG, unusable(&loaded.findings, loader.file()))),
+    // The text itself is of no more use, and may be long.
+    let Loaded { model, findings, .. } = loader.load();
+    let Some(model) = model else {
+        return Err(exit(EXIT_CONFIG, unusable(&findings, loader.file())));
     };
     let ready = Ready {
         lock,
@@ -158,7 +160,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         previous,
         stamps,
         model,
-        findings: loaded.findings,
+        findings,
     };
     if run.foreground {
         return serve(run, ready, Herald::default());
@@ -246,6 +248,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             read_only: None,
             epoch: clock.epoch(),
             peer_groups: sys::peer_groups,
+            give_memory_back: sys::give_memory_back,
             metrics: control::MetricsSetup {
                 port: run.metrics,
                 servers: run.metrics_servers,

@@ -200,6 +200,10 @@ def vrrp():
                 node.ip(f"addr add 10.7{port}.0.1/24 dev eth{port}")
             d = daemon(make, node, vrrp_config())
             ear = listen(far, "eth0")
+            # The kernel takes up to a second to call a new link up; until then neither daemon sends.
+            until("the links are up", within=10, probe=lambda: all(
+                node.sh(f"cat /sys/class/net/eth{port}/operstate").strip() == "up"
+                for port in range(-(-INSTANCES // PER_INTERFACE))))
             began = time.monotonic()
             d.process = node.spawn(d.argv(), d.log_path)
             heard = next_advert(ear, within=120)

@@ -28,6 +28,7 @@ pub mod names;
 pub mod paths;
 pub mod problems;
 pub mod request;
+pub mod schema;
 pub mod select;
 #[cfg(feature = "client")]
 pub mod site;

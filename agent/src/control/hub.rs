@@ -109,21 +109,23 @@ impl Hub {
             at: self.now(),
             changes,
         });
-        let numbered = Arc::new(Numbered {
+        let mut numbered = Numbered {
             seq,
             wall_ms: wall_ms(),
             event,
-        });
+        };
+        // Sent under the lock, so that a subscription misses nothing and sees nothing twice.
+        if let Some(news) = inner.news.as_ref().filter(|news| news.receiver_count() > 0) {
+            let _ = news.send(Arc::new(numbered.clone()));
+        }
         // What has nothing to tell would only push out what has.
         if numbered.event.what != What::Present {
+            // Whoever asks for the past gets the state of now beside it: old views would only take room.
+            numbered.event.changes = Vec::new();
             if inner.ring.len() == limits::EVENTS_KEPT {
                 inner.ring.pop_front();
             }
-            inner.ring.push_back(Arc::clone(&numbered));
-        }
-        // Sent under the lock, so that a subscription misses nothing and sees nothing twice. No receiver: no matter.
-        if let Some(news) = &inner.news {
-            let _ = news.send(numbered);
+            inner.ring.push_back(Arc::new(numbered));
         }
     }
 

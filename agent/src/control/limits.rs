@@ -26,6 +26,9 @@ pub(super) const ACT_BURST: u32 = 20;
 pub(super) const ACTS_PER_S: u32 = 10;
 /// Events kept for those who ask for the past.
 pub(super) const EVENTS_KEPT: usize = 10_000;
+/// After so many events, as a start or a reload brings them, freed memory is given back in the next quiet moment.
+pub(super) const MANY_EVENTS: u32 = 500;
+pub(super) const QUIET: Duration = Duration::from_secs(2);
 /// Events a watcher may lag behind before it loses some: about 4 MiB of them, shared by all watchers.
 pub(super) const EVENTS_BEHIND: usize = 8_192;
 /// Answers that wait for a slow reader of JSON lines.

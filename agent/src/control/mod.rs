@@ -46,6 +46,8 @@ pub struct Setup {
     pub epoch: Instant,
     /// `SO_PEERGROUPS`: an option only unsafe code can read, so it comes from outside.
     pub peer_groups: PeerGroups,
+    /// Called in a quiet moment after many events; from outside for the same reason.
+    pub give_memory_back: fn(),
     pub metrics: MetricsSetup,
 }
 
@@ -78,7 +80,7 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         stopped.clone(),
         engine::sample_history(Arc::clone(&engine), Arc::clone(&hub), samples),
     ));
-    runtime.spawn(pump(Arc::clone(&hub), incoming));
+    runtime.spawn(pump(Arc::clone(&hub), incoming, setup.give_memory_back));
     if let Some(address) = setup.metrics.port {
         runtime.spawn(until(stopped.clone(), port::serve(Arc::clone(&doors), address)));
     }
@@ -95,9 +97,25 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
 }
 
 /// Folds the engine's events. The engine only queues them: copying a big state may take longer than it can wait.
-async fn pump(hub: Arc<Hub>, mut incoming: mpsc::UnboundedReceiver<Event>) {
-    while let Some(event) = incoming.recv().await {
+async fn pump(hub: Arc<Hub>, mut incoming: mpsc::UnboundedReceiver<Event>, give_memory_back: fn()) {
+    let mut told = 0_u32;
+    loop {
+        let event = if told < limits::MANY_EVENTS {
+            incoming.recv().await
+        } else {
+            match tokio::time::timeout(limits::QUIET, incoming.recv()).await {
+                Ok(event) => event,
+                Err(_) => {
+                    // What it took to read a file and to tell of every object in it is free by now.
+                    told = 0;
+                    give_memory_back();
+                    continue;
+                }
+            }
+        };
+        let Some(event) = event else { return };
         hub.publish(event);
+        told += 1;
     }
 }
 

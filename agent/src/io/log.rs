@@ -5,16 +5,14 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that may wait for a slow sink; more are dropped and counted.
-const QUEUE: usize = 10_000;
-/// Lines are gathered up to this size before they are written.
-const WRITE_BYTES: usize = 16 << 10;
+/// Bytes of lines that may wait for a slow sink; lines beyond are dropped and counted.
+const WAITING_BYTES: usize = 2 << 20;
+/// Room that is kept for lines between two storms of them.
+const KEPT_BYTES: usize = 16 << 10;
 /// Syslog's number of the facility `daemon`.
 const FACILITY_DAEMON: u8 = 3;
 /// And of `local0`.
@@ -31,23 +29,24 @@ pub enum Target {
 
 /// Starts the log. `detail` shows debugging texts of ours too.
 pub fn start(target: Target, detail: bool) -> io::Result<()> {
-    let (lines, inbox) = sync_channel::<Vec<u8>>(QUEUE);
-    let dropped = Arc::new(AtomicU64::new(0));
+    let queue = Arc::new(Queue::default());
     let mut sink = Sink::open(&target)?;
-    let lost = Arc::clone(&dropped);
+    let waiting = Arc::clone(&queue);
     std::thread::Builder::new().name("log".into()).spawn(move || {
-        while let Ok(mut lines) = inbox.recv() {
-            // What gathered meanwhile is written at once, as far as the sink takes several lines.
-            while sink.takes_many()
-                && lines.len() < WRITE_BYTES
-                && let Ok(line) = inbox.try_recv()
-            {
-                lines.extend(line);
+        let mut lines = Lines::default();
+        loop {
+            waiting.take(&mut lines);
+            if sink.takes_many() {
+                sink.write(&lines.bytes);
+            } else {
+                lines.each().for_each(|line| sink.write(line));
             }
-            sink.write(&lines);
-            let lost = lost.swap(0, Ordering::Relaxed);
-            if lost > 0 {
-                sink.write(format!("{lost} lines of the log were lost: the sink is too slow\n").as_bytes());
+            if lines.lost > 0 {
+                let text = format!(
+                    "{} lines of the log were lost: the sink is too slow\n",
+                    lines.lost
+                );
+                sink.write(text.as_bytes());
             }
         }
     })?;
@@ -58,7 +57,7 @@ pub fn start(target: Target, detail: bool) -> io::Result<()> {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(false)
-        .with_writer(Writer { lines, dropped });
+        .with_writer(Writer(queue));
     let set = if plain {
         tracing::subscriber::set_global_default(builder.without_time().with_level(true).finish())
     } else {
@@ -126,17 +125,84 @@ impl Sink {
     }
 }
 
-#[derive(Clone)]
-struct Writer {
-    lines: SyncSender<Vec<u8>>,
-    dropped: Arc<AtomicU64>,
+/// Lines on their way to the sink.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<usize>,
+    /// How many found no room.
+    lost: u64,
 }
+
+impl Lines {
+    fn push(&mut self, line: &[u8]) {
+        if self.bytes.len() + line.len() > WAITING_BYTES {
+            self.lost += 1;
+            return;
+        }
+        self.bytes.extend_from_slice(line);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.lost == 0
+    }
+
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(from, to)| &self.bytes[from..*to])
+    }
+
+    /// Ready for the next ones; a storm's room is given back.
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.ends.clear();
+        self.ends.shrink_to(KEPT_BYTES / 64);
+        self.lost = 0;
+    }
+}
+
+/// Between those who have something to say and the thread that writes it. Nobody waits for the sink here.
+#[derive(Default)]
+struct Queue {
+    lines: Mutex<Lines>,
+    news: Condvar,
+}
+
+impl Queue {
+    fn push(&self, line: &[u8]) {
+        let mut lines = self.lock();
+        let sleeps = lines.is_empty();
+        lines.push(line);
+        drop(lines);
+        if sleeps {
+            self.news.notify_one();
+        }
+    }
+
+    /// Waits for lines and takes all there are, in exchange for the emptied `written`.
+    fn take(&self, written: &mut Lines) {
+        written.clear();
+        let mut lines = self.lock();
+        while lines.is_empty() {
+            lines = self.news.wait(lines).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut *lines, written);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone)]
+struct Writer(Arc<Queue>);
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.lines.try_send(bytes.to_vec()).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.push(bytes);
         Ok(bytes.len())
     }
 
@@ -149,5 +215,40 @@ impl<'a> MakeWriter<'a> for Writer {
     type Writer = Self;
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_out_in_order_and_each_for_itself() {
+        let queue = Queue::default();
+        queue.push(b"one\n");
+        queue.push(b"two\nand its second row\n");
+        let mut taken = Lines::default();
+        queue.take(&mut taken);
+        let lines: Vec<&[u8]> = taken.each().collect();
+        assert_eq!(lines, [&b"one\n"[..], b"two\nand its second row\n"]);
+        queue.push(b"three\n");
+        queue.take(&mut taken);
+        assert_eq!(taken.bytes, b"three\n");
+    }
+
+    #[test]
+    fn what_a_slow_sink_leaves_is_bounded_and_the_rest_is_counted() {
+        let queue = Queue::default();
+        let line = [b'x'; 1 << 10];
+        for _ in 0..(WAITING_BYTES >> 10) + 3 {
+            queue.push(&line);
+        }
+        let mut taken = Lines::default();
+        queue.take(&mut taken);
+        assert_eq!(taken.bytes.len(), WAITING_BYTES);
+        assert_eq!(taken.lost, 3);
+        queue.push(b"again\n");
+        queue.take(&mut taken);
+        assert_eq!((taken.each().count(), taken.lost), (1, 0));
     }
 }

@@ -1,10 +1,11 @@
 //! Verbs that need no agent, or only its name.
 
+use super::list::document;
 use crate::args::{Global, Output};
 use crate::complete;
 use crate::connect;
 use crate::help;
-use crate::look::Out;
+use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
 use lb_shared::frame;
 use lb_shared::paths;
@@ -68,6 +69,11 @@ fn beside_us(name: &str) -> PathBuf {
         .and_then(|own| Some(own.parent()?.join(name)))
         .filter(|path| path.is_file())
         .unwrap_or_else(|| name.into())
+}
+
+/// The JSON Schema of the socket's lines, as this program knows it.
+pub(crate) fn schema(look: &Look, out: &mut Out) -> Result<(), Trouble> {
+    document(out, look, &lb_shared::schema::document())
 }
 
 pub(crate) fn completion(shell: clap_complete::Shell, out: &mut Out) -> Result<(), Trouble> {

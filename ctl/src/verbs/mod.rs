@@ -3,6 +3,7 @@
 pub(crate) mod act;
 mod bundle;
 pub(crate) mod event;
+mod history;
 pub(crate) mod list;
 mod local;
 mod metrics;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     match &verb {
         Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
         Verb::Completion { shell } => return local::completion(*shell, out),
+        Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
         Verb::Replay { file } => return record::replay(&cli.global, look, out, file),
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
@@ -74,7 +76,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
-        Verb::Raw { requests } => {
+        Verb::Raw { requests, .. } => {
             site.only("raw")?;
             raw::run(&one, out, &requests)
         }
@@ -111,6 +113,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::History(asked) => history::run(global, look, out, &asked),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
         // Carried out before this is reached; named, so that a new verb cannot be forgotten.

@@ -39,6 +39,7 @@ impl Agent {
             read_only: None,
             epoch: Instant::now(),
             peer_groups: |_| Ok(Vec::new()),
+            give_memory_back: || {},
             metrics: Default::default(),
         };
         let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
