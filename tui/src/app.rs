@@ -13,8 +13,10 @@ use crate::keys::Screen;
 use crate::list::List;
 use crate::mouse::{self, Mouse};
 use crate::order::{self, Order};
-use crate::past::Past;
+use crate::past::{Past, Travel};
+use crate::runs::Runs;
 use crate::theme::Theme;
+use crate::{past, runs};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use lb_shared::counters::Counters;
 use lb_shared::event::Numbered;
@@ -179,6 +181,10 @@ pub(crate) struct App {
     pub(crate) data: Option<Data>,
     /// The picture stands still; what goes on behind it.
     pub(crate) past: Option<Past>,
+    /// A moment of the past that was asked for.
+    pub(crate) travel: Option<Travel>,
+    /// The past of the server that is looked at closely.
+    pub(crate) runs: Option<Runs>,
     /// All hosts that are looked at, and the place of this one among them.
     pub(crate) fleet: Rc<Fleet>,
     pub(crate) seat: usize,
@@ -270,8 +276,11 @@ impl App {
             Some("not connected".into())
         } else if self.stale() {
             Some("the agent does not answer".into())
-        } else if self.past.is_some() {
-            Some("the picture is frozen; p goes on".into())
+        } else if let Some(past) = &self.past {
+            Some(match past.then_ms {
+                Some(_) => "this is the past; 0 goes back to now".into(),
+                None => "the picture is frozen; p goes on".into(),
+            })
         } else if self.read_only {
             Some("started with --read-only".into())
         } else if role == Some(lb_shared::request::Role::Viewer) {
@@ -359,13 +368,16 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             Vec::new()
         }
         Msg::Answer(ticket, answer) => {
-            act::on_answer(app, ticket, answer);
+            if !past::on_answer(app, ticket, &answer) && !runs::on_answer(app, ticket, &answer) {
+                act::on_answer(app, ticket, answer);
+            }
             Vec::new()
         }
         Msg::Suspend => vec![Cmd::Suspend],
         Msg::Terminate => vec![Cmd::Quit],
     };
     cmds.extend(sampling(app));
+    cmds.extend(runs::ask(app));
     cmds
 }
 

@@ -110,6 +110,12 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::CopyRow => return copy_row(app),
         Action::Columns => crate::columns::open(app),
         Action::Freeze => crate::past::toggle(app),
+        Action::Live => crate::past::to_live(app),
+        Action::EventBefore
+        | Action::EventAfter
+        | Action::MinuteBefore
+        | Action::MinuteAfter
+        | Action::Travel => return crate::past::on_action(app, action),
         Action::Mouse => {
             app.mouse.on = !app.mouse.on;
             app.tell(if app.mouse.on {
@@ -388,6 +394,21 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         }
         Command::Filter(text) => app.filters[app.screen as usize].set(app.screen, &text),
         Command::Go(screen) => go(app, screen),
+        Command::At(text) => {
+            let Some((_, now_ms)) = crate::past::clocks(app) else {
+                return Vec::new();
+            };
+            match crate::past::moment(&text, now_ms) {
+                Ok(to_ms) => return crate::past::go(app, to_ms),
+                Err(error) => {
+                    app.prompt = Prompt::Command {
+                        text: line.to_owned(),
+                        error,
+                    };
+                }
+            }
+        }
+        Command::Live => crate::past::to_live(app),
         Command::Help => app.help = Some(0),
         Command::Quit => return vec![Cmd::Quit],
     }

@@ -18,6 +18,7 @@ mod list;
 mod mouse;
 mod order;
 mod past;
+mod runs;
 mod term;
 #[cfg(test)]
 mod tests;

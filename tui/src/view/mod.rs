@@ -8,6 +8,7 @@ mod help;
 mod hosts;
 mod overview;
 mod paint;
+mod runs;
 mod servers;
 mod services;
 mod small;
@@ -215,6 +216,14 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
+    } else if let Some(then_ms) = app.past.as_ref().and_then(|past| past.then_ms) {
+        let now_ms = crate::past::clocks(app).map_or(then_ms, |(_, now)| now);
+        let ago = span(Duration::from_millis(now_ms.saturating_sub(then_ms)));
+        right.push(format!("REPLAY -{ago}"), Role::Warn);
+        // The second line has the time in any case.
+        if scene.wide {
+            right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
+        }
     } else if let Some(past) = &app.past {
         let waiting = if scene.wide {
             format!("FROZEN, {} waiting", count(past.waiting, "change"))
@@ -259,6 +268,9 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     }
     let data = scene.data;
     let app = scene.app;
+    if app.past.as_ref().is_some_and(|past| past.then_ms.is_some()) {
+        return paint.row(area.x, 1, area.width, &journey(scene));
+    }
     let mut left = Row::default();
     match app.screen {
         _ if !app.detail.is_empty() => left = detail::title(scene),
@@ -345,6 +357,25 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         row(format!("  {}", totals(scene, scene.wide)), Role::Plain)
     };
     paint.both(area.x, 1, area.width, left, right);
+}
+
+/// `<< 09:07:27 of 09:20:00   event 12 of 40   [ ] event  { } minute  T time  0 live`.
+fn journey(scene: &Scene<'_>) -> Row {
+    let all = scene.app.live().map_or(0, |live| live.events.len());
+    let now_ms = crate::past::clocks(scene.app).map_or(0, |(_, now)| now);
+    let mut line = row(
+        format!(" << {} of {}", clock(scene.view.wall_ms), clock(now_ms)),
+        Role::Warn,
+    );
+    line.push(
+        format!(
+            "   event {} of {}   [ ] event  {{ }} minute  0 live",
+            lb_shared::text::thousands(scene.data.events.len() as u64),
+            lb_shared::text::thousands(all as u64)
+        ),
+        Role::Plain,
+    );
+    line
 }
 
 /// `27.1k conns  1.51k cps  in 10.0M  out 52.4M`.
@@ -439,6 +470,10 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     }
     if app.stale() {
         let text = " Actions are off while stale.   r reconnect   ? help   q quit";
+        return paint.row(area.x, y, area.width, &row(text, Role::Plain));
+    }
+    if app.past.as_ref().is_some_and(|past| past.then_ms.is_some()) {
+        let text = " Changes are off in the past.   [ ] event  { } minute  T time  0 live  ? help";
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
     }
     let hands_off = app.hands_off().is_some();

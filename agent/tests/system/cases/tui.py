@@ -126,6 +126,29 @@ def weight(board):
     board.settle()
 
 
+@declare("time travel: back before a drain and to now again; an open server has the history of its checks")
+def travel(board):
+    board.agent.ctl("drain", "web/10.30.0.24", "--timeout", "1h")
+    board.keys("4")
+    board.shows(r"action +web/10\.30\.0\.24:80")
+    board.keys("1")
+    board.type("[")
+    board.shows(r"REPLAY -\d+s")
+    board.type("{")
+    board.shows(r"REPLAY -1m\d+s|remembers 15 minutes")
+    board.type("]")
+    board.shows(r"<< .* event 1 of|<< .* event 2 of")
+    board.keys("3", "d")
+    board.shows(r"this is the past")
+    board.keys("0")
+    board.shows(r"LIVE")
+    board.agent.ctl("undrain", "web/10.30.0.24")
+    board.type("/st:down")
+    board.keys("Enter", "Enter")
+    board.shows(r"(?s)Check history.*result +!+")
+    board.settle()
+
+
 @declare("a demote with nobody to take over is refused")
 def demote(board):
     board.keys("5", "D")
