@@ -22,11 +22,12 @@ mod whatif;
 
 use crate::args::{Cli, Global, Verb};
 use crate::complete;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::fleet;
 use crate::help;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::site::Site;
 use list::Kind;
 
 /// What a verb that acts is called with.
@@ -51,7 +52,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
     }
-    let site = Site::of(&cli.global)?;
+    let site = connect::site(&cli.global)?;
     let one = match site.hosts.as_slice() {
         [host] => connect::for_host(&cli.global, host),
         _ => cli.global.clone(),
