@@ -255,6 +255,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
                 compat: run.metrics_compat.is_some(),
             },
             keeper: Some(control::Keeper::new(events::load(&run.state_dir), store.events())),
+            log: control::LogSetup {
+                current: log::level,
+                set: log::set_level,
+            },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
@@ -330,6 +334,10 @@ fn message(ask: control::Ask) -> Message {
         },
         control::Ask::Runs { servers, reply } => Message::Runs {
             servers,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Test { asked, reply } => Message::Test {
+            asked,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Foresee { asked, reply } => Message::Foresee {

@@ -13,6 +13,7 @@ mod kept;
 mod limits;
 mod lines;
 mod listen;
+mod loglevel;
 mod metrics;
 mod ops;
 mod peer;
@@ -23,6 +24,7 @@ mod wait;
 pub use engine::{Ask, ToEngine};
 pub use kept::{Keeper, LastEvents};
 pub use listen::BindError;
+pub use loglevel::LogSetup;
 pub use metrics::MetricsSetup;
 pub use peer::PeerGroups;
 
@@ -53,6 +55,7 @@ pub struct Setup {
     pub metrics: MetricsSetup,
     /// Keeps events over the end of the agent, if they are to be kept.
     pub keeper: Option<Keeper>,
+    pub log: LogSetup,
 }
 
 /// Opens the sockets and serves them on `runtime` until the handle is gone.
@@ -81,6 +84,7 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         setup.peer_groups,
         stopped.clone(),
         setup.metrics,
+        setup.log,
     );
     let samples = Arc::clone(&doors.samples);
     runtime.spawn(until(

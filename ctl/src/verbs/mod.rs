@@ -6,6 +6,7 @@ pub(crate) mod event;
 mod history;
 pub(crate) mod list;
 mod local;
+mod log;
 mod metrics;
 pub(crate) mod progress;
 mod proxy;
@@ -15,16 +16,18 @@ mod reload;
 mod single;
 mod stats;
 pub(crate) mod status;
+mod test;
 mod truth;
 mod whatif;
 
 use crate::args::{Cli, Global, Verb};
 use crate::complete;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::fleet;
 use crate::help;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::site::Site;
 use list::Kind;
 
 /// What a verb that acts is called with.
@@ -49,7 +52,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
     }
-    let site = Site::of(&cli.global)?;
+    let site = connect::site(&cli.global)?;
     let one = match site.hosts.as_slice() {
         [host] => connect::for_host(&cli.global, host),
         _ => cli.global.clone(),
@@ -74,6 +77,11 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
         Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
+        Verb::Log {
+            level,
+            lasting,
+            dry_run,
+        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests, .. } => {
             site.only("raw")?;
@@ -112,6 +120,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::Test { targets, dry_run } => test::run(global, look, out, &targets, dry_run),
         Verb::History(asked) => history::run(global, look, out, &asked),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
@@ -125,6 +134,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Release { .. }
         | Verb::Undo { .. }
         | Verb::Reload { .. }
+        | Verb::Log { .. }
         | Verb::Hosts
         | Verb::Record(_)
         | Verb::Replay { .. }
