@@ -32,6 +32,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     vrrp::objects(&raw, &followed, &mut model, cx);
     bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
+    cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);

@@ -11,6 +11,8 @@ mod node;
 mod operators;
 mod refusals;
 mod reload;
+mod source;
 mod sync;
 mod telling;
+mod trial;
 mod whatif;
