@@ -94,15 +94,13 @@ fn checked(check: &Check, at: Span, cx: &mut Cx<'_>) {
         cx.hint("S-41", at, text, notes);
     }
     match &check.kind {
-        CheckKind::Tcp(to) if WEB_PORTS.contains(&to.to.port()) => {
-            if cx.advises(at, "S-42") {
-                let text = format!("TCP_CHECK sees an open port {}, not an answer", to.to.port());
-                let notes: &[&str] = &[
-                    "a proxy accepts connections while all servers behind it are down; keepalived sees no more",
-                    "if HTTP is spoken there, write HTTP_GET (or SSL_GET) with a url",
-                ];
-                cx.hint("S-42", at, text, notes);
-            }
+        CheckKind::Tcp(to) if WEB_PORTS.contains(&to.to.port()) && cx.advises(at, "S-42") => {
+            let text = format!("TCP_CHECK sees an open port {}, not an answer", to.to.port());
+            let notes: &[&str] = &[
+                "a proxy accepts connections while all servers behind it are down; keepalived sees no more",
+                "if HTTP is spoken there, write HTTP_GET (or SSL_GET) with a url",
+            ];
+            cx.hint("S-42", at, text, notes);
         }
         CheckKind::Http(it) => {
             let page = it.urls.iter().find(|url| {
