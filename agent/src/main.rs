@@ -25,7 +25,7 @@ use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Stamps, Store};
-use lbagent::io::{background, cleanup, lock, log, service_manager, sys, sysctl};
+use lbagent::io::{background, cleanup, events, lock, log, service_manager, sys, sysctl};
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -253,7 +253,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         results.input(Input::Persisted(id, result));
     })?;
     let asks = post.clone();
-    let control = control::start(
+    let mut control = control::start(
         &control::Setup {
             socket: run.socket(),
             read_only: None,
@@ -265,6 +265,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
                 servers: run.metrics_servers,
                 compat: run.metrics_compat.is_some(),
             },
+            keeper: Some(control::Keeper::new(events::load(&run.state_dir), store.events())),
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
@@ -273,6 +274,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
     )?;
+    let last_events = control.last_events();
     let boot = Boot {
         model: NewModel {
             numbers: numbers::of(&model, true),
@@ -323,6 +325,9 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let seed = clock::boot_us() ^ u64::from(std::process::id()) << 32;
     let result = core::run(shell, boot, seed, &inbox);
     service_manager::notify("STOPPING=1");
+    if let Some(last) = last_events {
+        events::save(&run.state_dir, &last.take());
+    }
     runtime.shutdown_background();
     result
 }
