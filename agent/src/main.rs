@@ -17,7 +17,7 @@ use lbagent::io::dial::Dialler;
 use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
-use lbagent::io::loader::{self, Loader};
+use lbagent::io::loader::{self, Judging, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
 use lbagent::io::numbers::{self, Numbers};
@@ -81,9 +81,20 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             cleanup::run(&cli.run.run_dir)?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::CheckConfig { file, output }) => {
+        Some(Command::CheckConfig {
+            file,
+            peer,
+            strict,
+            output,
+        }) => {
             let file = file.clone().unwrap_or_else(|| cli.run.config());
-            Ok(loader::check(&file, cli.run.config_id.clone(), output == "json"))
+            let how = Judging {
+                config_id: cli.run.config_id.clone(),
+                peer: peer.as_deref(),
+                strict: *strict,
+                json: output == "json",
+            };
+            Ok(loader::check(&file, how))
         }
         Some(Command::Reference { page }) => {
             print!(
