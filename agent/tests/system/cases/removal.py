@@ -4,10 +4,11 @@ In a network of its own. IPVS keeps a connection that was cut off (a proxy that 
 for fifteen minutes, and a drain rightly waits for it; other cases leave such connections behind.
 """
 
+import re
 import signal
 
 from harness.cases import Group, case
-from harness.chain import HOSTS, LAN, VIP, Chain
+from harness.chain import HOSTS, LAN, VIP, Chain, director_config
 from harness.daemon import OURS
 from harness.net import stays, until
 
@@ -36,4 +37,26 @@ def sc20(chain):
     until("ha1 answers again", lambda: requests.seen["ha1"] > mark + 5, within=10)
     requests.close()
     assert requests.ok >= 400 and requests.failed == 0, requests.summary()
+    return requests.summary()
+
+
+@case("a proxy leaves the file and drains first: no request fails, and it comes back undrained", makes=(OURS,))
+def leaves_the_file(chain):
+    chain.settle()
+    requests = chain.traffic()
+    until("50 answers", lambda: requests.ok >= 50, within=30)
+    master = chain.directors["lvs1"]
+    going = re.escape(f"{LAN}.{HOSTS['ha1']}")
+    server = rf"    real_server {going} 80 \{{.*?\n    \}}\n"
+    master.configure(re.sub(server, "", director_config("lvs1"), flags=re.DOTALL))
+    code, out, err = master.ctl("reload", "--drain-removed", "30s", timeout=60)
+    assert code == 0 and "drained in" in out and "deadline" not in err, f"exit {code}: {out}{err}"
+    assert f"{LAN}.{HOSTS['ha1']}:80" not in master.node.servers(), "the reload did not take the server away"
+    mark = requests.ok
+    until("50 more answers", lambda: requests.ok >= mark + 50, within=30)
+    requests.close()
+    assert requests.failed == 0, requests.summary()
+    master.configure(director_config("lvs1"))
+    master.ctl("reload")
+    until("ha1 serves again", lambda: chain.in_rotation("lvs1") == ["ha1", "ha2"], within=9)
     return requests.summary()
