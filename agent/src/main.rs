@@ -14,6 +14,7 @@ use lbagent::io::background::Herald;
 use lbagent::io::clock::{self, Clock};
 use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
 use lbagent::io::dial::Dialler;
+use lbagent::io::doctor;
 use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
@@ -37,6 +38,8 @@ use std::process::ExitCode;
 /// keepalived's exit codes.
 const EXIT_FATAL: u8 = 1;
 const EXIT_CONFIG: u8 = 2;
+/// Of `lbagent reference`, for lbctl.
+const EXIT_NOT_FOUND: u8 = 3;
 const EXIT_PERMISSION: u8 = 4;
 const EXIT_NO_CONFIG: u8 = 6;
 
@@ -96,11 +99,26 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             };
             Ok(loader::check(&file, how))
         }
+        Some(Command::Doctor {
+            file,
+            real_server,
+            strict,
+            output,
+        }) => {
+            let file = file.clone().unwrap_or_else(|| cli.run.config());
+            let asked = doctor::Asked {
+                config_id: cli.run.config_id.clone(),
+                real_server: *real_server,
+                strict: *strict,
+                json: output == "json",
+            };
+            Ok(doctor::run(&file, asked))
+        }
         Some(Command::Reference { page }) => {
-            print!(
-                "{}",
-                loader::reference(page).with_context(|| format!("there is no page {page}"))?
-            );
+            match loader::reference(page) {
+                Ok(text) => print!("{text}"),
+                Err(why) => return Err(exit(EXIT_NOT_FOUND, why)),
+            }
             Ok(ExitCode::SUCCESS)
         }
         None if let Some(word) = &cli.run.signum => {

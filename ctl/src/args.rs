@@ -350,6 +350,20 @@ pub(crate) enum Verb {
         #[arg(long)]
         strict: bool,
     },
+    /// What on this host defeats the configuration: kernel settings, modules, interfaces; needs no agent
+    Doctor {
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Judge this host as a real server of this virtual address (DR or TUN)
+        #[arg(long, value_name = "VIP")]
+        real_server: Option<std::net::IpAddr>,
+        /// Exit 1 for warnings too
+        #[arg(long)]
+        strict: bool,
+    },
+    /// The configuration language and what is in force
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// The dashboard
     #[command(visible_alias = "tui")]
     Top {
@@ -374,6 +388,18 @@ pub(crate) enum Verb {
     },
     /// Versions of this program and the agent
     Version,
+}
+
+/// What `config` can be asked.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// A keyword: where it stands, what it takes, its range and default; needs no agent
+    Explain {
+        #[arg(value_name = "KEYWORD")]
+        keyword: String,
+    },
+    /// What the file on disk would change of what is in force; changes nothing
+    Diff,
 }
 
 #[derive(Clone, Debug, Args)]

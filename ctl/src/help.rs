@@ -165,6 +165,22 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "doctor",
+        &[
+            "lbctl doctor",
+            "lbctl doctor --real-server 203.0.113.10",
+            "lbctl doctor --strict -o json",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "lbctl config explain virtual_router_id",
+            "lbctl config diff",
+            "lbctl config diff --cluster edge",
+        ],
+    ),
+    (
         "check-config",
         &[
             "lbctl check-config keepalived.conf",

@@ -506,6 +506,8 @@ pub fn reloaded(it: &Reloaded) -> Value {
         "dry_run": it.dry_run,
         "revision": it.revision,
         "changes": it.changes,
+        "moves_address": !it.moves.is_empty(),
+        "moves": it.moves,
         "findings": list(&it.findings, diagnostic),
     })
 }

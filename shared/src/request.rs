@@ -359,6 +359,8 @@ pub struct Reloaded {
     /// `+ vs:203.0.113.12:443/tcp`, `~ vrrp:VI_1 priority 100 -> 150`, `- rs:…`; empty when nothing changes.
     pub changes: Vec<String>,
     pub findings: Vec<Diagnostic>,
+    /// `VI_1: its addresses go to the peer`; empty when no virtual address moves.
+    pub moves: Vec<String>,
 }
 
 /// Why nothing was done.

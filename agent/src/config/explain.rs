@@ -42,6 +42,14 @@ pub(crate) fn nearest_anywhere(word: &str) -> Option<(&'static str, &'static str
     ))
 }
 
+/// What to say of a word that is no keyword.
+pub fn unknown(word: &str) -> String {
+    let near = nearest_anywhere(word).map_or_else(String::new, |(near, block)| {
+        format!("; did you mean '{near}' ({})?", block_title(block))
+    });
+    format!("there is no keyword '{}'{near}", super::keyword::shown(word))
+}
+
 /// What is known about a keyword, one paragraph for each block that has it; `None` if none has.
 pub fn explain(word: &str) -> Option<String> {
     let mut text = String::new();

@@ -21,6 +21,7 @@ mod intent;
 mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
+mod plan;
 mod reconcile;
 mod report;
 mod sessions;

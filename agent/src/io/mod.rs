@@ -7,6 +7,7 @@ pub mod clock;
 pub mod core;
 mod datagram;
 pub mod dial;
+pub mod doctor;
 pub mod dump;
 pub mod events;
 pub mod fifo;

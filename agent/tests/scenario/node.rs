@@ -4,7 +4,7 @@
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
-use lb_shared::request::{Act, Reply, Verb};
+use lb_shared::request::{Act, Reloaded, Reply, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
 use lbagent::bfd::Heard;
@@ -563,6 +563,22 @@ impl Node {
         self.replies
             .remove(&ticket)
             .unwrap_or_else(|| panic!("no answer"))
+    }
+
+    /// What a model would change.
+    pub(crate) fn plan(&mut self, model: Model) -> Reloaded {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let new = NewModel {
+            asked: Some((ticket, Actor::default())),
+            dry_run: true,
+            ..new_model(model)
+        };
+        self.feed(Input::Model(Box::new(new)));
+        match self.replies.remove(&ticket) {
+            Some(Reply::Reloaded(plan)) => plan,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Commands as this user; the answer comes when it comes.

@@ -125,6 +125,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             revision: 18,
             changes: vec!["~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into()],
             findings: Vec::new(),
+            moves: Vec::new(),
         }))),
         Ask::Act { act, actor, reply } => {
             if let Verb::Promote { .. } = act.verb {
