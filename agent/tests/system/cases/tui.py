@@ -144,6 +144,8 @@ def travel(board):
     board.agent.ctl("undrain", "web/10.30.0.24")
     board.type("/st:down")
     board.keys("Enter", "Enter")
+    board.shows(r"Why web/10\.30\.0\.26:81 is DOWN")
+    board.keys("NPage")
     board.shows(r"(?s)Check history.*result +!+")
     board.settle()
 
