@@ -5,6 +5,7 @@ mod bfd;
 mod check;
 mod follow;
 mod group;
+mod host;
 mod notify;
 mod script;
 mod service;
@@ -31,6 +32,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
+    model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
     script::security(&raw, cx);
     model
