@@ -270,6 +270,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
                 servers: run.metrics_servers,
                 compat: run.metrics_compat.is_some(),
             },
+            log: control::LogSetup {
+                current: log::level,
+                set: log::set_level,
+            },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
@@ -348,6 +352,10 @@ fn message(ask: control::Ask) -> Message {
         },
         control::Ask::Runs { servers, reply } => Message::Runs {
             servers,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Test { asked, reply } => Message::Test {
+            asked,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Foresee { asked, reply } => Message::Foresee {

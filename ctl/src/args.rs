@@ -238,6 +238,14 @@ pub(crate) enum Verb {
         #[command(flatten)]
         acting: Acting,
     },
+    /// Run the checks once, now, and show how each ends; changes nothing
+    Test {
+        #[arg(value_name = "SERVER")]
+        targets: Vec<String>,
+        /// Only say which checks would be run
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Make this node MASTER
     Promote(Promote),
     /// Give the addresses up and stay BACKUP
@@ -273,6 +281,17 @@ pub(crate) enum Verb {
         #[arg(long)]
         force: bool,
     },
+    /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
+    Log {
+        #[arg(value_name = "LEVEL")]
+        level: Option<String>,
+        /// It goes back by itself after this long; 30m when not said
+        #[arg(long = "for", value_name = "DUR")]
+        lasting: Option<String>,
+        /// Say what would change, change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// A question with yes or no as exit status: up, ready, master, backup, drained, disabled, healthy
     Is {
         #[arg(value_name = "QUESTION")]
@@ -290,6 +309,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DUR", default_value = "1m")]
         timeout: String,
     },
+    /// The last 15 minutes: samples of objects, and how the checks of servers ended
+    History(HistoryArgs),
     /// Everything that is measured, in the text form Prometheus reads
     Metrics(Metrics),
     /// JSON lines to and from the socket
@@ -297,6 +318,9 @@ pub(crate) enum Verb {
         /// Requests; standard input without any
         #[arg(value_name = "JSON")]
         requests: Vec<String>,
+        /// Print the JSON Schema of every request, answer and event; asks no agent
+        #[arg(long, conflicts_with = "requests")]
+        schema: bool,
     },
     /// Write a session to a file: the past, then what happens, until Ctrl-C
     Record(Record),
@@ -360,6 +384,18 @@ pub(crate) struct Promote {
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) acting: Acting,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+    /// Not older than this
+    #[arg(long, value_name = "DUR")]
+    pub(crate) since: Option<String>,
+    /// At most one sample in this long
+    #[arg(long, value_name = "DUR")]
+    pub(crate) step: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -73,6 +73,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["lbctl stats", "lbctl stats VI_int", "lbctl stats web --exact"],
     ),
     (
+        "history",
+        &[
+            "lbctl history web",
+            "lbctl history web/198.51.100.25 --since 5m",
+            "lbctl history VI_int --step 1m -o json",
+        ],
+    ),
+    (
         "metrics",
         &[
             "lbctl metrics",
@@ -111,6 +119,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "lbctl weight web/198.51.100.24 50%",
             "lbctl weight web/198.51.100.24 config",
         ],
+    ),
+    (
+        "test",
+        &[
+            "lbctl test web/198.51.100.24",
+            "lbctl test 'web/*'",
+            "lbctl test 198.51.100.24 --cluster edge",
+        ],
+    ),
+    (
+        "log",
+        &["lbctl log", "lbctl log debug --for 10m", "lbctl log default"],
     ),
     (
         "promote",
@@ -173,7 +193,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl raw '{\"op\":\"status\"}' | jq .data",
             "lbctl raw < requests.jsonl",
-            "lbctl raw '{\"op\":\"schema\"}'",
+            "lbctl raw --schema | jq '.[\"$defs\"].server'",
         ],
     ),
     (

@@ -12,6 +12,7 @@ mod hub;
 mod limits;
 mod lines;
 mod listen;
+mod loglevel;
 mod metrics;
 mod ops;
 mod peer;
@@ -21,6 +22,7 @@ mod wait;
 
 pub use engine::{Ask, ToEngine};
 pub use listen::BindError;
+pub use loglevel::LogSetup;
 pub use metrics::MetricsSetup;
 pub use peer::PeerGroups;
 
@@ -49,6 +51,7 @@ pub struct Setup {
     /// Called in a quiet moment after many events; from outside for the same reason.
     pub give_memory_back: fn(),
     pub metrics: MetricsSetup,
+    pub log: LogSetup,
 }
 
 /// Opens the sockets and serves them on `runtime` until the handle is gone.
@@ -74,6 +77,7 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         setup.peer_groups,
         stopped.clone(),
         setup.metrics,
+        setup.log,
     );
     let samples = Arc::clone(&doors.samples);
     runtime.spawn(until(

@@ -9,6 +9,7 @@ use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, Request, Role, TargetReport, Verb,
 };
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
+use lb_shared::trial::{TestAsk, TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::whatif::Foreseen;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -20,7 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+mod docs;
 mod roles;
+mod schema;
+mod slow;
 
 /// The room with a core that answers from the fixture: drains are done at once, promotes refused.
 struct Room {
@@ -56,6 +60,7 @@ impl Room {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            log: log_setup(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -126,6 +131,7 @@ fn answer(
             ..Reloaded::default()
         }))),
         Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
+        Ask::Test { asked, reply } => drop(reply.send(Reply::Tested(tested(asked)))),
         Ask::Foresee { asked, reply } => drop(reply.send(Reply::Foreseen(Box::new(Foreseen {
             for_ms: asked.for_ms,
             notes: vec![format!("{} supposed", asked.events.len())],
@@ -421,6 +427,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         peer_groups: |_| Ok(Vec::new()),
         give_memory_back: || {},
         metrics: Default::default(),
+        log: log_setup(),
     };
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());
@@ -585,6 +592,15 @@ fn fifo_lines_are_those_of_keepalived() {
             What::BecameBackup,
             Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
         ),
+        // It has other settings: that is no change of state.
+        (
+            What::InstanceChanged,
+            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+        ),
+        (
+            What::PriorityChanged,
+            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+        ),
         (
             What::GroupChanged,
             Object::Group(state.groups[&"VG_edge".into()].clone()),
@@ -608,11 +624,12 @@ fn fifo_lines_are_those_of_keepalived() {
             changes: vec![Change::Put(object)],
         });
     }
-    let got: Vec<String> = lines.take(4).map(Result::unwrap).collect();
+    let got: Vec<String> = lines.take(5).map(Result::unwrap).collect();
     assert_eq!(
         got,
         [
             "INSTANCE \"VI_int\" BACKUP 130",
+            "INSTANCE \"VI_int\" BACKUP_PRIORITY 130",
             "GROUP \"VG_edge\" MASTER 0",
             "RS [198.51.100.25]:tcp:443 [203.0.113.10]:tcp:443 DOWN",
             "VS [203.0.113.25]:tcp:25 DOWN",
@@ -681,7 +698,16 @@ pub(super) fn doors() -> Arc<Doors> {
         |_| Ok(Vec::new()),
         stopped,
         MetricsSetup::default(),
+        log_setup(),
     )
+}
+
+/// A log that takes every level.
+fn log_setup() -> LogSetup {
+    LogSetup {
+        current: || "info".to_owned(),
+        set: |_| Ok(()),
+    }
 }
 
 #[test]
@@ -746,4 +772,22 @@ fn runs(servers: Vec<ServerId>) -> Vec<ServerRuns> {
             }],
         })
         .collect()
+}
+
+fn tested(asked: TestAsk) -> Tested {
+    let server = |server| TestedServer {
+        server,
+        checks: vec![TestedCheck {
+            kind: "SSL_GET".into(),
+            target: "198.51.100.21:443 /healthz".into(),
+            end: TestEnd::Passed,
+            took_us: Some(2_104),
+            detail: String::new(),
+            weight: None,
+        }],
+    };
+    Tested {
+        dry_run: asked.dry_run,
+        servers: asked.servers.into_iter().map(server).collect(),
+    }
 }

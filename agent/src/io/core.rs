@@ -30,6 +30,7 @@ use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
+use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
 use nix::errno::Errno;
@@ -77,6 +78,11 @@ pub enum Message {
     Runs {
         servers: Vec<ServerId>,
         reply: Box<dyn FnOnce(Vec<ServerRuns>) + Send>,
+    },
+    /// Somebody wants checks run once.
+    Test {
+        asked: TestAsk,
+        reply: ReplyTo,
     },
     /// Somebody wants to know what would happen.
     Foresee {
@@ -363,6 +369,10 @@ impl Core {
                 self.feed(Input::Sample(ticket));
             }
             Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
+            Message::Test { asked, reply } => {
+                let ticket = self.ticket(reply);
+                self.feed(Input::Test(ticket, asked));
+            }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => (self.shell.reload)(ask),
             Message::Refused {
@@ -482,8 +492,8 @@ impl Core {
                         failed.push(Input::SendFailed(instance));
                     }
                 },
-                Action::Listen(endpoints) => {
-                    for (endpoint, e) in self.sockets.set(&endpoints) {
+                Action::Listen(ears) => {
+                    for (endpoint, e) in self.sockets.set(&ears) {
                         tracing::warn!("cannot hear adverts on {endpoint:?}: {e}");
                     }
                 }

@@ -65,7 +65,7 @@ pub(crate) struct Node {
     pub(crate) slow_disk: bool,
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
-    next_ticket: u64,
+    pub(crate) next_ticket: u64,
 }
 
 pub(crate) const NEIGHBOR: &str = "192.0.2.3";
@@ -246,6 +246,7 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
         source: advert.source,
         destination: advert.destination,
         ttl: Some(255),
+        envelope: Default::default(),
         payload: advert.payload,
     }
 }
@@ -623,6 +624,7 @@ impl Node {
             source: ip("192.0.2.2"),
             destination: ip("224.0.0.18"),
             ttl: Some(255),
+            envelope: Default::default(),
             payload,
         }));
     }

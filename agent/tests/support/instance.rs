@@ -24,6 +24,7 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         source: None,
         track_source: false,
         unicast_peers: Vec::new(),
+        unicast_ttl: 255,
         multicast_group: IpAddr::from([224, 0, 0, 18]),
         check_unicast_source: false,
         fault_without_peer: false,

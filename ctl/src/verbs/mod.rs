@@ -3,8 +3,10 @@
 pub(crate) mod act;
 mod bundle;
 pub(crate) mod event;
+mod history;
 pub(crate) mod list;
 mod local;
+mod log;
 mod metrics;
 pub(crate) mod progress;
 mod proxy;
@@ -14,16 +16,18 @@ mod reload;
 mod single;
 mod stats;
 pub(crate) mod status;
+mod test;
 mod truth;
 mod whatif;
 
 use crate::args::{Cli, Global, Verb};
 use crate::complete;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::fleet;
 use crate::help;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::site::Site;
 use list::Kind;
 
 /// What a verb that acts is called with.
@@ -41,13 +45,14 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     match &verb {
         Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
         Verb::Completion { shell } => return local::completion(*shell, out),
+        Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
         Verb::Replay { file } => return record::replay(&cli.global, look, out, file),
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
     }
-    let site = Site::of(&cli.global)?;
+    let site = connect::site(&cli.global)?;
     let one = match site.hosts.as_slice() {
         [host] => connect::for_host(&cli.global, host),
         _ => cli.global.clone(),
@@ -72,8 +77,13 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
         Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
+        Verb::Log {
+            level,
+            lasting,
+            dry_run,
+        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
-        Verb::Raw { requests } => {
+        Verb::Raw { requests, .. } => {
             site.only("raw")?;
             raw::run(&one, out, &requests)
         }
@@ -110,6 +120,8 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::Test { targets, dry_run } => test::run(global, look, out, &targets, dry_run),
+        Verb::History(asked) => history::run(global, look, out, &asked),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
         // Carried out before this is reached; named, so that a new verb cannot be forgotten.
@@ -122,6 +134,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Release { .. }
         | Verb::Undo { .. }
         | Verb::Reload { .. }
+        | Verb::Log { .. }
         | Verb::Hosts
         | Verb::Record(_)
         | Verb::Replay { .. }

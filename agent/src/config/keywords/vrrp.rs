@@ -74,6 +74,7 @@ pub(crate) struct RawInstance {
     pub auth_type: Option<(&'static str, Span)>,
     pub auth_pass: Option<(String, Span)>,
     pub auth_hmac: Option<Span>,
+    pub unicast_ttl: Option<u8>,
     pub nopreempt: Option<Span>,
     pub preempt_delay: Option<(Duration, Span)>,
     pub track_interface: Vec<TrackLine>,
@@ -208,8 +209,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
                 cx.error("L-07", a.span(), text, &["using the default"]);
             }
         })),
-    row("unicast_ttl", Int(0, 255), "255", InPlace, "TTL of adverts to peers.",
-        Known("adverts to peers leave with TTL 255")),
+    row("unicast_ttl", Int(0, 255), "255", InPlace, "TTL or hop limit of adverts to peers; 0 is 255.",
+        Set(|it, a, _| it.unicast_ttl = Some(a.small()))),
     row("unicast_fault_no_peer", Nothing, "off", InPlace, "FAULT when unicast is wanted and no peer is listed.",
         Set(|it, _, _| it.unicast_fault_no_peer = true)),
     row("check_unicast_src", Nothing, "vrrp_check_unicast_src", InPlace, "Adverts from others than the listed peers are \
@@ -294,9 +295,10 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
 
 #[rustfmt::skip]
 pub(crate) const AUTHENTICATION: Table<RawInstance> = Table { block: "vrrp_instance/authentication", parts: &[&[
-    row("auth_type", OneOf(&["PASS", "AH"]), "none", InPlace, "PASS: a password in plain text. AH: not spoken.",
+    row("auth_type", OneOf(&["PASS", "AH"]), "none", InPlace, "PASS: a password in plain text. AH: a \
+        keyed checksum (IPsec, HMAC-MD5) and growing numbers; IPv4 only.",
         Set(|it, a, _| it.auth_type = Some((if a.text() == "AH" { "AH" } else { "PASS" }, a.span())))),
-    row("auth_pass", Secret, "required", InPlace, "The password; its first 8 bytes count.",
+    row("auth_pass", Secret, "required", InPlace, "The password, or the key of AH; its first 8 bytes count.",
         Set(|it, a, _| it.auth_pass = Some((a.text().to_owned(), a.span())))),
 ]] };
 
