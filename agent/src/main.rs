@@ -17,7 +17,7 @@ use lbagent::io::dial::Dialler;
 use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
-use lbagent::io::loader::{self, Loader};
+use lbagent::io::loader::{self, Judging, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
 use lbagent::io::numbers::{self, Numbers};
@@ -25,7 +25,7 @@ use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Stamps, Store};
-use lbagent::io::{background, cleanup, lock, log, once, scheduling, service_manager, sys, sysctl};
+use lbagent::io::{background, cleanup, events, lock, log, once, scheduling, service_manager, sys, sysctl};
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -82,9 +82,20 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             cleanup::run(&cli.run.run_dir)?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::CheckConfig { file, output }) => {
+        Some(Command::CheckConfig {
+            file,
+            peer,
+            strict,
+            output,
+        }) => {
             let file = file.clone().unwrap_or_else(|| cli.run.config());
-            Ok(loader::check(&file, cli.run.config_id.clone(), output == "json"))
+            let how = Judging {
+                config_id: cli.run.config_id.clone(),
+                peer: peer.as_deref(),
+                strict: *strict,
+                json: output == "json",
+            };
+            Ok(loader::check(&file, how))
         }
         Some(Command::Reference { page }) => {
             print!(
@@ -258,7 +269,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         results.input(Input::Persisted(id, result));
     })?;
     let asks = post.clone();
-    let control = control::start(
+    let mut control = control::start(
         &control::Setup {
             socket: run.socket(),
             read_only: None,
@@ -270,6 +281,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
                 servers: run.metrics_servers,
                 compat: run.metrics_compat.is_some(),
             },
+            keeper: Some(control::Keeper::new(events::load(&run.state_dir), store.events())),
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
@@ -278,6 +290,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
     )?;
+    let last_events = control.last_events();
     let boot = Boot {
         model: NewModel {
             numbers: numbers::of(&model, true),
@@ -332,6 +345,9 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     }
     let result = core::run(shell, boot, seed, &inbox);
     service_manager::notify("STOPPING=1");
+    if let Some(last) = last_events {
+        events::save(&run.state_dir, &last.take());
+    }
     runtime.shutdown_background();
     if let Some(it) = host.shutdown.filter(|_| matches!(result, Ok(core::End::Stopped))) {
         once::run("shutdown_script", &it, script_security);

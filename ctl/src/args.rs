@@ -343,6 +343,12 @@ pub(crate) enum Verb {
     CheckConfig {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The other node's file: whether the two agree, and whether a failed check moves the addresses to it
+        #[arg(long, value_name = "FILE")]
+        peer: Option<PathBuf>,
+        /// Exit 1 for warnings too
+        #[arg(long)]
+        strict: bool,
     },
     /// The dashboard
     #[command(visible_alias = "tui")]

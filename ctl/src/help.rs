@@ -165,6 +165,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "check-config",
+        &[
+            "lbctl check-config keepalived.conf",
+            "lbctl check-config lb1.conf --peer lb2.conf --strict",
+            "lbctl check-config keepalived.conf -o json",
+        ],
+    ),
+    (
         "reload",
         &[
             "lbctl reload --dry-run",

@@ -1,17 +1,20 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
 mod address;
+mod advise;
 mod bfd;
 mod check;
 mod follow;
 mod group;
 mod host;
 mod notify;
+mod pair;
 mod script;
 mod service;
 mod sync;
 mod vrrp;
 mod watch;
+mod weigh;
 
 pub(super) use check::inherit;
 
@@ -34,6 +37,8 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     service::objects(&raw, &followed, &mut model, cx);
     model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
+    weigh::objects(&raw, &model, cx);
+    pair::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model
 }

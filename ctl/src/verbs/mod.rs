@@ -43,7 +43,9 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     let verb = cli.verb.clone().unwrap_or(Verb::Status { short: false });
     // These ask no agent, or the one beside them.
     match &verb {
-        Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
+        Verb::CheckConfig { file, peer, strict } => {
+            return local::check_config(&cli.global, out, file.as_deref(), peer.as_deref(), *strict);
+        }
         Verb::Completion { shell } => return local::completion(*shell, out),
         Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),

@@ -42,6 +42,7 @@ impl Agent {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
             log: LogSetup {
                 current: || "info".to_owned(),
                 set: |_| Ok(()),
