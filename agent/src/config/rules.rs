@@ -6,6 +6,7 @@ mod bfd;
 mod check;
 mod follow;
 mod group;
+mod host;
 mod notify;
 mod pair;
 mod script;
@@ -34,6 +35,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
+    model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);

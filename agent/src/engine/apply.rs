@@ -67,6 +67,7 @@ impl Engine {
             file,
             findings,
             numbers,
+            since_boot,
             asked,
             wall_ms,
             ..
@@ -84,6 +85,7 @@ impl Engine {
         self.config_view(&file, &findings);
         self.open_fifos(&before.global.fifos);
 
+        self.debounce.set(self.model.host.interface_delays.clone());
         let mut effects = Vec::new();
         self.trackers.apply(now, &self.model.scripts, &mut effects);
         self.trackers
@@ -105,7 +107,8 @@ impl Engine {
         self.refresh_interfaces();
 
         let startup_delay = if first {
-            Duration::from_micros(self.model.global.vrrp_startup_delay_us)
+            let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
+            Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
         } else {
             Duration::ZERO
         };

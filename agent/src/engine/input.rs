@@ -11,9 +11,10 @@ use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
 use lb_shared::names::InstanceName;
-use lb_shared::request::Act;
+use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One change of the world.
 #[derive(Clone, Debug)]
@@ -102,6 +103,8 @@ pub struct NewModel {
     pub findings: Vec<Diagnostic>,
     /// What stood in the files of its `track_file`s when it was read, by their names.
     pub numbers: BTreeMap<String, i32>,
+    /// How long the host is up.
+    pub since_boot: Duration,
     /// Who asked for it over the socket; `None` at start and for SIGHUP.
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,
@@ -126,6 +129,8 @@ pub struct Command {
     pub actor: Actor,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
+    /// What they may do.
+    pub role: Role,
     pub act: Act,
 }
 

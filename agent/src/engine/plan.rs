@@ -13,6 +13,9 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
     if old.global != new.global {
         lines.push("~ global_defs".to_owned());
     }
+    if old.host != new.host {
+        lines.push("~ settings of process and host".to_owned());
+    }
     compare(&mut lines, "vrrp:", &old.instances, &new.instances);
     compare(&mut lines, "group:", &old.groups, &new.groups);
     compare(&mut lines, "script:", &old.scripts, &new.scripts);
