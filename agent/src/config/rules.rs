@@ -6,6 +6,7 @@ mod check;
 mod follow;
 mod group;
 mod notify;
+mod routing;
 mod script;
 mod service;
 mod sync;
@@ -29,6 +30,9 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     vrrp::objects(&raw, &followed, &mut model, cx);
     bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
+    "static routes".clone_into(&mut cx.object);
+    model.static_routes = routing::routes(&raw.routes, cx);
+    model.static_rules = routing::rules(&raw.policy_rules, cx);
     service::objects(&raw, &followed, &mut model, cx);
     follow::objects(&raw, &mut model, cx);
     script::security(&raw, cx);

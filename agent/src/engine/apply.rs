@@ -123,6 +123,7 @@ impl Engine {
             self.give_pin(&name);
         }
         self.hold_changed(&before);
+        self.apply_routing();
 
         let numbers = self
             .trackers

@@ -23,6 +23,8 @@ mod jobs;
 mod net_keeper;
 mod reconcile;
 mod report;
+mod routing;
+mod routing_keeper;
 mod sessions;
 mod steps;
 mod stop;
@@ -65,6 +67,9 @@ pub struct Engine {
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    routing: routing_keeper::RoutingKeeper,
+    /// The kernel tells of routes and rules.
+    watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
     intent: intent::Intent,
     commands: commands::Commands,
@@ -133,6 +138,8 @@ impl Engine {
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            routing: routing_keeper::RoutingKeeper::default(),
+            watches_routing: false,
             ipvs,
             intent,
             commands: commands::Commands::default(),
@@ -246,6 +253,7 @@ impl Engine {
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.gate_opens_at,
@@ -278,6 +286,7 @@ impl Engine {
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
         self.net_on_tick();
+        self.routing_on_tick();
         self.expire_overrides();
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);

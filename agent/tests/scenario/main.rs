@@ -11,6 +11,7 @@ mod node;
 mod operators;
 mod refusals;
 mod reload;
+mod routing;
 mod sync;
 mod telling;
 mod whatif;

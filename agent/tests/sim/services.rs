@@ -243,6 +243,6 @@ fn address_of(op: &NetOp) -> Option<std::net::IpAddr> {
     match op {
         NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key, .. } => Some(key.address),
         NetOp::Announce { about, .. } => Some(*about),
-        NetOp::Sysctl { .. } => None,
+        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Sysctl { .. } => None,
     }
 }
