@@ -130,6 +130,7 @@ fn as_heard(advert: &Advert) -> Datagram {
         source: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
         destination: advert.destination,
         ttl: Some(255),
+        envelope: Default::default(),
         payload: advert.payload.clone(),
     }
 }

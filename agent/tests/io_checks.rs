@@ -5,8 +5,8 @@ use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::io::dial::Dialler;
 use lbagent::io::runner::Runner;
 use lbagent::model::{
-    CheckKind, DnsCheck, HttpGet, HttpVersion, Job, JobEnd, JobId, JobOutcome, PingCheck, Script, SmtpCheck,
-    StatusRange, TcpCheck, UdpCheck, UdpReply, Url,
+    CheckKind, ClientCertificate, DnsCheck, HttpGet, HttpVersion, Job, JobEnd, JobId, JobOutcome, PingCheck,
+    Script, SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
 };
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -73,6 +73,7 @@ fn url() -> Url {
         status: vec![StatusRange { low: 200, high: 299 }],
         digest: None,
         regex: None,
+        regex_within: Within::default(),
     }
 }
 
@@ -80,6 +81,7 @@ fn http(to: SocketAddr, timeout: Duration, url: Url) -> HttpGet {
     HttpGet {
         connect: tcp(to, timeout),
         tls: false,
+        client: None,
         sni: None,
         version: HttpVersion::V1_0,
         urls: vec![url],
@@ -411,6 +413,86 @@ fn tls_takes_any_certificate_and_sends_a_name_only_when_told() {
             assert_eq!(why(&outcome), "pass", "{version:?} {sni:?}");
         }
     }
+}
+
+/// A file as `openssl` would write it.
+fn pem(kind: &str, der: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text: Vec<String> = der
+        .chunks(3)
+        .map(|chunk| {
+            let bytes = [chunk[0], *chunk.get(1).unwrap_or(&0), *chunk.get(2).unwrap_or(&0)];
+            let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
+            let digit = |at: usize| char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]);
+            (0..4)
+                .map(|at| if at <= chunk.len() { digit(at) } else { '=' })
+                .collect()
+        })
+        .collect();
+    let lines: Vec<String> = text.chunks(16).map(<[String]>::concat).collect();
+    format!(
+        "-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n",
+        lines.join("\n")
+    )
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_who_asks_and_a_missing_one_is_no_verdict() {
+    let folder = std::env::temp_dir().join(format!("lbagent-{}-certificate", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let signed = rcgen::generate_simple_self_signed(vec!["lb1.example".to_owned()]).unwrap();
+    let client = ClientCertificate {
+        chain: folder.join("cert.pem"),
+        key: folder.join("key.pem"),
+    };
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let server_that_asks = || {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(signed.cert.der().clone()).unwrap();
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let own = rcgen::generate_simple_self_signed(vec!["any.example".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.key_pair.serialize_der());
+        let config = rustls::ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![own.cert.der().clone()], key.into())
+            .unwrap();
+        server(move |mut stream| {
+            let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+            let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+            request(&mut tls);
+            let _ = tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        })
+    };
+    let outcome = |client: Option<ClientCertificate>| {
+        check(CheckKind::Http(HttpGet {
+            tls: true,
+            client: client.map(Arc::new),
+            ..http(server_that_asks(), LONG, url())
+        }))
+    };
+    let missing = outcome(Some(client.clone()));
+    assert!(
+        matches!(&missing, CheckOutcome::Inconclusive { why } if why.contains("cert.pem")),
+        "{missing:?}"
+    );
+    std::fs::write(&client.chain, pem("CERTIFICATE", signed.cert.der())).unwrap();
+    std::fs::write(&client.key, pem("PRIVATE KEY", &signed.key_pair.serialize_der())).unwrap();
+    let shown = outcome(Some(client.clone()));
+    assert!(matches!(shown, CheckOutcome::Pass { .. }), "{shown:?}");
+    let none = outcome(None);
+    assert!(matches!(none, CheckOutcome::Fail { .. }), "{none:?}");
+    // A key that does not fit the certificate: it was read again, and is told.
+    let other = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(&client.key, pem("PRIVATE KEY", &other.serialize_der()) + "\n").unwrap();
+    let wrong = outcome(Some(client));
+    assert!(
+        matches!(&wrong, CheckOutcome::Inconclusive { why } if why.contains("key.pem")),
+        "{wrong:?}"
+    );
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 #[test]

@@ -290,6 +290,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DUR", default_value = "1m")]
         timeout: String,
     },
+    /// The last 15 minutes: samples of objects, and how the checks of servers ended
+    History(HistoryArgs),
     /// Everything that is measured, in the text form Prometheus reads
     Metrics(Metrics),
     /// JSON lines to and from the socket
@@ -297,6 +299,9 @@ pub(crate) enum Verb {
         /// Requests; standard input without any
         #[arg(value_name = "JSON")]
         requests: Vec<String>,
+        /// Print the JSON Schema of every request, answer and event; asks no agent
+        #[arg(long, conflicts_with = "requests")]
+        schema: bool,
     },
     /// Write a session to a file: the past, then what happens, until Ctrl-C
     Record(Record),
@@ -360,6 +365,18 @@ pub(crate) struct Promote {
     pub(crate) waiting: Waiting,
     #[command(flatten)]
     pub(crate) acting: Acting,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+    /// Not older than this
+    #[arg(long, value_name = "DUR")]
+    pub(crate) since: Option<String>,
+    /// At most one sample in this long
+    #[arg(long, value_name = "DUR")]
+    pub(crate) step: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -4,12 +4,12 @@
 //! its description behind a tab. It has 150 ms, and prints nothing rather than be late or complain.
 
 use crate::args::Global;
-use crate::config::Config;
-use crate::connect::Site;
+use crate::connect;
 use crate::help;
 use crate::look::Out;
 use crate::trouble::Trouble;
 use clap::{ArgAction, Command};
+use lb_shared::config::Config;
 use lb_shared::problems;
 use lb_shared::request::Snapshot;
 use lb_shared::state::Admin;
@@ -226,7 +226,7 @@ impl Line {
         let global = self.global.clone();
         let (to, from) = channel();
         std::thread::spawn(move || {
-            let host = Site::of_quietly(&global)
+            let host = connect::site_quietly(&global)
                 .ok()
                 .and_then(|site| site.hosts.first().cloned());
             let snapshot = host

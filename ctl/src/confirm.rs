@@ -1,10 +1,10 @@
 //! Asking before something is done.
 
 use crate::args::Acting;
-use crate::config::Confirm;
-use crate::connect::Site;
 use crate::trouble::Trouble;
+use lb_shared::config::Confirm;
 use lb_shared::request::{Refusal, RefusalCode, Verb};
+use lb_shared::site::Site;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 /// Lets the command pass: at once, after a yes, or not at all. `names` are all that is acted on, on all hosts.

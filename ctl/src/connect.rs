@@ -1,133 +1,34 @@
 //! Which agents a command is for, and finding them.
 
 use crate::args::Global;
-use crate::config::{Config, Confirm};
-use crate::trouble::{Trouble, usage};
+use crate::trouble::Trouble;
 use lb_shared::client::{Client, ClientError};
+use lb_shared::config::Config;
 use lb_shared::counters::Counters;
 use lb_shared::duration;
 use lb_shared::host::Host;
-use lb_shared::request::{Refusal, RefusalCode, Snapshot};
+use lb_shared::request::Snapshot;
+use lb_shared::site::{self, Site};
 use std::time::Duration;
 
-/// The hosts a command line names.
-#[derive(Debug, Default)]
-pub(crate) struct Site {
-    /// In the order they were named in; never empty.
-    pub(crate) hosts: Vec<Host>,
-    /// The cluster they belong to.
-    pub(crate) cluster: Option<String>,
-    /// The cluster's other hosts: not asked, but they count.
-    pub(crate) others: Vec<Host>,
-    pub(crate) confirm: Confirm,
-    config: Config,
+/// The hosts of a command line. What in the configuration file is not known is told on stderr.
+pub(crate) fn site(global: &Global) -> Result<Site, Trouble> {
+    let (config, warnings) = Config::find()?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    choose(global, config)
 }
 
-impl Site {
-    /// From the flags, the environment and the configuration file.
-    ///
-    /// `--host` names hosts, `--cluster` all of a cluster; both together choose from a cluster. Without either it is
-    /// the agent of this machine, or the default cluster on a machine without one.
-    pub(crate) fn of(global: &Global) -> Result<Self, Trouble> {
-        Self::choose(global, Config::load()?)
-    }
-
-    /// The same without a word about mistakes in the file.
-    pub(crate) fn of_quietly(global: &Global) -> Result<Self, Trouble> {
-        Self::choose(global, Config::load_quietly())
-    }
-
-    fn choose(global: &Global, config: Config) -> Result<Self, Trouble> {
-        let named = named(global)?;
-        let local = || match &global.socket {
-            Some(path) => Host::Unix(path.clone()),
-            None => Host::default(),
-        };
-        let here = || matches!(local(), Host::Unix(path) if path.exists());
-        let cluster = match &global.cluster {
-            Some(name) => Some(name.as_str()),
-            None if named.is_empty() && global.socket.is_none() && !here() => {
-                config.default_cluster.as_deref()
-            }
-            None => None,
-        };
-        let found = match cluster {
-            Some(name) => Some(config.cluster(name)?),
-            None => config.cluster_of(&named),
-        };
-        let mut site = Self::default();
-        if let Some((name, cluster)) = found {
-            site.cluster = Some(name.to_owned());
-            site.confirm = cluster.confirm;
-            if let Some(stranger) = named.iter().find(|host| !cluster.hosts.contains(host)) {
-                return Err(usage(
-                    format!("{stranger} is not in cluster {name}"),
-                    "--host with --cluster chooses among the cluster's hosts",
-                ));
-            }
-            let chosen = |host: &&Host| cluster.named_or_all(&named, host);
-            site.hosts = cluster.hosts.iter().filter(chosen).cloned().collect();
-            site.others = cluster
-                .hosts
-                .iter()
-                .filter(|host| !chosen(host))
-                .cloned()
-                .collect();
-        } else {
-            site.hosts = if named.is_empty() { vec![local()] } else { named };
-        }
-        site.config = config;
-        Ok(site)
-    }
-
-    /// Refuses before anything is connected when a host may only be looked at.
-    pub(crate) fn may_act(&self) -> Result<(), Trouble> {
-        match self.hosts.iter().find(|host| self.config.read_only(host)) {
-            None => Ok(()),
-            Some(host) => Err(Refusal::new(
-                RefusalCode::ReadOnly,
-                format!("{host} is read-only for this program"),
-                "read_only = true stands in the configuration file of lbctl; nothing was changed",
-            )
-            .into()),
-        }
-    }
-
-    /// The colour of a host's title in the dashboard.
-    pub(crate) fn accent(&self, host: &Host) -> Option<&str> {
-        self.config.accent(host)
-    }
-
-    /// The one host of a verb that takes no more.
-    pub(crate) fn only(&self, verb: &str) -> Result<&Host, Trouble> {
-        match self.hosts.as_slice() {
-            [host] => Ok(host),
-            hosts => {
-                let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-                Err(usage(
-                    format!("{verb} takes exactly one host, these are {}", names.len()),
-                    format!("choose one with --host: {}", names.join(" ")),
-                ))
-            }
-        }
-    }
+/// The same without a word about mistakes in the file.
+pub(crate) fn site_quietly(global: &Global) -> Result<Site, Trouble> {
+    choose(global, Config::load_quietly())
 }
 
-impl crate::config::Cluster {
-    fn named_or_all(&self, named: &[Host], host: &Host) -> bool {
-        named.is_empty() || named.contains(host)
-    }
-}
-
-fn named(global: &Global) -> Result<Vec<Host>, Trouble> {
-    let mut hosts: Vec<Host> = Vec::new();
-    for url in global.host.iter().filter(|url| !url.is_empty()) {
-        let host = Host::parse(url)?;
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
-    Ok(hosts)
+fn choose(global: &Global, config: Config) -> Result<Site, Trouble> {
+    let named = site::hosts(&global.host)?;
+    let chosen = Site::choose(named, global.cluster.as_deref(), global.socket.as_deref(), config);
+    Ok(chosen?)
 }
 
 /// The flags of a command for one host of several.
@@ -142,7 +43,7 @@ pub(crate) fn for_host(global: &Global, host: &Host) -> Global {
 
 /// The host of flags that name no more than one.
 pub(crate) fn host(global: &Global) -> Result<Host, Trouble> {
-    Ok(match named(global)?.into_iter().next() {
+    Ok(match site::hosts(&global.host)?.into_iter().next() {
         Some(host) => host,
         None => match &global.socket {
             Some(path) => Host::Unix(path.clone()),

@@ -284,43 +284,9 @@ fn on_a_terminal_a_drain_is_a_bar() {
     );
 }
 
-/// The other director of the fixture: it holds what lb1 does not, and nobody changed anything there.
-fn lb2() -> Demo {
-    use lb_shared::state::{Admin, VrrpState};
-    let mut demo = fixture::demo();
-    let state = &mut demo.snapshot.state;
-    state.agent.host = "lb2".into();
-    for (name, instance) in &mut state.instances {
-        let held = matches!(name.0.as_str(), "VI_int" | "VI_mgmt");
-        instance.state = if held {
-            VrrpState::Master
-        } else {
-            VrrpState::Backup
-        };
-        instance.base_priority = if name.0 == "VI_mgmt" { 90 } else { 140 };
-        instance.effective_priority = instance.base_priority;
-        instance.faults.clear();
-        instance.terms.clear();
-        instance.master = None;
-    }
-    state.overrides.clear();
-    for server in state.servers.values_mut() {
-        if server.admin != Admin::Enabled {
-            server.admin = Admin::Enabled;
-            server.drain = None;
-            server.effective = Some(server.configured);
-        }
-    }
-    let mut active = Some((311, 9));
-    for counters in demo.counters.servers.values_mut() {
-        (counters.active, counters.connections_per_s) = active.take().unwrap_or_default();
-    }
-    demo
-}
-
 #[test]
 fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
-    use crate::fleet::{Answer, Seen, differences::differences, status};
+    use crate::fleet::{Answer, Seen, differences, status};
     use crate::trouble::Trouble;
     use lb_shared::client::ClientError;
     use lb_shared::host::Host;
@@ -336,7 +302,7 @@ fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
     let gone = Trouble::Agent(ClientError::Ssh("ssh: connection timed out".into()));
     let answers = [
         answer("lb1", Ok(fixture::demo())),
-        answer("lb2", Ok(lb2())),
+        answer("lb2", Ok(fixture::lb2())),
         answer("lb3", Err(gone)),
     ];
     let found = differences(&answers, Some("edge"));
@@ -348,7 +314,7 @@ fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
 
 #[test]
 fn two_masters_a_clock_and_a_server_that_only_one_host_knows_are_differences() {
-    use crate::fleet::{Answer, Seen, differences::differences};
+    use crate::fleet::{Answer, Seen, differences};
     use lb_shared::host::Host;
     let answer = |name: &str, demo: Demo, skew_ms| Answer {
         host: Host::parse(&format!("ssh://{name}")).unwrap(),
@@ -359,7 +325,7 @@ fn two_masters_a_clock_and_a_server_that_only_one_host_knows_are_differences() {
             skew_ms,
         }),
     };
-    let mut other = lb2();
+    let mut other = fixture::lb2();
     let state = &mut other.snapshot.state;
     // Names may differ: the VRID, the family and the network make it the same one.
     let mut renamed = state.instances.remove(&"VI_edge".into()).unwrap();

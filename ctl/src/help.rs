@@ -73,6 +73,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["lbctl stats", "lbctl stats VI_int", "lbctl stats web --exact"],
     ),
     (
+        "history",
+        &[
+            "lbctl history web",
+            "lbctl history web/198.51.100.25 --since 5m",
+            "lbctl history VI_int --step 1m -o json",
+        ],
+    ),
+    (
         "metrics",
         &[
             "lbctl metrics",
@@ -173,7 +181,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl raw '{\"op\":\"status\"}' | jq .data",
             "lbctl raw < requests.jsonl",
-            "lbctl raw '{\"op\":\"schema\"}'",
+            "lbctl raw --schema | jq '.[\"$defs\"].server'",
         ],
     ),
     (

@@ -3,7 +3,6 @@
 mod args;
 mod columns;
 mod complete;
-mod config;
 mod confirm;
 mod connect;
 mod detach;

@@ -105,6 +105,7 @@ fn advert(kind: u8, payload: &[u8]) {
         source: source.parse().expect("an address"),
         destination: destination.parse().expect("an address"),
         ttl: Some(255),
+        envelope: Default::default(),
         payload: payload.to_vec(),
     };
     routers.on_datagram(Mono(1_000_000), &datagram, &mut effects);

@@ -622,6 +622,39 @@ fn events() -> Vec<Numbered> {
     .into()
 }
 
+/// The other director of `demo-1`: it holds what lb1 does not, and nobody changed anything there.
+pub fn lb2() -> Demo {
+    let mut demo = demo();
+    let state = &mut demo.snapshot.state;
+    state.agent.host = "lb2".into();
+    for (name, instance) in &mut state.instances {
+        let held = matches!(name.0.as_str(), "VI_int" | "VI_mgmt");
+        instance.state = if held {
+            VrrpState::Master
+        } else {
+            VrrpState::Backup
+        };
+        instance.base_priority = if name.0 == "VI_mgmt" { 90 } else { 140 };
+        instance.effective_priority = instance.base_priority;
+        instance.faults.clear();
+        instance.terms.clear();
+        instance.master = None;
+    }
+    state.overrides.clear();
+    for server in state.servers.values_mut() {
+        if server.admin != Admin::Enabled {
+            server.admin = Admin::Enabled;
+            server.drain = None;
+            server.effective = Some(server.configured);
+        }
+    }
+    let mut active = Some((311, 9));
+    for counters in demo.counters.servers.values_mut() {
+        (counters.active, counters.connections_per_s) = active.take().unwrap_or_default();
+    }
+    demo
+}
+
 /// `big`: 410 services with 50,000 servers, 812 of them DOWN or draining.
 pub fn big() -> Demo {
     let mut demo = demo();

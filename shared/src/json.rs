@@ -4,12 +4,12 @@
 //! with their unit in the name; what is not there or not measured is `null`.
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::event::{Actor, Change, Event, Numbered, What};
-use crate::names::{Family, ServerKey, ServiceKey, VirtualKey};
+use crate::event::{Actor, Event, Numbered, What};
+use crate::names::Family;
 use crate::problems::{self, Problem};
 use crate::request::{Acted, Hello, Outcome, Refusal, Reloaded};
 use crate::state::{
-    CheckView, GroupView, Health, InstanceView, Object, Override, OverrideKind, Pin, Programmed, ServerView,
+    CheckView, GroupView, InstanceView, Object, Override, OverrideKind, Pin, Programmed, ServerView,
     ServiceView, State, TrackerView,
 };
 use crate::units::Mono;
@@ -434,77 +434,6 @@ fn level(what: What) -> &'static str {
     }
 }
 
-/// The lines keepalived's notify FIFO would have had for this event, in its format.
-pub fn fifo(it: &Event) -> Vec<String> {
-    let changed = |wanted: &Object| wanted.id() == it.object;
-    it.changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::Put(object) if changed(object) => fifo_line(it.what, object),
-            Change::Put(_) | Change::Remove(_) => None,
-        })
-        .collect()
-}
-
-fn fifo_line(what: What, object: &Object) -> Option<String> {
-    match (object, what) {
-        (
-            Object::Instance(it),
-            What::BecameBackup
-            | What::BecameMaster
-            | What::BecameFault
-            | What::PriorityChanged
-            | What::Present,
-        ) => Some(format!(
-            "INSTANCE \"{}\" {} {}",
-            it.name,
-            it.state.word(),
-            it.effective_priority
-        )),
-        (Object::Group(it), What::GroupChanged) => {
-            Some(format!("GROUP \"{}\" {} 0", it.name, it.state.word()))
-        }
-        (Object::Service(it), What::QuorumGained | What::QuorumLost) => Some(format!(
-            "VS {} {}",
-            fifo_service(&it.key),
-            if it.state == crate::state::ServiceState::Up {
-                "UP"
-            } else {
-                "DOWN"
-            }
-        )),
-        (Object::Server(it), What::ServerUp | What::ServerDown) => Some(format!(
-            "RS {} {} {}",
-            fifo_server(&it.id.server, &it.id.service),
-            fifo_service(&it.id.service),
-            if it.health == Health::Down { "DOWN" } else { "UP" }
-        )),
-        _ => None,
-    }
-}
-
-fn fifo_service(key: &ServiceKey) -> String {
-    match key {
-        ServiceKey::Single(VirtualKey::Address {
-            address,
-            port,
-            protocol,
-        }) => format!("[{address}]:{protocol}:{port}"),
-        ServiceKey::Single(VirtualKey::Fwmark { mark, .. }) => format!("FWM {mark}"),
-        ServiceKey::Group { group, .. } => group.clone(),
-    }
-}
-
-fn fifo_server(server: &ServerKey, service: &ServiceKey) -> String {
-    let protocol = match service {
-        ServiceKey::Single(VirtualKey::Address { protocol, .. }) | ServiceKey::Group { protocol, .. } => {
-            protocol.as_str()
-        }
-        ServiceKey::Single(VirtualKey::Fwmark { .. }) => "none",
-    };
-    format!("[{}]:{protocol}:{}", server.address, server.port)
-}
-
 /// What an act did.
 pub fn acted(view: &View<'_>, it: &Acted) -> Value {
     json!({
@@ -615,7 +544,7 @@ pub fn hello(it: &Hello) -> Value {
         "role": it.role,
         "protocol": VERSION,
         "frames": crate::frame::VERSION.to_string(),
-        "features": ["rows", "watch", "fifo", "wait"],
+        "features": ["rows", "watch", "fifo", "wait", "what-if", "metrics", "history", "at", "schema"],
     })
 }
 

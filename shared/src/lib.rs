@@ -2,13 +2,16 @@
 //!
 //! Everything a client can show is a [`state::State`]; everything that happens is an [`event::Event`], and folding
 //! the events with [`state::State::apply`] gives the state again. Nothing in here reads a clock, a file or a socket,
-//! except [`client`] and [`host`] (feature `client`), which connect to an agent.
+//! except [`client`], [`host`] and [`config`] (feature `client`), with which clients find an agent.
 
 #[cfg(feature = "client")]
 pub mod client;
 pub mod condition;
+#[cfg(feature = "client")]
+pub mod config;
 pub mod counters;
 pub mod diagnostic;
+pub mod differences;
 pub mod drain;
 pub mod duration;
 pub mod event;
@@ -25,7 +28,10 @@ pub mod names;
 pub mod paths;
 pub mod problems;
 pub mod request;
+pub mod schema;
 pub mod select;
+#[cfg(feature = "client")]
+pub mod site;
 pub mod state;
 pub mod text;
 pub mod units;

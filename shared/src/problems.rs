@@ -319,6 +319,30 @@ pub fn tally_text(tally: &Tally) -> String {
     parts.join(", ")
 }
 
+/// `32+,1~,4!`: how many of each, with the mark of the state.
+pub fn marks(tally: &Tally, joint: &str) -> String {
+    if tally.is_empty() {
+        return "-".into();
+    }
+    let parts: Vec<String> = tally
+        .iter()
+        .map(|(word, count)| {
+            let mark = match *word {
+                "MASTER" => '#',
+                "UP" => '+',
+                "SORRY" => '*',
+                "DRAIN" => '~',
+                "DRAINED" => '=',
+                "BACKUP" | "OFF" => '-',
+                "INIT" => '?',
+                _ => '!',
+            };
+            format!("{count}{mark}")
+        })
+        .collect();
+    parts.join(joint)
+}
+
 /// Whether a server is under an operator's hand.
 pub fn touched(view: &ServerView) -> bool {
     view.admin != Admin::Enabled

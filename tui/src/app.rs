@@ -7,13 +7,16 @@ use crate::act;
 use crate::columns::Columns;
 use crate::data::Data;
 use crate::dialog::Dialog;
+use crate::fleet::Fleet;
 use crate::input;
 use crate::keys::Screen;
 use crate::list::List;
 use crate::mouse::{self, Mouse};
 use crate::order::{self, Order};
-use crate::past::Past;
+use crate::past::{Past, Travel};
+use crate::runs::Runs;
 use crate::theme::Theme;
+use crate::{past, runs};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use lb_shared::counters::Counters;
 use lb_shared::event::Numbered;
@@ -22,6 +25,7 @@ use lb_shared::names::{InstanceName, ServerId, ServiceKey};
 use lb_shared::request::{Hello, Reply, Request};
 use lb_shared::state::{ObjectId, Target};
 use ratatui::style::Color;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Without news for this long, what is shown is old.
@@ -88,6 +92,8 @@ pub(crate) enum Cmd {
     Copy(String),
     /// Whether the terminal is to report the mouse instead of selecting text with it.
     Mouse(bool),
+    /// Look at another host, by its place.
+    Host(usize),
     Redraw,
     Suspend,
     Quit,
@@ -162,6 +168,8 @@ pub(crate) struct App {
     pub(crate) accent: Option<Color>,
     /// For messages about the connection.
     pub(crate) socket: String,
+    /// What the host is called before its agent has told its name.
+    pub(crate) label: String,
     pub(crate) size: (u16, u16),
     /// Time since the program started.
     pub(crate) now: Duration,
@@ -173,6 +181,13 @@ pub(crate) struct App {
     pub(crate) data: Option<Data>,
     /// The picture stands still; what goes on behind it.
     pub(crate) past: Option<Past>,
+    /// A moment of the past that was asked for.
+    pub(crate) travel: Option<Travel>,
+    /// The past of the server that is looked at closely.
+    pub(crate) runs: Option<Runs>,
+    /// All hosts that are looked at, and the place of this one among them.
+    pub(crate) fleet: Rc<Fleet>,
+    pub(crate) seat: usize,
     pub(crate) screen: Screen,
     /// The pane with the cursor, on screens with two.
     pub(crate) second_pane: bool,
@@ -190,7 +205,9 @@ pub(crate) struct App {
     pub(crate) members: List<ServerId>,
     pub(crate) servers: List<ServerId>,
     pub(crate) events: List<u64>,
-    pub(crate) filters: [Narrowed; 5],
+    /// Places of hosts.
+    pub(crate) hosts: List<usize>,
+    pub(crate) filters: [Narrowed; 6],
     pub(crate) order: Order,
     /// Columns that were put away, and the list of all of them while it is open.
     pub(crate) columns: Columns,
@@ -200,6 +217,8 @@ pub(crate) struct App {
     /// When the cursor last moved: rows keep still for a moment.
     pub(crate) moved_at: Duration,
     sampling: bool,
+    /// Something of it is on the screen.
+    pub(crate) watched: bool,
     /// The rows have to be looked for at once.
     pub(crate) stir: bool,
     pub(crate) ordered_at: Duration,
@@ -215,6 +234,7 @@ impl App {
             size,
             follow: true,
             stir: true,
+            watched: true,
             ..Self::default()
         }
     }
@@ -256,8 +276,11 @@ impl App {
             Some("not connected".into())
         } else if self.stale() {
             Some("the agent does not answer".into())
-        } else if self.past.is_some() {
-            Some("the picture is frozen; p goes on".into())
+        } else if let Some(past) = &self.past {
+            Some(match past.then_ms {
+                Some(_) => "this is the past; 0 goes back to now".into(),
+                None => "the picture is frozen; p goes on".into(),
+            })
         } else if self.read_only {
             Some("started with --read-only".into())
         } else if role == Some(lb_shared::request::Role::Viewer) {
@@ -280,7 +303,7 @@ impl App {
 
     /// Whether the screen shows numbers that are sampled.
     fn shows_counters(&self) -> bool {
-        self.help.is_none() && (self.screen != Screen::Events || !self.detail.is_empty())
+        self.watched && self.help.is_none() && (self.screen != Screen::Events || !self.detail.is_empty())
     }
 
     /// The object the cursor is on.
@@ -296,6 +319,7 @@ impl App {
             (Screen::Services, true) => self.members.current().cloned().map(ObjectId::Server),
             (Screen::Services, false) => self.services.current().cloned().map(ObjectId::Service),
             (Screen::Servers, _) => self.servers.current().cloned().map(ObjectId::Server),
+            (Screen::Hosts, _) => None,
             (Screen::Events, _) => {
                 let seq = self.events.current()?;
                 Some(self.data.as_ref()?.find(*seq)?.event.object.clone())
@@ -308,7 +332,7 @@ impl App {
         let list = match self.screen {
             Screen::Servers => &self.servers,
             Screen::Services => &self.members,
-            Screen::Overview | Screen::Events | Screen::Vrrp => return Vec::new(),
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => return Vec::new(),
         };
         list.marks.iter().cloned().map(Target::Server).collect()
     }
@@ -344,18 +368,27 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             Vec::new()
         }
         Msg::Answer(ticket, answer) => {
-            act::on_answer(app, ticket, answer);
+            if !past::on_answer(app, ticket, &answer) && !runs::on_answer(app, ticket, &answer) {
+                act::on_answer(app, ticket, answer);
+            }
             Vec::new()
         }
         Msg::Suspend => vec![Cmd::Suspend],
         Msg::Terminate => vec![Cmd::Quit],
     };
-    let wanted = app.shows_counters();
-    if wanted != app.sampling {
-        app.sampling = wanted;
-        cmds.push(Cmd::Sample(wanted));
-    }
+    cmds.extend(sampling(app));
+    cmds.extend(runs::ask(app));
     cmds
+}
+
+/// Asks for counters, or for no more, when what is shown began or ceased to need them.
+pub(crate) fn sampling(app: &mut App) -> Option<Cmd> {
+    let wanted = app.shows_counters();
+    if wanted == app.sampling {
+        return None;
+    }
+    app.sampling = wanted;
+    Some(Cmd::Sample(wanted))
 }
 
 /// Brings what is derived up to date; before each picture.

@@ -42,7 +42,7 @@ fn of(screen: Screen) -> &'static [&'static str] {
     match screen {
         Screen::Services => SERVICES,
         Screen::Servers => SERVERS,
-        Screen::Overview | Screen::Events | Screen::Vrrp => &[],
+        Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => &[],
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) enum Command {
     },
     Filter(String),
     Go(Screen),
+    /// To a moment of the past.
+    At(String),
+    Live,
     Help,
     Quit,
 }
@@ -40,6 +43,8 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
             let text = line.trim().strip_prefix("filter").unwrap_or_default();
             return Ok(Command::Filter(text.trim().to_owned()));
         }
+        "at" => return Ok(Command::At(rest.join(" "))),
+        "live" => return Ok(Command::Live),
         "help" => return Ok(Command::Help),
         "q" | "quit" => return Ok(Command::Quit),
         other => {
@@ -49,7 +54,7 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
             return match screen {
                 Some(screen) => Ok(Command::Go(screen)),
                 None => Err(format!(
-                    "there is no command '{}'; there are drain undrain weight disable promote demote release reload filter help quit",
+                    "there is no command '{}'; there are drain undrain weight disable promote demote release reload filter at live help quit",
                     lb_shared::text::escape(other)
                 )),
             };

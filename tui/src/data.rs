@@ -71,6 +71,21 @@ impl Data {
         self.derived = false;
     }
 
+    /// How everything was at a moment of the past, as the agent tells it, shown at `at`.
+    pub(crate) fn at(&self, at: Duration, was: &lb_shared::history::Past, to_ms: u64) -> Self {
+        let events = self.events.iter().filter(|event| event.wall_ms <= to_ms);
+        let mut then = Self {
+            role: self.role,
+            events: events.cloned().collect(),
+            ..Self::default()
+        };
+        then.snapshot(at, was.snapshot.clone());
+        if let Some(counters) = &was.counters {
+            then.sample(counters.clone());
+        }
+        then
+    }
+
     /// Takes past events, oldest first, in place of all before.
     pub(crate) fn backlog(&mut self, events: Vec<Numbered>) {
         self.events = events.into();

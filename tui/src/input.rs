@@ -84,10 +84,11 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             }
         }
         Action::Go(screen) => go(app, screen),
-        Action::Open => open(app),
+        Action::PreviousHost | Action::NextHost => return neighbour(app, action == Action::NextHost),
+        Action::Open => return open(app),
         Action::Back => back(app),
         Action::Mark | Action::MarkRange | Action::MarkAll => mark(app, action),
-        Action::Filter if app.detail.is_empty() && app.screen != Screen::Overview => {
+        Action::Filter if app.detail.is_empty() && has_list(app.screen) => {
             app.prompt = Prompt::Filter(app.narrowed().text.clone());
         }
         Action::Filter => app.tell("there is no list to filter here"),
@@ -109,6 +110,12 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::CopyRow => return copy_row(app),
         Action::Columns => crate::columns::open(app),
         Action::Freeze => crate::past::toggle(app),
+        Action::Live => crate::past::to_live(app),
+        Action::EventBefore
+        | Action::EventAfter
+        | Action::MinuteBefore
+        | Action::MinuteAfter
+        | Action::Travel => return crate::past::on_action(app, action),
         Action::Mouse => {
             app.mouse.on = !app.mouse.on;
             app.tell(if app.mouse.on {
@@ -163,6 +170,7 @@ pub(crate) fn travel(app: &mut App, action: Action) {
         (Screen::Services, false) => step(&mut app.services, action, page),
         (Screen::Servers, _) => step(&mut app.servers, action, page),
         (Screen::Events, _) => step(&mut app.events, action, page),
+        (Screen::Hosts, _) => step(&mut app.hosts, action, page),
     }
 }
 
@@ -180,20 +188,42 @@ fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {
     }
 }
 
+/// Whether a screen has a list that can be narrowed.
+fn has_list(screen: Screen) -> bool {
+    !matches!(screen, Screen::Overview | Screen::Hosts)
+}
+
+/// The host beside this one, round and round.
+fn neighbour(app: &mut App, forward: bool) -> Vec<Cmd> {
+    let hosts = app.fleet.hosts.len();
+    if hosts < 2 {
+        app.tell("there is no other host: lbtui --host or --cluster names several");
+        return Vec::new();
+    }
+    let step = if forward { 1 } else { hosts - 1 };
+    vec![Cmd::Host((app.seat + step) % hosts)]
+}
+
 pub(crate) fn go(app: &mut App, screen: Screen) {
+    if screen == Screen::Hosts && app.fleet.hosts.len() < 2 {
+        return app.tell("there is one host: lbtui --host or --cluster names several");
+    }
     app.screen = screen;
     app.second_pane = false;
     app.detail.clear();
 }
 
 /// Looks closely at an object.
-pub(crate) fn open(app: &mut App) {
+pub(crate) fn open(app: &mut App) -> Vec<Cmd> {
+    if app.screen == Screen::Hosts {
+        return app.hosts.current().map(|at| Cmd::Host(*at)).into_iter().collect();
+    }
     if app.screen == Screen::Services && !app.second_pane && app.detail.is_empty() {
         app.second_pane = true;
-        return;
+        return Vec::new();
     }
     let Some(mut object) = app.subject() else {
-        return;
+        return Vec::new();
     };
     if let ObjectId::Override(target) = object {
         object = match target {
@@ -202,9 +232,10 @@ pub(crate) fn open(app: &mut App) {
         };
     }
     if app.detail.last().is_some_and(|detail| detail.object == object) {
-        return;
+        return Vec::new();
     }
     app.detail.push(Detail { object, scroll: 0 });
+    Vec::new()
 }
 
 /// One step back: the innermost thing that is open closes.
@@ -357,12 +388,27 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
             targets,
             options,
         } => return act::ask(app, kind, targets, options),
-        Command::Filter(text) if app.screen == Screen::Overview => {
+        Command::Filter(text) if !has_list(app.screen) => {
             drop(text);
             app.tell("there is no list to filter here");
         }
         Command::Filter(text) => app.filters[app.screen as usize].set(app.screen, &text),
         Command::Go(screen) => go(app, screen),
+        Command::At(text) => {
+            let Some((_, now_ms)) = crate::past::clocks(app) else {
+                return Vec::new();
+            };
+            match crate::past::moment(&text, now_ms) {
+                Ok(to_ms) => return crate::past::go(app, to_ms),
+                Err(error) => {
+                    app.prompt = Prompt::Command {
+                        text: line.to_owned(),
+                        error,
+                    };
+                }
+            }
+        }
+        Command::Live => crate::past::to_live(app),
         Command::Help => app.help = Some(0),
         Command::Quit => return vec![Cmd::Quit],
     }

@@ -17,6 +17,8 @@ pub(crate) enum Action {
     NextPane,
     PreviousPane,
     Go(Screen),
+    PreviousHost,
+    NextHost,
     Open,
     Back,
     Mark,
@@ -32,6 +34,12 @@ pub(crate) enum Action {
     CopyRow,
     Columns,
     Freeze,
+    EventBefore,
+    EventAfter,
+    MinuteBefore,
+    MinuteAfter,
+    Travel,
+    Live,
     Mouse,
     Drain,
     Undrain,
@@ -57,15 +65,18 @@ pub(crate) enum Screen {
     Servers,
     Events,
     Vrrp,
+    /// Only there with several hosts.
+    Hosts,
 }
 
 impl Screen {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Overview,
         Self::Services,
         Self::Servers,
         Self::Events,
         Self::Vrrp,
+        Self::Hosts,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -75,6 +86,7 @@ impl Screen {
             Self::Servers => "Servers",
             Self::Events => "Events",
             Self::Vrrp => "VRRP",
+            Self::Hosts => "Hosts",
         }
     }
 }
@@ -85,17 +97,19 @@ pub(crate) enum Group {
     Move,
     Act,
     Find,
+    Time,
     Program,
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 4] = [Self::Move, Self::Act, Self::Find, Self::Program];
+    pub(crate) const ALL: [Self; 5] = [Self::Move, Self::Act, Self::Find, Self::Time, Self::Program];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Move => "Move",
             Self::Act => "Act (every change asks first)",
             Self::Find => "Find",
+            Self::Time => "Time (the last 15 minutes)",
             Self::Program => "Program",
         }
     }
@@ -158,6 +172,9 @@ table! {
     Move Action::Go(Screen::Servers), [key('3')], "3", "servers", "all servers";
     Move Action::Go(Screen::Events), [key('4')], "4", "events", "events";
     Move Action::Go(Screen::Vrrp), [key('5')], "5", "vrrp", "instances";
+    Move Action::Go(Screen::Hosts), [key('6')], "6", "hosts", "hosts, and what they differ in";
+    Move Action::PreviousHost, [key('<')], "<", "host before", "the host before";
+    Move Action::NextHost, [key('>')], ">", "next host", "the next host";
     Move Action::Open, [named(KeyCode::Enter)], "Enter", "open", "open: why it is so, and all there is";
     Move Action::Back, [named(KeyCode::Esc)], "Esc", "back", "back, close, clear marks and filter";
 
@@ -182,8 +199,15 @@ table! {
     Find Action::CopyRow, [key('Y')], "Y", "copy row", "copy the object as JSON";
     Find Action::Columns, [key('c')], "c", "columns", "choose the columns";
 
+    Time Action::EventBefore, [key('[')], "[", "event before", "back to the event before";
+    Time Action::EventAfter, [key(']')], "]", "next event", "on to the next event";
+    Time Action::MinuteBefore, [key('{')], "{", "minute before", "back a minute";
+    Time Action::MinuteAfter, [key('}')], "}", "next minute", "on a minute";
+    Time Action::Travel, [key('T')], "T", "time", "to the selected event, or to a time";
+    Time Action::Live, [key('0')], "0", "live", "back to now";
+    Time Action::Freeze, [key('p')], "p", "freeze", "hold the picture, or go on";
+
     Program Action::Command, [key(':')], ":", "command", "command line, such as :drain --marked";
-    Program Action::Freeze, [key('p')], "p", "freeze", "hold the picture, or go on";
     Program Action::Mouse, [key('M')], "M", "mouse", "mouse on or off";
     Program Action::Reconnect, [key('r')], "r", "reconnect", "reconnect now";
     Program Action::Redraw, [named(KeyCode::F(5)), ctrl('l')], "F5", "redraw", "draw everything again";
@@ -210,7 +234,8 @@ pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
 pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Action] {
     use Action::{
         Back, Columns, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last,
-        Mark, NextPane, Open, Promote, Quit, Release, Reload, Sort, Undrain, Weight,
+        Mark, NextHost, NextPane, Open, PreviousHost, Promote, Quit, Reconnect, Release, Reload, Sort,
+        Travel, Undrain, Weight,
     };
     match detail {
         None => {}
@@ -229,10 +254,11 @@ pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Actio
         Screen::Servers => &[
             Open, Mark, Drain, Undrain, Weight, Disable, Filter, Sort, Help, Columns, Command, Quit,
         ],
-        Screen::Events => &[Open, First, Last, Follow, Filter, Copy, Help, Quit],
+        Screen::Events => &[Open, First, Last, Follow, Filter, Travel, Help, Quit],
         Screen::Vrrp => &[
             Open, Promote, Demote, Release, Filter, EventsOf, Command, Help, Quit,
         ],
+        Screen::Hosts => &[Open, PreviousHost, NextHost, Reconnect, Command, Help, Quit],
     }
 }
 

@@ -23,18 +23,36 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// How long a sample may take.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// Where messages of one host go.
+#[derive(Clone, Debug)]
+pub(crate) struct Out {
+    /// The host's place among all.
+    pub(crate) seat: usize,
+    pub(crate) to: Sender<(Option<usize>, Msg)>,
+}
+
+impl Out {
+    /// Fails when nobody listens any more: the program ends.
+    fn send(&self, msg: Msg) -> Result<(), Gone> {
+        self.to.send((Some(self.seat), msg)).map_err(|_| Gone)
+    }
+}
+
+/// Nobody listens any more.
+struct Gone;
+
 /// The threads that talk to one agent.
 #[derive(Debug)]
 pub(crate) struct Link {
     host: Host,
-    out: Sender<Msg>,
+    out: Out,
     retry: Sender<()>,
     sample: Sender<bool>,
 }
 
 impl Link {
     /// Starts to connect to the agent of `host`, for ever.
-    pub(crate) fn start(host: Host, out: Sender<Msg>) -> Self {
+    pub(crate) fn start(host: Host, out: Out) -> Self {
         let (retry, retry_rx) = channel();
         let (sample, sample_rx) = channel();
         let (own, to) = (host.clone(), out.clone());
@@ -91,7 +109,7 @@ fn failure(error: &ClientError) -> Failure {
     }
 }
 
-fn watch_for_ever(host: &Host, out: &Sender<Msg>, retry: &Receiver<()>) {
+fn watch_for_ever(host: &Host, out: &Out, retry: &Receiver<()>) {
     let mut attempt = 0;
     loop {
         let error = match watch(host, out, &mut attempt) {
@@ -122,7 +140,7 @@ fn watch_for_ever(host: &Host, out: &Sender<Msg>, retry: &Receiver<()>) {
 enum Never {}
 
 /// Watches until the connection breaks; `Err(None)` when nobody listens.
-fn watch(host: &Host, out: &Sender<Msg>, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
+fn watch(host: &Host, out: &Out, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
     let mut client = connect(host)?;
     let hello = client.hello(CLIENT)?;
     let backlog = client.events(None, BACKLOG)?;
@@ -135,7 +153,7 @@ fn watch(host: &Host, out: &Sender<Msg>, attempt: &mut usize) -> Result<Never, O
     Err(Some(ClientError::Closed))
 }
 
-fn sample_for_ever(host: &Host, out: &Sender<Msg>, wanted: &Receiver<bool>) {
+fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<bool>) {
     let mut client: Option<Client> = None;
     let mut counters = false;
     let mut next = Instant::now();

@@ -5,10 +5,12 @@
 
 mod act;
 mod app;
+mod board;
 mod columns;
 mod command;
 mod data;
 mod dialog;
+mod fleet;
 mod input;
 mod keys;
 mod link;
@@ -16,6 +18,7 @@ mod list;
 mod mouse;
 mod order;
 mod past;
+mod runs;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -24,11 +27,14 @@ mod view;
 
 use anyhow::{Context as _, Result, bail};
 use app::{App, Cmd, Msg, News};
+use board::Board;
 use clap::Parser;
 use crossterm::event::Event;
 use data::Data;
 use keys::Screen;
+use lb_shared::config::Config;
 use lb_shared::host::Host;
+use lb_shared::site::Site;
 use nix::sys::signal::Signal;
 use ratatui::style::Color;
 use std::path::PathBuf;
@@ -51,9 +57,12 @@ struct Args {
     #[arg(short, long, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[arg(short = 'H', long, value_name = "URL", conflicts_with = "socket", value_parser = host_of,
-        help = "The agent: ssh://[user@]host[:port] or unix:PATH")]
-    host: Option<Host>,
-    /// Colour of the title, so that production looks different
+        value_delimiter = ',', help = "An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated")]
+    host: Vec<Host>,
+    /// All hosts of a cluster of lbctl's configuration file; without a name those of its default_cluster
+    #[arg(short = 'C', long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    cluster: Option<String>,
+    /// Colour of the title, so that production looks different; the configuration file has one for each host
     #[arg(long, value_name = "COLOUR", value_parser = accent_of)]
     accent: Option<Color>,
     /// Colours: terminal, okabe or mono; NO_COLOR chooses mono
@@ -65,7 +74,7 @@ struct Args {
     /// Only look: no key changes anything
     #[arg(long)]
     read_only: bool,
-    /// The screen to begin with: overview, services, servers, events or vrrp
+    /// The screen to begin with: overview, services, servers, events, vrrp or hosts
     #[arg(long, value_name = "NAME", value_parser = screen_of)]
     screen: Option<Screen>,
     /// Narrow the first screen's list, as after `/`
@@ -99,7 +108,7 @@ fn screen_of(name: &str) -> Result<Screen, String> {
     Screen::ALL
         .into_iter()
         .find(|screen| screen.name().eq_ignore_ascii_case(name))
-        .ok_or_else(|| "screens are overview, services, servers, events and vrrp".to_owned())
+        .ok_or_else(|| "screens are overview, services, servers, events, vrrp and hosts".to_owned())
 }
 
 fn size_of(text: &str) -> Result<(u16, u16), String> {
@@ -145,27 +154,58 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<ExitCode> {
-    let named = args.socket.or_else(|| var("LBCTL_SOCKET").map(PathBuf::from));
-    let host = args.host.or_else(|| named.map(Host::Unix)).unwrap_or_default();
-    let colourless = var("NO_COLOR").is_some() || var("TERM").as_deref() == Some("dumb");
-    let theme = match args.theme {
-        Some(theme) => theme,
-        None if colourless => Theme::Mono,
-        None => Theme::Terminal,
-    };
+/// The hosts to look at: named, of a cluster, or the agent of this machine.
+fn site(args: &Args) -> Result<Site> {
+    let named = args
+        .socket
+        .clone()
+        .or_else(|| var("LBCTL_SOCKET").map(PathBuf::from));
+    let (config, warnings) = Config::find().map_err(told)?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    let chosen = Site::choose(
+        args.host.clone(),
+        args.cluster.as_deref(),
+        named.as_deref(),
+        config,
+    );
+    chosen.map_err(told)
+}
+
+fn told(refusal: lb_shared::request::Refusal) -> anyhow::Error {
+    match refusal.hint.as_str() {
+        "" => anyhow::anyhow!("{}", refusal.message),
+        hint => anyhow::anyhow!("{}; {hint}", refusal.message),
+    }
+}
+
+/// The dashboard of one host.
+fn seat(args: &Args, theme: Theme, site: &Site, host: &Host) -> Result<App> {
     let mut app = App::new(
         theme,
         args.ascii || !utf8(),
-        args.read_only,
-        match &host {
+        args.read_only || site.read_only(host),
+        match host {
             Host::Unix(path) => path.display().to_string(),
             Host::Ssh { .. } => host.to_string(),
         },
         args.size,
     );
-    app.accent = args.accent.filter(|_| theme != Theme::Mono);
+    app.label = host.label();
+    let accent = match (args.accent, site.accent(host)) {
+        (Some(colour), _) => Some(colour),
+        (None, Some(name)) => {
+            Some(accent_of(name).map_err(|why| anyhow::anyhow!("accent of {host}: {why}"))?)
+        }
+        (None, None) => None,
+    };
+    app.accent = accent.filter(|_| theme != Theme::Mono);
+    app.mouse.on = args.mouse && !args.once;
     app.screen = args.screen.unwrap_or_default();
+    if app.screen == Screen::Hosts && site.hosts.len() < 2 {
+        bail!("--screen hosts: there is one host; --host or --cluster names several");
+    }
     if let Some(filter) = &args.filter {
         let narrowed = &mut app.filters[app.screen as usize];
         narrowed.set(app.screen, filter);
@@ -173,10 +213,26 @@ fn run(args: Args) -> Result<ExitCode> {
             bail!("--filter: {error}");
         }
     }
+    Ok(app)
+}
+
+fn run(args: Args) -> Result<ExitCode> {
+    let site = site(&args)?;
+    let colourless = var("NO_COLOR").is_some() || var("TERM").as_deref() == Some("dumb");
+    let theme = match args.theme {
+        Some(theme) => theme,
+        None if colourless => Theme::Mono,
+        None => Theme::Terminal,
+    };
+    let seats: Vec<App> = site
+        .hosts
+        .iter()
+        .map(|host| seat(&args, theme, &site, host))
+        .collect::<Result<_>>()?;
+    let mut board = Board::new(seats, site.cluster.clone());
     if args.once {
-        return once(app, host);
+        return once(board, &site.hosts);
     }
-    app.mouse.on = args.mouse;
     // Under NO_COLOR the library would send empty colour changes, and those also end bold and reverse; the theme
     // decides alone which colours there are.
     crossterm::style::force_color_output(true);
@@ -194,58 +250,79 @@ fn run(args: Args) -> Result<ExitCode> {
                 Signal::SIGTSTP => Msg::Suspend,
                 _ => Msg::Terminate,
             };
-            if to.send(msg).is_err() {
+            if to.send((None, msg)).is_err() {
                 return;
             }
         }
     });
     let to = out.clone();
     thread::spawn(move || read_keys(&to));
-    let link = link::Link::start(host, out);
-    app.size = (size.width, size.height);
+    let links = links(&site.hosts, &out);
+    drop(board::update(
+        &mut board,
+        Duration::ZERO,
+        None,
+        Msg::Resize(size.width, size.height),
+    ));
     if args.mouse {
         term::mouse(true)?;
     }
-    let ended = serve(&mut app, &mut screen, &messages, &link);
+    let ended = serve(&mut board, &mut screen, &messages, &links);
     term::restore();
     ended?;
     if !args.quiet {
-        print!("{}", view::farewell(&app));
+        for seat in board.seats() {
+            print!("{}", view::farewell(seat));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the agent's state and one sample of its counters, and prints the picture.
-fn once(mut app: App, host: Host) -> Result<ExitCode> {
+fn links(hosts: &[Host], to: &Sender<Letter>) -> Vec<link::Link> {
+    let start = |(seat, host): (usize, &Host)| {
+        let to = to.clone();
+        link::Link::start(host.clone(), link::Out { seat, to })
+    };
+    hosts.iter().enumerate().map(start).collect()
+}
+
+/// A message, and the place of the host it is from; `None`: from the terminal.
+type Letter = (Option<usize>, Msg);
+
+/// Waits for each agent's state and one sample of its counters, and prints the picture.
+fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
     let (out, messages) = channel();
-    let link = link::Link::start(host, out);
-    link.sample(true);
+    let links = links(hosts, &out);
+    for link in &links {
+        link.sample(true);
+    }
     let began = Instant::now();
-    loop {
+    // An agent that has just begun knows nothing yet.
+    let ready = |data: &Data| data.counters.is_some() && data.state.agent.config.revision > 0;
+    let told = |app: &App| app.live().is_some_and(ready) || matches!(app.link, app::Link::Down { .. });
+    while !board.seats().iter().all(told) {
         let left = ONCE_WITHIN.saturating_sub(began.elapsed());
-        let Ok(msg) = messages.recv_timeout(left) else {
+        let Ok((seat, msg)) = messages.recv_timeout(left) else {
             bail!(
                 "the agent did not say within {} seconds how things are",
                 ONCE_WITHIN.as_secs()
             );
         };
-        if let Msg::Link(News::Down { failure, .. }) = &msg {
-            bail!("{}; {}", failure.message, failure.hint);
+        match &msg {
+            Msg::Link(News::Down { failure, .. }) if hosts.len() == 1 => {
+                bail!("{}; {}", failure.message, failure.hint);
+            }
+            _ => {}
         }
         // What else would be done outside is for a terminal.
-        drop(app::update(&mut app, began.elapsed(), msg));
-        // An agent that has just begun knows nothing yet.
-        let ready = |data: &Data| data.counters.is_some() && data.state.agent.config.revision > 0;
-        if app.live().is_some_and(ready) {
-            break;
-        }
+        drop(board::update(&mut board, began.elapsed(), seat, msg));
     }
-    app::settle(&mut app);
-    print!("{}", view::text(&app));
+    board::settle(&mut board);
+    print!("{}", view::text(board.front()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_keys(out: &Sender<Msg>) {
+fn read_keys(out: &Sender<Letter>) {
     loop {
         let msg = match crossterm::event::read() {
             Ok(Event::Key(key)) => Msg::Key(key),
@@ -257,7 +334,7 @@ fn read_keys(out: &Sender<Msg>) {
             Err(_) => Msg::Terminate,
         };
         let last = matches!(msg, Msg::Terminate);
-        if out.send(msg).is_err() || last {
+        if out.send((None, msg)).is_err() || last {
             return;
         }
     }
@@ -265,26 +342,29 @@ fn read_keys(out: &Sender<Msg>) {
 
 /// Takes messages and draws, until the end.
 fn serve(
-    app: &mut App,
+    board: &mut Board,
     screen: &mut term::Screen,
-    messages: &Receiver<Msg>,
-    link: &link::Link,
+    messages: &Receiver<Letter>,
+    links: &[link::Link],
 ) -> Result<()> {
     let began = Instant::now();
     let mut drawn: Option<Instant> = None;
-    let mut msg = Msg::Tick;
+    let mut msg = (None, Msg::Tick);
     loop {
         let woken = Instant::now();
         let mut next = Some(msg);
         // All that waits is taken before one picture is drawn.
-        while let Some(msg) = next {
-            for cmd in app::update(app, began.elapsed(), msg) {
+        while let Some((from, msg)) = next {
+            for (seat, cmd) in board::update(board, began.elapsed(), from, msg) {
+                let link = &links[seat];
                 match cmd {
                     Cmd::Ask(ticket, request) => link.ask(ticket, request),
                     Cmd::Sample(wanted) => link.sample(wanted),
                     Cmd::Reconnect => link.reconnect(),
                     Cmd::Copy(text) => term::copy(&text),
                     Cmd::Mouse(wanted) => term::mouse(wanted)?,
+                    // The board has turned to it.
+                    Cmd::Host(_) => {}
                     Cmd::Redraw => term::clear(screen)?,
                     Cmd::Suspend => {
                         term::suspend()?;
@@ -304,7 +384,8 @@ fn serve(
                 messages.recv_timeout(due).ok()
             };
         }
-        app::settle(app);
+        board::settle(board);
+        let app = board.front();
         screen
             .draw(|frame| view::draw(app, frame))
             .context("the terminal cannot be drawn on")?;
@@ -312,7 +393,7 @@ fn serve(
         let wait = app.wake_at().saturating_sub(began.elapsed());
         msg = match messages.recv_timeout(wait) {
             Ok(msg) => msg,
-            Err(RecvTimeoutError::Timeout) => Msg::Tick,
+            Err(RecvTimeoutError::Timeout) => (None, Msg::Tick),
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
     }

@@ -42,6 +42,7 @@ pub(crate) enum Pane {
     Members,
     Servers,
     Events,
+    Hosts,
 }
 
 /// Takes an event of the mouse.
@@ -89,7 +90,7 @@ fn click(app: &mut App, x: u16, y: u16) -> Vec<Cmd> {
             choose(app, pane, row);
             if twice {
                 app.mouse.last = None;
-                input::open(app);
+                return input::open(app);
             }
         }
     }
@@ -109,5 +110,6 @@ fn choose(app: &mut App, pane: Pane, row: usize) {
             app.follow = row == 0;
             app.events.go(row);
         }
+        Pane::Hosts => app.hosts.go(row),
     }
 }

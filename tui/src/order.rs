@@ -65,7 +65,7 @@ impl Order {
         match screen {
             Screen::Services => Some(self.services),
             Screen::Servers => Some(self.servers),
-            Screen::Overview | Screen::Events | Screen::Vrrp => None,
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => None,
         }
     }
 
@@ -74,7 +74,7 @@ impl Order {
         let (columns, order): (&[By], &mut (By, bool)) = match screen {
             Screen::Services => (&SERVICE_COLUMNS, &mut self.services),
             Screen::Servers => (&SERVER_COLUMNS, &mut self.servers),
-            Screen::Overview | Screen::Events | Screen::Vrrp => return,
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => return,
         };
         let at = columns.iter().position(|by| *by == order.0).unwrap_or(0);
         *order = (columns[(at + 1) % columns.len()], false);
@@ -85,7 +85,7 @@ impl Order {
         let order = match screen {
             Screen::Services => &mut self.services,
             Screen::Servers => &mut self.servers,
-            Screen::Overview | Screen::Events | Screen::Vrrp => return,
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => return,
         };
         *order = (by, order.0 == by && !order.1);
     }
@@ -94,7 +94,7 @@ impl Order {
         match screen {
             Screen::Services => self.services.1 = !self.services.1,
             Screen::Servers => self.servers.1 = !self.servers.1,
-            Screen::Overview | Screen::Events | Screen::Vrrp => {}
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => {}
         }
     }
 }
@@ -124,6 +124,7 @@ pub(crate) fn arrange(app: &mut App) {
             events(app, &data, &view);
         }
     }
+    app.hosts.set((0..app.fleet.hosts.len()).collect());
     members(app, &view);
     app.servers.keep_marks(|id| data.state.servers.contains_key(id));
     app.members.keep_marks(|id| data.state.servers.contains_key(id));

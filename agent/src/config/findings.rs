@@ -4,8 +4,10 @@ use super::expand::{self, Logical};
 use super::lexer::Span;
 use super::source::{Files, ScriptFact, Sources};
 use super::{Facts, keywords, similar};
+use crate::model::ClientCertificate;
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Findings after which the rest is only counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -24,6 +26,8 @@ pub(crate) struct Cx<'t> {
     pub quiet: bool,
     /// Whether patterns met so far can be used.
     pub patterns: BTreeMap<String, bool>,
+    /// `SSL`: what checks show to servers.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The BFD sessions there are.
     pub sessions: BTreeMap<String, SessionFact>,
     /// Addresses that ranges stand for, so far.
@@ -67,6 +71,7 @@ impl<'t> Cx<'t> {
             object: String::new(),
             quiet: false,
             patterns: BTreeMap::new(),
+            client_certificate: None,
             sessions: BTreeMap::new(),
             addresses: 0,
             last_preference: None,

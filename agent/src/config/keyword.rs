@@ -36,6 +36,8 @@ pub enum Takes {
     Endpoint,
     /// A command in quotes, then perhaps user and group.
     Script,
+    /// The same, or nothing.
+    OptScript,
     /// A command; what follows it is ignored.
     Command,
     /// One word in either kind of quotes: what it is.
@@ -65,6 +67,7 @@ impl Takes {
             Self::Ip => "ADDRESS".to_owned(),
             Self::Endpoint => "ADDRESS [PORT]".to_owned(),
             Self::Script => "\"COMMAND\" [USER [GROUP]]".to_owned(),
+            Self::OptScript => "[\"COMMAND\" [USER [GROUP]]]".to_owned(),
             Self::Command => "\"COMMAND\"".to_owned(),
             Self::Weight(..) => "N [reverse]".to_owned(),
             Self::Secret => "TEXT".to_owned(),
@@ -297,6 +300,14 @@ impl<'t> Args<'_, 't> {
         match &self.value {
             Value::Script(script) => script.clone(),
             other => mismatch(other, value::ScriptWords::default()),
+        }
+    }
+
+    pub(crate) fn opt_script(&self) -> Option<value::ScriptWords> {
+        match &self.value {
+            Value::Script(script) => Some(script.clone()),
+            Value::Nothing => None,
+            other => mismatch(other, None),
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     "static routes".clone_into(&mut cx.object);
     model.static_routes = routing::routes(&raw.routes, cx);
     model.static_rules = routing::rules(&raw.policy_rules, cx);
+    cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
     follow::objects(&raw, &mut model, cx);
     script::security(&raw, cx);

@@ -116,6 +116,8 @@ impl<'t> Reader<'_, '_, 't> {
                 (Value::Endpoint(address, port), 2)
             }
             Takes::Script => (Value::Script(self.script(words, true)?), words.len()),
+            Takes::OptScript if words.is_empty() => (Value::Nothing, 0),
+            Takes::OptScript => (Value::Script(self.script(words, true)?), words.len()),
             Takes::Command => (Value::Script(self.script(words, false)?), words.len()),
             Takes::Quoted(_) => {
                 self.first(words)?;

@@ -20,7 +20,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+mod docs;
 mod roles;
+mod schema;
+mod slow;
 
 /// The room with a core that answers from the fixture: drains are done at once, promotes refused.
 struct Room {
@@ -585,6 +588,15 @@ fn fifo_lines_are_those_of_keepalived() {
             What::BecameBackup,
             Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
         ),
+        // It has other settings: that is no change of state.
+        (
+            What::InstanceChanged,
+            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+        ),
+        (
+            What::PriorityChanged,
+            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+        ),
         (
             What::GroupChanged,
             Object::Group(state.groups[&"VG_edge".into()].clone()),
@@ -608,11 +620,12 @@ fn fifo_lines_are_those_of_keepalived() {
             changes: vec![Change::Put(object)],
         });
     }
-    let got: Vec<String> = lines.take(4).map(Result::unwrap).collect();
+    let got: Vec<String> = lines.take(5).map(Result::unwrap).collect();
     assert_eq!(
         got,
         [
             "INSTANCE \"VI_int\" BACKUP 130",
+            "INSTANCE \"VI_int\" BACKUP_PRIORITY 130",
             "GROUP \"VG_edge\" MASTER 0",
             "RS [198.51.100.25]:tcp:443 [203.0.113.10]:tcp:443 DOWN",
             "VS [203.0.113.25]:tcp:25 DOWN",

@@ -5,7 +5,7 @@ use crate::ipvs::IpvsOp;
 use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule};
 use crate::net::NetOp;
 use crate::notify::mail::Mail;
-use crate::vrrp::{Advert, Endpoint};
+use crate::vrrp::{Advert, Ear};
 use crate::wire::bfd;
 use lb_shared::event::Event;
 use lb_shared::names::InstanceName;
@@ -20,7 +20,7 @@ pub enum Action {
     /// A VRRP advert of an instance.
     Send(InstanceName, Advert),
     /// The sockets to hear adverts on, all of them; what is not in here is closed.
-    Listen(BTreeSet<Endpoint>),
+    Listen(BTreeSet<Ear>),
     /// Changes of links and addresses, in order.
     Net(BatchId, Vec<NetOp>),
     /// Changes of IPVS, in order.

@@ -154,6 +154,7 @@ impl World {
             priority,
             initial_master: priority.is_owner(),
             source: Some(address),
+            track_source: false,
             unicast_peers,
             tracking: Tracking::default(),
             notify: NotifyScripts::default(),
@@ -161,6 +162,8 @@ impl World {
             ..(**cfg).clone()
         };
         let mut routers = Routers::new(1);
+        // Above whatever the real one has sent.
+        routers.number_from(u32::MAX / 2);
         let mut effects = Vec::new();
         let instances = BTreeMap::from([(name.clone(), Arc::new(theirs))]);
         routers.apply(
@@ -639,7 +642,8 @@ fn heard(advert: &Advert, link: Option<LinkIndex>) -> Datagram {
         link: advert.link.or(link).unwrap_or(LinkIndex(0)),
         source: advert.source,
         destination: advert.destination,
-        ttl: Some(255),
+        ttl: Some(advert.ttl),
+        envelope: advert.envelope,
         payload: advert.payload.clone(),
     }
 }

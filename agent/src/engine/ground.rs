@@ -61,6 +61,9 @@ pub(super) fn ground(
     let source = source(instance, net, virtual_addresses);
     if source.is_none() && faults.is_empty() {
         faults.insert(match (instance.source, &instance.interface) {
+            (Some(address), Some(name)) if instance.track_source => {
+                format!("source address {address} is not on {name}")
+            }
             (Some(address), _) => format!("source address {address} is not on this host"),
             (None, Some(name)) => {
                 let kind = if instance.family == Family::Inet {
@@ -97,11 +100,14 @@ pub(super) fn source(
     virtual_addresses: &BTreeSet<IpAddr>,
 ) -> Option<IpAddr> {
     match (instance.source, instance.interface.as_deref()) {
-        (Some(address), _) => net
-            .addresses
-            .iter()
-            .any(|(key, it)| key.address == address && it.usable)
-            .then_some(address),
+        (Some(address), name) => {
+            let own = name.and_then(|name| net.link(name)).map(|link| link.index);
+            let there = |link| !instance.track_source || own.is_none_or(|own| link == own);
+            net.addresses
+                .iter()
+                .any(|(key, it)| key.address == address && it.usable && there(key.link))
+                .then_some(address)
+        }
         (None, Some(name)) => net.primary(
             net.link(name)?.index,
             instance.family == Family::Inet,

@@ -41,7 +41,7 @@ use crate::bfd::Sessions;
 use crate::health::Health;
 use crate::model::{Model, NotifyScripts, NotifyWho};
 use crate::track::Trackers;
-use crate::vrrp::{Endpoint, Routers};
+use crate::vrrp::{Ear, Routers};
 use lb_shared::counters::InstanceCounters;
 use lb_shared::event::{Event, What};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName, VirtualKey};
@@ -85,7 +85,7 @@ pub struct Engine {
     adopted: BTreeSet<InstanceName>,
     /// While a model comes into force: the scripts of those it no longer has.
     leaving: Vec<(NotifyWho, NotifyScripts)>,
-    listening: BTreeSet<Endpoint>,
+    listening: BTreeSet<Ear>,
     /// What a drain changes and gives back; empty while there is no IPVS.
     original_sysctls: BTreeMap<&'static str, String>,
     /// IPVS has been brought up to the model once (or is missing): addresses may appear.

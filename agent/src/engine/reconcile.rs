@@ -244,10 +244,10 @@ impl Engine {
 
     /// Hears adverts where instances need them.
     pub(super) fn listen(&mut self) {
-        let endpoints = self.routers.endpoints();
-        if endpoints != self.listening {
-            self.listening.clone_from(&endpoints);
-            self.queue.push_back(super::Action::Listen(endpoints));
+        let ears = self.routers.ears();
+        if ears != self.listening {
+            self.listening.clone_from(&ears);
+            self.queue.push_back(super::Action::Listen(ears));
         }
     }
 

@@ -132,6 +132,7 @@ impl Engine {
                     self.tell_quorum(&service, what, &text);
                     self.emit(what, ObjectId::Service(service), text, why, None);
                 }
+                health::Effect::Begins(server) => self.tell_first(&server),
                 health::Effect::Removed(server) => {
                     self.emit(
                         What::ServerRemoved,

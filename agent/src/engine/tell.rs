@@ -14,15 +14,21 @@ use std::collections::BTreeMap;
 impl Engine {
     /// An instance or a group entered a state.
     pub(super) fn tell_state(&mut self, who: &NotifyWho, state: NotifyState, priority: u8) {
-        self.write(FifoKind::Vrrp, &fifo::state(who, state, priority));
         let scripts = match who {
             NotifyWho::Instance(name) => self.model.instances.get(name).map(|it| it.notify.clone()),
             NotifyWho::Group(name) => self.model.groups.get(name).map(|it| it.notify.clone()),
         };
         let leaving = self.leaving.iter().find(|(left, _)| left == who);
         let scripts = scripts.or_else(|| leaving.map(|(_, scripts)| scripts.clone()));
+        let tell_deleted = scripts.as_ref().is_some_and(|it| it.tell_deleted);
+        // Few scripts know that state, so without `notify_deleted` a removed instance is one in FAULT (as keepalived).
+        let told = match state {
+            NotifyState::Deleted if !tell_deleted => NotifyState::Fault,
+            _ => state,
+        };
+        self.write(FifoKind::Vrrp, &fifo::state(who, told, priority));
         let Some(scripts) = scripts else { return };
-        for job in notify::jobs_for_state(&scripts, who, state, priority) {
+        for job in notify::jobs_for_state(&scripts, who, told, priority) {
             self.run(Purpose::Notify, job);
         }
         let quiet = match state {
@@ -69,6 +75,11 @@ impl Engine {
             let mail = mail::about_server(self.node(), id, up, why.unwrap_or("its checks say so"));
             self.post(mail);
         }
+    }
+
+    /// A server begins as up, and `rs_init_notifies` wants that told.
+    pub(super) fn tell_first(&mut self, id: &ServerId) {
+        self.write(FifoKind::Lvs, &fifo::server(id, true));
     }
 
     /// A service gained or lost its quorum; its scripts are the health room's.

@@ -30,6 +30,8 @@ pub enum Effect {
         text: String,
         why: Option<String>,
     },
+    /// A server that is told from the start begins as up.
+    Begins(ServerId),
     /// A server left the configuration.
     Removed(ServerId),
     /// A service left the configuration, after its servers.

@@ -123,7 +123,7 @@ impl Health {
                         service: key.clone(),
                         server: *server,
                     };
-                    let number = self.add_server(now, id, server_config, suspended, adopted);
+                    let number = self.add_server(now, id, server_config, suspended, adopted, out);
                     if !is_new {
                         notes.insert(number, (What::ServerChanged, "added".to_owned(), None));
                     }
@@ -155,6 +155,7 @@ impl Health {
         config: &Arc<Server>,
         suspended: bool,
         adopted: Adopted<'_>,
+        out: &mut Vec<Effect>,
     ) -> u64 {
         let number = self.take_number();
         let found = adopted.map(|adopted| adopted(&id));
@@ -185,6 +186,10 @@ impl Health {
             runs: Default::default(),
         };
         server.up = server.all_good();
+        if server.up && found.is_none() && config.scripts.first {
+            server.notify(true, out);
+            out.push(Effect::Begins(id.clone()));
+        }
         // A drain that begins now holds a server that is in the kernel's table, or would have been.
         server.effective = (server.up || found.flatten().is_some()).then_some(config.weight);
         if let Some(service) = self.services.get_mut(&id.service) {

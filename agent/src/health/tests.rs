@@ -3,7 +3,7 @@
 use super::{CheckId, CheckOutcome, Effect, Health};
 use crate::model::{
     Check, CheckKind, Forwarding, HttpGet, HttpVersion, MiscCheck, Persistence, QuorumScripts, Scheduler,
-    Script, Server, ServerScripts, Service, SorryServer, StatusRange, TcpCheck, Url,
+    Script, Server, ServerScripts, Service, SorryServer, StatusRange, TcpCheck, Url, Within,
 };
 use lb_shared::event::What;
 use lb_shared::names::{Family, ServerId, ServerKey, ServiceKey, VirtualKey};
@@ -69,6 +69,7 @@ fn http(n: u8, urls: usize, fast_recovery: bool) -> CheckKind {
     CheckKind::Http(HttpGet {
         connect,
         tls: false,
+        client: None,
         sni: None,
         version: HttpVersion::V1_0,
         urls: (0..urls)
@@ -78,6 +79,7 @@ fn http(n: u8, urls: usize, fast_recovery: bool) -> CheckKind {
                 status: vec![StatusRange { low: 200, high: 299 }],
                 digest: None,
                 regex: None,
+                regex_within: Within::default(),
             })
             .collect(),
         fast_recovery,
@@ -103,6 +105,7 @@ fn server(n: u8, weight: u32, checks: Vec<Check>) -> Server {
         inhibit_on_failure: false,
         checks,
         scripts: ServerScripts {
+            first: false,
             up: Some(script("up")),
             down: Some(script("down")),
             mail: false,

@@ -468,8 +468,8 @@ impl Core {
                         failed.push(Input::SendFailed(instance));
                     }
                 },
-                Action::Listen(endpoints) => {
-                    for (endpoint, e) in self.sockets.set(&endpoints) {
+                Action::Listen(ears) => {
+                    for (endpoint, e) in self.sockets.set(&ears) {
                         tracing::warn!("cannot hear adverts on {endpoint:?}: {e}");
                     }
                 }

@@ -4,6 +4,7 @@
 //! business, what a failure means the health room's. At most so many sockets are open at once: a check that has to
 //! wait is late, not failed, because its time begins when it gets its place.
 
+use super::tls::Hello;
 use super::{datagram, ping, tls};
 use crate::health::checks::{HttpDialog, Pattern, SmtpDialog, TcpDialog};
 use crate::health::{CheckId, CheckJob, CheckOutcome};
@@ -137,17 +138,21 @@ impl Shared {
         match &job.kind {
             CheckKind::Tcp(tcp) => {
                 let stream = connect(tcp).await?;
-                talk(stream, &mut TcpDialog, None, tcp.timeout).await
+                talk(stream, &mut TcpDialog, Hello::default(), tcp.timeout).await
             }
             CheckKind::Http(http) => {
                 let mut dialog = self.http_dialog(http, job.url)?;
                 let stream = connect(&http.connect).await?;
-                talk(stream, &mut dialog, http.sni.as_deref(), http.connect.timeout).await
+                let hello = Hello {
+                    sni: http.sni.as_deref(),
+                    client: http.client.as_deref(),
+                };
+                talk(stream, &mut dialog, hello, http.connect.timeout).await
             }
             CheckKind::Smtp(check) => {
                 let stream = connect(&check.connect).await?;
                 let mut dialog = SmtpDialog::new(&check.helo);
-                talk(stream, &mut dialog, None, check.connect.timeout).await
+                talk(stream, &mut dialog, Hello::default(), check.connect.timeout).await
             }
             CheckKind::Dns(check) => datagram::dns(check, self.cookies.hash_one(id.0)).await,
             CheckKind::Udp(check) => datagram::udp(check).await,
@@ -255,14 +260,14 @@ pub(super) fn prepare(socket: &Socket, device: Option<&str>, mark: u32) -> Resul
 pub(super) async fn talk(
     mut stream: TcpStream,
     dialog: &mut (dyn Dialog + Send),
-    sni: Option<&str>,
+    hello: Hello<'_>,
     limit: Duration,
 ) -> Result<(), Trouble> {
     let conversation = async {
         match dialog.on_open() {
             Step::StartTls => {
                 let peer = stream.peer_addr().map_err(|error| judge("shake hands", &error))?;
-                let mut stream = tls::secure(stream, peer.ip(), sni).await?;
+                let mut stream = tls::secure(stream, peer.ip(), hello).await?;
                 let step = dialog.on_secure();
                 converse(&mut stream, dialog, step).await
             }

@@ -1,6 +1,7 @@
 //! Mail: one connection each, not tried again, never waited for.
 
 use super::dial::{Trouble, judge, talk, timed_out};
+use super::tls::Hello;
 use crate::model::MailRoute;
 use crate::notify::mail::{Mail, MailDialog};
 use std::sync::Arc;
@@ -81,7 +82,7 @@ async fn hand_over(route: &MailRoute, mail: &Mail) -> Result<(), Trouble> {
         Ok(Ok(stream)) => stream,
     };
     let mut dialog = MailDialog::new(route, mail, &date(super::clock::wall_ms()));
-    talk(stream, &mut dialog, None, route.timeout).await
+    talk(stream, &mut dialog, Hello::default(), route.timeout).await
 }
 
 /// A moment as RFC 5322 §3.3 wants it, in UTC: `Fri, 20 Nov 2026 09:20:00 +0000`.

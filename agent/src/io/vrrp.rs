@@ -3,8 +3,8 @@
 //! All is said by interface number, never by name: a socket for multicast is bound to the group's address and is a
 //! member on its link only, so it hears nothing else. Own adverts are not looped back.
 
-use crate::vrrp::{Advert, Datagram, Endpoint};
-use crate::wire::{LinkIndex, ip};
+use crate::vrrp::{Advert, Datagram, Ear, Endpoint, Envelope};
+use crate::wire::{LinkIndex, ah, ip};
 use nix::cmsg_space;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{
@@ -32,9 +32,9 @@ const PASSED_OVER_COUNT_MAX: u32 = 256;
 /// The sockets of the core thread.
 pub struct Sockets {
     epoll: Epoll,
-    receivers: BTreeMap<Endpoint, Socket>,
-    /// Endpoints by the number under which `epoll` knows them.
-    numbers: BTreeMap<u64, Endpoint>,
+    receivers: BTreeMap<Ear, Socket>,
+    /// Receivers by the number under which `epoll` knows them.
+    numbers: BTreeMap<u64, Ear>,
     next_number: u64,
     /// Endpoints to look at before asking `epoll` again, in turn, so that a flood on one does not silence the others.
     ready: VecDeque<u64>,
@@ -56,32 +56,32 @@ impl Sockets {
         })
     }
 
-    /// Hears on these endpoints and no others; gives those that cannot be heard on.
+    /// Hears with these and no others; gives those that cannot hear.
     ///
-    /// What failed is tried again at the next call with the same endpoints.
-    pub fn set(&mut self, endpoints: &BTreeSet<Endpoint>) -> Vec<(Endpoint, io::Error)> {
+    /// What failed is tried again at the next call with the same ears.
+    pub fn set(&mut self, ears: &BTreeSet<Ear>) -> Vec<(Endpoint, io::Error)> {
         // Closing a socket takes it out of the epoll set.
-        self.receivers.retain(|endpoint, _| endpoints.contains(endpoint));
-        self.numbers.retain(|_, endpoint| endpoints.contains(endpoint));
+        self.receivers.retain(|ear, _| ears.contains(ear));
+        self.numbers.retain(|_, ear| ears.contains(ear));
         let mut failed = Vec::new();
-        for endpoint in endpoints {
-            if !self.receivers.contains_key(endpoint)
-                && let Err(error) = self.open(*endpoint)
+        for ear in ears {
+            if !self.receivers.contains_key(ear)
+                && let Err(error) = self.open(*ear)
             {
-                failed.push((*endpoint, error));
+                failed.push((ear.endpoint, error));
             }
         }
         failed
     }
 
-    fn open(&mut self, endpoint: Endpoint) -> io::Result<()> {
-        let socket = open_receiver(endpoint)?;
+    fn open(&mut self, ear: Ear) -> io::Result<()> {
+        let socket = open_receiver(ear)?;
         let number = self.next_number;
         self.epoll
             .add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
         self.next_number += 1;
-        self.numbers.insert(number, endpoint);
-        self.receivers.insert(endpoint, socket);
+        self.numbers.insert(number, ear);
+        self.receivers.insert(ear, socket);
         Ok(())
     }
 
@@ -99,8 +99,8 @@ impl Sockets {
                 self.ready.extend(events[..count].iter().map(EpollEvent::data));
                 continue;
             };
-            let endpoint = self.numbers.get(&number);
-            let socket = endpoint.and_then(|endpoint| Some((*endpoint, self.receivers.get(endpoint)?)));
+            let ear = self.numbers.get(&number);
+            let socket = ear.and_then(|ear| Some((ear.endpoint, self.receivers.get(ear)?)));
             let Some((endpoint, socket)) = socket else {
                 continue;
             };
@@ -132,7 +132,8 @@ impl AsFd for Sockets {
     }
 }
 
-fn open_receiver(endpoint: Endpoint) -> io::Result<Socket> {
+fn open_receiver(ear: Ear) -> io::Result<Socket> {
+    let endpoint = ear.endpoint;
     let address = match endpoint {
         Endpoint::Multicast { group, .. } => group,
         Endpoint::Unicast { local } => local,
@@ -142,7 +143,7 @@ fn open_receiver(endpoint: Endpoint) -> io::Result<Socket> {
     } else {
         Domain::IPV6
     };
-    let socket = raw(domain, VRRP)?;
+    let socket = raw(domain, if ear.sealed { ah::PROTOCOL } else { VRRP })?;
     if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES)?;
     }
@@ -212,11 +213,23 @@ fn receive_v4(socket: &Socket, buffer: &mut [u8]) -> io::Result<Option<Datagram>
     let Some(link) = received.link else {
         return Ok(None);
     };
-    Ok(ip::split(&buffer[..received.length]).ok().map(|packet| Datagram {
+    let Ok(packet) = ip::split(&buffer[..received.length]) else {
+        return Ok(None);
+    };
+    let envelope = match packet.protocol {
+        // A seal over options would cover what is not told here: nobody sends such adverts.
+        ah::PROTOCOL if packet.has_options => return Ok(None),
+        ah::PROTOCOL => Envelope::Sealed {
+            identification: packet.identification,
+        },
+        _ => Envelope::Open,
+    };
+    Ok(Some(Datagram {
         link,
         source: packet.source.into(),
         destination: packet.destination.into(),
         ttl: Some(packet.ttl),
+        envelope,
         payload: packet.payload.to_vec(),
     }))
 }
@@ -236,6 +249,7 @@ fn receive_v6(socket: &Socket, buffer: &mut [u8]) -> io::Result<Option<Datagram>
         source: source.ip().into(),
         destination: destination.into(),
         ttl: received.hop_limit,
+        envelope: Envelope::Open,
         payload: buffer[..received.length].to_vec(),
     }))
 }
@@ -321,7 +335,7 @@ impl Senders {
     }
 }
 
-/// We write the IP header; the kernel fills in identification and checksum. It hears nothing.
+/// We write the IP header; the kernel fills in the checksum, and the identification unless it is given. It hears nothing.
 fn open_sender_v4() -> io::Result<Socket> {
     let socket = raw(Domain::IPV4, libc::IPPROTO_RAW as u8)?;
     socket.set_multicast_loop_v4(false)?;
@@ -330,8 +344,13 @@ fn open_sender_v4() -> io::Result<Socket> {
 }
 
 fn send_v4(socket: &Socket, advert: &Advert, source: Ipv4Addr, destination: Ipv4Addr) -> io::Result<()> {
-    let header =
-        ip::header(source, destination, VRRP, 0, advert.payload.len()).ok_or(io::ErrorKind::InvalidInput)?;
+    let (protocol, identification) = match advert.envelope {
+        Envelope::Open => (VRRP, 0),
+        Envelope::Sealed { identification } => (ah::PROTOCOL, identification),
+    };
+    let length = advert.payload.len();
+    let header = ip::header(source, destination, protocol, identification, advert.ttl, length)
+        .ok_or(io::ErrorKind::InvalidInput)?;
     let info = libc::in_pktinfo {
         ipi_ifindex: link_number(advert.link)?,
         ipi_spec_dst: libc::in_addr { s_addr: 0 },
@@ -365,7 +384,11 @@ fn send_v6(socket: &Socket, advert: &Advert, source: Ipv6Addr, destination: Ipv6
         },
         ipi6_ifindex: link,
     };
-    let control = [ControlMessage::Ipv6PacketInfo(&info)];
+    let hops = i32::from(advert.ttl);
+    let control = [
+        ControlMessage::Ipv6PacketInfo(&info),
+        ControlMessage::Ipv6HopLimit(&hops),
+    ];
     let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, link));
     send_whole(socket, &[IoSlice::new(&advert.payload)], &control, &to)
 }

@@ -3,6 +3,8 @@
 use super::file::Multiplier;
 use super::notify::Script;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One check of one server, with every default already taken from the blocks above.
@@ -73,6 +75,8 @@ pub struct HttpGet {
     /// Its `timeout` bounds connecting, and again each whole answer.
     pub connect: TcpCheck,
     pub tls: bool,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<Arc<ClientCertificate>>,
     /// `enable_sni`/`sni_name`: the name sent in the handshake.
     pub sni: Option<String>,
     /// The minor HTTP version, and whether `Connection: close` is sent (`1.0C` and `1.1`).
@@ -81,6 +85,14 @@ pub struct HttpGet {
     pub urls: Vec<Url>,
     /// `fast_recovery`: after a failure all urls are tried at once.
     pub fast_recovery: bool,
+}
+
+/// `SSL`: PEM files, read when a check needs them and again when they are others.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ClientCertificate {
+    /// The certificate, and perhaps those between it and its root.
+    pub chain: PathBuf,
+    pub key: PathBuf,
 }
 
 /// `http_protocol`.
@@ -104,6 +116,17 @@ pub struct Url {
     pub digest: Option<[u8; 16]>,
     /// `regex`, with `true` for "must match", `false` for `regex_no_match`.
     pub regex: Option<(String, bool)>,
+    pub regex_within: Within,
+}
+
+/// `regex_min_offset` and `regex_max_offset`: where in the answer a match may begin, in bytes. Only the body is searched,
+/// but the headers before it count (as keepalived 2.2.7 counts).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Within {
+    /// Nothing before it is searched.
+    pub from: usize,
+    /// The last place; `None`: anywhere.
+    pub to: Option<usize>,
 }
 
 /// Status codes from `low` to `high`, both included.

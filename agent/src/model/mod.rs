@@ -15,8 +15,8 @@ mod vrrp;
 
 pub use bfd::{BfdPath, BfdSession, BfdTrack};
 pub use check::{
-    Check, CheckKind, DnsCheck, FileCheck, HttpGet, HttpVersion, MiscCheck, PingCheck, SmtpCheck,
-    StatusRange, TcpCheck, UdpCheck, UdpReply, Url,
+    Check, CheckKind, ClientCertificate, DnsCheck, FileCheck, HttpGet, HttpVersion, MiscCheck, PingCheck,
+    SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};

@@ -19,6 +19,10 @@ pub struct NotifyScripts {
     pub backup: Option<Script>,
     pub fault: Option<Script>,
     pub stop: Option<Script>,
+    /// `notify_deleted`: a removed instance is told as DELETED, not as FAULT.
+    pub tell_deleted: bool,
+    /// Its script.
+    pub deleted: Option<Script>,
     /// `notify_master_rx_lower_pri`.
     pub master_rx_lower_priority: Option<Script>,
     /// `notify`: gets kind, name, state and priority as further arguments.
@@ -32,6 +36,7 @@ impl NotifyScripts {
     pub fn run_anything(&self) -> bool {
         let silent = Self {
             mail: self.mail,
+            tell_deleted: self.tell_deleted,
             ..Self::default()
         };
         *self != silent
@@ -69,6 +74,8 @@ pub struct QuorumScripts {
 /// `notify_up` and `notify_down` of a server.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ServerScripts {
+    /// `rs_init_notifies`: a server that begins as up is told, too.
+    pub first: bool,
     pub up: Option<Script>,
     pub down: Option<Script>,
     /// `smtp_alert`.

@@ -24,6 +24,8 @@ pub enum Authentication {
     None,
     /// `auth_type PASS`: eight bytes, padded with zeros.
     Pass([u8; 8]),
+    /// `auth_type AH`: each advert carries a keyed checksum and a growing number. The key is padded with zeros.
+    Header([u8; 8]),
 }
 
 /// One `vrrp_instance`.
@@ -46,8 +48,12 @@ pub struct Instance {
     pub preempt_delay: Duration,
     /// Source of adverts: `mcast_src_ip` or `unicast_src_ip`; `None`: the interface's first address.
     pub source: Option<IpAddr>,
+    /// `track_src_ip`: the source that is given has to be on the interface.
+    pub track_source: bool,
     /// Empty: multicast.
     pub unicast_peers: Vec<UnicastPeer>,
+    /// `unicast_ttl`: of adverts to peers.
+    pub unicast_ttl: u8,
     /// `vrrp_mcast_group4/6` or the instance's own; the RFC's group by default.
     pub multicast_group: IpAddr,
     pub check_unicast_source: bool,

@@ -149,8 +149,8 @@ impl Source<'_> {
                 refused(&it, &["interval", "interval_zero"]),
                 refused(&it, &["address_list"]),
                 0,
-                refused(&it, &["auth_type"]),
-                refused(&it, &["password"]),
+                refused(&it, &["auth_type", "unsealed"]),
+                refused(&it, &["password", "seal", "replay"]),
                 it.priority_zero_received,
                 it.priority_zero_sent,
             );
@@ -288,6 +288,7 @@ fn auth_word(cfg: &Instance) -> &'static str {
     match cfg.authentication {
         Authentication::None => "NONE",
         Authentication::Pass(_) => "SIMPLE_PASSWORD",
+        Authentication::Header(_) => "IPSEC_AH",
     }
 }
 

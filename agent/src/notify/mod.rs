@@ -21,7 +21,8 @@ pub fn jobs_for_state(
     let own = match state {
         NotifyState::Master => &scripts.master,
         NotifyState::Backup => &scripts.backup,
-        NotifyState::Fault | NotifyState::Deleted => &scripts.fault,
+        NotifyState::Fault => &scripts.fault,
+        NotifyState::Deleted => &scripts.deleted,
         NotifyState::Stop => &scripts.stop,
     };
     let (kind, name) = kind_and_name(who);
@@ -82,12 +83,12 @@ fn kind_and_name(who: &NotifyWho) -> (&'static str, &str) {
     }
 }
 
-/// keepalived tells a removed instance as FAULT unless `notify_deleted` is set, which few scripts expect.
 fn word(state: NotifyState) -> &'static str {
     match state {
         NotifyState::Master => "MASTER",
         NotifyState::Backup => "BACKUP",
-        NotifyState::Fault | NotifyState::Deleted => "FAULT",
+        NotifyState::Fault => "FAULT",
+        NotifyState::Deleted => "DELETED",
         NotifyState::Stop => "STOP",
     }
 }
@@ -119,6 +120,8 @@ mod tests {
             stop: script("/s"),
             master_rx_lower_priority: script("/l"),
             any: script("/n"),
+            tell_deleted: true,
+            deleted: script("/d"),
             mail: false,
         }
     }
@@ -142,7 +145,7 @@ mod tests {
             (NotifyState::Backup, "/b own", "BACKUP"),
             (NotifyState::Fault, "/f own", "FAULT"),
             (NotifyState::Stop, "/s own", "STOP"),
-            (NotifyState::Deleted, "/f own", "FAULT"),
+            (NotifyState::Deleted, "/d own", "DELETED"),
         ];
         let (instance, group) = (NotifyWho::Instance("VI_1".into()), NotifyWho::Group("G1".into()));
         for (state, first, word) in cases {
@@ -173,7 +176,7 @@ mod tests {
         let server = ServerScripts {
             up: script("/up"),
             down: script("/down"),
-            mail: false,
+            ..ServerScripts::default()
         };
         let quorum = QuorumScripts {
             up: script("/qup"),

@@ -2,10 +2,11 @@
 //!
 //! Total and without memory: any bytes give a [`Packet`] or one [`Rejected`], and nothing else changes.
 
-use super::datagram::Datagram;
+use super::datagram::{Datagram, Envelope};
 use super::effect::Ground;
-use super::packet::{BadPacket, Ends, Packet, decode};
+use super::packet::{BadPacket, Ends, PROTOCOL, Packet, auth_type, decode};
 use crate::model::{Authentication, Instance, UnicastPeer, VrrpVersion};
+use crate::wire::ah::{self, Unsealed};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -65,6 +66,12 @@ rejections! {
     Stranger = "unicast_source", 16;
     #[error("this node owns the addresses and ignores adverts (owner_ignore_adverts)")]
     Owner = "owner", 17;
+    #[error("it has no authentication header")]
+    Open = "unsealed", 18;
+    #[error("{0}")]
+    Seal(Unsealed) = "seal", 19;
+    #[error("its number {0} is not above {1}, the last one: it was heard before, or a node has begun anew")]
+    Replay(u32, u32) = "replay", 20;
 }
 
 /// A TTL or hop limit; the kernel may not have told it.
@@ -107,7 +114,8 @@ pub(crate) fn accept<'a>(
         destination: datagram.destination,
     };
     // A router without addresses of its own has to expect the same of its peers: keepalived allows such instances.
-    let packet = decode(&datagram.payload, ends, cfg.version, own_addresses.is_empty())
+    let (sequence, message) = unseal(cfg, datagram)?;
+    let packet = decode(message, ends, cfg.version, own_addresses.is_empty())
         .map_err(|bad| named(bad, cfg.version))?;
     check_interval(cfg, &packet)?;
     check_authentication(cfg, &packet)?;
@@ -122,7 +130,30 @@ pub(crate) fn accept<'a>(
     if owner && cfg.owner_ignore_adverts {
         return Err(Rejected::Owner);
     }
-    Ok(packet)
+    Ok(Packet { sequence, ..packet })
+}
+
+/// The message, and its number if it was sealed.
+fn unseal<'a>(cfg: &Instance, datagram: &'a Datagram) -> Result<(Option<u32>, &'a [u8]), Rejected> {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (datagram.source, datagram.destination) else {
+        return Ok((None, &datagram.payload));
+    };
+    match (&cfg.authentication, datagram.envelope) {
+        (Authentication::Header(key), Envelope::Sealed { identification }) => {
+            let outer = ah::Outer {
+                source,
+                destination,
+                identification,
+                ttl: datagram.ttl.unwrap_or(255),
+            };
+            let (number, message) =
+                ah::open(key, outer, PROTOCOL, &datagram.payload).map_err(Rejected::Seal)?;
+            Ok((Some(number), message))
+        }
+        (Authentication::Header(_), Envelope::Open) => Err(Rejected::Open),
+        (other, Envelope::Sealed { .. }) => Err(Rejected::AuthType(2, auth_type(other))),
+        (_, Envelope::Open) => Ok((None, &datagram.payload)),
+    }
 }
 
 fn check_ends(cfg: &Instance, ground: &Ground, datagram: &Datagram) -> Result<(), Rejected> {
@@ -201,6 +232,8 @@ fn check_authentication(cfg: &Instance, packet: &Packet<'_>) -> Result<(), Rejec
         Authentication::Pass(_) if kind != 1 => Err(Rejected::AuthType(kind, 1)),
         Authentication::Pass(password) if !same(password, &data) => Err(Rejected::Password),
         Authentication::Pass(_) => Ok(()),
+        Authentication::Header(_) if kind != 2 => Err(Rejected::AuthType(kind, 2)),
+        Authentication::Header(_) => Ok(()),
     }
 }
 

@@ -11,7 +11,18 @@ pub struct Datagram {
     pub destination: IpAddr,
     /// TTL or hop limit; `None` when the kernel did not say.
     pub ttl: Option<u8>,
+    pub envelope: Envelope,
     pub payload: Vec<u8>,
+}
+
+/// What the payload of an IP packet begins with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Envelope {
+    /// The message itself: protocol 112.
+    #[default]
+    Open,
+    /// An authentication header: protocol 51. It covers the identification of the IP header.
+    Sealed { identification: u16 },
 }
 
 /// A place adverts are heard on. IPv4 and IPv6 by the family of `group` or `local`.
@@ -27,12 +38,32 @@ pub enum Endpoint {
     },
 }
 
-/// One advert to send: the IP payload and how to send it. TTL is always 255.
+/// Where a socket is needed. Sealed adverts have another protocol number, and so another socket.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ear {
+    pub endpoint: Endpoint,
+    pub sealed: bool,
+}
+
+impl From<Endpoint> for Ear {
+    /// For open adverts.
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            sealed: false,
+        }
+    }
+}
+
+/// One advert to send: the IP payload and how to send it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Advert {
     /// `None`: by route (unicast without interface).
     pub link: Option<LinkIndex>,
     pub source: IpAddr,
     pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    pub envelope: Envelope,
     pub payload: Vec<u8>,
 }

@@ -29,7 +29,13 @@ impl Router {
         }
         let owner = self.effective == Priority::OWNER.get();
         match accept(&self.cfg, ground, &self.address_bytes, owner, datagram) {
-            Ok(packet) => self.on_packet(now, datagram.source, &packet, out),
+            Ok(packet) => match self.seal.take(packet.sequence) {
+                Ok(()) => self.on_packet(now, datagram.source, &packet, out),
+                Err(why) => {
+                    self.reject(now, datagram.source, why, out);
+                    Step::Stay
+                }
+            },
             Err(why) => {
                 self.reject(now, datagram.source, why, out);
                 Step::Stay

@@ -15,10 +15,11 @@ mod reload;
 mod role;
 mod router;
 mod routers;
+mod seal;
 mod send;
 mod view;
 
-pub use datagram::{Advert, Datagram, Endpoint};
+pub use datagram::{Advert, Datagram, Ear, Endpoint, Envelope};
 pub use effect::{Effect, Ground, Terms};
 pub use routers::Routers;
 

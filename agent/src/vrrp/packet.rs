@@ -48,6 +48,8 @@ pub(crate) struct Packet<'a> {
     /// One after the other, 4 or 16 bytes each.
     pub(crate) addresses: &'a [u8],
     pub(crate) checksum: ChecksumForm,
+    /// Of the authentication header around it.
+    pub(crate) sequence: Option<u32>,
 }
 
 /// Why bytes are no message for us.
@@ -121,6 +123,7 @@ pub(crate) fn decode(
         auth,
         addresses,
         checksum,
+        sequence: None,
     })
 }
 
@@ -193,10 +196,7 @@ pub(crate) fn encode(contents: &Contents<'_>, ends: Ends) -> Vec<u8> {
     bytes.push(u8::try_from(count).expect("the model keeps at most 255 addresses"));
     match contents.version {
         VrrpVersion::V2 => {
-            bytes.push(u8::from(matches!(
-                contents.authentication,
-                Authentication::Pass(_)
-            )));
+            bytes.push(auth_type(contents.authentication));
             bytes.push(u8::try_from(contents.interval.as_secs()).unwrap_or(u8::MAX));
         }
         VrrpVersion::V3 => {
@@ -208,7 +208,7 @@ pub(crate) fn encode(contents: &Contents<'_>, ends: Ends) -> Vec<u8> {
     bytes.extend(contents.addresses);
     if auth_size > 0 {
         match contents.authentication {
-            Authentication::None => bytes.extend([0; AUTH_DATA]),
+            Authentication::None | Authentication::Header(_) => bytes.extend([0; AUTH_DATA]),
             Authentication::Pass(password) => bytes.extend(password),
         }
     }
@@ -220,6 +220,15 @@ pub(crate) fn encode(contents: &Contents<'_>, ends: Ends) -> Vec<u8> {
     let checksum = cover(form, ends, bytes.len()).bytes(&bytes).checksum();
     bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
     bytes
+}
+
+/// As it stands in a version 2 message.
+pub(crate) fn auth_type(authentication: &Authentication) -> u8 {
+    match authentication {
+        Authentication::None => 0,
+        Authentication::Pass(_) => 1,
+        Authentication::Header(_) => 2,
+    }
 }
 
 /// Addresses as they stand in a message.

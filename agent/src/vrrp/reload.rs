@@ -103,6 +103,7 @@ impl Routers {
                 }
                 None => {
                     let mut router = Router::new(cfg.clone(), start_at, now);
+                    router.seal.floor = self.floor;
                     // Nothing is known of its trackers before the first `on_terms`.
                     router.terms.waiting = !cfg.tracking.is_empty() || tracked_by_group.contains(&cfg.name);
                     let slot = self.place(router);

@@ -10,6 +10,7 @@ use super::election::{down_interval, skew};
 use super::limit::Limiter;
 use super::packet::{ChecksumForm, address_bytes};
 use super::role::{Backup, Exit, Init, Master, Role, Standing, Step, Tally, Unsent};
+use super::seal::Seal;
 use crate::model::{Instance, NotifyState, NotifyWho, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
@@ -54,6 +55,8 @@ pub(crate) struct Router {
     pub(crate) address_bytes: Vec<u8>,
     /// The adverts of the present configuration, priority and ground: one per destination.
     pub(crate) wire: Vec<Advert>,
+    /// Numbers of sealed adverts.
+    pub(crate) seal: Seal,
     /// The checksum form of senders that do not use the default one.
     pub(crate) forms: BTreeMap<IpAddr, ChecksumForm>,
     /// Where the agenda has it.
@@ -82,6 +85,7 @@ impl Router {
             limiter: Limiter::default(),
             address_bytes: address_bytes(cfg.addresses.iter().map(|virt| virt.address)),
             wire: Vec::new(),
+            seal: Seal::default(),
             forms: BTreeMap::new(),
             scheduled: None,
             cfg,
@@ -375,15 +379,11 @@ impl Router {
         if farewell && link_there {
             self.tally.zero_sent += 1;
             self.tally.sent_at = Some(now);
-            for advert in &self.wire {
-                out.push(Effect::Send {
-                    instance: self.cfg.name.clone(),
-                    advert: Advert {
-                        payload: self.message(0, advert.source, advert.destination),
-                        ..*advert
-                    },
-                });
-            }
+            let farewells = self.wire.iter().map(|advert| Advert {
+                payload: self.message(0, advert.source, advert.destination),
+                ..*advert
+            });
+            self.put_on_wire(farewells.collect(), out);
         }
     }
 

@@ -1,13 +1,15 @@
 //! All virtual routers of this node: finds the one an input is about, and keeps their deadlines in order.
 
 use super::accept::Rejected;
-use super::datagram::{Datagram, Endpoint};
+use super::datagram::{Datagram, Ear, Endpoint, Envelope};
 use super::effect::{Effect, Ground, Terms};
 use super::group::Group;
 use super::role::{Exit, Role, Step};
 use super::router::Router;
+use crate::model::Authentication;
 use crate::model::{NotifyState, NotifyWho};
 use crate::wire::LinkIndex;
+use crate::wire::ah;
 use lb_shared::counters::InstanceCounters;
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName};
@@ -32,6 +34,8 @@ pub struct Routers {
     pub(crate) started: bool,
     pub(crate) stopped: bool,
     random: u64,
+    /// Where the numbers of sealed adverts begin.
+    pub(crate) floor: u32,
 }
 
 /// A VRID where its adverts are taken.
@@ -52,6 +56,7 @@ impl Routers {
             started: false,
             stopped: false,
             random: seed | 1,
+            floor: 0,
         }
     }
 
@@ -59,7 +64,11 @@ impl Routers {
 
     /// An advert arrived, for whomever.
     pub fn on_datagram(&mut self, now: Mono, datagram: &Datagram, out: &mut Vec<Effect>) {
-        let Some(&vrid) = datagram.payload.get(1) else {
+        let before = match datagram.envelope {
+            Envelope::Open => 0,
+            Envelope::Sealed { .. } => ah::LENGTH,
+        };
+        let Some(&vrid) = datagram.payload.get(before + 1) else {
             return;
         };
         if self.stopped {
@@ -296,9 +305,26 @@ impl Routers {
         self.seek(name).map(Router::counters)
     }
 
-    /// Where adverts have to be heard.
-    pub fn endpoints(&self) -> BTreeSet<Endpoint> {
-        self.heard_at.keys().map(|(_, place)| *place).collect()
+    /// Where adverts have to be heard. Where sealed ones are expected open ones are heard, too: to be told of.
+    pub fn ears(&self) -> BTreeSet<Ear> {
+        let open = self.heard_at.keys().map(|(_, endpoint)| Ear {
+            endpoint: *endpoint,
+            sealed: false,
+        });
+        let sealed = self.heard_at.iter().filter(|(_, slot)| {
+            let router = self.slots[**slot].as_ref();
+            router.is_some_and(|it| matches!(it.cfg.authentication, Authentication::Header(_)))
+        });
+        let sealed = sealed.map(|((_, endpoint), _)| Ear {
+            endpoint: *endpoint,
+            sealed: true,
+        });
+        open.chain(sealed).collect()
+    }
+
+    /// Numbers of sealed adverts begin there: above any that an earlier run can have used.
+    pub fn number_from(&mut self, floor: u32) {
+        self.floor = floor;
     }
 
     // ---- Inside.

@@ -1,14 +1,16 @@
 //! What a router puts on the wire, and what it does when that fails.
 
-use super::datagram::Advert;
+use super::datagram::{Advert, Envelope};
 use super::effect::Effect;
 use super::limit::{Topic, swallowed};
 use super::packet::{ChecksumForm, Contents, Ends, encode};
 use super::role::{Role, Step};
 use super::router::Router;
+use crate::model::Authentication;
 use lb_shared::event::What;
 use lb_shared::units::Mono;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Router {
@@ -29,12 +31,23 @@ impl Router {
         }
         self.tally.sent += 1;
         self.tally.sent_at = Some(now);
-        for advert in &self.wire {
-            out.push(Effect::Send {
-                instance: self.cfg.name.clone(),
-                advert: advert.clone(),
-            });
-        }
+        self.put_on_wire(self.wire.clone(), out);
+    }
+
+    /// Sends these as they are, or sealed.
+    pub(crate) fn put_on_wire(&mut self, adverts: Vec<Advert>, out: &mut Vec<Effect>) {
+        let cfg = Arc::clone(&self.cfg);
+        let key = match &cfg.authentication {
+            Authentication::Header(key) => Some((key, self.seal.next())),
+            Authentication::None | Authentication::Pass(_) => None,
+        };
+        out.extend(adverts.into_iter().map(|advert| Effect::Send {
+            instance: cfg.name.clone(),
+            advert: match key {
+                Some((key, number)) => self.seal.put(key, number, advert),
+                None => advert,
+            },
+        }));
     }
 
     /// An advert did not get out. It is tried again soon; a master that nobody can hear gives up its addresses.
@@ -102,6 +115,12 @@ impl Router {
                 link: ground.link,
                 source,
                 destination,
+                ttl: if destination.is_multicast() {
+                    255
+                } else {
+                    self.cfg.unicast_ttl
+                },
+                envelope: Envelope::Open,
                 payload: self.message(self.effective, source, destination),
             });
         }

@@ -21,6 +21,8 @@ pub struct Ipv4<'a> {
     pub destination: Ipv4Addr,
     pub ttl: u8,
     pub protocol: u8,
+    pub identification: u16,
+    pub has_options: bool,
     /// Without options and without what the link padded.
     pub payload: &'a [u8],
 }
@@ -67,11 +69,13 @@ pub fn split(packet: &[u8]) -> Result<Ipv4<'_>, NotIpv4> {
         destination: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]),
         ttl: fixed[8],
         protocol: fixed[9],
+        identification: u16::from_be_bytes([fixed[4], fixed[5]]),
+        has_options: header > HEADER,
         payload: &packet[header..total],
     })
 }
 
-/// The header to put before a payload: class 0xc0 (network control), TTL 255, not fragmented, no options.
+/// The header to put before a payload: class 0xc0 (network control), not fragmented, no options.
 ///
 /// `None` if the payload is too long for an IPv4 packet. Linux fills in an identification of 0 and the checksum by
 /// itself; the checksum is here for whoever sends past it.
@@ -80,6 +84,7 @@ pub fn header(
     destination: Ipv4Addr,
     protocol: u8,
     identification: u16,
+    ttl: u8,
     length: usize,
 ) -> Option<[u8; HEADER]> {
     let total = u16::try_from(HEADER + length).ok()?;
@@ -88,7 +93,7 @@ pub fn header(
     header[1] = 0xc0;
     header[2..4].copy_from_slice(&total.to_be_bytes());
     header[4..6].copy_from_slice(&identification.to_be_bytes());
-    header[8] = 255;
+    header[8] = ttl;
     header[9] = protocol;
     header[12..16].copy_from_slice(&source.octets());
     header[16..20].copy_from_slice(&destination.octets());
@@ -103,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn packet() -> Vec<u8> {
-        let mut packet = header([10, 5, 0, 1].into(), [224, 0, 0, 18].into(), 112, 1, 20)
+        let mut packet = header([10, 5, 0, 1].into(), [224, 0, 0, 18].into(), 112, 1, 255, 20)
             .unwrap()
             .to_vec();
         packet.extend([7; 20]);

@@ -1,5 +1,6 @@
 //! Bytes, with no idea of our domain.
 
+pub mod ah;
 pub mod bfd;
 pub mod checksum;
 pub mod dialog;

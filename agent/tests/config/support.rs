@@ -232,6 +232,9 @@ fn instance(it: &Instance, out: &mut String) {
     let _ = writeln!(out, "  authentication {:?}", it.authentication);
     let source = it.source.map_or("-".to_owned(), |source| source.to_string());
     let _ = writeln!(out, "  from {source} to {}", it.multicast_group);
+    if it.unicast_ttl != 255 {
+        let _ = writeln!(out, "  unicast_ttl {}", it.unicast_ttl);
+    }
     for peer in &it.unicast_peers {
         let _ = writeln!(
             out,

@@ -61,7 +61,9 @@ fn sample(takes: Takes) -> String {
         Takes::Name(_) | Takes::OptName(_) | Takes::Words(_) | Takes::Secret => "word".to_owned(),
         Takes::Ip => "192.0.2.1".to_owned(),
         Takes::Endpoint => "192.0.2.1 80".to_owned(),
-        Takes::Script | Takes::Command | Takes::Quoted(_) => "\"/bin/true 'a b'\"".to_owned(),
+        Takes::Script | Takes::OptScript | Takes::Command | Takes::Quoted(_) => {
+            "\"/bin/true 'a b'\"".to_owned()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::lab::{Netns, wanted};
 use lbagent::io::vrrp::Sockets;
-use lbagent::vrrp::{Advert, Datagram, Endpoint};
+use lbagent::vrrp::{Advert, Datagram, Ear, Endpoint, Envelope};
 use lbagent::wire::LinkIndex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -42,7 +42,7 @@ fn sides(pair: &[Netns; 2], endpoints: impl Fn(usize, LinkIndex) -> BTreeSet<End
         let link = LinkIndex(pair[side].index("eth0"));
         let sockets = pair[side].run(|| {
             let mut sockets = Sockets::new().unwrap();
-            let failed = sockets.set(&endpoints(side, link));
+            let failed = sockets.set(&endpoints(side, link).into_iter().map(Ear::from).collect());
             assert!(failed.is_empty(), "{failed:?}");
             sockets
         });
@@ -69,6 +69,8 @@ fn multicast_adverts_arrive_once_and_not_at_home() {
             link: Some(one.link),
             source,
             destination: group,
+            ttl: 255,
+            envelope: Default::default(),
             payload: (0..20).collect(),
         };
         pair[0].run(|| one.sockets.send(&advert).unwrap());
@@ -77,6 +79,7 @@ fn multicast_adverts_arrive_once_and_not_at_home() {
             source,
             destination: group,
             ttl: Some(255),
+            envelope: Default::default(),
             payload: advert.payload.clone(),
         };
         assert_eq!(receive(&mut two.sockets, 5000), Some(wanted), "{group}");
@@ -106,6 +109,8 @@ fn unicast_adverts_arrive_at_the_address_they_are_for() {
                 link: ip(target).is_ipv6().then_some(one.link),
                 source: ip(sources[0]),
                 destination: ip(target),
+                ttl: 255,
+                envelope: Default::default(),
                 payload: vec![1; 40],
             };
             pair[0].run(|| one.sockets.send(&advert).unwrap());
@@ -139,6 +144,8 @@ fn the_ip_header_is_as_keepalived_writes_it() {
             link: Some(link),
             source: ip(source),
             destination: ip(group),
+            ttl: 255,
+            envelope: Default::default(),
             payload: vec![7; 20],
         };
         pair[0].run(|| sockets.send(&advert).unwrap());
@@ -172,6 +179,45 @@ fn the_ip_header_is_as_keepalived_writes_it() {
 }
 
 #[test]
+fn sealed_adverts_keep_their_number_and_their_ttl_and_are_heard_apart_from_open_ones() {
+    if !wanted("sealed_adverts_keep_their_number_and_their_ttl_and_are_heard_apart_from_open_ones") {
+        return;
+    }
+    let pair = Netns::pair();
+    let endpoint = Endpoint::Unicast {
+        local: ip("10.91.0.2"),
+    };
+    let [mut sealed, mut open] = [true, false].map(|sealed| {
+        pair[1].run(|| {
+            let mut sockets = Sockets::new().unwrap();
+            assert!(
+                sockets
+                    .set(&BTreeSet::from([Ear { endpoint, sealed }]))
+                    .is_empty()
+            );
+            sockets
+        })
+    });
+    let advert = Advert {
+        link: None,
+        source: ip("10.91.0.1"),
+        destination: ip("10.91.0.2"),
+        ttl: 7,
+        envelope: Envelope::Sealed {
+            identification: 0xbeef,
+        },
+        payload: vec![1; 44],
+    };
+    pair[0].run(|| Sockets::new().unwrap().send(&advert).unwrap());
+    let heard = receive(&mut sealed, 5000).expect("it arrives");
+    assert_eq!(
+        (heard.envelope, heard.ttl, heard.payload),
+        (advert.envelope, Some(7), advert.payload)
+    );
+    assert_eq!(receive(&mut open, 50), None);
+}
+
+#[test]
 fn an_endpoint_that_cannot_be_heard_on_is_told_and_tried_again() {
     if !wanted("an_endpoint_that_cannot_be_heard_on_is_told_and_tried_again") {
         return;
@@ -191,7 +237,7 @@ fn an_endpoint_that_cannot_be_heard_on_is_told_and_tried_again() {
             local: ip("198.51.100.1"),
         };
         for _ in 0..2 {
-            let failed = sockets.set(&BTreeSet::from([good, bad, absent]));
+            let failed = sockets.set(&BTreeSet::from([good, bad, absent].map(Ear::from)));
             let places: Vec<_> = failed.iter().map(|(endpoint, _)| *endpoint).collect();
             assert_eq!(places, [bad], "{failed:?}");
         }
@@ -213,6 +259,8 @@ fn a_source_that_is_not_ours_cannot_be_sent_from_in_ipv6() {
             link: Some(link),
             source: ip("fe80::bad"),
             destination: ip("ff02::12"),
+            ttl: 255,
+            envelope: Default::default(),
             payload: vec![0; 24],
         };
         assert!(Sockets::new().unwrap().send(&advert).is_err());

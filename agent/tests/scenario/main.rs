@@ -12,6 +12,7 @@ mod operators;
 mod refusals;
 mod reload;
 mod routing;
+mod source;
 mod sync;
 mod telling;
 mod whatif;

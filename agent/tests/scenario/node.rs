@@ -245,6 +245,7 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
         source: advert.source,
         destination: advert.destination,
         ttl: Some(255),
+        envelope: Default::default(),
         payload: advert.payload,
     }
 }
@@ -617,6 +618,7 @@ impl Node {
             source: ip("192.0.2.2"),
             destination: ip("224.0.0.18"),
             ttl: Some(255),
+            envelope: Default::default(),
             payload,
         }));
     }

@@ -121,3 +121,71 @@ fn a_reload_starts_a_reader_only_for_a_new_fifo_and_repeats_states_when_asked() 
         ["run /bin/reader /run/other", "All: INSTANCE \"VI_1\" MASTER 100"]
     );
 }
+
+#[test]
+fn a_removed_instance_is_in_fault_unless_notify_deleted_says_deleted() {
+    for (deleted, want) in [
+        (false, ["run /n INSTANCE VI_1 FAULT 100", "FAULT"]),
+        (true, ["run /gone", "DELETED"]),
+    ] {
+        let mut model = talkative(false);
+        let instance = Arc::make_mut(model.instances.get_mut(&"VI_1".into()).expect("the model has it"));
+        let script = |path: &str| {
+            Some(Script {
+                argv: vec![path.into()],
+                user: None,
+            })
+        };
+        instance.notify.any = script("/n").filter(|_| !deleted);
+        instance.notify.tell_deleted = deleted;
+        instance.notify.deleted = script("/gone");
+        let mut node = Start::with(model.clone()).go();
+        node.run_for(Duration::from_secs(5), &[]);
+        told(&mut node);
+        model.instances.clear();
+        node.feed(Input::Model(Box::new(new_model(model))));
+        let lines = told(&mut node);
+        let line = format!("All: INSTANCE \"VI_1\" {} 100", want[1]);
+        assert!(
+            lines.contains(&line) && lines.contains(&want[0].to_owned()),
+            "{lines:#?}"
+        );
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+    }
+}
+
+#[test]
+fn rs_init_notifies_tells_of_servers_that_begin_as_up_and_no_mail_of_it() {
+    let model = |first: bool| {
+        let mut model = talkative(true);
+        let service = Arc::make_mut(model.services.values_mut().next().expect("the model has it"));
+        for server in service.servers.values_mut() {
+            Arc::make_mut(server).scripts = ServerScripts {
+                first,
+                up: Some(Script {
+                    argv: vec!["/up".into()],
+                    user: None,
+                }),
+                mail: true,
+                ..ServerScripts::default()
+            };
+        }
+        model
+    };
+    let about = |node: &mut Node| {
+        let lines = told(node).into_iter();
+        lines
+            .filter(|it| it.contains("RS [") || it.contains("/up") || it.contains("Realserver"))
+            .collect::<Vec<_>>()
+    };
+    let mut node = Start::with(model(false)).go();
+    assert!(about(&mut node).is_empty());
+    let mut node = Start::with(model(true)).go();
+    let line = "RS [198.51.100.1]:tcp:80 [192.0.2.100]:tcp:80 UP";
+    assert_eq!(
+        about(&mut node),
+        ["run /up", &format!("All: {line}"), &format!("Lvs: {line}")]
+    );
+    node.feed(Input::Model(Box::new(new_model(model(true)))));
+    assert!(about(&mut node).is_empty(), "a reload adds no server");
+}

@@ -248,6 +248,8 @@ impl Cluster {
             preempt: edits.preempt.unwrap_or(vr.preempt),
             preempt_delay: Duration::from_micros(vr.preempt_delay_us),
             source: vr.unicast.then_some(source),
+            unicast_ttl: 255,
+            track_source: false,
             unicast_peers: (0..self.hosts.len())
                 .filter(|peer| vr.unicast && *peer != node)
                 .map(|peer| UnicastPeer {

@@ -9,7 +9,7 @@ use lb_shared::units::Mono;
 use lbagent::engine::{BatchId, Engine, Ledger, PersistId, Ticket};
 use lbagent::ipvs::IpvsOp;
 use lbagent::net::NetOp;
-use lbagent::vrrp::Endpoint;
+use lbagent::vrrp::Ear;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Packets a socket holds for a process that does not read.
@@ -130,7 +130,7 @@ pub(crate) struct Node {
     pub(crate) socket: VecDeque<Packet>,
     pub(crate) deferred: Vec<Deferred>,
 
-    pub(crate) listening: BTreeSet<Endpoint>,
+    pub(crate) listening: BTreeSet<Ear>,
     /// The agent's next deadline.
     pub(crate) deadline: Option<Mono>,
     /// The moment a tick comes, and the deadline it is for.

@@ -11,7 +11,7 @@ use crate::sometimes::{Hit, Sometimes};
 use crate::trace::Trace;
 use lb_shared::state::VrrpState;
 use lbagent::engine::{Action, Input};
-use lbagent::vrrp::{Datagram, Endpoint};
+use lbagent::vrrp::{Datagram, Ear, Endpoint};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::IpAddr;
@@ -437,7 +437,7 @@ impl World {
                 local: packet.destination,
             }
         };
-        if !it.listening.contains(&place) {
+        if !it.listening.contains(&Ear::from(place)) {
             return;
         }
         let mut datagram = Datagram {
@@ -445,6 +445,7 @@ impl World {
             source: packet.source,
             destination: packet.destination,
             ttl: Some(packet.ttl),
+            envelope: Default::default(),
             payload: packet.payload.clone(),
         };
         if let (Some(planted), Truth::Whole(heard)) = (self.planted, packet.truth)

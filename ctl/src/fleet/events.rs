@@ -2,11 +2,12 @@
 
 use super::{Answer, each, ended, part, told};
 use crate::args::{Events, Global, Output};
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
 use crate::verbs::event::{self, Past};
 use lb_shared::json;
+use lb_shared::site::Site;
 use lb_shared::view::View;
 
 pub(crate) fn run(

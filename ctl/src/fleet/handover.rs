@@ -3,16 +3,17 @@
 //! A promoted instance advertises 254 at once, and its present master yields when it hears that. Where that agent can
 //! be asked too, it is seen to have yielded; where it should be there and is not, it may not hear either.
 
-use super::differences::same;
 use super::{Answer, Seen};
 use crate::args::{Global, Handover};
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::detach::{self, Detach};
 use crate::trouble::Trouble;
 use lb_shared::client::Update;
+use lb_shared::differences::same;
 use lb_shared::host::Host;
 use lb_shared::names::InstanceName;
 use lb_shared::request::{Refusal, RefusalCode, Snapshot};
+use lb_shared::site::Site;
 use lb_shared::state::{State, Target, VrrpState};
 use lb_shared::text::{count, escape, thousands};
 use lb_shared::view::View;
@@ -76,7 +77,7 @@ fn judge(
         }
         let holder = others.iter().find_map(|other| {
             let seen = other.got.as_ref().ok()?;
-            let theirs = same(instance, seen).filter(|it| it.state == VrrpState::Master)?;
+            let theirs = same(instance, &seen.snapshot.state).filter(|it| it.state == VrrpState::Master)?;
             Some((other, seen, theirs))
         });
         let name = escape(&name.0);

@@ -2,12 +2,13 @@
 
 use super::{Answer, each, ended};
 use crate::args::{Global, Output};
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
 use lb_shared::frame;
 use lb_shared::request::Hello;
+use lb_shared::site::Site;
 use lb_shared::text::{escape, span};
 use serde_json::json;
 use std::time::{Duration, Instant};

@@ -1,7 +1,6 @@
 //! Several hosts at once: asked side by side, answered in the order of the configuration.
 
 pub(crate) mod act;
-pub(crate) mod differences;
 pub(crate) mod events;
 pub(crate) mod handover;
 pub(crate) mod hosts;
@@ -9,13 +8,16 @@ pub(crate) mod list;
 pub(crate) mod status;
 
 use crate::args::{Global, Output};
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::{self, Trouble, told_of};
 use lb_shared::counters::Counters;
+use lb_shared::differences::{self, Difference};
 use lb_shared::host::Host;
 use lb_shared::json;
 use lb_shared::request::Snapshot;
+use lb_shared::site::Site;
+use lb_shared::view::View;
 use serde_json::{Value, json};
 
 /// What came of one host.
@@ -79,6 +81,23 @@ pub(crate) fn look(hosts: &[Host], global: &Global) -> Vec<Answer<Seen>> {
         }
     }
     seen
+}
+
+/// What the hosts that answered do not agree on, and those that did not.
+pub(crate) fn differences(answers: &[Answer<Seen>], cluster: Option<&str>) -> Vec<Difference> {
+    let mut seen = Vec::new();
+    let mut missing = Vec::new();
+    for Answer { name, got, .. } in answers {
+        match got {
+            Ok(host) => seen.push(differences::Seen {
+                name,
+                view: View::of(&host.snapshot),
+                skew_ms: host.skew_ms,
+            }),
+            Err(_) => missing.push(name.as_str()),
+        }
+    }
+    differences::differences(&seen, &missing, cluster)
 }
 
 fn wall_ms() -> u64 {

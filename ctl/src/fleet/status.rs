@@ -1,14 +1,14 @@
 //! `status` of several hosts: a row for each, then what they do not agree on.
 
-use super::differences::{Difference, differences, master_of};
-use super::{Answer, Seen, document, ended, part};
+use super::{Answer, Seen, differences, document, ended, part};
 use crate::args::{Global, Output};
-use crate::connect::Site;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
+use lb_shared::differences::{Difference, master_of};
 use lb_shared::json;
-use lb_shared::problems::{self, Tally};
+use lb_shared::problems;
+use lb_shared::site::Site;
 use lb_shared::text::{escape, thousands, width};
 use lb_shared::view::View;
 use lb_shared::why::wrap;
@@ -164,13 +164,13 @@ impl Row {
         };
         row.agent = escape(&agent.version);
         row.config = format!("r{}", agent.config.revision);
-        let names: Vec<String> = master_of(seen).iter().map(|name| escape(&name.0)).collect();
+        let names: Vec<String> = master_of(view.state).iter().map(|name| escape(&name.0)).collect();
         if !names.is_empty() {
             row.master_of = names.join(",");
         }
-        row.vrrp = marks(&problems::instances(view.state));
-        row.services = marks(&problems::services(view.state));
-        row.servers = marks(&problems::servers(view.state));
+        row.vrrp = problems::marks(&problems::instances(view.state), ",");
+        row.services = problems::marks(&problems::services(view.state), ",");
+        row.servers = problems::marks(&problems::servers(view.state), ",");
         if let Some(totals) = view.totals() {
             row.active = look.number(totals.active);
             row.per_s = look.number(totals.connections_per_s);
@@ -178,28 +178,4 @@ impl Row {
         row.problems = problems::problems(&view).len().to_string();
         row
     }
-}
-
-/// `32+,1~,4!`: how many of each, with the mark of the state.
-fn marks(tally: &Tally) -> String {
-    if tally.is_empty() {
-        return "-".into();
-    }
-    let parts: Vec<String> = tally
-        .iter()
-        .map(|(word, count)| {
-            let mark = match *word {
-                "MASTER" => '#',
-                "UP" => '+',
-                "SORRY" => '*',
-                "DRAIN" => '~',
-                "DRAINED" => '=',
-                "BACKUP" | "OFF" => '-',
-                "INIT" => '?',
-                _ => '!',
-            };
-            format!("{count}{mark}")
-        })
-        .collect();
-    parts.join(",")
 }

@@ -5,7 +5,7 @@ use super::list::document;
 use super::progress;
 use crate::args::{Acting, Drain, Global, Handover, Output, Promote, Then, Waiting};
 use crate::confirm;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::fleet;
 use crate::fleet::handover::{self, Handing};
 use crate::look::{Look, Out};
@@ -21,6 +21,7 @@ use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Snapshot, TargetReport, Verb, WeightChange,
 };
 use lb_shared::select;
+use lb_shared::site::Site;
 use lb_shared::state::{Admin, DrainThen, Target};
 use lb_shared::text::{escape, thousands, width};
 use lb_shared::view::View;

@@ -1,13 +1,15 @@
 //! Verbs that need no agent, or only its name.
 
+use super::list::document;
 use crate::args::{Global, Output};
 use crate::complete;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::help;
-use crate::look::Out;
+use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
 use lb_shared::frame;
 use lb_shared::paths;
+use lb_shared::site::Site;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,10 +42,11 @@ pub(crate) fn check_config(global: &Global, out: &mut Out, file: Option<&Path>) 
 /// Becomes the dashboard.
 pub(crate) fn top(site: &Site, arguments: &[String]) -> Result<(), Trouble> {
     let mut command = Command::new(beside_us("lbtui"));
-    let host = site.only("the dashboard")?;
-    command.arg("--host").arg(host.to_string());
-    if let Some(accent) = site.accent(host) {
-        command.arg("--accent").arg(accent);
+    for host in &site.hosts {
+        command.arg("--host").arg(host.to_string());
+    }
+    if let Some(cluster) = &site.cluster {
+        command.arg("--cluster").arg(cluster);
     }
     command.args(arguments);
     let status = command.status().map_err(|error| {
@@ -66,6 +69,11 @@ fn beside_us(name: &str) -> PathBuf {
         .and_then(|own| Some(own.parent()?.join(name)))
         .filter(|path| path.is_file())
         .unwrap_or_else(|| name.into())
+}
+
+/// The JSON Schema of the socket's lines, as this program knows it.
+pub(crate) fn schema(look: &Look, out: &mut Out) -> Result<(), Trouble> {
+    document(out, look, &lb_shared::schema::document())
 }
 
 pub(crate) fn completion(shell: clap_complete::Shell, out: &mut Out) -> Result<(), Trouble> {

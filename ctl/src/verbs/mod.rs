@@ -3,6 +3,7 @@
 pub(crate) mod act;
 mod bundle;
 pub(crate) mod event;
+mod history;
 pub(crate) mod list;
 mod local;
 mod metrics;
@@ -19,11 +20,12 @@ mod whatif;
 
 use crate::args::{Cli, Global, Verb};
 use crate::complete;
-use crate::connect::{self, Site};
+use crate::connect;
 use crate::fleet;
 use crate::help;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::site::Site;
 use list::Kind;
 
 /// What a verb that acts is called with.
@@ -41,13 +43,14 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     match &verb {
         Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
         Verb::Completion { shell } => return local::completion(*shell, out),
+        Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
         Verb::Replay { file } => return record::replay(&cli.global, look, out, file),
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
     }
-    let site = Site::of(&cli.global)?;
+    let site = connect::site(&cli.global)?;
     let one = match site.hosts.as_slice() {
         [host] => connect::for_host(&cli.global, host),
         _ => cli.global.clone(),
@@ -73,7 +76,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
-        Verb::Raw { requests } => {
+        Verb::Raw { requests, .. } => {
             site.only("raw")?;
             raw::run(&one, out, &requests)
         }
@@ -110,6 +113,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::History(asked) => history::run(global, look, out, &asked),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
         // Carried out before this is reached; named, so that a new verb cannot be forgotten.

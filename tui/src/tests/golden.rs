@@ -8,15 +8,18 @@ use lb_shared::state::{MasterView, Target};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
+pub(super) const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
 
 fn compare(name: &str, bench: &Bench) {
-    let (width, height) = bench.app.size;
+    picture(name, bench.app.size, bench.picture());
+}
+
+/// Compares a picture with its file.
+pub(super) fn picture(name: &str, (width, height): (u16, u16), got: String) {
     let file = format!("{name}-{width}x{height}.txt");
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(&file);
-    let got = bench.picture();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &got).unwrap();

@@ -1,8 +1,10 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
 mod golden;
+mod hosts;
 mod keys;
 mod look;
+mod past;
 mod robust;
 
 use crate::app::{App, Cmd, Msg, News, settle, update};
@@ -12,7 +14,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lb_shared::client::Update;
 use lb_shared::event::{Event, Numbered, What};
 use lb_shared::fixture::{self, Demo};
-use lb_shared::request::Hello;
+use lb_shared::request::{Hello, Request};
 use lb_shared::state::ObjectId;
 use std::time::Duration;
 
@@ -126,8 +128,15 @@ impl Bench {
         view::text(&self.app)
     }
 
-    /// The requests that went out since the last look.
-    pub(super) fn asked(&mut self) -> Vec<(u64, lb_shared::request::Request)> {
+    /// The requests that went out since the last look, without those for the history of an open server.
+    pub(super) fn asked(&mut self) -> Vec<(u64, Request)> {
+        let mut asked = self.asked_all();
+        asked.retain(|(_, request)| !matches!(request, Request::History(_)));
+        asked
+    }
+
+    /// All requests that went out since the last look.
+    pub(super) fn asked_all(&mut self) -> Vec<(u64, Request)> {
         self.cmds
             .drain(..)
             .filter_map(|cmd| match cmd {

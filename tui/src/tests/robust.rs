@@ -136,7 +136,8 @@ fn names_cannot_turn_or_move_what_is_drawn() {
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
         4 => prop::sample::select(vec!['j', 'k', 'g', 'G', 'd', 'u', 'w', 'x', 'P', 'D', 'R', '/', ':', 's', 'S', ' ',
-            'v', 'V', 'e', 'f', 'y', '?', '1', '2', '3', '4', '5', 'a', '0']).prop_map(KeyCode::Char),
+            'v', 'V', 'e', 'f', 'y', '?', '1', '2', '3', '4', '5', '6', 'a', '0',
+            '[', ']', '{', '}', 'T', '<', '>', 'p']).prop_map(KeyCode::Char),
         2 => prop::sample::select(vec![KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Down,
             KeyCode::Up, KeyCode::Left, KeyCode::Right, KeyCode::End, KeyCode::Home, KeyCode::PageDown,
             KeyCode::PageUp, KeyCode::Backspace]),

@@ -4,6 +4,7 @@ use super::Scene;
 use super::events;
 use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
+use super::runs;
 use super::vrrp;
 use super::words::{bar, check, moment, took, what};
 use crate::app::Detail;
@@ -31,7 +32,10 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, detail:
     match &detail.object {
         ObjectId::Instance(name) => panes.extend(instance(scene, name)),
         ObjectId::Service(key) => panes.extend(service(scene, key)),
-        ObjectId::Server(id) => panes.extend(server(scene, id)),
+        ObjectId::Server(id) => {
+            panes.extend(server(scene, id));
+            panes.extend(runs::panes(scene, id, area.width));
+        }
         ObjectId::Agent => panes.push(agent(scene)),
         ObjectId::Group(_) | ObjectId::Tracker(_) | ObjectId::Override(_) => {}
     }

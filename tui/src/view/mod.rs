@@ -5,8 +5,10 @@ mod confirm;
 mod detail;
 mod events;
 mod help;
+mod hosts;
 mod overview;
 mod paint;
+mod runs;
 mod servers;
 mod services;
 mod small;
@@ -16,6 +18,7 @@ mod words;
 
 use crate::app::{App, Link, Prompt, SIZE_MIN, WIDE};
 use crate::data::Data;
+use crate::fleet::Standing;
 use crate::keys::{self, Screen};
 use crate::mouse::Spot;
 use crate::theme::{self, Role};
@@ -116,7 +119,7 @@ fn paint<'a>(app: &App, buffer: &'a mut Buffer) -> Paint<'a> {
             let scene = Scene {
                 app,
                 data,
-                view: data.view(app.shown_at()),
+                view: data.view(app.shown_at()).with_peers(&app.fleet.peers),
                 wide: area.width >= WIDE,
             };
             if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
@@ -144,7 +147,8 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         height: area.height - 3,
         ..area
     };
-    paint.faded = app.stale();
+    // What the others say is not old.
+    paint.faded = app.stale() && app.screen != Screen::Hosts;
     match (app.detail.last(), app.screen) {
         (Some(detail), _) => detail::draw(scene, paint, body, detail),
         (None, Screen::Overview) => overview::draw(scene, paint, body),
@@ -152,6 +156,7 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         (None, Screen::Services) => services::draw(scene, paint, body),
         (None, Screen::Servers) => servers::draw(scene, paint, body),
         (None, Screen::Events) => events::draw(scene, paint, body),
+        (None, Screen::Hosts) => hosts::draw(scene, paint, body),
     }
     paint.faded = false;
     foot(scene, paint, area);
@@ -170,11 +175,23 @@ fn head(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         format!(" {}  ", escape(&scene.data.state.agent.host)),
         Role::Master,
     );
+    let several = app.fleet.several();
+    // With one more name the blanks around them are needed.
+    let tight = several && !scene.wide;
     for (nth, screen) in Screen::ALL.into_iter().enumerate() {
+        if screen == Screen::Hosts && !several {
+            continue;
+        }
         let name = format!("{} {}", nth + 1, screen.name());
         let spot = Spot::Tab(screen);
         if screen == app.screen {
             left.push_spot(format!("[{name}]"), Role::Master, spot);
+        } else if tight {
+            left.push(
+                if nth == 0 || left.ends_with(']') { "" } else { " " },
+                Role::Plain,
+            );
+            left.push_spot(name, Role::Plain, spot);
         } else {
             left.push_spot(format!(" {name} "), Role::Plain, spot);
         }
@@ -187,10 +204,11 @@ fn head(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
 fn connection(scene: &Scene<'_>) -> Row {
     let app = scene.app;
     let mut right = Row::default();
-    if scene.wide
-        && let Some(role) = scene.data.role
-    {
-        right.push(format!("{}   ", role.word()), Role::Plain);
+    if scene.wide {
+        host_names(scene, &mut right);
+        if let Some(role) = scene.data.role {
+            right.push(format!("{}   ", role.word()), Role::Plain);
+        }
     }
     if app.read_only {
         right.push("READ ONLY ", Role::Warn);
@@ -198,6 +216,14 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
+    } else if let Some(then_ms) = app.past.as_ref().and_then(|past| past.then_ms) {
+        let now_ms = crate::past::clocks(app).map_or(then_ms, |(_, now)| now);
+        let ago = span(Duration::from_millis(now_ms.saturating_sub(then_ms)));
+        right.push(format!("REPLAY -{ago}"), Role::Warn);
+        // The second line has the time in any case.
+        if scene.wide {
+            right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
+        }
     } else if let Some(past) = &app.past {
         let waiting = if scene.wide {
             format!("FROZEN, {} waiting", count(past.waiting, "change"))
@@ -213,6 +239,27 @@ fn connection(scene: &Scene<'_>) -> Row {
     right
 }
 
+/// `cluster edge: lb1* lb2 lb3!`: the one in front, and those that do not answer.
+fn host_names(scene: &Scene<'_>, right: &mut Row) {
+    let fleet = &scene.app.fleet;
+    if !fleet.several() {
+        return;
+    }
+    match &fleet.cluster {
+        Some(name) => right.push(format!("cluster {}:", escape(name)), Role::Plain),
+        None => right.push("hosts:", Role::Plain),
+    }
+    for (nth, host) in fleet.hosts.iter().enumerate() {
+        let front = if nth == scene.app.seat { "*" } else { "" };
+        let (lost, look) = match host.standing {
+            Standing::Live => ("", Role::Plain),
+            Standing::Stale(_) | Standing::Unreachable => ("!", Role::Bad),
+        };
+        right.push(format!(" {}{front}{lost}", host.name), look);
+    }
+    right.push("   ", Role::Plain);
+}
+
 /// The alarm, if there is one; else the sums.
 fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     if let Some(alarm) = alarm(scene) {
@@ -221,6 +268,9 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     }
     let data = scene.data;
     let app = scene.app;
+    if app.past.as_ref().is_some_and(|past| past.then_ms.is_some()) {
+        return paint.row(area.x, 1, area.width, &journey(scene));
+    }
     let mut left = Row::default();
     match app.screen {
         _ if !app.detail.is_empty() => left = detail::title(scene),
@@ -277,6 +327,14 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
             format!(" {}   ", count(data.state.instances.len(), "instance")),
             Role::Plain,
         ),
+        Screen::Hosts => {
+            let fleet = &app.fleet;
+            let differences = fleet.differences.len();
+            let look = if differences == 0 { Role::Plain } else { Role::Warn };
+            left.push(format!(" {}", count(fleet.hosts.len(), "host")), Role::Plain);
+            left.push(format!("  {}", count(differences, "difference")), look);
+            return paint.row(area.x, 1, area.width, &left);
+        }
     }
     if app.detail.is_empty() {
         if let Some((by, reversed)) = app.order.of(app.screen) {
@@ -299,6 +357,25 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         row(format!("  {}", totals(scene, scene.wide)), Role::Plain)
     };
     paint.both(area.x, 1, area.width, left, right);
+}
+
+/// `<< 09:07:27 of 09:20:00   event 12 of 40   [ ] event  { } minute  T time  0 live`.
+fn journey(scene: &Scene<'_>) -> Row {
+    let all = scene.app.live().map_or(0, |live| live.events.len());
+    let now_ms = crate::past::clocks(scene.app).map_or(0, |(_, now)| now);
+    let mut line = row(
+        format!(" << {} of {}", clock(scene.view.wall_ms), clock(now_ms)),
+        Role::Warn,
+    );
+    line.push(
+        format!(
+            "   event {} of {}   [ ] event  {{ }} minute  0 live",
+            lb_shared::text::thousands(scene.data.events.len() as u64),
+            lb_shared::text::thousands(all as u64)
+        ),
+        Role::Plain,
+    );
+    line
 }
 
 /// `27.1k conns  1.51k cps  in 10.0M  out 52.4M`.
@@ -347,7 +424,11 @@ fn alarm(scene: &Scene<'_>) -> Option<String> {
         .state
         .instances
         .values()
-        .find(|instance| instance.second_master)?;
+        .find(|instance| instance.second_master);
+    let Some(two) = two else {
+        let text = app.fleet.alarm(app.now)?;
+        return Some(format!(" !! {}", escape(text)));
+    };
     let other = match &two.master {
         Some(master) => format!(
             "{} (prio {})",
@@ -389,6 +470,10 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     }
     if app.stale() {
         let text = " Actions are off while stale.   r reconnect   ? help   q quit";
+        return paint.row(area.x, y, area.width, &row(text, Role::Plain));
+    }
+    if app.past.as_ref().is_some_and(|past| past.then_ms.is_some()) {
+        let text = " Changes are off in the past.   [ ] event  { } minute  T time  0 live  ? help";
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
     }
     let hands_off = app.hands_off().is_some();

@@ -66,6 +66,12 @@ impl Row {
         self.pieces.is_empty()
     }
 
+    /// Whether the text ends with this character.
+    pub(crate) fn ends_with(&self, last: char) -> bool {
+        let text = self.pieces.iter().rev().find(|(text, _)| !text.is_empty());
+        text.is_some_and(|(text, _)| text.ends_with(last))
+    }
+
     /// The row with blanks to this width.
     pub(crate) fn padded(mut self, columns: usize) -> Self {
         let missing = columns.saturating_sub(self.width());

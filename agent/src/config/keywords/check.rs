@@ -5,14 +5,14 @@ use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, Old, Set};
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{
-    self, Command, Flag, Int, Ip, Name, Nothing, OneOf, OptName, OptWords, Quoted, Seconds, Weight,
+    self, Command, Flag, Int, Ip, Name, Nothing, OneOf, OptName, OptWords, Quoted, Seconds, Secret, Weight,
     WholeSeconds, Words,
 };
 use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{HttpVersion, StatusRange};
+use crate::model::{HttpVersion, StatusRange, Within};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -105,6 +105,7 @@ pub(crate) struct RawUrl {
     pub regex: Option<(String, Span)>,
     pub regex_no_match: bool,
     pub regex_flags: String,
+    pub regex_within: Within,
 }
 
 const ANY_SECONDS: Takes = Seconds(0, 4_294_967_295_000_000);
@@ -193,8 +194,6 @@ const SSL_ROWS: &[Keyword<RawCheck>] = &[
     row("url", Takes::Block(""), "required", InPlace, "One page; all must be good.", Block(|it, st, cx| url(it, &SSL_GET_URL, st, cx))),
 ];
 
-const NO_OFFSET: &str = "the whole body is searched";
-
 #[rustfmt::skip]
 const URL_ROWS: &[Keyword<RawUrl>] = &[
     row("path", Quoted("PATH"), "required", InPlace, "What is asked for.", Set(|it, a, _| it.path = Some(a.quoted()))),
@@ -208,8 +207,12 @@ const URL_ROWS: &[Keyword<RawUrl>] = &[
         Set(|it, _, _| it.regex_no_match = true)),
     row("regex_options", OptWords("OPTION …"), "none", InPlace, "Options of the pattern: caseless, multiline, dotall, \
         extended, ungreedy.", Set(regex_options)),
-    row("regex_min_offset", Int(0, 4_294_967_295), "0", InPlace, "Bytes not searched.", Known(NO_OFFSET)),
-    row("regex_max_offset", Int(0, 4_294_967_295), "the end", InPlace, "Where the search ends.", Known(NO_OFFSET)),
+    row("regex_min_offset", Int(0, 4_294_967_295), "0", InPlace, "Where the search begins, in bytes from the \
+        beginning of the answer: the headers count, though only the body is searched.",
+        Set(|it, a, _| it.regex_within.from = a.small())),
+    row("regex_max_offset", Int(0, 4_294_967_295), "the end", InPlace, "Where a match may begin at the latest, \
+        counted in the same way.",
+        Set(|it, a, _| it.regex_within.to = Some(a.small()))),
     row("regex_stack", OptWords("START MAX"), "", InPlace, "Memory of the matcher.",
         Idle("matching needs no stack and has a limit of its own")),
 ];
@@ -302,6 +305,25 @@ pub(crate) const BFD_CHECK: Table<RawCheck> = Table { block: "virtual_server/rea
     row("alpha", Flag, "that of the server", InPlace, "Down until the session is up.",
         Set(|it, a, _| it.words.alpha = Some(a.flag()))),
 ]] };
+
+#[rustfmt::skip]
+pub(crate) const SSL: Table<SslWords> = Table { block: "SSL", parts: &[&[
+    row("password", Secret, "none", InPlace, "Pass phrase of the key.",
+        Known("a key with a pass phrase is not read; take it off with 'openssl pkey -in KEY -out NEW-KEY'")),
+    row("ca", Quoted("FILE"), "none", InPlace, "Certificate authority.",
+        Idle("certificates of servers are not verified, as in keepalived")),
+    row("certificate", Quoted("FILE"), "none", InPlace, "Client certificate in PEM; what signed it may follow.",
+        Set(|it, a, _| it.certificate = Some((a.quoted(), a.span())))),
+    row("key", Quoted("FILE"), "none", InPlace, "Client key in PEM.",
+        Set(|it, a, _| it.key = Some((a.quoted(), a.span())))),
+]] };
+
+/// `SSL` as written.
+#[derive(Debug, Default)]
+pub(crate) struct SslWords {
+    pub certificate: Option<(String, Span)>,
+    pub key: Option<(String, Span)>,
+}
 
 fn check(
     checker: Checker,
@@ -513,5 +535,6 @@ pub(super) fn add_all(entries: &mut Vec<Entry>) {
     add(entries, &HTTP_GET_URL);
     add(entries, &SSL_GET_URL);
     add(entries, &FILE_CHECK);
+    add(entries, &SSL);
     add(entries, &BFD_CHECK);
 }

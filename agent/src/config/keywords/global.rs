@@ -1,6 +1,7 @@
 //! `global_defs`, and the words that stand at the top of a file.
 
 use super::bfd::RawBfd;
+use super::check::{self, SslWords};
 use super::routing::{Placed, route_lines, rule_lines};
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
@@ -13,7 +14,7 @@ use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds,
     WholeSeconds, Words,
 };
-use crate::config::keyword::{Args, Keyword, Table, no_block, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
@@ -35,6 +36,7 @@ pub(crate) struct Raw {
     pub files: Vec<RawFile>,
     pub routes: Vec<Placed<Route>>,
     pub policy_rules: Vec<Placed<Rule>>,
+    pub ssl: SslWords,
 }
 
 /// `global_defs` as written.
@@ -70,6 +72,7 @@ pub(crate) struct GlobalDefs {
     pub v3_checksum_as_v2: bool,
     pub dynamic_interfaces: bool,
     pub notify_priority_changes: bool,
+    pub rs_init_notifies: bool,
     pub checker_log_all_failures: bool,
     pub random_seed: Option<u64>,
     pub mail: MailWords,
@@ -181,8 +184,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         virtual_server.", Block(super::service::server_group)),
     row("virtual_server", Takes::Block("ADDRESS [PORT] | fwmark N | group NAME"), "", InPlace, "One IPVS service.",
         Block(super::service::service)),
-    row("SSL", Takes::Block(""), "", InPlace, "Client certificate for SSL_GET.",
-        KnownBlock("SSL_GET shows no client certificate", |_, st, cx| inert(&static_net::SSL, st, cx))),
+    row("SSL", Takes::Block(""), "", InPlace, "The certificate that SSL_GET shows to a server that asks for one.",
+        Block(|it, st, cx| read_block(&check::SSL, &mut it.ssl, st, cx))),
 ];
 
 /// A tracker that does not act: its words are checked, and its name is known to those who follow it.
@@ -401,8 +404,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle(BUFFERS)),
     row("process_monitor_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
         Idle(BUFFERS)),
-    row("rs_init_notifies", Flag, "off", NextStart, "Runs notify_up and notify_down for the first state of servers.",
-        Known("the first state of a server is not notified")),
+    row("rs_init_notifies", Flag, "off", InPlace, "Runs notify_up, and writes to the FIFO, also for a server that \
+        begins as up.", Set(|it, a, _| it.rs_init_notifies = a.flag())),
     row("no_checker_emails", Flag, "off", InPlace, "Mail only when a server changes.",
         Idle("there is never a mail for a single check of several")),
     row("vrrp_rx_bufs_policy", Name("MTU|ADVERT|BYTES"), "the system's", NextStart, "How receive buffers are sized.",

@@ -3,12 +3,11 @@
 use super::{Entry, Inert, add};
 use crate::config::keyword::Does::{Known, Set};
 use crate::config::keyword::Live::InPlace;
-use crate::config::keyword::Takes::{List, Name, Nothing, OptWords, Quoted, Seconds, Secret};
+use crate::config::keyword::Takes::{List, Name, Nothing, OptWords, Seconds};
 use crate::config::keyword::{Keyword, Table, row};
 
 const NO_GROUP: &str = "static addresses are not set";
 const NO_PACE: &str = "announcements are paced per interface by vrrp_garp_interval alone";
-const NO_CERTIFICATE: &str = "SSL_GET shows no client certificate";
 
 #[rustfmt::skip]
 pub(crate) const TRACK_GROUP: Table<Inert> = Table { block: "track_group", parts: &[&[
@@ -23,14 +22,6 @@ pub(crate) const GARP_GROUP: Table<Inert> = Table { block: "garp_group", parts: 
         Known(NO_PACE)),
     row("interface", Name("IFNAME"), "", InPlace, "A member.", Known(NO_PACE)),
     row("interfaces", List("IFNAME"), "", InPlace, "Members.", Known(NO_PACE)),
-]] };
-
-#[rustfmt::skip]
-pub(crate) const SSL: Table<Inert> = Table { block: "SSL", parts: &[&[
-    row("password", Secret, "none", InPlace, "Pass phrase of the key.", Known(NO_CERTIFICATE)),
-    row("ca", Quoted("FILE"), "none", InPlace, "Certificate authority.", Known(NO_CERTIFICATE)),
-    row("certificate", Quoted("FILE"), "none", InPlace, "Client certificate.", Known(NO_CERTIFICATE)),
-    row("key", Quoted("FILE"), "none", InPlace, "Client key.", Known(NO_CERTIFICATE)),
 ]] };
 
 const ADDRESS: &str = "(address line)";
@@ -184,14 +175,7 @@ pub(crate) const RULE_LINE: Table<Inert> = Table { block: RULE, parts: &[&[
 ]] };
 
 pub(super) fn add_all(entries: &mut Vec<Entry>) {
-    for table in [
-        &TRACK_GROUP,
-        &GARP_GROUP,
-        &SSL,
-        &ADDRESS_LINE,
-        &ROUTE_LINE,
-        &RULE_LINE,
-    ] {
+    for table in [&TRACK_GROUP, &GARP_GROUP, &ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
         add(entries, table);
     }
 }

@@ -8,8 +8,8 @@ use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
 use crate::config::keyword::Live::{InPlace, Restart};
 use crate::config::keyword::Takes::{
-    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds, Secret,
-    WholeSeconds, Words,
+    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
+    Secret, WholeSeconds, Words,
 };
 use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
@@ -28,6 +28,8 @@ pub(crate) struct RawNotify {
     pub stop: Option<(ScriptWords, Span)>,
     pub master_rx_lower_pri: Option<(ScriptWords, Span)>,
     pub any: Option<(ScriptWords, Span)>,
+    /// The word is there, perhaps with a script.
+    pub deleted: Option<(Option<ScriptWords>, Span)>,
     pub priority_changes: Option<bool>,
     pub mail: Option<bool>,
 }
@@ -75,6 +77,7 @@ pub(crate) struct RawInstance {
     pub auth_type: Option<(&'static str, Span)>,
     pub auth_pass: Option<(String, Span)>,
     pub auth_hmac: Option<Span>,
+    pub unicast_ttl: Option<u8>,
     pub nopreempt: Option<Span>,
     pub preempt_delay: Option<(Duration, Span)>,
     pub track_interface: Vec<TrackLine>,
@@ -86,6 +89,7 @@ pub(crate) struct RawInstance {
     pub unicast: bool,
     pub peers: Vec<PeerLine>,
     pub source: Option<(IpAddr, Span)>,
+    pub track_source: bool,
     pub mcast_dst: Option<IpAddr>,
     pub unicast_fault_no_peer: bool,
     pub check_unicast_src: bool,
@@ -190,8 +194,9 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         bfd_instance unless one is given.", Block(|it, st, cx| it.track_bfd.extend(track_lines(st, cx)))),
     row("dont_track_primary", Nothing, "off", InPlace, "The state of the own interface does not matter.",
         Set(|it, _, _| it.dont_track_primary = true)),
-    row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address is not on the interface.",
-        Known("adverts fail while the address is missing, which is shown; the state does not change")),
+    row("track_src_ip", Nothing, "off", InPlace, "FAULT while the source address that is given is \
+        not on the interface. Without it the address may be on any of the host's.",
+        Set(|it, _, _| it.track_source = true)),
     row("unicast_peer", List("ADDRESS [min_ttl N] [max_ttl N]"), "multicast", Restart, "Adverts go to these peers. \
         Adverts whose TTL is outside the bounds are dropped.", Block(peers)),
     row("unicast_src_ip", Ip, "first address of the interface", Restart, "Source of adverts to peers.",
@@ -207,8 +212,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
                 cx.error("L-07", a.span(), text, &["using the default"]);
             }
         })),
-    row("unicast_ttl", Int(0, 255), "255", InPlace, "TTL of adverts to peers.",
-        Known("adverts to peers leave with TTL 255")),
+    row("unicast_ttl", Int(0, 255), "255", InPlace, "TTL or hop limit of adverts to peers; 0 is 255.",
+        Set(|it, a, _| it.unicast_ttl = Some(a.small()))),
     row("unicast_fault_no_peer", Nothing, "off", InPlace, "FAULT when unicast is wanted and no peer is listed.",
         Set(|it, _, _| it.unicast_fault_no_peer = true)),
     row("check_unicast_src", Nothing, "vrrp_check_unicast_src", InPlace, "Adverts from others than the listed peers are \
@@ -281,8 +286,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Set(|it, a, _| it.notify.stop = Some((a.script(), a.span())))),
     row("notify", Script, "none", InPlace, "Run on every change, with four further arguments: INSTANCE, name, state, \
         priority.", Set(|it, a, _| it.notify.any = Some((a.script(), a.span())))),
-    row("notify_deleted", OptWords("SCRIPT [USER [GROUP]]"), "FAULT is notified", InPlace, "What is notified when a \
-        reload removes the instance.", Known("FAULT is notified")),
+    row("notify_deleted", OptScript, "FAULT is notified", InPlace, "Run when a reload removes the instance; FIFO and \
+        notify say DELETED then.", Set(|it, a, _| it.notify.deleted = Some((a.opt_script(), a.span())))),
     row("notify_master_rx_lower_pri", Script, "none", InPlace, "Run when a MASTER hears a lower one.",
         Set(|it, a, _| it.notify.master_rx_lower_pri = Some((a.script(), a.span())))),
     row("notify_priority_changes", Flag, "the global one", InPlace, "Changes of priority are events of their own.",
@@ -293,9 +298,10 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
 
 #[rustfmt::skip]
 pub(crate) const AUTHENTICATION: Table<RawInstance> = Table { block: "vrrp_instance/authentication", parts: &[&[
-    row("auth_type", OneOf(&["PASS", "AH"]), "none", InPlace, "PASS: a password in plain text. AH: not spoken.",
+    row("auth_type", OneOf(&["PASS", "AH"]), "none", InPlace, "PASS: a password in plain text. AH: a \
+        keyed checksum (IPsec, HMAC-MD5) and growing numbers; IPv4 only.",
         Set(|it, a, _| it.auth_type = Some((if a.text() == "AH" { "AH" } else { "PASS" }, a.span())))),
-    row("auth_pass", Secret, "required", InPlace, "The password; its first 8 bytes count.",
+    row("auth_pass", Secret, "required", InPlace, "The password, or the key of AH; its first 8 bytes count.",
         Set(|it, a, _| it.auth_pass = Some((a.text().to_owned(), a.span())))),
 ]] };
 

@@ -3,13 +3,15 @@
 use super::follow::Followed;
 use super::script;
 use crate::config::findings::Cx;
-use crate::config::keywords::{CheckWords, Checker, RawCheck, Talk};
+use crate::config::keyword::shown;
+use crate::config::keywords::{CheckWords, Checker, Raw, RawCheck, Talk};
 use crate::model::{
-    Check, CheckKind, DnsCheck, FileCheck, HttpGet, MiscCheck, Multiplier, PingCheck, SmtpCheck, StatusRange,
-    TcpCheck, UdpCheck, UdpReply, Url,
+    Check, CheckKind, ClientCertificate, DnsCheck, FileCheck, HttpGet, MiscCheck, Multiplier, PingCheck,
+    SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url,
 };
 use lb_shared::names::{ServerKey, with_port};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DELAY_LOOP: Duration = Duration::from_secs(60);
@@ -212,6 +214,7 @@ fn http_get(it: &RawCheck, server: ServerKey, words: &CheckWords, cx: &mut Cx<'_
                 };
                 compiles(&pattern, *at, cx).then_some((pattern, !raw.regex_no_match))
             }),
+            regex_within: raw.regex_within,
         });
     }
     if urls.is_empty() {
@@ -250,11 +253,49 @@ fn http_get(it: &RawCheck, server: ServerKey, words: &CheckWords, cx: &mut Cx<'_
     Some(HttpGet {
         connect: connect(it, server, words, cx),
         tls,
+        client: if tls { cx.client_certificate.clone() } else { None },
         sni,
         version: it.version,
         urls,
         fast_recovery: it.fast_recovery,
     })
+}
+
+/// What `SSL` says, as far as it can be used.
+pub(super) fn client_certificate(raw: &Raw, cx: &mut Cx<'_>) -> Option<Arc<ClientCertificate>> {
+    let (chain, key) = match (&raw.ssl.certificate, &raw.ssl.key) {
+        (None, None) => return None,
+        (Some(chain), Some(key)) => (chain, key),
+        (Some((_, at)), None) | (None, Some((_, at))) => {
+            let notes: &[&str] = &[
+                "SSL_GET shows no certificate",
+                "write both, 'certificate FILE' and 'key FILE'",
+            ];
+            cx.error("S-30", *at, "a client certificate needs its key", notes);
+            return None;
+        }
+    };
+    for (path, at) in [chain, key] {
+        let why = match cx.files.read(path) {
+            Err(why) => format!("cannot be read: {}", why.0),
+            Ok(text) if !has(&text.bytes, "-----BEGIN ") => "is not PEM".to_owned(),
+            Ok(text) if has(&text.bytes, "ENCRYPTED") => "has a pass phrase".to_owned(),
+            Ok(_) => continue,
+        };
+        let notes: &[&str] = &[
+            "while that is so, an SSL_GET gives no result and servers keep their verdict",
+            "it takes PEM without a pass phrase: openssl pkey -in KEY -out NEW-KEY",
+        ];
+        cx.warn("S-30", *at, format!("'{}' {why}", shown(path)), notes);
+    }
+    Some(Arc::new(ClientCertificate {
+        chain: chain.0.clone().into(),
+        key: key.0.clone().into(),
+    }))
+}
+
+fn has(bytes: &[u8], words: &str) -> bool {
+    bytes.windows(words.len()).any(|it| it == words.as_bytes())
 }
 
 /// Whether a pattern can be used: in linear time if possible, else with a limit on its steps.

@@ -159,6 +159,11 @@ pub(super) fn notify(it: &RawNotify, cx: &mut Cx<'_>) -> NotifyScripts {
         stop: script::notify(it.stop.as_ref(), cx),
         master_rx_lower_priority: script::notify(it.master_rx_lower_pri.as_ref(), cx),
         any: script::notify(it.any.as_ref(), cx),
+        tell_deleted: it.deleted.is_some(),
+        deleted: it.deleted.as_ref().and_then(|(words, at)| {
+            let words = words.clone()?;
+            script::notify(Some(&(words, *at)), cx)
+        }),
         mail: {
             let words = &cx.global.mail;
             it.mail.or(words.alert_vrrp).or(words.alert).unwrap_or(false)

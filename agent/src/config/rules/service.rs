@@ -495,6 +495,7 @@ fn server(
         inhibit_on_failure: raw.inhibit_on_failure.unwrap_or(it.inhibit_on_failure),
         checks,
         scripts: ServerScripts {
+            first: cx.global.rs_init_notifies,
             up: script::notify(raw.notify_up.as_deref(), cx),
             down: script::notify(raw.notify_down.as_deref(), cx),
             mail: raw.mail.or(mail_default(cx)).unwrap_or(true),

@@ -126,8 +126,8 @@ fn instance(
         (None, Some((true, _))) => Priority::OWNER,
         (None, _) => Priority::clamped(100),
     };
-    let initial_master = initial_master(it, priority, strict, cx);
-    let authentication = authentication(it, version, strict, cx)?;
+    let authentication = authentication(it, family, version, strict, cx)?;
+    let initial_master = initial_master(it, priority, strict, &authentication, cx);
     let (preempt, preempt_delay) = preemption(it, initial_master, strict, cx);
     let peers = peers(it, family, cx);
     routers.enter(it, vrid, family, interface.as_ref(), cx)?;
@@ -184,6 +184,7 @@ fn instance(
         authentication,
         preempt,
         preempt_delay,
+        track_source: it.track_source,
         source: it
             .source
             .map(|(address, _)| address)
@@ -194,6 +195,7 @@ fn instance(
             .unwrap_or(group_default),
         check_unicast_source: it.check_unicast_src || cx.global.check_unicast_src || bounded,
         fault_without_peer: it.unicast_fault_no_peer && it.unicast && peers.is_empty(),
+        unicast_ttl: it.unicast_ttl.filter(|ttl| *ttl > 0).unwrap_or(255),
         unicast_peers: peers,
         addresses,
         excluded_addresses: excluded,
@@ -306,8 +308,27 @@ fn version(it: &RawInstance, family: Family, strict: bool, cx: &mut Cx<'_>) -> V
     version
 }
 
-fn initial_master(it: &RawInstance, priority: Priority, strict: bool, cx: &mut Cx<'_>) -> bool {
+fn initial_master(
+    it: &RawInstance,
+    priority: Priority,
+    strict: bool,
+    authentication: &Authentication,
+    cx: &mut Cx<'_>,
+) -> bool {
     let owner = priority.is_owner();
+    // It has to hear first which number the last master used: nobody would take a lower one.
+    if matches!(authentication, Authentication::Header(_)) {
+        if let Some((true, at)) = it.state_master.filter(|_| owner) {
+            let notes: &[&str] = &["it begins as BACKUP, as with keepalived", "write 'state BACKUP'"];
+            cx.warn(
+                "V-14",
+                at,
+                "with auth_type AH an instance does not begin as MASTER",
+                notes,
+            );
+        }
+        return false;
+    }
     match it.state_master {
         Some((master, at)) if strict && master != owner => {
             cx.warn(
@@ -330,6 +351,7 @@ fn initial_master(it: &RawInstance, priority: Priority, strict: bool, cx: &mut C
 /// `None` when the instance would be a second master because its peers will not hear it.
 fn authentication(
     it: &RawInstance,
+    family: Family,
     version: VrrpVersion,
     strict: bool,
     cx: &mut Cx<'_>,
@@ -359,14 +381,15 @@ fn authentication(
         );
         return Some(Authentication::None);
     }
-    if kind == "AH" {
+    let header = kind == "AH";
+    if header && family == Family::Inet6 {
         cx.error(
             "V-24",
             at,
-            "authentication headers (auth_type AH) are not spoken",
+            "auth_type AH is for IPv4",
             &[
-                "the instance is left out: without them it would become a second master beside its peers",
-                "use 'auth_type PASS' on all nodes, or unicast_peer with a firewall",
+                "the instance is left out: without it, it would become a second master beside its peers",
+                "remove the authentication block on all nodes",
             ],
         );
         return None;
@@ -375,7 +398,7 @@ fn authentication(
         cx.error(
             "V-19",
             at,
-            "auth_type PASS without auth_pass",
+            format!("auth_type {kind} without auth_pass"),
             &["adverts are sent without authentication"],
         );
         return Some(Authentication::None);
@@ -390,12 +413,20 @@ fn authentication(
             *at,
             "only the first 8 bytes of the password are used",
             &[
-                "it is sent in clear text: anybody on the link can read it",
+                if header {
+                    "keepalived does the same"
+                } else {
+                    "it is sent in clear text: anybody on the link can read it"
+                },
                 "write at most 8 characters",
             ],
         );
     }
-    Some(Authentication::Pass(bytes))
+    Some(if header {
+        Authentication::Header(bytes)
+    } else {
+        Authentication::Pass(bytes)
+    })
 }
 
 fn preemption(it: &RawInstance, initial_master: bool, strict: bool, cx: &mut Cx<'_>) -> (bool, Duration) {

@@ -38,7 +38,8 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     let request = Request::Act(act.clone());
     // Before anything else: what somebody may not do needs no confirming.
     session.allow(&request)?;
-    if act.targets.len() > 1 && !act.dry_run && !call.flag("yes")? {
+    let sure = call.flag("yes")?;
+    if act.targets.len() > 1 && !act.dry_run && !sure {
         return Err(Refusal::new(
             RefusalCode::Confirm,
             format!("this would {} {} objects", verb.word(), act.targets.len()),

@@ -1,6 +1,7 @@
 //! The operations of the JSON dialect: arguments in, data out. The same requests as the binary dialect's underneath.
 
 mod act;
+mod fifo;
 mod past;
 mod read;
 pub(super) mod watch;
@@ -174,8 +175,9 @@ impl Call {
 
 /// Who answers an op.
 #[derive(Clone, Copy)]
-enum By {
+pub(super) enum By {
     Ping,
+    Schema,
     Read,
     WhatIf,
     Metrics,
@@ -187,9 +189,10 @@ enum By {
 }
 
 /// Every op.
-const OPS: [(&str, By); 28] = [
+pub(super) const OPS: [(&str, By); 29] = [
     ("hello", By::Read),
     ("ping", By::Ping),
+    ("schema", By::Schema),
     ("role", By::Session),
     ("status", By::Read),
     ("vrrp", By::Read),
@@ -230,6 +233,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     let by = OPS.iter().find(|(name, _)| *name == call.op).map(|(_, by)| *by);
     match by {
         Some(By::Ping) => Ok(serde_json::json!("pong")),
+        Some(By::Schema) => Ok(lb_shared::schema::document()),
         Some(By::Read) => read::answer(session, call).await,
         Some(By::WhatIf) => read::what_if(session, call).await,
         Some(By::Metrics) => read::metrics(session, call).await,

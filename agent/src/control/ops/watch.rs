@@ -164,8 +164,8 @@ impl Watch {
             return true;
         }
         if self.fifo {
-            for text in json::fifo(&event.event) {
-                if lines.send(format!("{text}\n").into_bytes()).await.is_err() {
+            for text in super::fifo::lines(&event.event) {
+                if lines.send(text.into_bytes()).await.is_err() {
                     return false;
                 }
             }

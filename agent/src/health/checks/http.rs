@@ -4,7 +4,7 @@
 //! is bounded, whatever the server sends.
 
 use super::pattern::Pattern;
-use crate::model::{HttpGet, HttpVersion, StatusRange, Url};
+use crate::model::{HttpGet, HttpVersion, StatusRange, Url, Within};
 use crate::wire::dialog::{Dialog, Step};
 use md5::{Digest, Md5};
 
@@ -42,8 +42,11 @@ struct Search {
     pattern: Pattern,
     /// Whether a match is wanted or forbidden.
     wanted: bool,
+    within: Within,
     found: bool,
     window: Vec<u8>,
+    /// Where in the answer, headers included, the window begins.
+    base: usize,
 }
 
 impl HttpDialog {
@@ -53,8 +56,10 @@ impl HttpDialog {
             (Some(pattern), Some((_, wanted))) => Some(Search {
                 pattern,
                 wanted: *wanted,
+                within: url.regex_within,
                 found: false,
                 window: Vec::new(),
+                base: 0,
             }),
             (None, _) | (_, None) => None,
         };
@@ -184,6 +189,9 @@ impl Dialog for HttpDialog {
             Err(why) => Step::Fail(why),
             Ok(length) => {
                 self.stage = Stage::Body { length, received: 0 };
+                if let Some(search) = &mut self.search {
+                    search.base = end;
+                }
                 self.on_body(&head[end..])
             }
         }
@@ -202,20 +210,33 @@ impl Dialog for HttpDialog {
 
 impl Search {
     fn on_bytes(&mut self, mut bytes: &[u8]) {
-        while !self.found && !bytes.is_empty() {
+        while !self.found && !bytes.is_empty() && !self.is_past() {
             let take = bytes.len().min(2 * WINDOW - self.window.len());
             self.window.extend_from_slice(&bytes[..take]);
             bytes = &bytes[take..];
             if self.window.len() == 2 * WINDOW {
-                self.found = self.pattern.matches(&self.window);
+                self.found = self.matches();
                 self.window.drain(..WINDOW);
+                self.base += WINDOW;
             }
         }
     }
 
     fn finish(&mut self) -> bool {
-        self.found = self.found || self.pattern.matches(&self.window);
+        self.found = self.found || !self.is_past() && self.matches();
         self.found
+    }
+
+    /// Whether a match in the window and what follows would begin too late.
+    fn is_past(&self) -> bool {
+        self.within.to.is_some_and(|to| to < self.base)
+    }
+
+    fn matches(&self) -> bool {
+        let Within { from, to } = self.within;
+        let from = from.saturating_sub(self.base);
+        let to = to.map(|to| to.saturating_sub(self.base));
+        self.pattern.matches_within(&self.window, from, to)
     }
 }
 
@@ -296,6 +317,7 @@ mod tests {
             ],
             digest: None,
             regex: None,
+            regex_within: Within::default(),
         }
     }
 
@@ -309,6 +331,7 @@ mod tests {
                 timeout: Duration::from_secs(5),
             },
             tls: false,
+            client: None,
             sni: None,
             version,
             urls: vec![url.clone()],
@@ -457,6 +480,35 @@ mod tests {
                     answer(&url, &text, 1000) == Step::Pass,
                     want,
                     "at {at}, wanted {wanted}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_match_that_begins_outside_of_its_place_does_not_count() {
+        let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        for at in [10, WINDOW - 3, 2 * WINDOW - 3, 5 * WINDOW + 1] {
+            let body = [vec![b'.'; at], b"well".to_vec(), vec![b'.'; 3 * WINDOW]].concat();
+            let text = [head.clone(), body].concat();
+            let cases = [
+                // Headers count as well (as in keepalived).
+                (19 + at, Some(19 + at), true),
+                (20 + at, None, false),
+                (0, Some(18 + at), false),
+                (18 + at, Some(20 + at), true),
+                (0, Some(0), false),
+            ];
+            for (from, to, want) in cases {
+                let url = Url {
+                    regex: Some(("well".to_owned(), true)),
+                    regex_within: Within { from, to },
+                    ..url()
+                };
+                assert_eq!(
+                    answer(&url, &text, 1000) == Step::Pass,
+                    want,
+                    "at {at}: {from} {to:?}"
                 );
             }
         }

@@ -388,6 +388,7 @@ fn a_peer_of_keepalived_1_3_is_answered_in_its_own_form() {
         source: ends.source,
         destination: ends.destination,
         ttl: Some(255),
+        envelope: Default::default(),
         payload,
     };
     node.with(Mono(S), |routers, now, out| routers.on_datagram(now, &heard, out));
@@ -475,6 +476,7 @@ proptest! {
             source: ip("10.5.0.9"),
             destination: ip(if multicast { "224.0.0.18" } else { "10.5.0.1" }),
             ttl,
+            envelope: Default::default(),
             payload,
         });
     }

@@ -5,6 +5,7 @@ mod cluster;
 mod groups;
 mod pins;
 mod reload;
+mod seal;
 mod storm;
 mod timers;
 mod transitions;
@@ -47,7 +48,9 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         preempt: true,
         preempt_delay: Duration::ZERO,
         source: None,
+        track_source: false,
         unicast_peers: Vec::new(),
+        unicast_ttl: 255,
         multicast_group: ip("224.0.0.18"),
         check_unicast_source: false,
         fault_without_peer: false,
@@ -320,7 +323,8 @@ pub(super) fn datagram(advert: &Advert) -> Datagram {
         link: advert.link.unwrap_or(LINK),
         source: advert.source,
         destination: advert.destination,
-        ttl: Some(255),
+        ttl: Some(advert.ttl),
+        envelope: advert.envelope,
         payload: advert.payload.clone(),
     }
 }

@@ -471,7 +471,7 @@ fn f047_an_interface_made_anew_costs_mastership_without_a_farewell_on_the_wrong_
         routers.on_ground(now, &"VI_51".into(), moved, out);
     });
     assert_eq!(brief(&got), ["vrrp.backup", "notify VI_51 BACKUP 150"]);
-    let endpoints: Vec<_> = node.routers.endpoints().into_iter().collect();
+    let endpoints: Vec<_> = node.routers.ears().into_iter().map(|ear| ear.endpoint).collect();
     assert_eq!(
         endpoints,
         [Endpoint::Multicast {

@@ -27,6 +27,19 @@ class Greeter(Server):
             connection.sendall(answer.encode() + b"\r\n")
 
 
+class Page(Server):
+    """A web server with one page, in which "well" stands at 49 when the headers count."""
+
+    def talk(self, connection):
+        while not connection.recv(2048).endswith(b"\r\n\r\n"):
+            pass
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 17\r\n\r\n..........well...")
+
+
+def page(words):
+    return f"HTTP_GET {{\n url {{\n path /\n regex well\n {words}\n }}"
+
+
 class Datagrams:
     """Answers each datagram with what `answer` makes of it, or not at all."""
 
@@ -65,6 +78,10 @@ SERVERS = {
     5301: (True, lambda n: Datagrams(n, 5301, named(0)), "DNS_CHECK {\n type A\n name example.org"),
     5302: (False, lambda n: Datagrams(n, 5302, named(2)), "DNS_CHECK {\n type SOA\n name example.org"),
     5303: (False, lambda n: Datagrams(n, 5303, lambda q: None), "DNS_CHECK {"),
+    8001: (True, lambda n: Page(n, 8001), page("regex_min_offset 49")),
+    8002: (False, lambda n: Page(n, 8002), page("regex_min_offset 50")),
+    8003: (True, lambda n: Page(n, 8003), page("regex_max_offset 49")),
+    8004: (False, lambda n: Page(n, 8004), page("regex_max_offset 48")),
     7001: (True, lambda n: Datagrams(n, 7001, lambda q: None), "UDP_CHECK {\n payload 0102"),
     7002: (False, None, "UDP_CHECK {\n payload 0102"),
     7003: (True, lambda n: Datagrams(n, 7003, lambda q: b"\xab\x01"), "UDP_CHECK {\n payload 0102\n require_reply abx1"),

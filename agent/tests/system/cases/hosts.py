@@ -10,6 +10,7 @@ import time
 from harness.cases import Group, case
 from harness.daemon import OURS, Process, binary, daemon, tail
 from harness.net import World, inside, stays, until
+from harness.terminal import Terminal
 
 VIP = "10.20.0.100"
 SERVER = "web/10.20.0.51"
@@ -70,7 +71,7 @@ SetEnv PATH={os.path.dirname(binary("lbctl"))}:/usr/bin:/bin LBCTL_SOCKET={agent
         return ["/usr/sbin/sshd", "-D", "-e", "-f", self.config_path]
 
 
-class Desk(World):
+class Desk(Terminal, World):
     """Two agents with an sshd each, and a desk that is neither."""
 
     def __init__(self, make):
@@ -218,6 +219,34 @@ def cut(desk):
     assert waiting.wait(20) == 0, open(log).read()
     assert "the connection broke" in open(log).read(), open(log).read()
     desk.ctl("undrain", SERVER, "-H", "ssh://lb1")
+
+
+@case("the dashboard of a cluster: a row for each host, from one to the other, one that goes away and comes back",
+      makes=(OURS,))
+def dashboard(desk):
+    with inside(desk.desk.name):
+        desk.open_terminal(desk.dir)
+    try:
+        desk.type(f"{binary('lbtui')} -C edge", "Enter")
+        desk.shows(r" lb1  \[1 Overview\]")
+        desk.keys("6")
+        desk.shows(r"(?s)\+ lb1 +LIVE.*\+ lb2 +LIVE.*# VI_lb1 +51 +eth0 +MASTER 150 +BACKUP 100.*agree on everything")
+        desk.ctl("drain", SERVER, "-H", "ssh://lb2", "--yes")
+        desk.shows(r"drained on lb2 only")
+        desk.ctl("undrain", SERVER, "-H", "ssh://lb2")
+        desk.keys("1", ">")
+        desk.shows(r"(?s) lb2  \[1 Overview\].*- BACKUP +VI_lb2 .*\(lb1")
+        desk.agents["lb2"].kill()
+        desk.shows(r"STALE \d+s")
+        desk.keys("6")
+        desk.shows(r"(?s)\+ lb1 +LIVE.*! lb2 +STALE.*BACKUP\? 100\?")
+        desk.agents["lb2"].start()
+        desk.shows(r"(?s)\+ lb1 +LIVE.*\+ lb2 +LIVE", within=20)
+        desk.keys("q")
+        desk.shows(r"behind\$\s*$")
+    finally:
+        desk.close_terminal()
+    until("lb1 alone is master", lambda: desk.owners() == ["lb1"], within=8)
 
 
 def children(parent):

@@ -14,11 +14,11 @@ from harness.daemon import OURS, THEIRS, daemon, tail
 from harness.net import World, stays, until
 from harness.wire import Capture
 
-KINDS = [(2, 4, "multicast"), (2, 4, "unicast"), (3, 4, "multicast"), (3, 4, "unicast"),
+KINDS = [(2, 4, "multicast"), (2, 4, "AH"), (2, 4, "unicast"), (3, 4, "multicast"), (3, 4, "unicast"),
          (3, 6, "multicast"), (3, 6, "unicast")]
 # (higher priority, lower priority); what a run of "ours" is about, and of "theirs"
 MAKES = {THEIRS: [(THEIRS, THEIRS)], OURS: [(OURS, THEIRS), (THEIRS, OURS), (OURS, OURS)]}
-AT_ONCE = 9
+AT_ONCE = 11
 ROUTER = 51
 
 
@@ -30,7 +30,8 @@ def config(version, family, cast, which):
     if cast == "unicast":
         lines = f"unicast_src_ip {net}{me}\n    unicast_peer {{\n        {net}{peer}\n    }}\n"
     elif version == 2:
-        lines = "authentication {\n        auth_type PASS\n        auth_pass 1111\n    }\n"
+        kind = "AH" if cast == "AH" else "PASS"
+        lines = f"authentication {{\n        auth_type {kind}\n        auth_pass 1111\n    }}\n"
     return f"""\
 vrrp_instance VI_1 {{
     state {"MASTER" if which == "high" else "BACKUP"}
@@ -79,7 +80,8 @@ class Pair:
         self.high, self.low = (
             daemon(make, nodes[which], config(self.version, self.family, self.cast, which), label=f"{which}-{make}")
             for make, which in zip(self.makes, ("high", "low")))
-        self.capture = Capture(self.switch, "br0")
+        # Sealed adverts (AH) have a protocol number of their own.
+        self.capture = Capture(self.switch, "br0", "ip proto 112 or ip proto 51 or ip6 proto 112")
 
     def _owners(self):
         return [w for w, d in (("high", self.high), ("low", self.low)) if d.node.holds(self.vip)]

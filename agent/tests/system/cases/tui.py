@@ -10,64 +10,31 @@ from harness.cases import Group, case
 from harness.daemon import OURS, binary
 from harness.net import until
 from harness.solo import Solo
+from harness.terminal import Terminal
 
 # Keys pressed sooner than this after a question opened are not taken: they were meant for what was there before.
 TYPE_AHEAD = 0.25
 
 
-class Board(Solo):
+class Board(Terminal, Solo):
     """The agent with lbtui on it in a terminal of 80 by 24; a shell is behind it."""
 
     def __init__(self, make=OURS):
         super().__init__(make)
         try:
-            self.tmux_socket = os.path.join(self.dir, "tmux.sock")
-            self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24",
-                      "env PS1='behind$ ' LC_ALL=C.UTF-8 bash --norc --noprofile")
+            self.open_terminal(self.dir)
             self.start()
         except BaseException:
             self.__exit__()
             raise
 
     def __exit__(self, *args):
-        if hasattr(self, "tmux_socket"):
-            self.tmux("kill-server", check=False)
+        self.close_terminal()
         super().__exit__(*args)
-
-    def tmux(self, *words, check=True):
-        done = subprocess.run(["tmux", "-S", self.tmux_socket, *words], text=True, capture_output=True, timeout=10,
-                              stdin=subprocess.DEVNULL)
-        assert not check or done.returncode == 0, f"tmux {words[0]}: {done.stderr.strip()}"
-        return done.stdout
 
     def start(self, *words):
         self.type(f"{binary('lbtui')} -s {shlex.quote(self.agent.socket_path)} {' '.join(words)}", "Enter")
         self.shows("LIVE")
-
-    def type(self, text, *keys):
-        self.tmux("send-keys", "-l", text)
-        self.keys(*keys)
-
-    def keys(self, *keys):
-        """Keys by tmux's names."""
-        if keys:
-            self.tmux("send-keys", *keys)
-
-    def screen(self):
-        return self.tmux("capture-pane", "-p")
-
-    def shows(self, pattern, within=6):
-        """Waits until the screen matches, and returns it."""
-        seen = []
-
-        def probe():
-            seen[:] = [self.screen()]
-            return re.search(pattern, seen[0])
-        try:
-            until(f"the screen shows {pattern!r}", probe, within=within)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{seen[0] if seen else ''}") from None
-        return seen[0]
 
     def weight(self, server):
         return self.agent.node.servers().get(f"{server}:80", (None,))[0]
@@ -156,6 +123,29 @@ def weight(board):
     board.shows(r"40 -> 100")
     board.keys("Enter")
     until("weight 100 in IPVS", lambda: board.weight("10.30.0.24") == 100, within=5)
+    board.settle()
+
+
+@declare("time travel: back before a drain and to now again; an open server has the history of its checks")
+def travel(board):
+    board.agent.ctl("drain", "web/10.30.0.24", "--timeout", "1h")
+    board.keys("4")
+    board.shows(r"action +web/10\.30\.0\.24:80")
+    board.keys("1")
+    board.type("[")
+    board.shows(r"REPLAY -\d+s")
+    board.type("{")
+    board.shows(r"REPLAY -1m\d+s|remembers 15 minutes")
+    board.type("]")
+    board.shows(r"<< .* event 1 of|<< .* event 2 of")
+    board.keys("3", "d")
+    board.shows(r"this is the past")
+    board.keys("0")
+    board.shows(r"LIVE")
+    board.agent.ctl("undrain", "web/10.30.0.24")
+    board.type("/st:down")
+    board.keys("Enter", "Enter")
+    board.shows(r"(?s)Check history.*result +!+")
     board.settle()
 
 

@@ -1,8 +1,8 @@
-//! The configuration file: clusters, and what is special about a host.
+//! The clients' configuration file: clusters, and what is special about a host.
 
-use crate::trouble::{Trouble, usage};
-use lb_shared::host::Host;
-use lb_shared::text::escape;
+use crate::host::Host;
+use crate::request::{Refusal, RefusalCode};
+use crate::text::escape;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,23 +13,23 @@ const SYSTEM: &str = "/etc/lbctl/config.toml";
 
 /// What the file says.
 #[derive(Debug, Default)]
-pub(crate) struct Config {
-    pub(crate) default_cluster: Option<String>,
-    pub(crate) clusters: BTreeMap<String, Cluster>,
+pub struct Config {
+    pub default_cluster: Option<String>,
+    pub clusters: BTreeMap<String, Cluster>,
     hosts: BTreeMap<Host, HostRules>,
 }
 
 /// Hosts that stand in for each other.
 #[derive(Debug)]
-pub(crate) struct Cluster {
-    pub(crate) hosts: Vec<Host>,
-    pub(crate) confirm: Confirm,
+pub struct Cluster {
+    pub hosts: Vec<Host>,
+    pub confirm: Confirm,
 }
 
 /// How much an acting verb has to be confirmed beyond its own rules.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Confirm {
+pub enum Confirm {
     /// By the verb's own rules.
     #[default]
     None,
@@ -76,21 +76,13 @@ struct WrittenHost {
 }
 
 impl Config {
-    /// The user's file, else the system's, else nothing. Warnings go to stderr.
-    pub(crate) fn load() -> Result<Self, Trouble> {
-        let (config, warnings) = Self::find()?;
-        for warning in warnings {
-            eprintln!("warning: {}", escape(&warning));
-        }
-        Ok(config)
-    }
-
     /// The same without a word: nothing where the file is not in order.
-    pub(crate) fn load_quietly() -> Self {
+    pub fn load_quietly() -> Self {
         Self::find().map(|(config, _)| config).unwrap_or_default()
     }
 
-    fn find() -> Result<(Self, Vec<String>), Trouble> {
+    /// The user's file, else the system's, else nothing; with warnings about what in it is not known.
+    pub fn find() -> Result<(Self, Vec<String>), Refusal> {
         for path in places() {
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
@@ -98,17 +90,17 @@ impl Config {
                     continue;
                 }
                 Err(error) => {
-                    return Err(usage(
+                    return Err(bad(
                         format!("{}: {error}", path.display()),
                         "mend the file or take it away; without it only --host and --socket choose a host",
                     ));
                 }
             };
             let (config, warnings) =
-                Self::read(&text).map_err(|why| usage(format!("{}: {why}", path.display()), ""))?;
+                Self::read(&text).map_err(|why| bad(format!("{}: {why}", path.display()), ""))?;
             let warnings = warnings
                 .into_iter()
-                .map(|warning| format!("{}: {warning}", path.display()));
+                .map(|warning| escape(&format!("{}: {warning}", path.display())));
             return Ok((config, warnings.collect()));
         }
         Ok((Self::default(), Vec::new()))
@@ -164,11 +156,11 @@ impl Config {
     }
 
     /// The cluster called so, or the default one for an empty name.
-    pub(crate) fn cluster<'a>(&'a self, name: &'a str) -> Result<(&'a str, &'a Cluster), Trouble> {
+    pub fn cluster<'a>(&'a self, name: &'a str) -> Result<(&'a str, &'a Cluster), Refusal> {
         let name = match (name, &self.default_cluster) {
             ("", Some(name)) => name,
             ("", None) => {
-                return Err(usage(
+                return Err(bad(
                     "--cluster without a name needs default_cluster in the configuration file",
                     places_text(),
                 ));
@@ -177,14 +169,14 @@ impl Config {
         };
         match self.clusters.get(name) {
             Some(cluster) => Ok((name, cluster)),
-            None if self.clusters.is_empty() => Err(usage(
+            None if self.clusters.is_empty() => Err(bad(
                 format!(
                     "there is no cluster {}: no configuration file names any",
                     escape(name)
                 ),
                 places_text(),
             )),
-            None => Err(usage(
+            None => Err(bad(
                 format!("there is no cluster {}", escape(name)),
                 format!(
                     "clusters are {}",
@@ -195,7 +187,7 @@ impl Config {
     }
 
     /// The one cluster that has all these hosts; of several the default one.
-    pub(crate) fn cluster_of(&self, hosts: &[Host]) -> Option<(&str, &Cluster)> {
+    pub fn cluster_of(&self, hosts: &[Host]) -> Option<(&str, &Cluster)> {
         let has = |cluster: &Cluster| hosts.iter().all(|host| cluster.hosts.contains(host));
         let mut with = self
             .clusters
@@ -215,14 +207,18 @@ impl Config {
     }
 
     /// Whether acting verbs may not touch this host.
-    pub(crate) fn read_only(&self, host: &Host) -> bool {
+    pub fn read_only(&self, host: &Host) -> bool {
         self.hosts.get(host).is_some_and(|rules| rules.read_only)
     }
 
     /// The colour of its title in the dashboard.
-    pub(crate) fn accent(&self, host: &Host) -> Option<&str> {
+    pub fn accent(&self, host: &Host) -> Option<&str> {
         self.hosts.get(host)?.accent.as_deref()
     }
+}
+
+fn bad(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalCode::BadRequest, message, hint)
 }
 
 fn places() -> Vec<PathBuf> {

@@ -1,10 +1,9 @@
 //! What hosts that stand in for each other do not agree on.
 
-use super::{Answer, Seen};
-use lb_shared::names::{Family, InstanceName, ServerId, ServiceKey};
-use lb_shared::state::{Admin, Health, InstanceView, OverrideKind, Target, VrrpState};
-use lb_shared::text::{count, span};
-use lb_shared::view::View;
+use crate::names::{Family, InstanceName, ServerId, ServiceKey};
+use crate::state::{Admin, Health, InstanceView, OverrideKind, State, Target, VrrpState};
+use crate::text::{count, escape, span};
+use crate::view::View;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,19 +13,28 @@ const SKEW_MAX: Duration = Duration::from_secs(1);
 /// The most names of one kind that are listed.
 const LISTED: usize = 5;
 
+/// One host as it is seen.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    pub name: &'a str,
+    pub view: View<'a>,
+    /// How far its clock is ahead of ours, in milliseconds.
+    pub skew_ms: i64,
+}
+
 /// One thing the hosts differ in.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Difference {
-    pub(crate) mark: char,
+pub struct Difference {
+    pub mark: char,
     /// `masters`, `drain`, `health`, `config`, `version`, `clock`, `host`.
-    pub(crate) kind: &'static str,
-    pub(crate) name: String,
-    pub(crate) text: String,
+    pub kind: &'static str,
+    pub name: String,
+    pub text: String,
 }
 
 /// What makes instances of two hosts the same virtual router: names may differ, these may not.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Router {
+pub struct Router {
     vrid: u8,
     inet6: bool,
     /// The network of its first address: a VRID counts on one link only.
@@ -34,7 +42,7 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn of(instance: &InstanceView) -> Self {
+    pub fn of(instance: &InstanceView) -> Self {
         let first = instance.addresses.iter().find_map(|text| network(text));
         Self {
             vrid: instance.vrid,
@@ -62,41 +70,37 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     })
 }
 
-/// Everything worth a line, the worst first. `cluster` is how the hosts can be named together.
-pub(crate) fn differences(answers: &[Answer<Seen>], cluster: Option<&str>) -> Vec<Difference> {
-    let seen: Vec<(&str, &Seen)> = answers
-        .iter()
-        .filter_map(|answer| Some((answer.name.as_str(), answer.got.as_ref().ok()?)))
-        .collect();
-    let mut found = masters(&seen);
-    found.extend(overrides(&seen, cluster));
-    found.extend(health(&seen));
-    found.extend(configuration(&seen));
-    found.extend(versions(&seen));
-    found.extend(clocks(&seen));
-    for answer in answers.iter().filter(|answer| answer.got.is_err()) {
-        found.push(Difference {
-            mark: '!',
-            kind: "host",
-            name: answer.name.clone(),
-            text: format!(
-                "not reached: results above are for {} of {} hosts",
-                seen.len(),
-                answers.len()
-            ),
-        });
-    }
+/// Everything worth a line, the worst first. `missing` are hosts that are not seen, `cluster` is how the hosts can be
+/// named together.
+pub fn differences(seen: &[Seen<'_>], missing: &[&str], cluster: Option<&str>) -> Vec<Difference> {
+    let mut found = masters(seen);
+    found.extend(overrides(seen, cluster));
+    found.extend(health(seen));
+    found.extend(configuration(seen));
+    found.extend(versions(seen));
+    found.extend(clocks(seen));
+    found.extend(missing.iter().map(|name| Difference {
+        mark: '!',
+        kind: "host",
+        name: (*name).to_owned(),
+        text: format!(
+            "not reached: results above are for {} of {} hosts",
+            seen.len(),
+            seen.len() + missing.len()
+        ),
+    }));
     found
 }
 
-fn masters(seen: &[(&str, &Seen)]) -> Vec<Difference> {
+/// Virtual routers with more than one master, or none.
+pub fn masters(seen: &[Seen<'_>]) -> Vec<Difference> {
     let mut routers: BTreeMap<Router, Vec<(&str, &InstanceView)>> = BTreeMap::new();
-    for (host, seen) in seen {
-        for instance in seen.snapshot.state.instances.values() {
+    for host in seen {
+        for instance in host.view.state.instances.values() {
             routers
                 .entry(Router::of(instance))
                 .or_default()
-                .push((host, instance));
+                .push((host.name, instance));
         }
     }
     let hosts = |of: &[(&str, &InstanceView)]| join(of.iter().map(|(host, _)| *host));
@@ -106,7 +110,7 @@ fn masters(seen: &[(&str, &Seen)]) -> Vec<Difference> {
             .iter()
             .copied()
             .partition(|(_, it)| it.state == VrrpState::Master);
-        let name = lb_shared::text::escape(&members[0].1.name.0);
+        let name = escape(&members[0].1.name.0);
         if masters.len() > 1 {
             found.push(Difference {
                 mark: '!',
@@ -134,15 +138,15 @@ fn masters(seen: &[(&str, &Seen)]) -> Vec<Difference> {
 }
 
 /// Changes by hand to a server that other hosts serve too and were not told about.
-fn overrides(seen: &[(&str, &Seen)], cluster: Option<&str>) -> Vec<Difference> {
+fn overrides(seen: &[Seen<'_>], cluster: Option<&str>) -> Vec<Difference> {
     let mut by_target: BTreeMap<(&ServerId, &'static str), BTreeSet<&str>> = BTreeMap::new();
-    for (host, seen) in seen {
-        for change in seen.snapshot.state.overrides.values() {
+    for host in seen {
+        for change in host.view.state.overrides.values() {
             if let Target::Server(id) = &change.target {
                 by_target
                     .entry((id, change.kind.word()))
                     .or_default()
-                    .insert(host);
+                    .insert(host.name);
             }
         }
     }
@@ -150,16 +154,16 @@ fn overrides(seen: &[(&str, &Seen)], cluster: Option<&str>) -> Vec<Difference> {
     for ((id, word), on) in by_target {
         let without: Vec<&str> = seen
             .iter()
-            .filter(|(host, seen)| !on.contains(host) && seen.snapshot.state.servers.contains_key(id))
-            .map(|(host, _)| *host)
+            .filter(|host| !on.contains(host.name) && host.view.state.servers.contains_key(id))
+            .map(|host| host.name)
             .collect();
-        let Some((_, first)) = seen.iter().find(|(host, _)| on.contains(host)) else {
+        let Some(first) = seen.iter().find(|host| on.contains(host.name)) else {
             continue;
         };
         if without.is_empty() {
             continue;
         }
-        let change = &first.snapshot.state.overrides[&Target::Server(id.clone())];
+        let change = &first.view.state.overrides[&Target::Server(id.clone())];
         let (done, follows, verb) = match change.kind {
             OverrideKind::Drain { .. } => ("drained", "would send it traffic after a failover", "drain ..."),
             OverrideKind::Disable => (
@@ -177,7 +181,7 @@ fn overrides(seen: &[(&str, &Seen)], cluster: Option<&str>) -> Vec<Difference> {
         found.push(Difference {
             mark: '~',
             kind: word,
-            name: View::of(&first.snapshot).server_name(id),
+            name: first.view.server_name(id),
             text: format!(
                 "{done} on {} only; {} {follows}{again}",
                 join(on.iter().copied()),
@@ -188,21 +192,21 @@ fn overrides(seen: &[(&str, &Seen)], cluster: Option<&str>) -> Vec<Difference> {
     found
 }
 
-fn health(seen: &[(&str, &Seen)]) -> Vec<Difference> {
+fn health(seen: &[Seen<'_>]) -> Vec<Difference> {
     let mut ids: BTreeSet<&ServerId> = BTreeSet::new();
-    for (_, seen) in seen {
-        ids.extend(seen.snapshot.state.servers.keys());
+    for host in seen {
+        ids.extend(host.view.state.servers.keys());
     }
     let mut found = Vec::new();
     let mut more = 0_usize;
     for id in ids {
         let with = |health: Health| -> Vec<&str> {
             seen.iter()
-                .filter(|(_, seen)| {
-                    let server = seen.snapshot.state.servers.get(id);
+                .filter(|host| {
+                    let server = host.view.state.servers.get(id);
                     server.is_some_and(|it| it.health == health && it.admin != Admin::Disabled)
                 })
-                .map(|(host, _)| *host)
+                .map(|host| host.name)
                 .collect()
         };
         let (up, down) = (with(Health::Up), with(Health::Down));
@@ -213,10 +217,9 @@ fn health(seen: &[(&str, &Seen)]) -> Vec<Difference> {
             more += 1;
             continue;
         }
-        let name = seen.first().map_or_else(
-            || id.to_string(),
-            |(_, seen)| View::of(&seen.snapshot).server_name(id),
-        );
+        let name = seen
+            .first()
+            .map_or_else(|| id.to_string(), |host| host.view.server_name(id));
         found.push(Difference {
             mark: '~',
             kind: "health",
@@ -240,7 +243,7 @@ fn health(seen: &[(&str, &Seen)]) -> Vec<Difference> {
 }
 
 /// Objects that are configured on some hosts only. Revisions count reloads and say nothing about equality.
-fn configuration(seen: &[(&str, &Seen)]) -> Vec<Difference> {
+fn configuration(seen: &[Seen<'_>]) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |noun: &str, sets: Vec<(&str, BTreeSet<String>)>| {
         let all: BTreeSet<&String> = sets.iter().flat_map(|(_, set)| set).collect();
@@ -280,37 +283,30 @@ fn configuration(seen: &[(&str, &Seen)]) -> Vec<Difference> {
             });
         }
     };
-    let sets = |of: &dyn Fn(&Seen) -> BTreeSet<String>| -> Vec<(&str, BTreeSet<String>)> {
-        seen.iter().map(|(host, seen)| (*host, of(seen))).collect()
+    let sets = |of: &dyn Fn(&State) -> BTreeSet<String>| -> Vec<(&str, BTreeSet<String>)> {
+        seen.iter().map(|host| (host.name, of(host.view.state))).collect()
     };
     compare(
         "service",
-        sets(&|seen| {
-            seen.snapshot
-                .state
-                .services
-                .keys()
-                .map(ServiceKey::to_string)
-                .collect()
-        }),
+        sets(&|state| state.services.keys().map(ServiceKey::to_string).collect()),
     );
     let common: BTreeSet<&ServiceKey> = match seen {
         [] => BTreeSet::new(),
-        [(_, first), rest @ ..] => first
-            .snapshot
+        [first, rest @ ..] => first
+            .view
             .state
             .services
             .keys()
             .filter(|key| {
                 rest.iter()
-                    .all(|(_, seen)| seen.snapshot.state.services.contains_key(*key))
+                    .all(|host| host.view.state.services.contains_key(*key))
             })
             .collect(),
     };
     compare(
         "server",
-        sets(&|seen| {
-            let servers = seen.snapshot.state.servers.keys();
+        sets(&|state| {
+            let servers = state.servers.keys();
             servers
                 .filter(|id| common.contains(&id.service))
                 .map(ServerId::to_string)
@@ -320,33 +316,33 @@ fn configuration(seen: &[(&str, &Seen)]) -> Vec<Difference> {
     found
 }
 
-fn versions(seen: &[(&str, &Seen)]) -> Option<Difference> {
-    let version = |seen: &Seen| lb_shared::text::escape(&seen.snapshot.state.agent.version);
-    let all: BTreeSet<String> = seen.iter().map(|(_, seen)| version(seen)).collect();
+fn versions(seen: &[Seen<'_>]) -> Option<Difference> {
+    let version = |host: &Seen<'_>| escape(&host.view.state.agent.version);
+    let all: BTreeSet<String> = seen.iter().map(version).collect();
     (all.len() > 1).then(|| Difference {
         mark: '~',
         kind: "version",
         name: "agent".into(),
         text: seen
             .iter()
-            .map(|(host, seen)| format!("{host} {}", version(seen)))
+            .map(|host| format!("{} {}", host.name, version(host)))
             .collect::<Vec<_>>()
             .join(", "),
     })
 }
 
-fn clocks(seen: &[(&str, &Seen)]) -> Vec<Difference> {
+fn clocks(seen: &[Seen<'_>]) -> Vec<Difference> {
     seen.iter()
-        .filter_map(|(host, seen)| {
-            let off = Duration::from_millis(seen.skew_ms.unsigned_abs());
+        .filter_map(|host| {
+            let off = Duration::from_millis(host.skew_ms.unsigned_abs());
             (off > SKEW_MAX).then(|| Difference {
                 mark: '~',
                 kind: "clock",
-                name: (*host).to_owned(),
+                name: host.name.to_owned(),
                 text: format!(
                     "{} {} this machine's clock: times in its events are off by that",
                     span(off),
-                    if seen.skew_ms > 0 { "ahead of" } else { "behind" }
+                    if host.skew_ms > 0 { "ahead of" } else { "behind" }
                 ),
             })
         })
@@ -358,18 +354,16 @@ fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// The instance of another host that is the same virtual router.
-pub(crate) fn same<'a>(of: &InstanceView, on: &'a Seen) -> Option<&'a InstanceView> {
+pub fn same<'a>(of: &InstanceView, on: &'a State) -> Option<&'a InstanceView> {
     let wanted = Router::of(of);
-    on.snapshot
-        .state
-        .instances
+    on.instances
         .values()
         .find(|instance| Router::of(instance) == wanted)
 }
 
 /// The names of instances that are MASTER there.
-pub(crate) fn master_of(seen: &Seen) -> Vec<&InstanceName> {
-    let instances = seen.snapshot.state.instances.values();
+pub fn master_of(on: &State) -> Vec<&InstanceName> {
+    let instances = on.instances.values();
     instances
         .filter(|it| it.state == VrrpState::Master)
         .map(|it| &it.name)

@@ -1,0 +1,142 @@
+//! One dashboard for each host, one of them in front, and what is true of all together.
+
+use crate::app::{self, App, Cmd, Msg};
+use crate::fleet::Fleet;
+use crate::keys::Screen;
+use lb_shared::state::ObjectId;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What hosts differ in is looked for this often: it takes all servers of all hosts.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything there is to see.
+#[derive(Debug)]
+pub(crate) struct Board {
+    /// One for each host; never empty.
+    seats: Vec<App>,
+    at: usize,
+    now: Duration,
+    compared_at: Option<Duration>,
+}
+
+impl Board {
+    /// For these hosts, of a cluster if they are one. The first host is in front.
+    pub(crate) fn new(mut seats: Vec<App>, cluster: Option<String>) -> Self {
+        let fleet = Rc::new(Fleet::named(cluster));
+        for (nth, seat) in seats.iter_mut().enumerate() {
+            seat.seat = nth;
+            seat.fleet = Rc::clone(&fleet);
+            seat.watched = nth == 0;
+        }
+        Self {
+            seats,
+            at: 0,
+            now: Duration::ZERO,
+            compared_at: None,
+        }
+    }
+
+    /// The dashboard in front.
+    pub(crate) fn front(&self) -> &App {
+        &self.seats[self.at]
+    }
+
+    pub(crate) fn front_mut(&mut self) -> &mut App {
+        &mut self.seats[self.at]
+    }
+
+    pub(crate) fn seats(&self) -> &[App] {
+        &self.seats
+    }
+
+    /// Brings another host to the front, with the screen, the filters and the order of this one.
+    fn turn(&mut self, to: usize) {
+        if to == self.at || to >= self.seats.len() {
+            return;
+        }
+        let old = self.front();
+        let screen = old.screen;
+        let filters = old.filters.clone();
+        let (order, follow) = (old.order, old.follow);
+        let columns = old.columns.clone();
+        let mouse_on = old.mouse.on;
+        let detail = old.detail.clone();
+        self.at = to;
+        let new = self.front_mut();
+        (new.screen, new.filters, new.order, new.follow) = (screen, filters, order, follow);
+        new.columns = columns;
+        new.mouse.on = mouse_on;
+        new.second_pane = false;
+        // The same object on both hosts stays in view.
+        let known = |object: &ObjectId| {
+            new.data
+                .as_ref()
+                .is_some_and(|data| data.state.object(object).is_some())
+        };
+        new.detail = detail.into_iter().filter(|it| known(&it.object)).collect();
+        new.stir = true;
+        new.hosts.go(to);
+    }
+}
+
+/// Takes one message, of a host or of the terminal; what is left to do outside comes back with the host it is for.
+pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: Msg) -> Vec<(usize, Cmd)> {
+    board.now = board.now.max(at);
+    if let Msg::Resize(width, height) = msg {
+        for seat in &mut board.seats {
+            seat.size = (width, height);
+        }
+    }
+    let to = host.unwrap_or(board.at).min(board.seats.len() - 1);
+    // Any sign of a host may be the one that ends an alarm, or begins one.
+    let news = matches!(msg, Msg::Link(_));
+    if news && board.seats.iter().map(servers).sum::<usize>() <= FEW {
+        board.compared_at = None;
+    }
+    let mut cmds = Vec::new();
+    for cmd in app::update(&mut board.seats[to], board.now, msg) {
+        match cmd {
+            Cmd::Host(place) => {
+                let from_list = board.front().screen == Screen::Hosts;
+                board.turn(place);
+                if from_list {
+                    board.front_mut().screen = Screen::Overview;
+                }
+            }
+            Cmd::Reconnect => cmds.extend((0..board.seats.len()).map(|seat| (seat, Cmd::Reconnect))),
+            cmd => cmds.push((to, cmd)),
+        }
+    }
+    let all = board.front().screen == Screen::Hosts;
+    for (nth, seat) in board.seats.iter_mut().enumerate() {
+        seat.now = board.now;
+        seat.watched = all || nth == board.at;
+        cmds.extend(app::sampling(seat).map(|cmd| (nth, cmd)));
+    }
+    cmds
+}
+
+/// So many servers are compared whenever something is told.
+const FEW: usize = 2_000;
+
+fn servers(seat: &App) -> usize {
+    seat.live().map_or(0, |data| data.state.servers.len())
+}
+
+/// Brings what is derived up to date; before each picture.
+pub(crate) fn settle(board: &mut Board) {
+    if board.seats.len() > 1 {
+        let due = board
+            .compared_at
+            .is_none_or(|last| board.now.saturating_sub(last) >= COMPARE_EVERY);
+        if due {
+            board.compared_at = Some(board.now);
+            let fleet = Rc::new(Fleet::of(&board.seats, board.now, &board.front().fleet));
+            for seat in &mut board.seats {
+                seat.fleet = Rc::clone(&fleet);
+            }
+        }
+    }
+    app::settle(board.front_mut());
+}
