@@ -301,6 +301,8 @@ fn load(text: &str) -> Model {
         hostname: "node".to_owned(),
         interfaces: Some((0..4).map(|number| format!("eth{number}")).collect()),
         addresses: Some(BTreeSet::new()),
+        advise: false,
+        peer: None,
         users: &Nobody,
         seed: 1,
         environment: &none,

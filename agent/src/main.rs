@@ -17,7 +17,7 @@ use lbagent::io::dial::Dialler;
 use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
-use lbagent::io::loader::{self, Loader};
+use lbagent::io::loader::{self, Judging, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
 use lbagent::io::numbers::{self, Numbers};
@@ -25,7 +25,7 @@ use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Stamps, Store};
-use lbagent::io::{background, cleanup, lock, log, service_manager, sys, sysctl};
+use lbagent::io::{background, cleanup, events, lock, log, service_manager, sys, sysctl};
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -81,9 +81,20 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             cleanup::run(&cli.run.run_dir)?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::CheckConfig { file, output }) => {
+        Some(Command::CheckConfig {
+            file,
+            peer,
+            strict,
+            output,
+        }) => {
             let file = file.clone().unwrap_or_else(|| cli.run.config());
-            Ok(loader::check(&file, cli.run.config_id.clone(), output == "json"))
+            let how = Judging {
+                config_id: cli.run.config_id.clone(),
+                peer: peer.as_deref(),
+                strict: *strict,
+                json: output == "json",
+            };
+            Ok(loader::check(&file, how))
         }
         Some(Command::Reference { page }) => {
             print!(
@@ -242,7 +253,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         results.input(Input::Persisted(id, result));
     })?;
     let asks = post.clone();
-    let control = control::start(
+    let mut control = control::start(
         &control::Setup {
             socket: run.socket(),
             read_only: None,
@@ -254,10 +265,16 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
                 servers: run.metrics_servers,
                 compat: run.metrics_compat.is_some(),
             },
+            keeper: Some(control::Keeper::new(events::load(&run.state_dir), store.events())),
+            log: control::LogSetup {
+                current: log::level,
+                set: log::set_level,
+            },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
     )?;
+    let last_events = control.last_events();
     let boot = Boot {
         model: NewModel {
             numbers: numbers::of(&model, true),
@@ -309,6 +326,9 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let seed = clock::boot_us() ^ u64::from(std::process::id()) << 32;
     let result = core::run(shell, boot, seed, &inbox);
     service_manager::notify("STOPPING=1");
+    if let Some(last) = last_events {
+        events::save(&run.state_dir, &last.take());
+    }
     runtime.shutdown_background();
     result
 }
@@ -326,6 +346,10 @@ fn message(ask: control::Ask) -> Message {
         },
         control::Ask::Runs { servers, reply } => Message::Runs {
             servers,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Test { asked, reply } => Message::Test {
+            asked,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Foresee { asked, reply } => Message::Foresee {

@@ -238,6 +238,14 @@ pub(crate) enum Verb {
         #[command(flatten)]
         acting: Acting,
     },
+    /// Run the checks once, now, and show how each ends; changes nothing
+    Test {
+        #[arg(value_name = "SERVER")]
+        targets: Vec<String>,
+        /// Only say which checks would be run
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Make this node MASTER
     Promote(Promote),
     /// Give the addresses up and stay BACKUP
@@ -272,6 +280,17 @@ pub(crate) enum Verb {
         /// Even if a MASTER instance disappears
         #[arg(long)]
         force: bool,
+    },
+    /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
+    Log {
+        #[arg(value_name = "LEVEL")]
+        level: Option<String>,
+        /// It goes back by itself after this long; 30m when not said
+        #[arg(long = "for", value_name = "DUR")]
+        lasting: Option<String>,
+        /// Say what would change, change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// A question with yes or no as exit status: up, ready, master, backup, drained, disabled, healthy
     Is {
@@ -324,6 +343,12 @@ pub(crate) enum Verb {
     CheckConfig {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The other node's file: whether the two agree, and whether a failed check moves the addresses to it
+        #[arg(long, value_name = "FILE")]
+        peer: Option<PathBuf>,
+        /// Exit 1 for warnings too
+        #[arg(long)]
+        strict: bool,
     },
     /// The dashboard
     #[command(visible_alias = "tui")]

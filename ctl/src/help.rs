@@ -121,6 +121,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "test",
+        &[
+            "lbctl test web/198.51.100.24",
+            "lbctl test 'web/*'",
+            "lbctl test 198.51.100.24 --cluster edge",
+        ],
+    ),
+    (
+        "log",
+        &["lbctl log", "lbctl log debug --for 10m", "lbctl log default"],
+    ),
+    (
         "promote",
         &[
             "lbctl promote VI_int --dry-run",
@@ -150,6 +162,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "lbctl undo --dry-run",
             "lbctl undo",
             "lbctl undo --cluster edge --yes",
+        ],
+    ),
+    (
+        "check-config",
+        &[
+            "lbctl check-config keepalived.conf",
+            "lbctl check-config lb1.conf --peer lb2.conf --strict",
+            "lbctl check-config keepalived.conf -o json",
         ],
     ),
     (

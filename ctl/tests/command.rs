@@ -335,3 +335,58 @@ fn a_bundle_holds_what_it_lists() {
     }
     assert_eq!(agent.code(&["bundle", "-w", &file]), 2);
 }
+
+#[test]
+fn test_shows_how_each_check_ends() {
+    let agent = Agent::new();
+    let output = agent.run(&["test", "web/198.51.100.2[45]"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "S  SERVER                 CHECK    RESULT   TOOK  TARGET\n\
+         +  web/198.51.100.24:443  SSL_GET  PASSED  2.1ms  198.51.100.24:443 /healthz\n\
+         !  web/198.51.100.25:443  SSL_GET  FAILED  2.1ms  198.51.100.25:443 /healthz: status 503, want 200-299\n"
+    );
+    let text = agent.text(&["test", "web/198.51.100.25", "--dry-run"]);
+    assert!(text.contains("WOULD-RUN"), "{text}");
+    assert_eq!(agent.code(&["test", "web/198.51.100.25", "--dry-run"]), 0);
+    let value: serde_json::Value =
+        serde_json::from_str(&agent.text(&["test", "web/198.51.100.25", "-o", "json"])).unwrap();
+    assert_eq!(value["data"]["servers"][0]["checks"][0]["end"], "failed");
+    assert_eq!(value["data"]["passed"], false);
+    assert_eq!(agent.code(&["test"]), 2);
+    assert_eq!(agent.code(&["test", "web/192.0.2.99"]), 3);
+}
+
+#[test]
+fn a_log_level_is_set_for_a_while() {
+    let agent = Agent::new();
+    assert_eq!(agent.text(&["log"]), "level info\n");
+    let tried = agent.text(&["log", "debug", "--for", "10m", "--dry-run"]);
+    assert_eq!(
+        tried,
+        "dry run: nothing is changed\nlevel debug, back to info in 10m00s\n"
+    );
+    assert_eq!(agent.text(&["log"]), "level info\n");
+    assert_eq!(
+        agent.text(&["log", "debug"]),
+        "level debug, back to info in 30m00s\n"
+    );
+    assert!(agent.text(&["log"]).starts_with("level debug, back to info in "));
+    assert_eq!(agent.text(&["log", "default"]), "level info\n");
+    // A short change ends by itself, and an older one does not end a newer.
+    assert_eq!(agent.code(&["log", "trace", "--for", "300ms"]), 0);
+    assert_eq!(agent.code(&["log", "warn", "--for", "1h"]), 0);
+    let ended = agent.run(&["raw", "{\"op\":\"log\",\"level\":\"error\",\"for\":\"1ms\"}"]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let mut text = String::new();
+    for _ in 0..100 {
+        text = agent.text(&["log"]);
+        if text == "level info\n" {
+            break;
+        }
+    }
+    assert_eq!(text, "level info\n");
+    assert_eq!(agent.code(&["log", "loud"]), 2);
+    assert_eq!(agent.code(&["log", "--for", "1m"]), 2);
+}

@@ -5,7 +5,9 @@ use crate::event::Numbered;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
 use crate::history::{History, HistoryAsk, Past};
 use crate::host::Ssh;
+use crate::loglevel::{LogAsk, LogView};
 use crate::request::{Act, Acted, Hello, MetricsAsk, Refusal, Reloaded, Reply, Request, Snapshot};
+use crate::trial::{TestAsk, Tested};
 use crate::whatif::{Foreseen, WhatIf};
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
@@ -225,6 +227,22 @@ impl Client {
     pub fn what_if(&mut self, asked: WhatIf) -> Result<Foreseen, ClientError> {
         match self.ask(&Request::WhatIf(asked))? {
             Reply::Foreseen(foreseen) => Ok(*foreseen),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Runs checks once, now.
+    pub fn test(&mut self, asked: TestAsk) -> Result<Tested, ClientError> {
+        match self.ask(&Request::Test(asked))? {
+            Reply::Tested(tested) => Ok(tested),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Asks or changes how much is logged.
+    pub fn log(&mut self, asked: LogAsk) -> Result<LogView, ClientError> {
+        match self.ask(&Request::Log(asked))? {
+            Reply::Log(log) => Ok(log),
             _ => Err(ClientError::Unexpected),
         }
     }

@@ -24,6 +24,7 @@ pub mod history;
 #[cfg(feature = "client")]
 pub mod host;
 pub mod json;
+pub mod loglevel;
 pub mod names;
 pub mod paths;
 pub mod problems;
@@ -34,6 +35,7 @@ pub mod select;
 pub mod site;
 pub mod state;
 pub mod text;
+pub mod trial;
 pub mod units;
 pub mod view;
 pub mod whatif;

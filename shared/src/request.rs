@@ -4,7 +4,9 @@ use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
 use crate::history::{History, HistoryAsk, Past};
+use crate::loglevel::{LogAsk, LogView};
 use crate::state::{DrainThen, Pin, State, Target};
+use crate::trial::{TestAsk, Tested};
 use crate::units::{Mono, Weight};
 use crate::whatif::{Foreseen, WhatIf};
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,10 @@ pub enum Request {
     History(HistoryAsk),
     /// Everything as it was then, in Unix time in milliseconds: [`Reply::Past`].
     Past { wall_ms: u64 },
+    /// Run checks once, now: [`Reply::Tested`] or [`Reply::Refused`].
+    Test(TestAsk),
+    /// How much is logged: [`Reply::Log`].
+    Log(LogAsk),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -240,7 +246,8 @@ impl Request {
                 }
                 Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
             },
-            Self::Reload { .. } => Role::Admin,
+            Self::Test(_) => Role::Operator,
+            Self::Reload { .. } | Self::Log(_) => Role::Admin,
         }
     }
 
@@ -258,6 +265,8 @@ impl Request {
             Self::Metrics(_) => "metrics",
             Self::History(_) => "history",
             Self::Past { .. } => "past",
+            Self::Test(_) => "test",
+            Self::Log(_) => "log",
         }
     }
 }
@@ -284,6 +293,8 @@ pub enum Reply {
     Metrics(String),
     History(Box<History>),
     Past(Box<Past>),
+    Tested(Tested),
+    Log(LogView),
 }
 
 /// Who answers.

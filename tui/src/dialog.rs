@@ -331,7 +331,9 @@ impl Dialog {
             | Reply::Foreseen(_)
             | Reply::Metrics(_)
             | Reply::History(_)
-            | Reply::Past(_) => Verdict::Failed {
+            | Reply::Past(_)
+            | Reply::Tested(_)
+            | Reply::Log(_) => Verdict::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),
             },

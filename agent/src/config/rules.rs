@@ -1,17 +1,20 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
 mod address;
+mod advise;
 mod bfd;
 mod check;
 mod follow;
 mod group;
 mod notify;
+mod pair;
 mod routing;
 mod script;
 mod service;
 mod sync;
 mod vrrp;
 mod watch;
+mod weigh;
 
 pub(super) use check::inherit;
 
@@ -36,6 +39,8 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
     follow::objects(&raw, &mut model, cx);
+    weigh::objects(&raw, &model, cx);
+    pair::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model
 }

@@ -10,6 +10,7 @@ use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
 use lb_shared::state::Admin;
+use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,11 @@ pub enum Ask {
     Runs {
         servers: Vec<ServerId>,
         reply: oneshot::Sender<Vec<ServerRuns>>,
+    },
+    /// Checks are to be run once.
+    Test {
+        asked: TestAsk,
+        reply: oneshot::Sender<Reply>,
     },
     Foresee {
         asked: WhatIf,
@@ -107,6 +113,11 @@ impl Engine {
     /// What would happen; answered by a copy of the engine.
     pub(super) async fn foresee(&self, asked: WhatIf) -> Reply {
         self.ask(|reply| Ask::Foresee { asked, reply }).await
+    }
+
+    /// Has checks run once.
+    pub(super) async fn test(&self, asked: TestAsk) -> Reply {
+        self.ask(|reply| Ask::Test { asked, reply }).await
     }
 
     /// How the last checks of these servers ended; nothing when the engine does not answer in time.

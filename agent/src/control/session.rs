@@ -5,6 +5,7 @@ use super::history::Samples;
 use super::hub::{Hub, Seen};
 use super::limits::{self, Budget};
 use super::listen::Door;
+use super::loglevel::{LogDial, LogSetup};
 use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
 use super::{frames, lines};
@@ -38,6 +39,7 @@ pub(super) struct Doors {
     watches: AtomicUsize,
     pub(super) samples: Arc<Samples>,
     metrics: MetricsSetup,
+    log: Arc<LogDial>,
     requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -49,6 +51,7 @@ impl Doors {
         groups: PeerGroups,
         stopped: watch::Receiver<bool>,
         metrics: MetricsSetup,
+        log: LogSetup,
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -62,6 +65,7 @@ impl Doors {
             watches: AtomicUsize::new(0),
             samples: Arc::default(),
             metrics,
+            log: LogDial::new(log),
             requests: Mutex::default(),
         })
     }
@@ -444,6 +448,15 @@ impl Session {
             Request::WhatIf(asked) => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 self.doors.engine.foresee(asked).await
+            }
+            Request::Test(asked) => {
+                tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+                self.doors.engine.test(asked).await
+            }
+            Request::Log(asked) => {
+                tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+                let actor = self.doors.actor(&self.peer).await;
+                self.doors.log.answer(asked, &actor)
             }
             Request::Reload { dry_run, force } => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;

@@ -9,6 +9,7 @@ use lb_shared::request::{
     Act, Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, Request, Role, TargetReport, Verb,
 };
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
+use lb_shared::trial::{TestAsk, TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::whatif::Foreseen;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -59,6 +60,8 @@ impl Room {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
+            log: log_setup(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -129,6 +132,7 @@ fn answer(
             ..Reloaded::default()
         }))),
         Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
+        Ask::Test { asked, reply } => drop(reply.send(Reply::Tested(tested(asked)))),
         Ask::Foresee { asked, reply } => drop(reply.send(Reply::Foreseen(Box::new(Foreseen {
             for_ms: asked.for_ms,
             notes: vec![format!("{} supposed", asked.events.len())],
@@ -424,6 +428,8 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         peer_groups: |_| Ok(Vec::new()),
         give_memory_back: || {},
         metrics: Default::default(),
+        keeper: None,
+        log: log_setup(),
     };
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());
@@ -694,7 +700,16 @@ pub(super) fn doors() -> Arc<Doors> {
         |_| Ok(Vec::new()),
         stopped,
         MetricsSetup::default(),
+        log_setup(),
     )
+}
+
+/// A log that takes every level.
+fn log_setup() -> LogSetup {
+    LogSetup {
+        current: || "info".to_owned(),
+        set: |_| Ok(()),
+    }
 }
 
 #[test]
@@ -759,4 +774,22 @@ fn runs(servers: Vec<ServerId>) -> Vec<ServerRuns> {
             }],
         })
         .collect()
+}
+
+fn tested(asked: TestAsk) -> Tested {
+    let server = |server| TestedServer {
+        server,
+        checks: vec![TestedCheck {
+            kind: "SSL_GET".into(),
+            target: "198.51.100.21:443 /healthz".into(),
+            end: TestEnd::Passed,
+            took_us: Some(2_104),
+            detail: String::new(),
+            weight: None,
+        }],
+    };
+    Tested {
+        dry_run: asked.dry_run,
+        servers: asked.servers.into_iter().map(server).collect(),
+    }
 }

@@ -12,6 +12,7 @@ use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
 use lb_shared::names::InstanceName;
 use lb_shared::request::Act;
+use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
 
 /// One change of the world.
@@ -49,6 +50,8 @@ pub enum Input {
     SendFailed(InstanceName),
     /// An operator's change.
     Command(Ticket, Command),
+    /// Somebody wants checks run once.
+    Test(Ticket, TestAsk),
     /// Somebody wants the counters of the instances.
     Sample(Ticket),
     /// The overrides are on disk, or why they are not.

@@ -62,9 +62,7 @@ impl Engine {
             }
             Some(Purpose::Misc { check, id, began }) => {
                 let outcome = health::misc_outcome(&check, outcome, self.now.since(began));
-                let mut effects = Vec::new();
-                self.health.on_checked(self.now, id, &outcome, &mut effects);
-                self.on_health_effects(effects);
+                self.on_checked(id, &outcome);
             }
             Some(Purpose::Notify) | None => {}
         }

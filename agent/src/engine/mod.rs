@@ -29,6 +29,7 @@ mod sessions;
 mod steps;
 mod stop;
 mod tell;
+mod trial;
 mod undo;
 mod want;
 
@@ -74,6 +75,7 @@ pub struct Engine {
     intent: intent::Intent,
     commands: commands::Commands,
     jobs: jobs::Jobs,
+    trials: trial::Trials,
     agent: AgentView,
     /// What the emitted events add up to.
     state: State,
@@ -144,6 +146,7 @@ impl Engine {
             intent,
             commands: commands::Commands::default(),
             jobs: jobs::Jobs::default(),
+            trials: trial::Trials::default(),
             agent: AgentView::default(),
             state: State::default(),
             touched: BTreeSet::new(),
@@ -187,11 +190,7 @@ impl Engine {
             Input::Net(news) => self.on_net(news),
             Input::Ipvs(news) => self.on_ipvs(news),
             Input::IpvsSettings(found) => self.on_ipvs_settings(found),
-            Input::Checked(id, outcome) => {
-                let mut effects = Vec::new();
-                self.health.on_checked(now, id, &outcome, &mut effects);
-                self.on_health_effects(effects);
-            }
+            Input::Checked(id, outcome) => self.on_checked(id, &outcome),
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
             Input::Bfd(heard) => self.on_bfd(&heard),
             Input::BfdSendFailed(name, why) => self.on_bfd_send_failed(&name, &why),
@@ -219,6 +218,7 @@ impl Engine {
                 self.on_router_effects(effects);
             }
             Input::Command(ticket, command) => self.on_command(ticket, command),
+            Input::Test(ticket, asked) => self.on_test(ticket, &asked),
             Input::Sample(ticket) => self.on_sample(ticket),
             Input::Persisted(id, result) => self.on_persisted(id, result),
             Input::Dump(ask) => self.on_dump(ask),
@@ -256,6 +256,7 @@ impl Engine {
             self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
+            self.trials.deadline(),
             self.gate_opens_at,
             self.stopping.as_ref().map(stop::Stopping::deadline),
             Some(self.ipvs.deadline(self.is_draining())),
@@ -288,6 +289,7 @@ impl Engine {
         self.net_on_tick();
         self.routing_on_tick();
         self.expire_overrides();
+        self.expire_tests();
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);
         self.stop_on_tick();

@@ -16,11 +16,13 @@ mod service;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod view;
 
 pub use checks::misc_outcome;
 pub use effect::{Effect, Standing};
 pub use job::{CheckId, CheckJob, CheckOutcome};
+pub use trial::ended;
 
 use crate::model::CheckKind;
 use intent::Intent;

@@ -65,7 +65,7 @@ fn check_views(server: &ServerState) -> Vec<CheckView> {
 }
 
 /// What a check talks to: `198.51.100.24:443 /healthz`.
-fn target(kind: &CheckKind) -> String {
+pub(super) fn target(kind: &CheckKind) -> String {
     match kind {
         CheckKind::Tcp(tcp) => tcp.to.to_string(),
         CheckKind::Http(HttpGet { connect, urls, .. }) => match urls.as_slice() {

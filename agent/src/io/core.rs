@@ -31,6 +31,7 @@ use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
+use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
 use nix::errno::Errno;
@@ -78,6 +79,11 @@ pub enum Message {
     Runs {
         servers: Vec<ServerId>,
         reply: Box<dyn FnOnce(Vec<ServerRuns>) + Send>,
+    },
+    /// Somebody wants checks run once.
+    Test {
+        asked: TestAsk,
+        reply: ReplyTo,
     },
     /// Somebody wants to know what would happen.
     Foresee {
@@ -350,6 +356,10 @@ impl Core {
                 self.feed(Input::Sample(ticket));
             }
             Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
+            Message::Test { asked, reply } => {
+                let ticket = self.ticket(reply);
+                self.feed(Input::Test(ticket, asked));
+            }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => (self.shell.reload)(ask),
             Message::Refused {

@@ -1,11 +1,12 @@
 //! The log: to the console, a file or syslog, never waiting for any of them.
 
+use lb_shared::loglevel::LogLevel;
 use lb_shared::paths;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -52,18 +53,52 @@ pub fn start(target: Target, detail: bool) -> io::Result<()> {
     })?;
     let default = if detail { "debug" } else { "info" };
     let filter = EnvFilter::try_from_env("LBAGENT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let begun_with = filter.to_string();
     let plain = matches!(target, Target::Syslog(_));
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
         .with_target(false)
         .with_ansi(false)
         .with_writer(Writer(queue));
-    let set = if plain {
-        tracing::subscriber::set_global_default(builder.without_time().with_level(true).finish())
+    let (set, reload): (_, Reload) = if plain {
+        let builder = builder.without_time().with_level(true);
+        let builder = builder.with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let set = tracing::subscriber::set_global_default(builder.finish());
+        (set, Box::new(move |filter| handle.reload(filter)))
     } else {
-        tracing::subscriber::set_global_default(builder.finish())
+        let builder = builder.with_env_filter(filter).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let set = tracing::subscriber::set_global_default(builder.finish());
+        (set, Box::new(move |filter| handle.reload(filter)))
     };
-    set.map_err(io::Error::other)
+    set.map_err(io::Error::other)?;
+    // Set once, as the subscriber is: a second start has failed above.
+    let _ = DIAL.set(Dial { begun_with, reload });
+    Ok(())
+}
+
+type Reload = Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync>;
+
+/// The way to change what is logged.
+struct Dial {
+    begun_with: String,
+    reload: Reload,
+}
+
+static DIAL: OnceLock<Dial> = OnceLock::new();
+
+/// The level, or the filter, that the log was started with.
+pub fn level() -> String {
+    DIAL.get()
+        .map_or_else(String::new, |dial| dial.begun_with.clone())
+}
+
+/// Logs at this level from now on; `None`: as at the start.
+pub fn set_level(level: Option<LogLevel>) -> Result<(), String> {
+    let dial = DIAL.get().ok_or("the log was not started")?;
+    let words = level.map_or(dial.begun_with.as_str(), LogLevel::word);
+    let filter = EnvFilter::try_new(words).map_err(|error| error.to_string())?;
+    (dial.reload)(filter).map_err(|error| error.to_string())
 }
 
 enum Sink {

@@ -8,6 +8,7 @@ pub mod core;
 mod datagram;
 pub mod dial;
 pub mod dump;
+pub mod events;
 pub mod fifo;
 pub mod files;
 pub mod ipvs_socket;

@@ -106,6 +106,8 @@ pub(crate) fn facts() -> Facts<'static> {
                 .map(|text| text.parse::<IpAddr>().expect("an address"))
                 .into(),
         ),
+        advise: false,
+        peer: None,
         users: &Accounts,
         seed: 1,
         environment: &|name| (name == "SITE").then(|| "north".to_owned()),

@@ -15,4 +15,5 @@ mod routing;
 mod source;
 mod sync;
 mod telling;
+mod trial;
 mod whatif;

@@ -65,7 +65,7 @@ pub(crate) struct Node {
     pub(crate) slow_disk: bool,
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
-    next_ticket: u64,
+    pub(crate) next_ticket: u64,
 }
 
 pub(crate) const NEIGHBOR: &str = "192.0.2.3";

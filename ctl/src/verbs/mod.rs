@@ -6,6 +6,7 @@ pub(crate) mod event;
 mod history;
 pub(crate) mod list;
 mod local;
+mod log;
 mod metrics;
 pub(crate) mod progress;
 mod proxy;
@@ -15,6 +16,7 @@ mod reload;
 mod single;
 mod stats;
 pub(crate) mod status;
+mod test;
 mod truth;
 mod whatif;
 
@@ -41,7 +43,9 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     let verb = cli.verb.clone().unwrap_or(Verb::Status { short: false });
     // These ask no agent, or the one beside them.
     match &verb {
-        Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
+        Verb::CheckConfig { file, peer, strict } => {
+            return local::check_config(&cli.global, out, file.as_deref(), peer.as_deref(), *strict);
+        }
         Verb::Completion { shell } => return local::completion(*shell, out),
         Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
@@ -75,6 +79,11 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
         Verb::Undo { acting } => act::undo(&call, out, &acting),
         Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
+        Verb::Log {
+            level,
+            lasting,
+            dry_run,
+        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests, .. } => {
             site.only("raw")?;
@@ -113,6 +122,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
             targets,
             timeout,
         } => truth::wait(global, out, &cond, &targets, &timeout),
+        Verb::Test { targets, dry_run } => test::run(global, look, out, &targets, dry_run),
         Verb::History(asked) => history::run(global, look, out, &asked),
         Verb::Metrics(metrics) => metrics::run(global, out, &metrics),
         Verb::Version => local::version(global, out),
@@ -126,6 +136,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Release { .. }
         | Verb::Undo { .. }
         | Verb::Reload { .. }
+        | Verb::Log { .. }
         | Verb::Hosts
         | Verb::Record(_)
         | Verb::Replay { .. }

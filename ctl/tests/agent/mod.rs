@@ -7,8 +7,9 @@ use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
 use lb_shared::names::ServerId;
 use lb_shared::request::{Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, TargetReport, Verb};
 use lb_shared::state::{Admin, Object, ObjectId, Target};
+use lb_shared::trial::{TestAsk, TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::units::Weight;
-use lbagent::control::{Ask, ControlHandle, Setup, ToEngine, start};
+use lbagent::control::{Ask, ControlHandle, LogSetup, Setup, ToEngine, start};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -41,6 +42,11 @@ impl Agent {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
+            log: LogSetup {
+                current: || "info".to_owned(),
+                set: |_| Ok(()),
+            },
         };
         let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, to, runtime.handle()).unwrap());
@@ -111,6 +117,7 @@ impl Drop for Agent {
 fn answer(ask: Ask, handle: &ControlHandle) {
     match ask {
         Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
+        Ask::Test { asked, reply } => drop(reply.send(Reply::Tested(tested(asked)))),
         Ask::Foresee { reply, .. } => drop(reply.send(Reply::Foreseen(Default::default()))),
         Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
@@ -180,4 +187,31 @@ fn runs(servers: Vec<ServerId>) -> Vec<ServerRuns> {
             }],
         })
         .collect()
+}
+
+/// The server that is down in the fixture fails here too.
+fn tested(asked: TestAsk) -> Tested {
+    let end = |server: &ServerId| match server.to_string().contains("198.51.100.25") {
+        true => (TestEnd::Failed, "status 503, want 200-299"),
+        false => (TestEnd::Passed, ""),
+    };
+    let servers = asked.servers.into_iter().map(|server| {
+        let (end, detail) = end(&server);
+        let check = TestedCheck {
+            kind: "SSL_GET".into(),
+            target: format!("{} /healthz", server.server),
+            end: if asked.dry_run { TestEnd::WouldRun } else { end },
+            took_us: (!asked.dry_run).then_some(2_100),
+            detail: if asked.dry_run { "" } else { detail }.into(),
+            weight: None,
+        };
+        TestedServer {
+            server,
+            checks: vec![check],
+        }
+    });
+    Tested {
+        dry_run: asked.dry_run,
+        servers: servers.collect(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Virtual routers: each on its own, and no two of one number on one link.
 
 use super::follow::Followed;
-use super::{address, group, watch};
+use super::{address, advise, group, watch};
 use crate::config::findings::Cx;
 use crate::config::keywords::{Raw, RawInstance, RawScript};
 use crate::config::lexer::Span;
@@ -39,6 +39,7 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
             continue;
         }
         if let Some(instance) = instance(it, &scripts, followed, &mut used, &mut routers, cx) {
+            advise::instance(it, &instance, cx);
             let place = cx.place(it.at);
             let place = format!("{}:{}", place.file, place.line);
             model.layout.instances.insert(instance.name.clone(), place);
@@ -419,6 +420,16 @@ fn authentication(
                     "it is sent in clear text: anybody on the link can read it"
                 },
                 "write at most 8 characters",
+            ],
+        );
+    } else if cx.advises(*at, "E-24") {
+        cx.hint(
+            "E-24",
+            *at,
+            "auth_pass is no encryption: anybody on the link can read it",
+            &[
+                "it keeps nodes apart that were misconfigured, nobody else; keepalived sends it in clear text too",
+                "to keep strangers out let a firewall admit protocol 112 from the other nodes only",
             ],
         );
     }

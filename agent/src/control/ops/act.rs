@@ -5,9 +5,11 @@ use super::super::wait;
 use super::Call;
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
+use lb_shared::loglevel::{LogAsk, LogChange};
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Request, Verb, WeightChange};
 use lb_shared::select;
 use lb_shared::state::{DrainThen, Target};
+use lb_shared::trial::TestAsk;
 use lb_shared::view::View;
 use serde_json::Value;
 use std::time::Duration;
@@ -58,6 +60,39 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
             }
             Ok(data)
         }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// `{"op":"test","targets":["web/198.51.100.21"]}`.
+pub(super) async fn test(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let typed = call.texts("targets")?;
+    let dry_run = call.flag("dry_run")?;
+    // What somebody may not do is told before what they named wrongly.
+    session.allow(&Request::Test(TestAsk::default()))?;
+    if typed.is_empty() {
+        return Err(Refusal::new(
+            RefusalCode::BadRequest,
+            "\"targets\" is missing",
+            "name at least one server",
+        ));
+    }
+    let seen = session.doors.hub.seen();
+    let view = View::new(&seen.state, seen.now, seen.wall_ms);
+    let servers = select::servers(&view, &typed, false)?;
+    match session.answer(Request::Test(TestAsk { servers, dry_run })).await {
+        Reply::Tested(tested) => Ok(tested.json(&view)),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// `{"op":"log","level":"debug","for":"10m"}`; without a level it tells.
+pub(super) async fn log(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let change = LogChange::parse(call.text("level")?, call.span("for")?)
+        .map_err(|message| Refusal::new(RefusalCode::BadRequest, message, "see docs/socket.md"))?;
+    let dry_run = call.flag("dry_run")?;
+    match session.answer(Request::Log(LogAsk { change, dry_run })).await {
+        Reply::Log(log) => Ok(log.json()),
         other => Err(unexpected(other)),
     }
 }

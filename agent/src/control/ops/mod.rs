@@ -182,6 +182,8 @@ pub(super) enum By {
     WhatIf,
     Metrics,
     History,
+    Test,
+    Log,
     Truth,
     Act,
     /// The session itself, before it comes here.
@@ -189,7 +191,7 @@ pub(super) enum By {
 }
 
 /// Every op.
-pub(super) const OPS: [(&str, By); 29] = [
+pub(super) const OPS: [(&str, By); 31] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("schema", By::Schema),
@@ -208,6 +210,8 @@ pub(super) const OPS: [(&str, By); 29] = [
     ("what-if", By::WhatIf),
     ("metrics", By::Metrics),
     ("history", By::History),
+    ("test", By::Test),
+    ("log", By::Log),
     ("is", By::Truth),
     ("wait", By::Truth),
     ("drain", By::Act),
@@ -238,6 +242,8 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::WhatIf) => read::what_if(session, call).await,
         Some(By::Metrics) => read::metrics(session, call).await,
         Some(By::History) => past::history(session, call).await,
+        Some(By::Test) => act::test(session, call).await,
+        Some(By::Log) => act::log(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,
         Some(By::Session) | None => {

@@ -17,6 +17,9 @@ fn ops() -> Vec<(Value, Role)> {
         (json!({"op": "promote", "targets": ["VI_int"]}), Role::Admin),
         (json!({"op": "demote", "targets": ["VI_int"]}), Role::Admin),
         (json!({"op": "release", "targets": ["VI_int"]}), Role::Admin),
+        (json!({"op": "test", "targets": [server]}), Role::Operator),
+        (json!({"op": "log", "level": "debug"}), Role::Admin),
+        (json!({"op": "log"}), Role::Admin),
         (json!({"op": "reload"}), Role::Admin),
     ]
 }

@@ -121,6 +121,9 @@ fn requests() -> Vec<Value> {
         acting("release", "VI_int", json!({})),
         json!({"op": "undo", "dry_run": true, "force": false, "message": "", "key": null, "wait": true, "wait_timeout": "1s"}),
         json!({"op": "reload", "dry_run": true, "force": false}),
+        json!({"op": "test", "targets": ["web/198.51.100.21"], "dry_run": false}),
+        json!({"op": "log", "level": "debug", "for": "10m", "dry_run": true}),
+        json!({"op": "log"}),
     ]
 }
 
