@@ -277,9 +277,12 @@ pub(crate) enum Verb {
         /// Say what would change, change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
-        /// Even if a MASTER instance disappears
+        /// Even if a MASTER instance disappears, or a drain leaves nobody to serve
         #[arg(long)]
         force: bool,
+        /// Servers that are not in the new file drain first, for at most this long (or never: without a limit)
+        #[arg(long, value_name = "DUR")]
+        drain_removed: Option<String>,
     },
     /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
     Log {

@@ -177,6 +177,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl reload --dry-run",
             "lbctl reload",
+            "lbctl reload --drain-removed 10m",
             "lbctl reload --cluster edge",
         ],
     ),

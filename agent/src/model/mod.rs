@@ -27,8 +27,9 @@ pub use notify::{
 pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, FileTrack, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack,
-    ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
+    Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch, ProcessMatch,
+    ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript,
+    VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};

@@ -219,6 +219,8 @@ fn instance(
                 .unwrap_or(false),
         skip_check_adv_addr: it.skip_check_adv_addr.unwrap_or(cx.global.skip_check_adv_addr),
         checksum_without_pseudo_header: it.v3_checksum_as_v2.unwrap_or(cx.global.v3_checksum_as_v2),
+        old_unicast_checksum: it.old_checksum,
+        late_backup: late_backup(it, preempt, cx),
         owner_ignore_adverts: it
             .owner_ignore_adverts
             .or(cx.global.owner_ignore_adverts)
@@ -483,6 +485,25 @@ fn preemption(it: &RawInstance, initial_master: bool, strict: bool, cx: &mut Cx<
         }
     }
     (preempt, delay)
+}
+
+/// `timer_expired_backup` means something only where the old master would not come back by itself.
+fn late_backup(it: &RawInstance, preempt: bool, cx: &mut Cx<'_>) -> Option<u8> {
+    let (priority, at) = it.late_backup?;
+    if preempt {
+        let notes: &[&str] = &[
+            "it is left out, as in keepalived",
+            "write 'nopreempt', or remove it",
+        ];
+        cx.warn(
+            "V-33",
+            at,
+            "timer_expired_backup is for instances with nopreempt",
+            notes,
+        );
+        return None;
+    }
+    Some(priority)
 }
 
 fn peers(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> Vec<UnicastPeer> {
