@@ -6,6 +6,7 @@ mod bfd;
 mod check;
 mod follow;
 mod group;
+mod host;
 mod notify;
 mod pair;
 mod routing;
@@ -38,6 +39,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     model.static_rules = routing::rules(&raw.policy_rules, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
+    model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);

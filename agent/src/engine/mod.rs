@@ -12,6 +12,7 @@ mod apply;
 mod boot;
 mod commands;
 mod counters;
+mod debounce;
 mod dump;
 mod foresee;
 mod ground;
@@ -65,6 +66,7 @@ pub struct Engine {
     index: Index,
     routers: Routers,
     trackers: Trackers,
+    debounce: debounce::Debounce,
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
@@ -137,6 +139,7 @@ impl Engine {
             index: Index::default(),
             routers: Routers::new(seed),
             trackers: Trackers::new(),
+            debounce: debounce::Debounce::default(),
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
@@ -250,6 +253,7 @@ impl Engine {
         [
             self.routers.deadline(),
             self.trackers.deadline(),
+            self.debounce.deadline(),
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
@@ -286,6 +290,7 @@ impl Engine {
         let mut effects = Vec::new();
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
+        self.interfaces_on_tick();
         self.net_on_tick();
         self.routing_on_tick();
         self.expire_overrides();

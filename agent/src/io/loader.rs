@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// `-t`: errors that would keep it from running, errors it can run with, and trouble with scripts (as keepalived).
 const TEST_CANNOT_RUN: u8 = 4;
@@ -119,6 +120,7 @@ impl Loader {
             Some(model) if !refused => {
                 let new = NewModel {
                     numbers: numbers::of(&model, false),
+                    since_boot: Duration::from_micros(super::clock::boot_us()),
                     model,
                     file: self.file.display().to_string(),
                     findings: loaded.findings,

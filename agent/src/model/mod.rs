@@ -7,6 +7,7 @@ mod bfd;
 mod check;
 mod file;
 mod global;
+mod host;
 mod job;
 mod notify;
 mod routing;
@@ -20,6 +21,7 @@ pub use check::{
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};
+pub use host::{Host, InterfaceDelays, Once, Scheduling};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
@@ -40,6 +42,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     pub global: Global,
+    pub host: Host,
     pub instances: BTreeMap<InstanceName, Arc<Instance>>,
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
@@ -74,6 +77,8 @@ impl Model {
                     .any(|check| matches!(check.kind, CheckKind::Misc(_)))
         };
         !self.scripts.is_empty()
+            || self.host.startup.is_some()
+            || self.host.shutdown.is_some()
             || self.global.fifos.values().any(|it| it.script.is_some())
             || self.instances.values().any(|it| it.notify.run_anything())
             || self.groups.values().any(|it| it.notify.run_anything())

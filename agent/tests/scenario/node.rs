@@ -203,6 +203,7 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         file: "test.conf".into(),
         findings: Vec::new(),
         numbers: BTreeMap::new(),
+        since_boot: Duration::ZERO,
         asked: None,
         dry_run: false,
         force: true,
@@ -292,6 +293,8 @@ pub(crate) struct Start {
     pub(crate) settings: Option<&'static str>,
     /// Unix time in milliseconds.
     pub(crate) wall_ms: u64,
+    /// How long the host is up.
+    pub(crate) since_boot: Duration,
 }
 
 pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
@@ -311,6 +314,7 @@ impl Start {
             previous: None,
             settings: Some("0"),
             wall_ms: 1_000_000,
+            since_boot: Duration::ZERO,
         }
     }
 
@@ -321,7 +325,10 @@ impl Start {
     /// As [`Start::go`], on a host that is made ready first.
     pub(crate) fn go_with(self, prepare: impl FnOnce(&mut Node)) -> Node {
         let boot = Boot {
-            model: new_model(self.model),
+            model: NewModel {
+                since_boot: self.since_boot,
+                ..new_model(self.model)
+            },
             intent: StoredIntent {
                 overrides: self.disk.clone(),
                 trouble: self.intent_lost.then(|| "unreadable".to_owned()),

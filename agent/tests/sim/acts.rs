@@ -506,6 +506,7 @@ impl World {
             file: "/etc/lbagent.conf".to_owned(),
             findings: Vec::new(),
             numbers: std::collections::BTreeMap::new(),
+            since_boot: std::time::Duration::ZERO,
             asked: Some((ticket, actor())),
             dry_run: false,
             force: true,
