@@ -155,6 +155,17 @@ impl Verb {
         }
     }
 
+    /// The role it needs.
+    pub fn role(self) -> Role {
+        match self {
+            // What an undo does is judged again by the engine, which knows what that is.
+            Self::Drain { .. } | Self::Undrain | Self::Disable { .. } | Self::Weight(_) | Self::Undo => {
+                Role::Operator
+            }
+            Self::Promote { .. } | Self::Demote { .. } | Self::Release => Role::Admin,
+        }
+    }
+
     /// The pin this verb puts on an instance.
     pub fn pin(self) -> Option<Pin> {
         match self {
@@ -239,13 +250,7 @@ impl Request {
             | Self::Metrics(_)
             | Self::History(_)
             | Self::Past { .. } => Role::Viewer,
-            Self::Act(act) => match act.verb {
-                // What somebody did they may take back: the engine knows only their own.
-                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => {
-                    Role::Operator
-                }
-                Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
-            },
+            Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::Log(_) => Role::Admin,
         }
@@ -374,6 +379,24 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// What it takes to ask this, and what whoever asked has.
+    pub fn forbidden(needed: Role, role: Role) -> Self {
+        let group = match needed {
+            Role::Viewer | Role::Operator => crate::paths::GROUP_OPERATOR,
+            Role::Admin => crate::paths::GROUP_ADMIN,
+        };
+        let mut refusal = Self::new(
+            RefusalCode::Forbidden,
+            format!("this needs the role {}, you are {}", needed.word(), role.word()),
+            format!("run it as root or as a member of the group {group}"),
+        );
+        refusal.details = vec![
+            ("role".into(), role.word().into()),
+            ("needed".into(), needed.word().into()),
+        ];
+        refusal
+    }
+
     /// A refusal without details.
     pub fn new(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {

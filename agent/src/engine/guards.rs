@@ -290,13 +290,25 @@ impl Engine {
         };
         let heard = self.routers.counters(name).and_then(|it| it.heard_at);
         let recent = heard.is_some_and(|at| self.now.since(at).as_secs() < 24 * 3600);
-        if hard && view.state == VrrpState::Master && !recent && !act.force {
+        if view.state == VrrpState::Master && !recent && !act.force {
+            let (unserved, hint) = if hard {
+                (
+                    "would go unserved",
+                    "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
+                )
+            } else {
+                (
+                    "would go unserved until this node takes them back",
+                    "name the cluster, so that the other agent can be seen (--cluster); to do it anyway: add --force",
+                )
+            };
             return Err(Refusal::new(
                 RefusalCode::NoSuccessor,
                 format!(
-                    "no other node was heard as master of {name} in the last 24 hours: its addresses might go unserved"
+                    "no other node was heard as master of {name} in the last 24 hours: if there is none, its addresses \
+                     {unserved}"
                 ),
-                "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
+                hint,
             ));
         }
         if view.state == VrrpState::Master {

@@ -11,7 +11,7 @@ use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
 use lb_shared::names::InstanceName;
-use lb_shared::request::Act;
+use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -131,6 +131,8 @@ pub struct Command {
     pub actor: Actor,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
+    /// What they may do.
+    pub role: Role,
     pub act: Act,
 }
 

@@ -76,6 +76,10 @@ impl Engine {
         }
         let (mut effects, mut warnings) = (Vec::new(), Vec::new());
         for (verb, steps) in by_verb(&steps) {
+            // Taking back is doing: who may no longer promote may not do it by undoing a release.
+            if command.role < verb.role() {
+                return Err(Refusal::forbidden(verb.role(), command.role));
+            }
             let act = Act {
                 verb,
                 ..command.act.clone()

@@ -4,7 +4,7 @@
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
-use lb_shared::request::{Act, Reply, Verb};
+use lb_shared::request::{Act, Reply, Role, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
 use lbagent::bfd::Heard;
@@ -573,8 +573,20 @@ impl Node {
             .unwrap_or_else(|| panic!("no answer"))
     }
 
+    /// Commands as a user with this role.
+    pub(crate) fn act_as(&mut self, uid: u32, role: Role, act: Act) -> Reply {
+        let ticket = self.begin_as(uid, role, act);
+        self.replies
+            .remove(&ticket)
+            .unwrap_or_else(|| panic!("no answer"))
+    }
+
     /// Commands as this user; the answer comes when it comes.
     pub(crate) fn begin(&mut self, uid: u32, act: Act) -> Ticket {
+        self.begin_as(uid, Role::Admin, act)
+    }
+
+    fn begin_as(&mut self, uid: u32, role: Role, act: Act) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let actor = Actor {
@@ -587,6 +599,7 @@ impl Node {
             Command {
                 actor,
                 wall_ms: 1_000_000,
+                role,
                 act,
             },
         ));

@@ -165,7 +165,21 @@ pub(crate) fn demote(
     waiting: &Waiting,
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act_and_wait(call, out, Verb::Demote { hard }, targets, waiting, acting)
+    let Call { site, global, .. } = *call;
+    let verb = Verb::Demote { hard };
+    let mut acting = acting.clone();
+    // An agent cannot see a silent backup: whoever reaches both can.
+    if !acting.force && site.hosts.len() == 1 && !site.others.is_empty() {
+        let snapshot = connect::client(global)?.snapshot()?;
+        let found = resolve(&View::of(&snapshot), verb, targets, global, &acting)?;
+        if let Some(name) = handover::successor(site, global, &snapshot, &found) {
+            acting.force = true;
+            acting
+                .effects
+                .push(format!("Next: {name}'s agent is connected and can take over"));
+        }
+    }
+    act_and_wait(call, out, verb, targets, waiting, &acting)
 }
 
 pub(crate) fn release(

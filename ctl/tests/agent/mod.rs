@@ -151,7 +151,9 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             ],
             findings: Vec::new(),
         }))),
-        Ask::Act { act, actor, reply } => {
+        Ask::Act {
+            act, actor, reply, ..
+        } => {
             if let Verb::Promote { .. } = act.verb {
                 let mut refusal = Refusal::new(
                     RefusalCode::Fault,
