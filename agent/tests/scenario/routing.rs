@@ -58,7 +58,7 @@ fn rule(preference: u32) -> Rule {
 
 fn with_routes(routes: Vec<Route>, rules: Vec<Rule>) -> Model {
     let mut model = model(100, service("rr", 3));
-    let name: InstanceName = model.instances.keys().next().unwrap().clone();
+    let name: InstanceName = model.instances.keys().next().expect("it has one").clone();
     let instance = Instance {
         routes,
         rules,
