@@ -319,8 +319,14 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
 /// A question of a client, as the core takes it. Whoever asked may be gone when the answer comes.
 fn message(ask: control::Ask) -> Message {
     match ask {
-        control::Ask::Act { actor, act, reply } => Message::Act {
+        control::Ask::Act {
             actor,
+            role,
+            act,
+            reply,
+        } => Message::Act {
+            actor,
+            role,
             act,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },

@@ -138,6 +138,10 @@ pub enum Verb {
     Release,
     /// Takes back the last change of the same user; no targets.
     Undo,
+    /// As `Undrain`, with a weight that rises in steps for so long.
+    Ramp {
+        over_ms: u64,
+    },
 }
 
 impl Verb {
@@ -145,7 +149,7 @@ impl Verb {
     pub fn word(self) -> &'static str {
         match self {
             Self::Drain { .. } => "drain",
-            Self::Undrain => "undrain",
+            Self::Undrain | Self::Ramp { .. } => "undrain",
             Self::Disable { .. } => "disable",
             Self::Weight(_) => "weight",
             Self::Promote { .. } => "promote",
@@ -163,6 +167,7 @@ impl Verb {
             Self::Demote { hard: true } => Some(Pin::DemotedHard),
             Self::Drain { .. }
             | Self::Undrain
+            | Self::Ramp { .. }
             | Self::Disable { .. }
             | Self::Weight(_)
             | Self::Release
@@ -226,7 +231,23 @@ fn zero() -> Refusal {
     )
 }
 
-/// Whether a request needs more than the viewer's role. The only table of rights.
+/// The rights of the acting verbs.
+impl Verb {
+    /// The role it takes to do this; an undo takes that of what it undoes as well.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Drain { .. }
+            | Self::Undrain
+            | Self::Ramp { .. }
+            | Self::Disable { .. }
+            | Self::Weight(_)
+            | Self::Undo => Role::Operator,
+            Self::Promote { .. } | Self::Demote { .. } | Self::Release => Role::Admin,
+        }
+    }
+}
+
+/// Whether a request needs more than the viewer's role. The only other table of rights.
 impl Request {
     pub fn role(&self) -> Role {
         match self {
@@ -239,13 +260,7 @@ impl Request {
             | Self::Metrics(_)
             | Self::History(_)
             | Self::Past { .. } => Role::Viewer,
-            Self::Act(act) => match act.verb {
-                // What somebody did they may take back: the engine knows only their own.
-                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => {
-                    Role::Operator
-                }
-                Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
-            },
+            Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::Log(_) => Role::Admin,
         }
@@ -374,6 +389,25 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// It takes another role than whoever asked has.
+    pub fn forbidden(needed: Role, role: Role) -> Self {
+        let group = match needed {
+            Role::Viewer | Role::Operator => crate::paths::GROUP_OPERATOR,
+            Role::Admin => crate::paths::GROUP_ADMIN,
+        };
+        Self {
+            details: vec![
+                ("role".into(), role.word().into()),
+                ("needed".into(), needed.word().into()),
+            ],
+            ..Self::new(
+                RefusalCode::Forbidden,
+                format!("this needs the role {}, you are {}", needed.word(), role.word()),
+                format!("run it as root or as a member of the group {group}"),
+            )
+        }
+    }
+
     /// A refusal without details.
     pub fn new(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {

@@ -296,6 +296,7 @@ impl World {
             Suppose::Act(act) => {
                 self.tickets += 1;
                 let command = Command {
+                    role: lb_shared::request::Role::Admin,
                     actor: Actor::default(),
                     wall_ms: self.wall_ms,
                     act: act.clone(),

@@ -11,7 +11,7 @@ use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
 use lb_shared::names::InstanceName;
-use lb_shared::request::Act;
+use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
 
@@ -124,6 +124,8 @@ pub struct DumpAsk {
 #[derive(Clone, Debug)]
 pub struct Command {
     pub actor: Actor,
+    /// What the connection it came over may do: an undo needs to know.
+    pub role: Role,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
     pub act: Act,

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::input::Command;
 use super::steps::{Step, word};
-use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Verb, WeightChange};
+use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Role, Verb, WeightChange};
 use lb_shared::state::{Override, OverrideKind, Pin, Target};
 use lb_shared::units::Mono;
 use std::collections::BTreeMap;
@@ -16,7 +16,9 @@ const UNDO_LIFE: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub(super) struct Done {
     at: Mono,
-    word: &'static str,
+    verb: Verb,
+    /// What it took, or what it took to do what was undone: whoever takes it back needs the same.
+    role: Role,
     changes: Vec<(Target, Option<Override>, Option<Override>)>,
 }
 
@@ -32,9 +34,14 @@ impl Engine {
                 (step.target.clone(), before, step.set.clone())
             })
             .collect();
+        let role = match (verb, self.commands.done.get(&uid)) {
+            (Verb::Undo, Some(undone)) => undone.role,
+            (verb, _) => verb.role(),
+        };
         let done = Done {
             at: now,
-            word: verb.word(),
+            verb,
+            role,
             changes,
         };
         self.commands.done.insert(uid, done);
@@ -53,12 +60,15 @@ impl Engine {
                 ),
             ));
         };
+        if command.role < done.role {
+            return Err(Refusal::forbidden(done.role, command.role));
+        }
         let mut steps = Vec::new();
         for (target, before, after) in &done.changes {
             if !is_same(self.intent.get(target), after.as_ref()) {
                 return Err(Refusal::new(
                     RefusalCode::Conflict,
-                    format!("{target} was changed again after your {}", done.word),
+                    format!("{target} was changed again after your {}", done.verb.word()),
                     "look at lbctl events, and change it by its own verb",
                 ));
             }
@@ -104,6 +114,7 @@ impl Engine {
                 match set.map(|it| it.kind) {
                     None if self.is_up(id) => format!("weight {from} -> {configured}"),
                     None => "stays out until its check passes".to_owned(),
+                    Some(OverrideKind::Ramp { .. }) => format!("weight {from} -> {configured} in steps"),
                     Some(OverrideKind::Weight(weight)) => format!("weight {from} -> {weight}"),
                     Some(OverrideKind::Disable) => format!("weight {from} -> out of IPVS"),
                     Some(OverrideKind::Drain { .. } | OverrideKind::Pin(_)) => format!("weight {from} -> 0"),
@@ -141,6 +152,7 @@ fn by_verb(steps: &[Step]) -> Vec<(Verb, Vec<Step>)> {
                 then,
             },
             (Some(OverrideKind::Disable), _) => Verb::Disable { cut: false },
+            (Some(OverrideKind::Ramp { over_ms }), _) => Verb::Ramp { over_ms },
             (Some(OverrideKind::Weight(weight)), _) => Verb::Weight(WeightChange::To(weight)),
             (Some(OverrideKind::Pin(Pin::Promoted)), _) => Verb::Promote { for_ms: None },
             (Some(OverrideKind::Pin(pin)), _) => Verb::Demote {

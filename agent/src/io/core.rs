@@ -29,7 +29,7 @@ use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
-use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
+use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
 use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
@@ -67,6 +67,7 @@ pub enum Message {
     /// An operator's change.
     Act {
         actor: Actor,
+        role: Role,
         act: Act,
         reply: ReplyTo,
     },
@@ -338,12 +339,18 @@ impl Core {
                 }
                 self.feed(input);
             }
-            Message::Act { actor, act, reply } => {
+            Message::Act {
+                actor,
+                role,
+                act,
+                reply,
+            } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Command(
                     ticket,
                     Command {
                         actor,
+                        role,
                         wall_ms: clock::wall_ms(),
                         act,
                     },

@@ -135,9 +135,15 @@ fn a_promote_beside_a_promoted_one_is_refused() {
 }
 
 #[test]
-fn a_hard_demote_without_a_successor_is_refused() {
-    let node = servers(2, 1);
-    assert!(node.has_vip());
-    let hard = Verb::Demote { hard: true };
-    holds(node, act(hard, &[vi_1()]), RefusalCode::NoSuccessor, true);
+fn a_demote_without_a_successor_is_refused() {
+    for hard in [true, false] {
+        let node = servers(2, 1);
+        assert!(node.has_vip());
+        let demote = Verb::Demote { hard };
+        holds(node, act(demote, &[vi_1()]), RefusalCode::NoSuccessor, true);
+        // A master that was heard not long ago would take over.
+        let mut node = servers(2, 1);
+        node.hear(50);
+        assert!(matches!(node.act_with(act(demote, &[vi_1()])), Reply::Acted(_)));
+    }
 }

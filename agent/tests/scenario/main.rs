@@ -9,6 +9,7 @@ mod instance;
 mod kernel;
 mod node;
 mod operators;
+mod ramp;
 mod refusals;
 mod reload;
 mod source;

@@ -66,6 +66,8 @@ pub(crate) struct Node {
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
     pub(crate) next_ticket: u64,
+    /// Of whoever commands.
+    pub(crate) role: lb_shared::request::Role,
 }
 
 pub(crate) const NEIGHBOR: &str = "192.0.2.3";
@@ -351,6 +353,7 @@ impl Start {
             slow_disk: false,
             neighbor: false,
             next_ticket: 0,
+            role: lb_shared::request::Role::Admin,
         };
         prepare(&mut node);
         node.drain();
@@ -577,6 +580,7 @@ impl Node {
         self.feed(Input::Command(
             ticket,
             Command {
+                role: self.role,
                 actor,
                 wall_ms: 1_000_000,
                 act,

@@ -454,7 +454,7 @@ impl World {
                 (Verb::Weight(WeightChange::Config), server(place), false)
             }
             Operator::Promote { vr: place } => (Verb::Promote { for_ms: None }, vr(place), false),
-            Operator::Demote { vr: place, hard } => (Verb::Demote { hard }, vr(place), hard),
+            Operator::Demote { vr: place, hard } => (Verb::Demote { hard }, vr(place), true),
             Operator::Release { vr: place } => (Verb::Release, vr(place), false),
             Operator::Counters => {
                 let ticket = self.ticket(node, Vec::new(), false);
@@ -486,6 +486,7 @@ impl World {
             key: None,
         };
         let command = Command {
+            role: lb_shared::request::Role::Admin,
             actor: actor(),
             wall_ms: wall_ms(self.now),
             act,

@@ -125,7 +125,9 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             changes: vec!["~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into()],
             findings: Vec::new(),
         }))),
-        Ask::Act { act, actor, reply } => {
+        Ask::Act {
+            act, actor, reply, ..
+        } => {
             if let Verb::Promote { .. } = act.verb {
                 let mut refusal = Refusal::new(
                     RefusalCode::Fault,
