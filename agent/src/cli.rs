@@ -30,6 +30,12 @@ pub(crate) enum Command {
     #[command(hide = true)]
     CheckConfig {
         file: Option<PathBuf>,
+        /// The other node's file
+        #[arg(long)]
+        peer: Option<PathBuf>,
+        /// Warnings count as errors
+        #[arg(long)]
+        strict: bool,
         #[arg(short, long, default_value = "table")]
         output: String,
     },

@@ -17,7 +17,7 @@ use lbagent::io::dial::Dialler;
 use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
-use lbagent::io::loader::{self, Loader};
+use lbagent::io::loader::{self, Judging, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
 use lbagent::io::numbers::{self, Numbers};
@@ -25,7 +25,7 @@ use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Stamps, Store};
-use lbagent::io::{background, cleanup, lock, log, service_manager, sys, sysctl};
+use lbagent::io::{background, cleanup, events, lock, log, once, scheduling, service_manager, sys, sysctl};
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -33,6 +33,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// keepalived's exit codes.
 const EXIT_FATAL: u8 = 1;
@@ -81,9 +82,20 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             cleanup::run(&cli.run.run_dir)?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::CheckConfig { file, output }) => {
+        Some(Command::CheckConfig {
+            file,
+            peer,
+            strict,
+            output,
+        }) => {
             let file = file.clone().unwrap_or_else(|| cli.run.config());
-            Ok(loader::check(&file, cli.run.config_id.clone(), output == "json"))
+            let how = Judging {
+                config_id: cli.run.config_id.clone(),
+                peer: peer.as_deref(),
+                strict: *strict,
+                json: output == "json",
+            };
+            Ok(loader::check(&file, how))
         }
         Some(Command::Reference { page }) => {
             print!(
@@ -150,7 +162,18 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         .flat_map(|it| &it.addresses);
     loader.hold(left.map(|(_, address, _)| *address));
     // The text itself is of no more use, and may be long.
-    let Loaded { model, findings, .. } = loader.load();
+    let mut loaded = loader.load();
+    if let Some(name) = loaded.model.as_ref().and_then(|it| it.host.net_namespace.clone()) {
+        scheduling::enter_namespace(&name).map_err(|e| {
+            let text = format!(
+                "net_namespace {name}: {e}; nothing was touched\n  make it first: ip netns add {name}; under systemd: NetworkNamespacePath=/run/netns/{name}"
+            );
+            exit(EXIT_CONFIG, text)
+        })?;
+        // Its interfaces and addresses are others.
+        loaded = loader.load();
+    }
+    let Loaded { model, findings, .. } = loaded;
     let Some(model) = model else {
         return Err(exit(EXIT_CONFIG, unusable(&findings, loader.file())));
     };
@@ -204,6 +227,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         tracing::info!("flags without effect here: {}", ignored.join(" "));
     }
 
+    let (host, script_security) = (model.host.clone(), model.global.script_security);
+    if let Some(it) = &host.startup {
+        once::run("startup_script", it, script_security);
+    }
     let (post, inbox) = Post::new()?;
     let results = post.clone();
     let runner = Runner::start(model.runs_scripts(), move |id, outcome| {
@@ -242,7 +269,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         results.input(Input::Persisted(id, result));
     })?;
     let asks = post.clone();
-    let control = control::start(
+    let mut control = control::start(
         &control::Setup {
             socket: run.socket(),
             read_only: None,
@@ -254,6 +281,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
                 servers: run.metrics_servers,
                 compat: run.metrics_compat.is_some(),
             },
+            keeper: Some(control::Keeper::new(events::load(&run.state_dir), store.events())),
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
@@ -262,9 +290,11 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         control::ToEngine::new(move |ask| asks.send(message(ask))),
         runtime.handle(),
     )?;
+    let last_events = control.last_events();
     let boot = Boot {
         model: NewModel {
             numbers: numbers::of(&model, true),
+            since_boot: Duration::from_micros(clock::boot_us()),
             model,
             file: loader.file().display().to_string(),
             findings,
@@ -310,10 +340,19 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         herald,
     };
     let seed = clock::boot_us() ^ u64::from(std::process::id()) << 32;
+    for trouble in scheduling::apply(&host) {
+        tracing::error!("{trouble}");
+    }
     let result = core::run(shell, boot, seed, &inbox);
     service_manager::notify("STOPPING=1");
+    if let Some(last) = last_events {
+        events::save(&run.state_dir, &last.take());
+    }
     runtime.shutdown_background();
-    result
+    if let Some(it) = host.shutdown.filter(|_| matches!(result, Ok(core::End::Stopped))) {
+        once::run("shutdown_script", &it, script_security);
+    }
+    result.map(drop)
 }
 
 /// A question of a client, as the core takes it. Whoever asked may be gone when the answer comes.
@@ -325,8 +364,8 @@ fn message(ask: control::Ask) -> Message {
             act,
             reply,
         } => Message::Act {
-            actor,
             role,
+            actor,
             act,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },

@@ -280,9 +280,12 @@ pub(crate) enum Verb {
         /// Say what would change, change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
-        /// Even if a MASTER instance disappears
+        /// Even if a MASTER instance disappears, or a drain leaves nobody to serve
         #[arg(long)]
         force: bool,
+        /// Servers that are not in the new file drain first, for at most this long (or never: without a limit)
+        #[arg(long, value_name = "DUR")]
+        drain_removed: Option<String>,
     },
     /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
     Log {
@@ -346,6 +349,12 @@ pub(crate) enum Verb {
     CheckConfig {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The other node's file: whether the two agree, and whether a failed check moves the addresses to it
+        #[arg(long, value_name = "FILE")]
+        peer: Option<PathBuf>,
+        /// Exit 1 for warnings too
+        #[arg(long)]
+        strict: bool,
     },
     /// The dashboard
     #[command(visible_alias = "tui")]

@@ -167,10 +167,19 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "check-config",
+        &[
+            "lbctl check-config keepalived.conf",
+            "lbctl check-config lb1.conf --peer lb2.conf --strict",
+            "lbctl check-config keepalived.conf -o json",
+        ],
+    ),
+    (
         "reload",
         &[
             "lbctl reload --dry-run",
             "lbctl reload",
+            "lbctl reload --drain-removed 10m",
             "lbctl reload --cluster edge",
         ],
     ),

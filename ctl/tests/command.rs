@@ -3,7 +3,7 @@
 
 mod agent;
 
-use agent::Agent;
+use agent::{Agent, GOING};
 use std::process::Stdio;
 
 #[test]
@@ -173,9 +173,37 @@ fn a_reload_tells_what_changes() {
     let agent = Agent::new();
     assert_eq!(
         agent.text(&["reload", "--dry-run"]),
-        "dry run: nothing is changed (r17 -> r18)\n  ~ vs:203.0.113.10:443/tcp quorum 200 -> 300\nresult: would be \
-         accepted\n"
+        "dry run: nothing is changed (r17 -> r18)\n  ~ vs:203.0.113.10:443/tcp quorum 200 -> 300\n  \
+         - rs:203.0.113.10:443/tcp/198.51.100.22:443\nresult: would be accepted\n"
     );
+}
+
+#[test]
+fn servers_that_a_reload_takes_away_drain_before_it() {
+    let agent = Agent::new();
+    let plan = agent.text(&["reload", "--dry-run", "--drain-removed", "10m"]);
+    assert!(
+        plan.ends_with("drains first, for up to 10m00s: web/198.51.100.22:443, 4,812 active\n"),
+        "{plan}"
+    );
+    let done = agent.run(&["reload", "--drain-removed", "never"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let text = String::from_utf8(done.stdout).unwrap();
+    let (drained, reloaded) = (text.find("drained in"), text.find("reloaded (r17 -> r18)"));
+    assert!(drained.is_some() && drained < reloaded, "{text}");
+    let drain = format!("drain {GOING}");
+    assert_eq!(
+        *agent.asked.lock().unwrap(),
+        [
+            "reload, dry run",
+            &format!("{drain}, dry run"),
+            "reload, dry run",
+            &drain,
+            "reload",
+            &format!("un{drain}"),
+        ]
+    );
+    assert_eq!(agent.code(&["reload", "--drain-removed", "10"]), 2);
 }
 
 #[test]

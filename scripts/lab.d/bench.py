@@ -7,6 +7,7 @@ import random
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "agent", "tests", "system"))
 sys.path.insert(0, HERE)
 
-from harness.daemon import OURS, THEIRS, daemon, tail  # noqa: E402
+from harness.daemon import OURS, THEIRS, binary, daemon, tail  # noqa: E402
 from harness.net import World, inside, until  # noqa: E402
 from ipvs_netlink import Ipvs  # noqa: E402
 
@@ -135,6 +136,54 @@ def reload():
 
 
 # Many instances
+
+# The console with a big table
+
+def timed(node, *words):
+    """Runs a program: seconds to its second line of output and to its end, lines, and its memory in MiB.
+
+    The kernel counts what it was forked from, too: memory below that of this program is not seen.
+    """
+    with inside(node.name):
+        began = time.monotonic()
+        child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    lines, first = 0, 0.0
+    while chunk := os.read(child.stdout.fileno(), 1 << 16):
+        lines += chunk.count(b"\n")
+        # The first line is the heading.
+        first = first or (time.monotonic() - began if lines > 1 else 0.0)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    child.stdout.close()
+    assert child.returncode in (0, 1), f"{' '.join(words)}: exit {child.returncode}"
+    return first, time.monotonic() - began, lines, usage.ru_maxrss / 1024
+
+
+def console():
+    """What an operator waits for with many servers, beside ipvsadm of the same table."""
+    with World() as world:
+        node = world.node("console")
+        d = daemon(OURS, node, table_config())
+        d.process = node.spawn(d.argv(), d.log_path)
+        want = SERVICES * (SERVERS_EACH + 1)
+        until(f"{want} rows in the kernel", within=900, every=0.5,
+              probe=lambda: not d.running() or rows(node) == want)
+        assert d.running(), f"the agent ended:\n{tail(d.log())}"
+        until("the agent answers", d.answers, within=60)
+        time.sleep(3)
+        lbctl = (binary("lbctl"), "-s", d.socket_path)
+        commands = {"ipvsadm -Ln": ("ipvsadm", "-Ln"), "lbctl servers": (*lbctl, "servers"),
+                    "lbctl servers -o jsonl": (*lbctl, "servers", "-o", "jsonl"), "lbctl services": (*lbctl, "services"),
+                    "lbctl status": (*lbctl, "status"), "lbctl metrics": (*lbctl, "metrics")}
+        best = {name: min((timed(node, *words) for _ in range(3)), key=lambda it: it[1])
+                for name, words in commands.items()}
+        theirs = best["ipvsadm -Ln"][1]
+        print(f"console with {SERVICES * SERVERS_EACH} servers (best of 3; targets for servers: first row 0.1 s, all 1 s, "
+              "32 MiB; for status: 0.05 s)")
+        for name, (first, whole, lines, memory) in best.items():
+            print(f"  {name}: first row {first:.3f} s, all {lines} lines {whole:.3f} s, {memory:.0f} MiB"
+                  f"; ipvsadm/it {theirs / whole:.2f}", flush=True)
+
 
 def vrrp_config():
     blocks = []
@@ -278,4 +327,4 @@ def outage():
 
 
 for part in sys.argv[1:]:
-    {"fill": fill, "reload": reload, "vrrp": vrrp, "outage": outage}[part]()
+    {"fill": fill, "reload": reload, "console": console, "vrrp": vrrp, "outage": outage}[part]()

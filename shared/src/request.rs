@@ -159,6 +159,20 @@ impl Verb {
         }
     }
 
+    /// The role it needs.
+    pub fn role(self) -> Role {
+        match self {
+            // What an undo does is judged again by the engine, which knows what that is.
+            Self::Drain { .. }
+            | Self::Undrain
+            | Self::Ramp { .. }
+            | Self::Disable { .. }
+            | Self::Weight(_)
+            | Self::Undo => Role::Operator,
+            Self::Promote { .. } | Self::Demote { .. } | Self::Release => Role::Admin,
+        }
+    }
+
     /// The pin this verb puts on an instance.
     pub fn pin(self) -> Option<Pin> {
         match self {
@@ -231,23 +245,7 @@ fn zero() -> Refusal {
     )
 }
 
-/// The rights of the acting verbs.
-impl Verb {
-    /// The role it takes to do this; an undo takes that of what it undoes as well.
-    pub fn role(self) -> Role {
-        match self {
-            Self::Drain { .. }
-            | Self::Undrain
-            | Self::Ramp { .. }
-            | Self::Disable { .. }
-            | Self::Weight(_)
-            | Self::Undo => Role::Operator,
-            Self::Promote { .. } | Self::Demote { .. } | Self::Release => Role::Admin,
-        }
-    }
-}
-
-/// Whether a request needs more than the viewer's role. The only other table of rights.
+/// Whether a request needs more than the viewer's role. The only table of rights.
 impl Request {
     pub fn role(&self) -> Role {
         match self {
@@ -389,23 +387,22 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// It takes another role than whoever asked has.
+    /// What it takes to ask this, and what whoever asked has.
     pub fn forbidden(needed: Role, role: Role) -> Self {
         let group = match needed {
             Role::Viewer | Role::Operator => crate::paths::GROUP_OPERATOR,
             Role::Admin => crate::paths::GROUP_ADMIN,
         };
-        Self {
-            details: vec![
-                ("role".into(), role.word().into()),
-                ("needed".into(), needed.word().into()),
-            ],
-            ..Self::new(
-                RefusalCode::Forbidden,
-                format!("this needs the role {}, you are {}", needed.word(), role.word()),
-                format!("run it as root or as a member of the group {group}"),
-            )
-        }
+        let mut refusal = Self::new(
+            RefusalCode::Forbidden,
+            format!("this needs the role {}, you are {}", needed.word(), role.word()),
+            format!("run it as root or as a member of the group {group}"),
+        );
+        refusal.details = vec![
+            ("role".into(), role.word().into()),
+            ("needed".into(), needed.word().into()),
+        ];
+        refusal
     }
 
     /// A refusal without details.

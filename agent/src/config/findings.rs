@@ -150,6 +150,11 @@ impl<'t> Cx<'t> {
         self.once.insert((self.file_line(span).0, block, name))
     }
 
+    /// Whether advice of this code is wanted, and was not given in the file of `span` before.
+    pub(crate) fn advises(&mut self, span: Span, code: &'static str) -> bool {
+        self.facts.advise && self.first_in_file(span, "", code)
+    }
+
     /// Whether this is the first time since the block opened at `line` that the code is used.
     pub(crate) fn first_in_block(&mut self, line: u32, code: &'static str) -> bool {
         self.once_per_block.insert((line, code))

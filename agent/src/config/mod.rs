@@ -44,6 +44,10 @@ pub struct Facts<'a> {
     pub interfaces: Option<BTreeSet<String>>,
     /// Addresses of this host; `None` when judging a file for another host.
     pub addresses: Option<BTreeSet<IpAddr>>,
+    /// Somebody asks for a judgement: say also what is right and worth knowing, such as times that follow.
+    pub advise: bool,
+    /// The other node's configuration, to compare with; `None`: not given.
+    pub peer: Option<&'a Model>,
     pub users: &'a dyn Users,
     /// Seed of `${_RANDOM}` unless the file sets one.
     pub seed: u64,

@@ -1,16 +1,20 @@
 //! Rules across objects: what was written becomes a model in which every name means something.
 
 mod address;
+mod advise;
 mod bfd;
 mod check;
 mod follow;
 mod group;
+mod host;
 mod notify;
+mod pair;
 mod script;
 mod service;
 mod sync;
 mod vrrp;
 mod watch;
+mod weigh;
 
 pub(super) use check::inherit;
 
@@ -31,7 +35,10 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
+    model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
+    weigh::objects(&raw, &model, cx);
+    pair::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model
 }

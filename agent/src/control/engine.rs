@@ -24,6 +24,7 @@ use tokio::sync::{Mutex, oneshot};
 pub enum Ask {
     Act {
         actor: Actor,
+        /// What the connection may do: an undo must be allowed what it does.
         role: Role,
         act: Act,
         reply: oneshot::Sender<Reply>,

@@ -11,13 +11,14 @@ use lb_shared::view::rfc3339;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// Folds events, numbers them and passes them on.
 #[derive(Debug)]
 pub(super) struct Hub {
     epoch: Instant,
     inner: Mutex<Inner>,
+    keep: Notify,
 }
 
 #[derive(Debug)]
@@ -83,6 +84,7 @@ pub(super) struct Subscription {
 impl Hub {
     pub(super) fn new(epoch: Instant) -> Self {
         Self {
+            keep: Notify::new(),
             epoch,
             inner: Mutex::new(Inner {
                 state: Arc::default(),
@@ -94,6 +96,18 @@ impl Hub {
                 news: None,
             }),
         }
+    }
+
+    /// Begins with the events of earlier runs; numbers go on after them.
+    pub(super) fn recall(&self, past: Vec<Numbered>) {
+        let mut inner = self.lock();
+        inner.seq = past.last().map_or(0, |it| it.seq);
+        inner.ring = past.into_iter().map(Arc::new).collect();
+    }
+
+    /// Returns when something happened since it last did.
+    pub(super) async fn something_to_keep(&self) {
+        self.keep.notified().await;
     }
 
     /// Folds one event and tells the watchers.
@@ -126,6 +140,7 @@ impl Hub {
                 inner.ring.pop_front();
             }
             inner.ring.push_back(Arc::new(numbered));
+            self.keep.notify_one();
         }
     }
 

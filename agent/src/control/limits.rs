@@ -29,6 +29,12 @@ pub(super) const EVENTS_KEPT: usize = 10_000;
 /// After so many events, as a start or a reload brings them, freed memory is given back in the next quiet moment.
 pub(super) const MANY_EVENTS: u32 = 500;
 pub(super) const QUIET: Duration = Duration::from_secs(2);
+/// Of these, kept over the agent's end.
+pub(super) const EVENTS_ON_DISK: usize = 2_000;
+/// How soon after an event they are written, how long after that not again, and how long the end may take.
+pub(super) const KEEP_SOON: Duration = Duration::from_secs(1);
+pub(super) const KEEP_PAUSE: Duration = Duration::from_secs(4);
+pub(super) const KEEP_END: Duration = Duration::from_millis(500);
 /// Events a watcher may lag behind before it loses some: about 4 MiB of them, shared by all watchers.
 pub(super) const EVENTS_BEHIND: usize = 8_192;
 /// Answers that wait for a slow reader of JSON lines.

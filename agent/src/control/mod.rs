@@ -9,6 +9,7 @@ mod engine;
 mod frames;
 mod history;
 mod hub;
+mod kept;
 mod limits;
 mod lines;
 mod listen;
@@ -21,6 +22,7 @@ mod session;
 mod wait;
 
 pub use engine::{Ask, ToEngine};
+pub use kept::{Keeper, LastEvents};
 pub use listen::BindError;
 pub use loglevel::LogSetup;
 pub use metrics::MetricsSetup;
@@ -51,6 +53,8 @@ pub struct Setup {
     /// Called in a quiet moment after many events; from outside for the same reason.
     pub give_memory_back: fn(),
     pub metrics: MetricsSetup,
+    /// Keeps events over the end of the agent, if they are to be kept.
+    pub keeper: Option<Keeper>,
     pub log: LogSetup,
 }
 
@@ -67,6 +71,9 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         None => None,
     };
     let hub = Arc::new(Hub::new(setup.epoch));
+    if let Some(keeper) = &setup.keeper {
+        hub.recall(keeper.past());
+    }
     let (events, incoming) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     let engine = Arc::new(Engine::new(engine, Arc::clone(&hub)));
@@ -84,7 +91,22 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
         stopped.clone(),
         engine::sample_history(Arc::clone(&engine), Arc::clone(&hub), samples),
     ));
-    runtime.spawn(pump(Arc::clone(&hub), incoming, setup.give_memory_back));
+    if let Some(keeper) = &setup.keeper {
+        let keep = kept::keep(
+            Arc::clone(&hub),
+            keeper.clone(),
+            limits::KEEP_SOON,
+            limits::KEEP_PAUSE,
+        );
+        runtime.spawn(until(stopped.clone(), keep));
+    }
+    let (last, folded) = LastEvents::of(&hub);
+    let pump = pump(Arc::clone(&hub), incoming, setup.give_memory_back);
+    runtime.spawn(async move {
+        pump.await;
+        // Nobody may want to know.
+        let _ = folded.send(());
+    });
     if let Some(address) = setup.metrics.port {
         runtime.spawn(until(stopped.clone(), port::serve(Arc::clone(&doors), address)));
     }
@@ -97,7 +119,11 @@ pub fn start(setup: &Setup, engine: ToEngine, runtime: &Handle) -> Result<Contro
             Some(lb_shared::request::Role::Viewer),
         ));
     }
-    Ok(ControlHandle { events, stop })
+    Ok(ControlHandle {
+        events,
+        stop,
+        last: Some(last),
+    })
 }
 
 /// Folds the engine's events. The engine only queues them: copying a big state may take longer than it can wait.
@@ -136,9 +162,15 @@ async fn until(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()
 pub struct ControlHandle {
     events: mpsc::UnboundedSender<Event>,
     stop: watch::Sender<bool>,
+    last: Option<LastEvents>,
 }
 
 impl ControlHandle {
+    /// What gives the last events when the engine has ended; once.
+    pub fn last_events(&mut self) -> Option<LastEvents> {
+        self.last.take()
+    }
+
     /// Tells everybody what happened; never waits.
     pub fn emit(&self, event: Event) {
         // The receiver lives as long as the runtime; without one there is nobody left to tell.

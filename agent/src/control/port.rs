@@ -165,10 +165,10 @@ mod tests {
     async fn ask(address: SocketAddr, request: &'static [u8]) -> String {
         let asked = move || {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
-            stream.write_all(request).unwrap();
-            stream.shutdown(Shutdown::Write).unwrap();
+            // Whoever sends too much is cut off, perhaps before the end is sent: what came before counts.
+            let _ = stream.write_all(request);
+            let _ = stream.shutdown(Shutdown::Write);
             let mut text = String::new();
-            // Whoever sends too much is cut off: what came before counts.
             let _ = stream.read_to_string(&mut text);
             text
         };

@@ -423,8 +423,8 @@ impl Session {
                     return Reply::Refused(refusal);
                 }
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
-                let actor = self.doors.actor(&self.peer).await;
                 let role = self.role;
+                let actor = self.doors.actor(&self.peer).await;
                 // Carried out to its end even if this connection breaks meanwhile.
                 let engine = Arc::clone(&self.doors.engine);
                 finish(tokio::spawn(async move { engine.act(actor, role, act).await })).await

@@ -60,6 +60,7 @@ impl Room {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
             log: log_setup(),
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
@@ -429,6 +430,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
         peer_groups: |_| Ok(Vec::new()),
         give_memory_back: || {},
         metrics: Default::default(),
+        keeper: None,
         log: log_setup(),
     };
     let runtime = Runtime::new().unwrap();

@@ -65,6 +65,7 @@ impl Engine {
             file,
             findings,
             numbers,
+            since_boot,
             asked,
             wall_ms,
             ..
@@ -82,6 +83,7 @@ impl Engine {
         self.config_view(&file, &findings);
         self.open_fifos(&before.global.fifos);
 
+        self.debounce.set(self.model.host.interface_delays.clone());
         let mut effects = Vec::new();
         self.trackers.apply(now, &self.model.scripts, &mut effects);
         self.trackers
@@ -103,7 +105,8 @@ impl Engine {
         self.refresh_interfaces();
 
         let startup_delay = if first {
-            Duration::from_micros(self.model.global.vrrp_startup_delay_us)
+            let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
+            Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
         } else {
             Duration::ZERO
         };
@@ -444,6 +447,9 @@ fn changes(old: &Model, new: &Model) -> Vec<String> {
     let mut lines = Vec::new();
     if old.global != new.global {
         lines.push("~ global_defs".to_owned());
+    }
+    if old.host != new.host {
+        lines.push("~ settings of process and host".to_owned());
     }
     compare(&mut lines, "vrrp:", &old.instances, &new.instances);
     compare(&mut lines, "group:", &old.groups, &new.groups);

@@ -1,5 +1,6 @@
 //! What an instance stands on: its interface, its source address, and whether they carry it.
 
+use super::debounce::Debounce;
 use crate::model;
 use crate::net::NetTable;
 use crate::vrrp::Ground;
@@ -25,6 +26,7 @@ pub(super) fn addresses(instance: &model::Instance) -> impl Iterator<Item = &mod
 pub(super) fn ground(
     instance: &model::Instance,
     net: &NetTable,
+    debounce: &Debounce,
     virtual_addresses: &BTreeSet<IpAddr>,
 ) -> Ground {
     let mut faults = BTreeSet::new();
@@ -40,7 +42,7 @@ pub(super) fn ground(
             None => {
                 faults.insert(format!("interface {name} does not exist"));
             }
-            Some(link) if tracked && !link.running => {
+            Some(link) if tracked && !debounce.counts_as(name, link.running) => {
                 faults.insert(format!("interface {name} is down"));
             }
             Some(_) => {}

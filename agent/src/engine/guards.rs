@@ -294,21 +294,24 @@ impl Engine {
         let heard = self.routers.counters(name).and_then(|it| it.heard_at);
         let recent = heard.is_some_and(|at| self.now.since(at).as_secs() < 24 * 3600);
         if view.state == VrrpState::Master && !recent && !act.force {
-            let (harm, instead) = if hard {
+            let (unserved, hint) = if hard {
                 (
-                    "its addresses might go unserved",
-                    "without --hard this node takes them back if nobody else does",
+                    "would go unserved",
+                    "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
                 )
             } else {
                 (
-                    "this node would give its addresses up, and take them back when nobody else does",
-                    "name the other node's agent (--cluster), so that it can be seen to be BACKUP",
+                    "would go unserved until this node takes them back",
+                    "name the cluster, so that the other agent can be seen (--cluster); to do it anyway: add --force",
                 )
             };
             return Err(Refusal::new(
                 RefusalCode::NoSuccessor,
-                format!("no other node was heard as master of {name} in the last 24 hours: {harm}"),
-                format!("{instead}; to do it anyway: add --force"),
+                format!(
+                    "no other node was heard as master of {name} in the last 24 hours: if there is none, its addresses \
+                     {unserved}"
+                ),
+                hint,
             ));
         }
         if view.state == VrrpState::Master {

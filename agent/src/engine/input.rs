@@ -14,6 +14,7 @@ use lb_shared::names::InstanceName;
 use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One change of the world.
 #[derive(Clone, Debug)]
@@ -102,6 +103,8 @@ pub struct NewModel {
     pub findings: Vec<Diagnostic>,
     /// What stood in the files of its `track_file`s when it was read, by their names.
     pub numbers: BTreeMap<String, i32>,
+    /// How long the host is up.
+    pub since_boot: Duration,
     /// Who asked for it over the socket; `None` at start and for SIGHUP.
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,
@@ -124,10 +127,10 @@ pub struct DumpAsk {
 #[derive(Clone, Debug)]
 pub struct Command {
     pub actor: Actor,
-    /// What the connection it came over may do: an undo needs to know.
-    pub role: Role,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
+    /// What they may do.
+    pub role: Role,
     pub act: Act,
 }
 

@@ -12,6 +12,7 @@ mod apply;
 mod boot;
 mod commands;
 mod counters;
+mod debounce;
 mod dump;
 mod foresee;
 mod ground;
@@ -63,6 +64,7 @@ pub struct Engine {
     index: Index,
     routers: Routers,
     trackers: Trackers,
+    debounce: debounce::Debounce,
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
@@ -132,6 +134,7 @@ impl Engine {
             index: Index::default(),
             routers: Routers::new(seed),
             trackers: Trackers::new(),
+            debounce: debounce::Debounce::default(),
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
@@ -243,6 +246,7 @@ impl Engine {
         [
             self.routers.deadline(),
             self.trackers.deadline(),
+            self.debounce.deadline(),
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
@@ -278,6 +282,7 @@ impl Engine {
         let mut effects = Vec::new();
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
+        self.interfaces_on_tick();
         self.net_on_tick();
         self.expire_overrides();
         self.expire_tests();

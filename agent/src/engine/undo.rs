@@ -3,7 +3,7 @@
 use super::Engine;
 use super::input::Command;
 use super::steps::{Step, word};
-use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Role, Verb, WeightChange};
+use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, Verb, WeightChange};
 use lb_shared::state::{Override, OverrideKind, Pin, Target};
 use lb_shared::units::Mono;
 use std::collections::BTreeMap;
@@ -16,9 +16,7 @@ const UNDO_LIFE: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub(super) struct Done {
     at: Mono,
-    verb: Verb,
-    /// What it took, or what it took to do what was undone: whoever takes it back needs the same.
-    role: Role,
+    word: &'static str,
     changes: Vec<(Target, Option<Override>, Option<Override>)>,
 }
 
@@ -34,14 +32,9 @@ impl Engine {
                 (step.target.clone(), before, step.set.clone())
             })
             .collect();
-        let role = match (verb, self.commands.done.get(&uid)) {
-            (Verb::Undo, Some(undone)) => undone.role,
-            (verb, _) => verb.role(),
-        };
         let done = Done {
             at: now,
-            verb,
-            role,
+            word: verb.word(),
             changes,
         };
         self.commands.done.insert(uid, done);
@@ -60,15 +53,12 @@ impl Engine {
                 ),
             ));
         };
-        if command.role < done.role {
-            return Err(Refusal::forbidden(done.role, command.role));
-        }
         let mut steps = Vec::new();
         for (target, before, after) in &done.changes {
             if !is_same(self.intent.get(target), after.as_ref()) {
                 return Err(Refusal::new(
                     RefusalCode::Conflict,
-                    format!("{target} was changed again after your {}", done.verb.word()),
+                    format!("{target} was changed again after your {}", done.word),
                     "look at lbctl events, and change it by its own verb",
                 ));
             }
@@ -86,6 +76,10 @@ impl Engine {
         }
         let (mut effects, mut warnings) = (Vec::new(), Vec::new());
         for (verb, steps) in by_verb(&steps) {
+            // Taking back is doing: who may no longer promote may not do it by undoing a release.
+            if command.role < verb.role() {
+                return Err(Refusal::forbidden(verb.role(), command.role));
+            }
             let act = Act {
                 verb,
                 ..command.act.clone()

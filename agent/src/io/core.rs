@@ -196,6 +196,7 @@ struct Core {
     answers: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     finished: bool,
+    handed_over: bool,
     ready: bool,
     /// What a drain changes has been read.
     settings_known: bool,
@@ -212,8 +213,16 @@ impl Drop for OpenAtEnd {
     }
 }
 
+/// How the agent's life ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    Stopped,
+    /// Everything stays in place for the next start.
+    HandedOver,
+}
+
 /// Runs the agent until it has said goodbye.
-pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result<()> {
+pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result<End> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("epoll")?;
     let timer = TimerFd::new(
         ClockId::CLOCK_MONOTONIC,
@@ -246,6 +255,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         answers: BTreeMap::new(),
         next_ticket: 0,
         finished: false,
+        handed_over: false,
         ready: false,
         settings_known: false,
         foreseeing: Arc::default(),
@@ -254,8 +264,13 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
     while !core.finished {
         core.turn(inbox)?;
     }
+    let handed_over = core.handed_over;
     core.end();
-    Ok(())
+    Ok(if handed_over {
+        End::HandedOver
+    } else {
+        End::Stopped
+    })
 }
 
 impl Core {
@@ -350,8 +365,8 @@ impl Core {
                     ticket,
                     Command {
                         actor,
-                        role,
                         wall_ms: clock::wall_ms(),
+                        role,
                         act,
                     },
                 ));
@@ -446,6 +461,7 @@ impl Core {
                 Ok(Signal::SIGQUIT) => {
                     // For a restart or an upgrade: leave everything in place for the next one to adopt.
                     service_manager::notify("STOPPING=1");
+                    self.handed_over = true;
                     self.feed(Input::Stop(StopMode {
                         hand_over: true,
                         ..self.shell.stop_mode

@@ -558,6 +558,8 @@ mod tests {
             hostname: "a".to_owned(),
             interfaces: None,
             addresses: None,
+            advise: false,
+            peer: None,
             users: &HostUsers,
             seed: 1,
             environment: &|_| None,

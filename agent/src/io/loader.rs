@@ -5,6 +5,7 @@ use super::files::{HostUsers, load_from_disk};
 use super::numbers;
 use crate::config::{self, Facts, Loaded};
 use crate::engine::NewModel;
+use crate::model::Model;
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// `-t`: errors that would keep it from running, errors it can run with, and trouble with scripts (as keepalived).
 const TEST_CANNOT_RUN: u8 = 4;
@@ -73,7 +75,7 @@ impl Loader {
 
     /// Reads it now.
     pub fn load(&mut self) -> Loaded {
-        let mut loaded = load(&self.file, self.config_id.clone(), Some(&self.held));
+        let mut loaded = load(&self.file, self.config_id.clone(), Some(&self.held), None);
         if let Some(model) = &mut loaded.model {
             let lists = model
                 .instances
@@ -118,6 +120,7 @@ impl Loader {
             Some(model) if !refused => {
                 let new = NewModel {
                     numbers: numbers::of(&model, false),
+                    since_boot: Duration::from_micros(super::clock::boot_us()),
                     model,
                     file: self.file.display().to_string(),
                     findings: loaded.findings,
@@ -177,8 +180,13 @@ fn refusal(findings: &[Diagnostic]) -> Refusal {
 /// Reads a file with what this host knows.
 ///
 /// `held`: judge it for this host's interfaces and addresses, but for these, which are virtual ones; `None`: for any
-/// host.
-pub fn load(file: &Path, config_id: Option<String>, held: Option<&BTreeSet<IpAddr>>) -> Loaded {
+/// host. `judged`: with all advice, and compared with the other node's configuration if that is given.
+pub fn load(
+    file: &Path,
+    config_id: Option<String>,
+    held: Option<&BTreeSet<IpAddr>>,
+    judged: Option<Option<&Model>>,
+) -> Loaded {
     let hostname =
         nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let short = hostname.split('.').next().unwrap_or_default().to_owned();
@@ -192,6 +200,8 @@ pub fn load(file: &Path, config_id: Option<String>, held: Option<&BTreeSet<IpAdd
         hostname,
         interfaces,
         addresses,
+        advise: judged.is_some(),
+        peer: judged.flatten(),
         users: &HostUsers,
         seed: super::clock::boot_us(),
         environment: &environment,
@@ -214,9 +224,25 @@ fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
     (Some(names), Some(addresses))
 }
 
+/// How `lbctl check-config` judges.
+#[derive(Default)]
+pub struct Judging<'a> {
+    pub config_id: Option<String>,
+    /// The other node's file, to compare with.
+    pub peer: Option<&'a Path>,
+    /// Warnings count as errors.
+    pub strict: bool,
+    pub json: bool,
+}
+
 /// `lbctl check-config`: prints the findings; 0 fine, 1 errors.
-pub fn check(file: &Path, config_id: Option<String>, json: bool) -> ExitCode {
-    let loaded = load(file, config_id, None);
+pub fn check(file: &Path, how: Judging<'_>) -> ExitCode {
+    let peer = how.peer.map(|path| (path, load(path, None, None, None)));
+    let peer_model = peer.as_ref().and_then(|(_, peer)| peer.model.as_ref());
+    let mut loaded = load(file, how.config_id, None, Some(peer_model));
+    if let Some((path, peer)) = &peer {
+        unfit(path, peer, &mut loaded.findings);
+    }
     let count = |severity| {
         loaded
             .findings
@@ -229,7 +255,7 @@ pub fn check(file: &Path, config_id: Option<String>, json: bool) -> ExitCode {
         count(Severity::Warning),
         count(Severity::Hint),
     );
-    if json {
+    if how.json {
         println!("{}", findings_json(&loaded.findings, [errors, warnings, hints]));
     } else {
         for finding in &loaded.findings {
@@ -245,7 +271,33 @@ pub fn check(file: &Path, config_id: Option<String>, json: bool) -> ExitCode {
             file.display()
         );
     }
-    ExitCode::from(u8::from(loaded.is_refused()))
+    ExitCode::from(u8::from(
+        errors > 0 || loaded.is_refused() || how.strict && warnings > 0,
+    ))
+}
+
+/// Says when the other node's file is not what it will run: what was compared is then only a part of it.
+fn unfit(path: &Path, peer: &Loaded, findings: &mut Vec<Diagnostic>) {
+    let is_error = |it: &&Diagnostic| it.severity == Severity::Error;
+    let errors = peer.findings.iter().filter(is_error).count();
+    let what = match (&peer.model, errors) {
+        (None, _) => format!(
+            "the peer's file {} cannot be read: nothing was compared",
+            path.display()
+        ),
+        (Some(_), 0) => return,
+        (Some(_), _) => format!(
+            "the peer's file {} has {errors} errors: compared is what can be used of it",
+            path.display()
+        ),
+    };
+    let severity = if peer.model.is_none() {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    let advice = format!("see 'lbctl check-config {}'", path.display());
+    findings.push(Diagnostic::new(severity, "L-30", what).note(advice));
 }
 
 fn findings_json(findings: &[Diagnostic], [errors, warnings, hints]: [usize; 3]) -> serde_json::Value {
@@ -267,7 +319,7 @@ fn findings_json(findings: &[Diagnostic], [errors, warnings, hints]: [usize; 3])
 
 /// `-t`: findings to standard error or a file, keepalived's exit codes; a missing file is 4, not 0.
 pub fn config_test(file: &Path, config_id: Option<String>, to: Option<&str>) -> ExitCode {
-    let loaded = load(file, config_id, Some(&BTreeSet::new()));
+    let loaded = load(file, config_id, Some(&BTreeSet::new()), None);
     let shown: Vec<String> = loaded
         .findings
         .iter()
@@ -324,5 +376,40 @@ mod tests {
         let asks = [signal(), signal(), question(), signal(), question(), question()];
         let kept: Vec<bool> = fewer(asks.into_iter()).iter().map(|ask| ask.dry_run).collect();
         assert_eq!(kept, [true, false, true, true]);
+    }
+
+    #[test]
+    fn a_peer_s_file_and_strictness_decide_how_the_judgement_ends() {
+        let folder = std::env::temp_dir().join(format!("lbagent-judged-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, priority: u8, more: &str| {
+            let path = folder.join(name);
+            let text = format!(
+                "vrrp_instance a {{\n interface lo\n virtual_router_id 9\n priority {priority}\n \
+                 virtual_ipaddress {{\n  192.0.2.1/24\n }}\n{more}}}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let tracks = " track_interface {\n  dummy0 weight -20\n }\n";
+        let (own, peer) = (write("own", 100, tracks), write("peer", 50, ""));
+        let judged = |file: &Path, peer: Option<&Path>, strict| {
+            let how = Judging {
+                peer,
+                strict,
+                ..Judging::default()
+            };
+            check(file, how)
+        };
+        let (good, bad) = (ExitCode::SUCCESS, ExitCode::from(1));
+        assert_eq!(judged(&own, None, true), good);
+        assert_eq!(judged(&own, Some(&peer), false), good);
+        assert_eq!(judged(&own, Some(&peer), true), bad);
+        assert_eq!(
+            judged(&own, Some(&folder.join("nothing")), false),
+            bad,
+            "nothing was compared"
+        );
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -3,8 +3,9 @@
 //! JSON with a version and a checksum, replaced atomically (write, fsync, rename, fsync of the folder), the previous
 //! generation kept beside it. Written on a thread of their own, since a disk may take its time.
 
-use super::clock;
+use super::{clock, events};
 use crate::engine::{Ledger, PersistId, Previous, StoredIntent};
+use lb_shared::event::Numbered;
 use lb_shared::state::Override;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ struct LedgerFile {
     slots: BTreeMap<String, u64>,
 }
 
-fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+pub(super) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     let body = serde_json::to_string(value)?;
     let envelope = Envelope {
         version: VERSION,
@@ -74,7 +75,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         .map_err(|e| format!("version {} cannot be read: {e}", envelope.version))
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -90,14 +91,14 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
 /// Replaces a file so that a crash leaves the old or the new one, whole.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, ".new");
     let mut file = OpenOptions::new()
         .write(true)
@@ -168,7 +169,7 @@ pub fn load_intent(state_dir: &Path) -> StoredIntent {
 }
 
 /// Keeps a damaged file for whoever wants to look at it; the newest three.
-fn set_aside(path: &Path) {
+pub(super) fn set_aside(path: &Path) {
     for (older, newer) in [(3, 2), (2, 1)] {
         let _ = fs::rename(
             beside(path, &format!(".bad{newer}")),
@@ -277,6 +278,8 @@ impl Stamps {
 }
 
 enum Order {
+    Events(Vec<Numbered>),
+    Finish,
     Intent(PersistId, Vec<Override>),
     Ledger(Ledger, BTreeMap<String, u64>),
 }
@@ -298,6 +301,8 @@ impl Store {
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             for order in inbox {
                 match order {
+                    Order::Finish => break,
+                    Order::Events(events) => events::save(&state_dir, &events),
                     Order::Intent(id, overrides) => {
                         let path = state_dir.join(INTENT);
                         let result = encode(&overrides).and_then(|bytes| replace(&path, &bytes));
@@ -334,10 +339,15 @@ impl Store {
         let _ = self.orders.send(Order::Ledger(ledger, slots));
     }
 
+    /// Whoever calls it has these events written down, in their turn.
+    pub fn events(&self) -> impl Fn(Vec<Numbered>) + Send + Sync + 'static {
+        let orders = self.orders.clone();
+        move |events| drop(orders.send(Order::Events(events)))
+    }
+
     /// Waits until everything is written.
     pub fn finish(mut self) {
-        let (closed, _) = mpsc::channel();
-        self.orders = closed;
+        let _ = self.orders.send(Order::Finish);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -7,6 +7,7 @@ mod bfd;
 mod check;
 mod file;
 mod global;
+mod host;
 mod job;
 mod notify;
 mod service;
@@ -19,14 +20,16 @@ pub use check::{
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};
+pub use host::{Host, InterfaceDelays, Once, Scheduling};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, FileTrack, Garp, Instance, InterfaceTrack, ParamMatch, ProcessMatch, ProcessTrack,
-    ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript, VrrpVersion,
+    Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch, ProcessMatch,
+    ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript,
+    VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -37,6 +40,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     pub global: Global,
+    pub host: Host,
     pub instances: BTreeMap<InstanceName, Arc<Instance>>,
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
@@ -68,6 +72,8 @@ impl Model {
                     .any(|check| matches!(check.kind, CheckKind::Misc(_)))
         };
         !self.scripts.is_empty()
+            || self.host.startup.is_some()
+            || self.host.shutdown.is_some()
             || self.global.fifos.values().any(|it| it.script.is_some())
             || self.instances.values().any(|it| it.notify.run_anything())
             || self.groups.values().any(|it| it.notify.run_anything())

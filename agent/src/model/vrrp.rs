@@ -75,11 +75,28 @@ pub struct Instance {
     pub skip_check_adv_addr: bool,
     /// `v3_checksum_as_v2`: send version 3 over IPv4 without pseudo-header (RFC 9568 §5.2.8).
     pub checksum_without_pseudo_header: bool,
+    /// `old_unicast_checksum`.
+    pub old_unicast_checksum: OldChecksum,
+    /// `timer_expired_backup`: with `nopreempt`, no longer master once it has been silent for so long that a node of
+    /// this priority would have taken over.
+    pub late_backup: Option<u8>,
     pub owner_ignore_adverts: bool,
     pub notify: NotifyScripts,
     /// `notify_priority_changes`.
     pub notify_priority_changes: bool,
     pub debug: u8,
+}
+
+/// What becomes of the checksum that keepalived up to 1.3.6 computes for version 3 to IPv4 peers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OldChecksum {
+    /// Whoever sends it is answered with it.
+    #[default]
+    Detected,
+    /// All peers are sent it.
+    Always,
+    /// It is wrong.
+    Never,
 }
 
 /// A peer of a unicast instance.

@@ -4,8 +4,8 @@
 
 use super::datagram::{Datagram, Envelope};
 use super::effect::Ground;
-use super::packet::{BadPacket, Ends, PROTOCOL, Packet, auth_type, decode};
-use crate::model::{Authentication, Instance, UnicastPeer, VrrpVersion};
+use super::packet::{BadPacket, ChecksumForm, Ends, PROTOCOL, Packet, auth_type, decode};
+use crate::model::{Authentication, Instance, OldChecksum, UnicastPeer, VrrpVersion};
 use crate::wire::ah::{self, Unsealed};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -117,6 +117,9 @@ pub(crate) fn accept<'a>(
     let (sequence, message) = unseal(cfg, datagram)?;
     let packet = decode(message, ends, cfg.version, own_addresses.is_empty())
         .map_err(|bad| named(bad, cfg.version))?;
+    if cfg.old_unicast_checksum == OldChecksum::Never && packet.checksum == ChecksumForm::OldUnicast {
+        return Err(Rejected::Checksum(u16::from_be_bytes([message[6], message[7]])));
+    }
     check_interval(cfg, &packet)?;
     check_authentication(cfg, &packet)?;
     if datagram.source.is_ipv6() && (cfg.strict || link_local_first(own_addresses)) {

@@ -108,6 +108,10 @@ pub(crate) enum Step {
         interval: Duration,
         why: String,
     },
+    /// A master that was silent for too long stands back.
+    Resign {
+        why: String,
+    },
     /// A master that stays heard a lower one: its group announces too.
     Answered,
     /// What it stands on is another thing now.

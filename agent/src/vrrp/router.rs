@@ -436,8 +436,26 @@ impl Router {
         }
     }
 
+    /// Why it is no longer the master although nobody said so: `timer_expired_backup`. One that preempts would only come
+    /// back, and hears of the other soon enough.
+    fn too_late(&self, now: Mono) -> Option<String> {
+        let priority = self.cfg.late_backup.filter(|_| !self.preempts())?;
+        let cfg = &self.cfg;
+        let patience = down_interval(cfg.version, priority, self.own_interval(), cfg.down_timer_adverts);
+        let silence = now.since(self.tally.sent_at?);
+        (silence >= patience).then(|| {
+            format!(
+                "its last advert was {} ago: a node of priority {priority} has taken over (timer_expired_backup)",
+                Seconds(silence)
+            )
+        })
+    }
+
     fn on_master_tick(&mut self, now: Mono, out: &mut Vec<Effect>) -> Step {
         let interval = self.own_interval();
+        if let Some(why) = self.too_late(now) {
+            return Step::Resign { why };
+        }
         let garp = self.cfg.garp;
         let Role::Master(master) = &mut self.role else {
             return Step::Stay;

@@ -354,6 +354,10 @@ impl Routers {
                 self.take_over(now, slot, &why, out);
                 self.finish(slot);
             }
+            Step::Resign { why } => {
+                self.leave_together(now, slot, &why, Exit::Quiet, out);
+                self.finish(slot);
+            }
             Step::Yield {
                 master,
                 interval,

@@ -6,7 +6,7 @@ use super::limit::{Topic, swallowed};
 use super::packet::{ChecksumForm, Contents, Ends, encode};
 use super::role::{Role, Step};
 use super::router::Router;
-use crate::model::Authentication;
+use crate::model::{Authentication, OldChecksum};
 use lb_shared::event::What;
 use lb_shared::units::Mono;
 use std::net::IpAddr;
@@ -127,7 +127,9 @@ impl Router {
     }
 
     pub(crate) fn message(&self, priority: u8, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        let always_old = self.cfg.old_unicast_checksum == OldChecksum::Always && !destination.is_multicast();
         let checksum = match self.forms.get(&destination) {
+            _ if always_old => ChecksumForm::OldUnicast,
             // As keepalived: who sends the old form understands no other.
             Some(ChecksumForm::OldUnicast) => ChecksumForm::OldUnicast,
             Some(ChecksumForm::PseudoHeader | ChecksumForm::MessageOnly) | None

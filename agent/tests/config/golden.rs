@@ -2,12 +2,13 @@
 //!
 //! `UPDATE_GOLDEN=1` writes the expectations anew; read the difference like code.
 
-use crate::support::{Disk, FILE, dump, facts};
-use lbagent::config::load;
+use crate::support::{Disk, FILE, dump, facts, load_text};
+use lbagent::config::{Facts, load};
+use lbagent::model::Model;
 use std::fs;
 use std::path::Path;
 
-fn judged(text: &str) -> String {
+fn judged(text: &str, peer: Option<&Model>) -> String {
     let disk = Disk::default()
         .with(FILE, text)
         .with(
@@ -19,7 +20,12 @@ fn judged(text: &str) -> String {
             "/usr/local/sbin/check_interface.sh",
             "#!/bin/sh\nping -c 1 192.168.1.1 || systemctl stop keepalived\nsleep 5\n",
         );
-    let loaded = load(&disk, FILE, &facts());
+    let facts = Facts {
+        advise: true,
+        peer,
+        ..facts()
+    };
+    let loaded = load(&disk, FILE, &facts);
     let mut out = String::new();
     for finding in &loaded.findings {
         out.push_str(&finding.drawn());
@@ -46,7 +52,10 @@ fn every_file_is_judged_and_understood_as_written_beside_it() {
     assert!(names.len() >= 10, "{names:?}");
     let mut differing = Vec::new();
     for path in names {
-        let got = judged(&fs::read_to_string(&path).unwrap());
+        // The other node's file, if the case has one.
+        let peer = fs::read_to_string(path.with_extension("peer")).ok();
+        let peer = peer.map(|text| load_text(&text).model.unwrap());
+        let got = judged(&fs::read_to_string(&path).unwrap(), peer.as_ref());
         let expected = path.with_extension("out");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&expected, &got).unwrap();

@@ -106,6 +106,8 @@ pub(crate) fn facts() -> Facts<'static> {
                 .map(|text| text.parse::<IpAddr>().expect("an address"))
                 .into(),
         ),
+        advise: false,
+        peer: None,
         users: &Accounts,
         seed: 1,
         environment: &|name| (name == "SITE").then(|| "north".to_owned()),
@@ -232,6 +234,12 @@ fn instance(it: &Instance, out: &mut String) {
     let _ = writeln!(out, "  authentication {:?}", it.authentication);
     let source = it.source.map_or("-".to_owned(), |source| source.to_string());
     let _ = writeln!(out, "  from {source} to {}", it.multicast_group);
+    if it.old_unicast_checksum != Default::default() {
+        let _ = writeln!(out, "  old_unicast_checksum {:?}", it.old_unicast_checksum);
+    }
+    if let Some(priority) = it.late_backup {
+        let _ = writeln!(out, "  timer_expired_backup {priority}");
+    }
     if it.unicast_ttl != 255 {
         let _ = writeln!(out, "  unicast_ttl {}", it.unicast_ttl);
     }

@@ -42,7 +42,9 @@ fn every_row_says_what_it_is_and_why_it_does_not_act() {
     for entry in keywords() {
         let name = entry.info.name;
         assert!(entry.info.doc.ends_with(['.', ')']), "{name}: {}", entry.info.doc);
-        if let Standing::Known(why) | Standing::Idle(why) | Standing::Old(why) = entry.standing {
+        if let Standing::Known(why) | Standing::Idle(why) | Standing::Refused(why) | Standing::Old(why) =
+            entry.standing
+        {
             assert!(!why.is_empty(), "{name}");
         }
     }

@@ -30,6 +30,7 @@ pub(crate) fn again(node: Node, ago: Duration) -> Start {
             sent_ago,
         }),
         settings: Some("0"),
+        since_boot: Duration::ZERO,
     }
 }
 

@@ -6,6 +6,7 @@ mod dump;
 mod guards;
 #[path = "../support/instance.rs"]
 mod instance;
+mod interfaces;
 mod kernel;
 mod node;
 mod operators;

@@ -4,7 +4,7 @@
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
-use lb_shared::request::{Act, Reply, Verb};
+use lb_shared::request::{Act, Reply, Role, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
 use lbagent::bfd::Heard;
@@ -66,8 +66,6 @@ pub(crate) struct Node {
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
     pub(crate) next_ticket: u64,
-    /// Of whoever commands.
-    pub(crate) role: lb_shared::request::Role,
 }
 
 pub(crate) const NEIGHBOR: &str = "192.0.2.3";
@@ -205,6 +203,7 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         file: "test.conf".into(),
         findings: Vec::new(),
         numbers: BTreeMap::new(),
+        since_boot: Duration::ZERO,
         asked: None,
         dry_run: false,
         force: true,
@@ -294,6 +293,8 @@ pub(crate) struct Start {
     pub(crate) settings: Option<&'static str>,
     /// Unix time in milliseconds.
     pub(crate) wall_ms: u64,
+    /// How long the host is up.
+    pub(crate) since_boot: Duration,
 }
 
 pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
@@ -313,6 +314,7 @@ impl Start {
             previous: None,
             settings: Some("0"),
             wall_ms: 1_000_000,
+            since_boot: Duration::ZERO,
         }
     }
 
@@ -323,7 +325,10 @@ impl Start {
     /// As [`Start::go`], on a host that is made ready first.
     pub(crate) fn go_with(self, prepare: impl FnOnce(&mut Node)) -> Node {
         let boot = Boot {
-            model: new_model(self.model),
+            model: NewModel {
+                since_boot: self.since_boot,
+                ..new_model(self.model)
+            },
             intent: StoredIntent {
                 overrides: self.disk.clone(),
                 trouble: self.intent_lost.then(|| "unreadable".to_owned()),
@@ -353,7 +358,6 @@ impl Start {
             slow_disk: false,
             neighbor: false,
             next_ticket: 0,
-            role: lb_shared::request::Role::Admin,
         };
         prepare(&mut node);
         node.drain();
@@ -568,8 +572,20 @@ impl Node {
             .unwrap_or_else(|| panic!("no answer"))
     }
 
+    /// Commands as a user with this role.
+    pub(crate) fn act_as(&mut self, uid: u32, role: Role, act: Act) -> Reply {
+        let ticket = self.begin_as(uid, role, act);
+        self.replies
+            .remove(&ticket)
+            .unwrap_or_else(|| panic!("no answer"))
+    }
+
     /// Commands as this user; the answer comes when it comes.
     pub(crate) fn begin(&mut self, uid: u32, act: Act) -> Ticket {
+        self.begin_as(uid, Role::Admin, act)
+    }
+
+    fn begin_as(&mut self, uid: u32, role: Role, act: Act) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let actor = Actor {
@@ -580,9 +596,9 @@ impl Node {
         self.feed(Input::Command(
             ticket,
             Command {
-                role: self.role,
                 actor,
                 wall_ms: 1_000_000,
+                role,
                 act,
             },
         ));

@@ -3,7 +3,7 @@
 use crate::node::{Did, Node, Start, model, new_model, server_key, service, service_key};
 use lb_shared::event::What;
 use lb_shared::names::ServerId;
-use lb_shared::request::{Act, Outcome, RefusalCode, Reply, Role, Verb, WeightChange};
+use lb_shared::request::{Act, Outcome, RefusalCode, Reply, Verb, WeightChange};
 use lb_shared::state::{Admin, DrainThen, Pin, Target, VrrpState};
 use lb_shared::units::Weight;
 use lbagent::engine::Input;
@@ -322,7 +322,6 @@ fn a_demoted_master_says_goodbye_and_takes_over_only_when_nobody_else_does() {
     let demote = Act {
         verb: Verb::Demote { hard: false },
         targets: vec![vi_1()],
-        // Nobody else was ever heard here.
         force: true,
         ..drain_of(1, None)
     };
@@ -538,6 +537,40 @@ fn an_undo_takes_back_ones_own_last_change_while_it_stands() {
 }
 
 #[test]
+fn an_undo_needs_the_role_of_what_it_does() {
+    use lb_shared::request::Role;
+    let undo = |dry_run| Act {
+        verb: Verb::Undo,
+        targets: Vec::new(),
+        dry_run,
+        ..drain_of(1, None)
+    };
+    let promote = Act {
+        verb: Verb::Promote { for_ms: None },
+        targets: vec![vi_1()],
+        ..drain_of(1, None)
+    };
+    let mut node = three();
+    // Who promoted and is no admin any more may not end it by an undo.
+    assert!(matches!(node.act_of(1001, promote), Reply::Acted(_)));
+    for dry_run in [true, false] {
+        let reply = node.act_as(1001, Role::Operator, undo(dry_run));
+        assert_eq!(refused(&reply), RefusalCode::Forbidden);
+    }
+    assert_eq!(node.engine.state().overrides.len(), 1, "it still stands");
+    assert!(matches!(
+        node.act_as(1001, Role::Admin, undo(false)),
+        Reply::Acted(_)
+    ));
+    assert_eq!(node.engine.state().overrides.len(), 0);
+    node.act_of(1001, drain_of(1, None));
+    assert!(matches!(
+        node.act_as(1001, Role::Operator, undo(false)),
+        Reply::Acted(_)
+    ));
+}
+
+#[test]
 fn an_undo_has_its_time_and_the_guards_of_what_it_does() {
     let undo = || Act {
         verb: Verb::Undo,
@@ -557,41 +590,4 @@ fn an_undo_has_its_time_and_the_guards_of_what_it_does() {
     assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::LastServer);
     node.run_for(Duration::from_secs(601), &[]);
     assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::NotFound);
-}
-
-#[test]
-fn an_undo_takes_the_role_of_what_is_undone() {
-    let undo = || Act {
-        verb: Verb::Undo,
-        targets: Vec::new(),
-        ..drain_of(1, None)
-    };
-    let mut node = three();
-    node.act_of(
-        1001,
-        Act {
-            verb: Verb::Promote { for_ms: None },
-            targets: vec![vi_1()],
-            ..drain_of(1, None)
-        },
-    );
-    let pin = |node: &Node| node.engine.state().instances[&"VI_1".into()].pin;
-    // The same user over a connection that may less: promote is for admins, and so is its end and its return.
-    for (before, after) in [(Some(Pin::Promoted), None), (None, Some(Pin::Promoted))] {
-        assert_eq!(pin(&node), before);
-        node.role = Role::Operator;
-        for dry_run in [true, false] {
-            let tried = Act { dry_run, ..undo() };
-            assert_eq!(refused(&node.act_of(1001, tried)), RefusalCode::Forbidden);
-        }
-        assert_eq!(pin(&node), before);
-        node.role = Role::Admin;
-        assert!(matches!(node.act_of(1001, undo()), Reply::Acted(_)));
-        assert_eq!(pin(&node), after);
-    }
-    // An operator takes back their own drains.
-    node.role = Role::Operator;
-    node.act_of(1002, drain_of(1, None));
-    assert!(matches!(node.act_of(1002, undo()), Reply::Acted(_)));
-    assert_eq!(node.weight(1), Some(1));
 }

@@ -7,7 +7,7 @@ use crate::shell::{actor, wall_ms};
 use crate::sometimes::Hit;
 use crate::world::{Cause, Deferred, Event, Truth, World};
 use lb_shared::names::{ServerId, ServiceKey};
-use lb_shared::request::{Act, Verb, WeightChange};
+use lb_shared::request::{Act, Role, Verb, WeightChange};
 use lb_shared::state::{DrainThen, Target, VrrpState};
 use lb_shared::units::Weight;
 use lbagent::engine::{Command, Input, NewModel, StopMode};
@@ -486,9 +486,9 @@ impl World {
             key: None,
         };
         let command = Command {
-            role: lb_shared::request::Role::Admin,
             actor: actor(),
             wall_ms: wall_ms(self.now),
+            role: Role::Admin,
             act,
         };
         self.feed_or_defer(node, Cause::Command, Input::Command(ticket, command));
@@ -507,6 +507,7 @@ impl World {
             file: "/etc/lbagent.conf".to_owned(),
             findings: Vec::new(),
             numbers: std::collections::BTreeMap::new(),
+            since_boot: std::time::Duration::ZERO,
             asked: Some((ticket, actor())),
             dry_run: false,
             force: true,

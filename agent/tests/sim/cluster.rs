@@ -249,6 +249,8 @@ impl Cluster {
             preempt_delay: Duration::from_micros(vr.preempt_delay_us),
             source: vr.unicast.then_some(source),
             unicast_ttl: 255,
+            old_unicast_checksum: Default::default(),
+            late_backup: None,
             track_source: false,
             unicast_peers: (0..self.hosts.len())
                 .filter(|peer| vr.unicast && *peer != node)

@@ -53,6 +53,7 @@ impl World {
                 file: "/etc/lbagent.conf".to_owned(),
                 findings: Vec::new(),
                 numbers: BTreeMap::new(),
+                since_boot: Duration::ZERO,
                 asked: None,
                 dry_run: false,
                 force: false,

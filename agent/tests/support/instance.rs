@@ -25,6 +25,8 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         track_source: false,
         unicast_peers: Vec::new(),
         unicast_ttl: 255,
+        old_unicast_checksum: Default::default(),
+        late_backup: None,
         multicast_group: IpAddr::from([224, 0, 0, 18]),
         check_unicast_source: false,
         fault_without_peer: false,

@@ -54,6 +54,28 @@ pub(crate) fn find(
     judge(&others, ours, targets, how, force).map_err(Trouble::from)
 }
 
+/// The host of the cluster that can take over all targets, as far as its agent says.
+pub(crate) fn successor(site: &Site, global: &Global, ours: &Snapshot, targets: &[Target]) -> Option<String> {
+    let others = super::look(&site.others, global);
+    let can = |seen: &Seen| {
+        targets.iter().all(|target| {
+            let Target::Instance(name) = target else {
+                return false;
+            };
+            let own = ours.state.instances.get(name);
+            let theirs = own.and_then(|own| same(own, &seen.snapshot.state));
+            theirs.is_some_and(|it| {
+                matches!(it.state, VrrpState::Backup | VrrpState::Master)
+                    && !matches!(it.pin, Some(Pin::Demoted | Pin::DemotedHard))
+            })
+        })
+    };
+    others
+        .into_iter()
+        .find(|other| other.got.as_ref().is_ok_and(can))
+        .map(|other| other.name)
+}
+
 fn judge(
     others: &[Answer<Seen>],
     ours: &Snapshot,
@@ -145,42 +167,6 @@ fn judge(
     Ok(handing)
 }
 
-/// What the other agents of the cluster say who would take over what a demote gives up; nothing when for any of it
-/// none of them would.
-pub(crate) fn successors(site: &Site, global: &Global, ours: &Snapshot, targets: &[Target]) -> Vec<String> {
-    heirs(&super::look(&site.others, global), ours, targets)
-}
-
-fn heirs(others: &[Answer<Seen>], ours: &Snapshot, targets: &[Target]) -> Vec<String> {
-    let mut effects = Vec::new();
-    for target in targets {
-        let Target::Instance(name) = target else { continue };
-        let held = ours.state.instances.get(name);
-        let Some(instance) = held.filter(|it| it.state == VrrpState::Master) else {
-            continue;
-        };
-        let heir = others.iter().find(|other| {
-            let theirs = other
-                .got
-                .as_ref()
-                .ok()
-                .and_then(|it| same(instance, &it.snapshot.state));
-            theirs.is_some_and(|it| {
-                it.state == VrrpState::Backup && !matches!(it.pin, Some(Pin::Demoted | Pin::DemotedHard))
-            })
-        });
-        match heir {
-            Some(heir) => effects.push(format!(
-                "{} on {} is BACKUP and takes over",
-                escape(&name.0),
-                heir.name
-            )),
-            None => return Vec::new(),
-        }
-    }
-    effects
-}
-
 impl Yielding {
     /// Waits until the other side is not MASTER any more.
     pub(crate) fn wait(&self, global: &Global, timeout: Duration) -> Result<(), Trouble> {
@@ -234,37 +220,6 @@ mod tests {
             sends,
             takes: !sends,
         })
-    }
-
-    #[test]
-    fn who_would_take_over_is_a_backup_that_is_not_demoted() {
-        let ours = fixture::demo().snapshot;
-        let told = |state, pin| {
-            let mut snapshot = ours.clone();
-            let edge = snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap();
-            (edge.state, edge.pin) = (state, pin);
-            let other = Answer {
-                host: Host::parse("ssh://lb2").unwrap(),
-                name: "lb2".into(),
-                got: Ok(Seen {
-                    snapshot,
-                    counters: None,
-                    skew_ms: 0,
-                }),
-            };
-            heirs(&[other], &ours, &[Target::Instance("VI_edge".into())])
-        };
-        assert_eq!(
-            told(VrrpState::Backup, None),
-            ["VI_edge on lb2 is BACKUP and takes over"]
-        );
-        for (state, pin) in [
-            (VrrpState::Backup, Some(Pin::DemotedHard)),
-            (VrrpState::Fault, None),
-            (VrrpState::Master, None),
-        ] {
-            assert!(told(state, pin).is_empty(), "{state:?} {pin:?}");
-        }
     }
 
     #[test]

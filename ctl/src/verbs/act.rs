@@ -173,16 +173,16 @@ pub(crate) fn demote(
     let Call { site, global, .. } = *call;
     let verb = Verb::Demote { hard };
     let mut acting = acting.clone();
-    if let ([_], false) = (site.hosts.as_slice(), site.others.is_empty()) {
-        if !acting.dry_run {
-            site.may_act()?;
-        }
+    // An agent cannot see a silent backup: whoever reaches both can.
+    if !acting.force && site.hosts.len() == 1 && !site.others.is_empty() {
         let snapshot = connect::client(global)?.snapshot()?;
         let found = resolve(&View::of(&snapshot), verb, targets, global, &acting)?;
-        acting.effects = handover::successors(site, global, &snapshot, &found);
-        // The agent's one guard is against giving up what nobody takes. Backups are silent, so it cannot know what has
-        // been seen here.
-        acting.force |= !acting.effects.is_empty();
+        if let Some(name) = handover::successor(site, global, &snapshot, &found) {
+            acting.force = true;
+            acting
+                .effects
+                .push(format!("Next: {name}'s agent is connected and can take over"));
+        }
     }
     act_and_wait(call, out, verb, targets, waiting, &acting)
 }

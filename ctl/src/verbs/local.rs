@@ -15,11 +15,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Has the agent's program check a file: there is one parser, and it is the agent's.
-pub(crate) fn check_config(global: &Global, out: &mut Out, file: Option<&Path>) -> Result<(), Trouble> {
+pub(crate) fn check_config(
+    global: &Global,
+    out: &mut Out,
+    file: Option<&Path>,
+    peer: Option<&Path>,
+    strict: bool,
+) -> Result<(), Trouble> {
     let mut command = Command::new(beside_us(paths::AGENT));
     command.arg("check-config");
     if let Some(file) = file {
         command.arg(file);
+    }
+    if let Some(peer) = peer {
+        command.arg("--peer").arg(peer);
+    }
+    if strict {
+        command.arg("--strict");
     }
     if matches!(global.output, Output::Json | Output::Jsonl) {
         command.args(["-o", "json"]);

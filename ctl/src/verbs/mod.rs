@@ -8,6 +8,7 @@ pub(crate) mod list;
 mod local;
 mod log;
 mod metrics;
+mod outgoing;
 pub(crate) mod progress;
 mod proxy;
 mod raw;
@@ -29,6 +30,7 @@ use crate::look::{Look, Out};
 use crate::trouble::Trouble;
 use lb_shared::site::Site;
 use list::Kind;
+use reload::How;
 
 /// What a verb that acts is called with.
 #[derive(Clone, Copy)]
@@ -43,7 +45,9 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     let verb = cli.verb.clone().unwrap_or(Verb::Status { short: false });
     // These ask no agent, or the one beside them.
     match &verb {
-        Verb::CheckConfig { file } => return local::check_config(&cli.global, out, file.as_deref()),
+        Verb::CheckConfig { file, peer, strict } => {
+            return local::check_config(&cli.global, out, file.as_deref(), peer.as_deref(), *strict);
+        }
         Verb::Completion { shell } => return local::completion(*shell, out),
         Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
@@ -80,7 +84,11 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         } => act::demote(&call, out, &targets, hard, &waiting, &acting),
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
         Verb::Undo { acting } => act::undo(&call, out, &acting),
-        Verb::Reload { dry_run, force } => reload::run(&call, out, dry_run, force),
+        Verb::Reload {
+            dry_run,
+            force,
+            drain_removed,
+        } => reload::run(&call, out, &How::new(dry_run, force, drain_removed.as_deref())?),
         Verb::Log {
             level,
             lasting,

@@ -1,48 +1,95 @@
 //! `reload`: the file again, all of it or nothing.
 
 use super::Call;
+use super::outgoing::Outgoing;
 use crate::args::{Global, Output};
 use crate::connect;
 use crate::fleet;
-use crate::look::Out;
+use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::duration;
 use lb_shared::json;
 use lb_shared::request::Reloaded;
 use lb_shared::text::escape;
+use std::time::Duration;
 
-pub(crate) fn run(call: &Call<'_>, out: &mut Out, dry_run: bool, force: bool) -> Result<(), Trouble> {
+/// How a reload is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct How {
+    dry_run: bool,
+    force: bool,
+    /// Servers that go drain first: for so long at most, if there is a limit.
+    drain_removed: Option<Option<Duration>>,
+}
+
+impl How {
+    pub(crate) fn new(dry_run: bool, force: bool, drain_removed: Option<&str>) -> Result<Self, Trouble> {
+        Ok(Self {
+            dry_run,
+            force,
+            drain_removed: drain_removed.map(duration::parse_or_never).transpose()?,
+        })
+    }
+}
+
+pub(crate) fn run(call: &Call<'_>, out: &mut Out, how: &How) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
-    if !dry_run {
+    if !how.dry_run {
         site.may_act()?;
     }
     if let [_] = site.hosts.as_slice() {
-        return one(global, out, dry_run, force);
+        return one(global, look, out, how);
     }
     // All are tried before the first one changes.
-    fleet::sections(site, global, look, out, |global, _, out| {
-        one(global, out, true, force)
+    let trial = How {
+        dry_run: true,
+        ..how.clone()
+    };
+    fleet::sections(site, global, look, out, |global, look, out| {
+        one(global, look, out, &trial)
     })?;
-    if dry_run {
+    if how.dry_run {
         return Ok(());
     }
     for host in &site.hosts {
         out.line(&format!("== {}", host.label()))?;
-        one(&connect::for_host(global, host), out, false, force)?;
+        one(&connect::for_host(global, host), look, out, how)?;
     }
     Ok(())
 }
 
-fn one(global: &Global, out: &mut Out, dry_run: bool, force: bool) -> Result<(), Trouble> {
+fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
     let before = client.snapshot()?;
-    let reloaded = client.reload(dry_run, force)?;
+    let mut drains: Vec<String> = Vec::new();
+    let reloaded = match how.drain_removed {
+        None => client.reload(how.dry_run, how.force)?,
+        Some(limit) => {
+            let plan = client.reload(true, how.force)?;
+            let outgoing = Outgoing::of(&before.state, &plan, limit, how.force);
+            if how.dry_run {
+                drains = outgoing.plan(&mut client, &before)?;
+                plan
+            } else {
+                outgoing.drain_then(global, look, out, &mut client, |client| {
+                    Ok(client.reload(false, how.force)?)
+                })?
+            }
+        }
+    };
     match global.output {
         Output::Json | Output::Jsonl => {
-            let document = json::document(&before.state.agent.host, json::reloaded(&reloaded));
-            out.line(&document.to_string())?;
+            let mut data = json::reloaded(&reloaded);
+            if how.drain_removed.is_some() && how.dry_run {
+                data["drains"] = drains.into();
+            }
+            out.line(&json::document(&before.state.agent.host, data).to_string())?;
         }
         Output::Table | Output::Wide | Output::Name => {
             for line in lines(before.state.agent.config.revision, &reloaded) {
+                out.line(&line)?;
+            }
+            for line in drains {
                 out.line(&line)?;
             }
         }

@@ -15,13 +15,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 use tokio::runtime::Runtime;
 
 pub(crate) struct Agent {
     handle: Option<Arc<ControlHandle>>,
     pub(crate) folder: PathBuf,
+    /// What was asked of the core to change something, in order.
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     _runtime: Runtime,
 }
 
@@ -42,6 +44,7 @@ impl Agent {
             peer_groups: |_| Ok(Vec::new()),
             give_memory_back: || {},
             metrics: Default::default(),
+            keeper: None,
             log: LogSetup {
                 current: || "info".to_owned(),
                 set: |_| Ok(()),
@@ -53,9 +56,12 @@ impl Agent {
             handle.emit(event);
         }
         let core = Arc::downgrade(&handle);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
         std::thread::spawn(move || {
             while let Ok(ask) = questions.recv() {
                 if let Some(handle) = core.upgrade() {
+                    note(&ask, &noted);
                     answer(ask, &handle);
                 }
             }
@@ -63,6 +69,7 @@ impl Agent {
         let agent = Self {
             handle: Some(handle),
             folder,
+            asked,
             _runtime: runtime,
         };
         let ready = agent.run(&["wait", "healthy", "web6", "--timeout", "20s"]);
@@ -112,6 +119,22 @@ impl Drop for Agent {
     }
 }
 
+/// The server that a reload takes away.
+pub(crate) const GOING: &str = "203.0.113.10:443/tcp/198.51.100.22:443";
+
+fn note(ask: &Ask, asked: &Mutex<Vec<String>>) {
+    let (word, dry_run) = match ask {
+        Ask::Reload { dry_run, .. } => ("reload".to_owned(), *dry_run),
+        Ask::Act { act, .. } => {
+            let targets: Vec<String> = act.targets.iter().map(ToString::to_string).collect();
+            (format!("{} {}", act.verb.word(), targets.join(" ")), act.dry_run)
+        }
+        _ => return,
+    };
+    let word = if dry_run { format!("{word}, dry run") } else { word };
+    asked.lock().unwrap().push(word);
+}
+
 /// Drains are over at once, promotes are refused, everything else is done and changes nothing.
 fn answer(ask: Ask, handle: &ControlHandle) {
     match ask {
@@ -122,7 +145,10 @@ fn answer(ask: Ask, handle: &ControlHandle) {
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,
             revision: 18,
-            changes: vec!["~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into()],
+            changes: vec![
+                "~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into(),
+                format!("- rs:{GOING}"),
+            ],
             findings: Vec::new(),
         }))),
         Ask::Act {

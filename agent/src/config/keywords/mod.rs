@@ -3,6 +3,7 @@
 mod bfd;
 mod check;
 mod global;
+mod process;
 mod service;
 mod static_net;
 mod track;

@@ -14,7 +14,7 @@ use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::VrrpVersion;
+use crate::model::{OldChecksum, VrrpVersion};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ pub(crate) struct RawInstance {
     pub auth_pass: Option<(String, Span)>,
     pub auth_hmac: Option<Span>,
     pub unicast_ttl: Option<u8>,
+    pub old_checksum: OldChecksum,
+    pub late_backup: Option<(u8, Span)>,
     pub nopreempt: Option<Span>,
     pub preempt_delay: Option<(Duration, Span)>,
     pub track_interface: Vec<TrackLine>,
@@ -136,7 +138,8 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
 
 pub(super) const NO_VMAC: &str =
     "the instance uses the interface's own address and gratuitous ARP, as without use_vmac";
-const NO_HMAC: &str = "an instance with it is left out";
+const NO_HMAC: &str =
+    "an instance with it is left out; its form on the wire changed with releases of keepalived 2.4";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
 
 #[rustfmt::skip]
@@ -215,8 +218,12 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Set(|it, _, _| it.unicast_fault_no_peer = true)),
     row("check_unicast_src", Nothing, "vrrp_check_unicast_src", InPlace, "Adverts from others than the listed peers are \
         ignored.", Set(|it, _, _| it.check_unicast_src = true)),
-    row("old_unicast_checksum", OptName("never"), "detected", InPlace, "The checksum of version 1.3 and before.",
-        Known("adverts with that checksum are not understood; update the peer")),
+    row("old_unicast_checksum", OptName("never"), "detected", InPlace, "Version 3 to IPv4 peers with the \
+        checksum of keepalived 1.3.6 and before; who sends it is answered with it without this. never: it is wrong.",
+        Set(|it, a, _| it.old_checksum = match a.words.is_empty() {
+            true => OldChecksum::Always,
+            false => OldChecksum::Never,
+        })),
     row("v3_checksum_as_v2", Flag, "the global one", InPlace, "Version 3 over IPv4 without pseudo-header in the checksum \
         (RFC 9568).", Set(|it, a, _| it.v3_checksum_as_v2 = Some(a.flag()))),
     row("native_ipv6", Nothing, "off", Restart, "IPv6 even if no address says so.",
@@ -261,10 +268,13 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Set(|it, a, _| it.garp_lower_prio_repeat = Some(a.small()))),
     row("down_timer_adverts", Int(1, 100), "the global one", InPlace, "See vrrp_down_timer_adverts.",
         Set(|it, a, _| it.down_timer_adverts = Some(a.small()))),
-    row("timer_expired_backup", OptInt(1, 254), "off", InPlace, "To BACKUP when timers ran late.",
-        Known("a master whose timers ran late carries on")),
+    row("timer_expired_backup", OptInt(1, 254), "off", InPlace, "With nopreempt: to BACKUP after a \
+        pause so long that a node of this priority has taken over; 254 without a value.",
+        Set(|it, a, _| it.late_backup = Some((a.opt_int().and_then(|it| u8::try_from(it).ok()).unwrap_or(254), a.span())))),
     row("thread_timer_expired", OptInt(1, 254), "off", InPlace, "Other name of timer_expired_backup.",
-        Known("a master whose timers ran late carries on")),
+        Old("timer_expired_backup", |it, a, _| {
+            it.late_backup = Some((a.opt_int().and_then(|it| u8::try_from(it).ok()).unwrap_or(254), a.span()));
+        })),
     row("kernel_rx_buf_size", Int(0, 4_294_967_295), "the system's", InPlace, "Receive buffer.",
         Idle("the agent sizes its own buffers")),
     row("debug", Int(0, 4), "0", InPlace, "Level of detail of this instance's debug lines.",

@@ -1,7 +1,7 @@
 //! Virtual servers with their servers and checks, every default taken from above.
 
 use super::follow::Followed;
-use super::{check, script};
+use super::{advise, check, script};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
 use crate::config::keywords::{At, GroupEntry, Raw, RawServer, RawServerGroup, RawService};
@@ -50,6 +50,7 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
             continue;
         }
         if let Some(service) = service(it, key.clone(), entries, family, followed, cx) {
+            advise::service(it, &service, cx);
             taken.extend(service.entries.iter().map(|entry| (*entry, key.clone())));
             let place = u32::try_from(model.services.len()).unwrap_or(u32::MAX);
             model.layout.services.insert(key.clone(), place);

@@ -1,7 +1,7 @@
 //! Virtual routers: each on its own, and no two of one number on one link.
 
 use super::follow::Followed;
-use super::{address, group, watch};
+use super::{address, advise, group, watch};
 use crate::config::findings::Cx;
 use crate::config::keywords::{Raw, RawInstance, RawScript};
 use crate::config::lexer::Span;
@@ -39,6 +39,7 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
             continue;
         }
         if let Some(instance) = instance(it, &scripts, followed, &mut used, &mut routers, cx) {
+            advise::instance(it, &instance, cx);
             let place = cx.place(it.at);
             let place = format!("{}:{}", place.file, place.line);
             model.layout.instances.insert(instance.name.clone(), place);
@@ -216,6 +217,8 @@ fn instance(
                 .unwrap_or(false),
         skip_check_adv_addr: it.skip_check_adv_addr.unwrap_or(cx.global.skip_check_adv_addr),
         checksum_without_pseudo_header: it.v3_checksum_as_v2.unwrap_or(cx.global.v3_checksum_as_v2),
+        old_unicast_checksum: it.old_checksum,
+        late_backup: late_backup(it, preempt, cx),
         owner_ignore_adverts: it
             .owner_ignore_adverts
             .or(cx.global.owner_ignore_adverts)
@@ -419,6 +422,16 @@ fn authentication(
                 "write at most 8 characters",
             ],
         );
+    } else if cx.advises(*at, "E-24") {
+        cx.hint(
+            "E-24",
+            *at,
+            "auth_pass is no encryption: anybody on the link can read it",
+            &[
+                "it keeps nodes apart that were misconfigured, nobody else; keepalived sends it in clear text too",
+                "to keep strangers out let a firewall admit protocol 112 from the other nodes only",
+            ],
+        );
     }
     Some(if header {
         Authentication::Header(bytes)
@@ -470,6 +483,25 @@ fn preemption(it: &RawInstance, initial_master: bool, strict: bool, cx: &mut Cx<
         }
     }
     (preempt, delay)
+}
+
+/// `timer_expired_backup` means something only where the old master would not come back by itself.
+fn late_backup(it: &RawInstance, preempt: bool, cx: &mut Cx<'_>) -> Option<u8> {
+    let (priority, at) = it.late_backup?;
+    if preempt {
+        let notes: &[&str] = &[
+            "it is left out, as in keepalived",
+            "write 'nopreempt', or remove it",
+        ];
+        cx.warn(
+            "V-33",
+            at,
+            "timer_expired_backup is for instances with nopreempt",
+            notes,
+        );
+        return None;
+    }
+    Some(priority)
 }
 
 fn peers(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> Vec<UnicastPeer> {

@@ -1,5 +1,6 @@
 //! vrrp_scripts, and checks that look alive when what they check is not.
 
+use super::advise;
 use super::script::{self, Names};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
@@ -72,7 +73,7 @@ pub(super) fn vrrp_script(it: &RawScript, cx: &mut Cx<'_>) -> Option<VrrpScript>
     let names: Option<&Names> = it.user.as_ref();
     let resolved = script::resolve(words, names, *at, true, cx);
     habits(&words.argv, resolved.text.as_deref(), timeout, *at, cx);
-    Some(VrrpScript {
+    let script = VrrpScript {
         name: it.name.clone(),
         script: resolved.script,
         interval,
@@ -81,7 +82,9 @@ pub(super) fn vrrp_script(it: &RawScript, cx: &mut Cx<'_>) -> Option<VrrpScript>
         fall: it.fall.unwrap_or(1),
         init_fail: it.init_fail,
         broken: resolved.broken,
-    })
+    };
+    advise::script(it, &script, cx);
+    Some(script)
 }
 
 /// Checks that look alive when what they check is not.

@@ -3,6 +3,7 @@
 mod adverts;
 mod cluster;
 mod groups;
+mod late;
 mod pins;
 mod reload;
 mod seal;
@@ -51,6 +52,8 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         track_source: false,
         unicast_peers: Vec::new(),
         unicast_ttl: 255,
+        old_unicast_checksum: Default::default(),
+        late_backup: None,
         multicast_group: ip("224.0.0.18"),
         check_unicast_source: false,
         fault_without_peer: false,
