@@ -289,7 +289,10 @@ impl Engine {
             .filter_map(
                 |member| match self.intent.get(&Target::Instance(member.clone()))?.kind {
                     OverrideKind::Pin(pin) => Some(pin),
-                    OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Weight(_) => None,
+                    OverrideKind::Drain { .. }
+                    | OverrideKind::Disable
+                    | OverrideKind::Weight(_)
+                    | OverrideKind::Ramp { .. } => None,
                 },
             )
             .collect();

@@ -10,6 +10,7 @@ mod interfaces;
 mod kernel;
 mod node;
 mod operators;
+mod ramp;
 mod refusals;
 mod reload;
 mod routing;

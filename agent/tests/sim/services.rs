@@ -68,6 +68,7 @@ impl World {
                 OverrideKind::Weight(weight) => weight.get(),
                 OverrideKind::Drain { .. } | OverrideKind::Disable => 0,
                 OverrideKind::Pin(_) => server.configured.get(),
+                OverrideKind::Ramp { .. } => server.effective.map_or(0, lb_shared::units::Weight::get),
             },
             None => server.configured.get(),
         };
