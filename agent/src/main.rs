@@ -330,11 +330,12 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         ipvs_sysctls: sysctl::of_drains(),
     };
     let results = post.clone();
-    let _monitor = Monitor::start(move |news| results.input(Input::Net(news)))?;
+    let monitor = Monitor::start(move |news| results.input(Input::Net(news)))?;
     let reload = loader.start(post)?;
     let shell = Shell {
         clock,
         net,
+        monitor,
         ipvs,
         dialler,
         runner,

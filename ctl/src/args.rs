@@ -217,6 +217,9 @@ pub(crate) enum Verb {
     Undrain {
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
+        /// Raise the weight in ten steps, the first at once, the full weight after this long
+        #[arg(long, value_name = "DUR")]
+        ramp: Option<String>,
         #[command(flatten)]
         acting: Acting,
     },
@@ -375,7 +378,7 @@ pub(crate) enum Verb {
     },
     /// Completions for a shell
     Completion { shell: clap_complete::Shell },
-    /// The manual page of a verb, or of all
+    /// The manual page of a verb, of all, or of the `socket`
     Man {
         #[arg(value_name = "VERB")]
         verb: Option<String>,

@@ -263,7 +263,7 @@ pub fn change(view: &View<'_>, it: &Override) -> Value {
     let (then, weight) = match it.kind {
         OverrideKind::Drain { then } => (Some(then), None),
         OverrideKind::Weight(weight) => (None, Some(weight.get())),
-        OverrideKind::Disable | OverrideKind::Pin(_) => (None, None),
+        OverrideKind::Disable | OverrideKind::Pin(_) | OverrideKind::Ramp { .. } => (None, None),
     };
     json!({
         "kind": it.kind.word(),

@@ -138,6 +138,10 @@ pub enum Verb {
     Release,
     /// Takes back the last change of the same user; no targets.
     Undo,
+    /// As `Undrain`, with a weight that rises in steps for so long.
+    Ramp {
+        over_ms: u64,
+    },
 }
 
 impl Verb {
@@ -145,7 +149,7 @@ impl Verb {
     pub fn word(self) -> &'static str {
         match self {
             Self::Drain { .. } => "drain",
-            Self::Undrain => "undrain",
+            Self::Undrain | Self::Ramp { .. } => "undrain",
             Self::Disable { .. } => "disable",
             Self::Weight(_) => "weight",
             Self::Promote { .. } => "promote",
@@ -159,9 +163,12 @@ impl Verb {
     pub fn role(self) -> Role {
         match self {
             // What an undo does is judged again by the engine, which knows what that is.
-            Self::Drain { .. } | Self::Undrain | Self::Disable { .. } | Self::Weight(_) | Self::Undo => {
-                Role::Operator
-            }
+            Self::Drain { .. }
+            | Self::Undrain
+            | Self::Ramp { .. }
+            | Self::Disable { .. }
+            | Self::Weight(_)
+            | Self::Undo => Role::Operator,
             Self::Promote { .. } | Self::Demote { .. } | Self::Release => Role::Admin,
         }
     }
@@ -174,6 +181,7 @@ impl Verb {
             Self::Demote { hard: true } => Some(Pin::DemotedHard),
             Self::Drain { .. }
             | Self::Undrain
+            | Self::Ramp { .. }
             | Self::Disable { .. }
             | Self::Weight(_)
             | Self::Release

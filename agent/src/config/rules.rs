@@ -9,6 +9,7 @@ mod group;
 mod host;
 mod notify;
 mod pair;
+mod routing;
 mod script;
 mod service;
 mod sync;
@@ -33,6 +34,9 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     vrrp::objects(&raw, &followed, &mut model, cx);
     bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
+    "static routes".clone_into(&mut cx.object);
+    model.static_routes = routing::routes(&raw.routes, cx);
+    model.static_rules = routing::rules(&raw.policy_rules, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
     service::objects(&raw, &followed, &mut model, cx);
     model.host = host::host(&raw, &model, cx);

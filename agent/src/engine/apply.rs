@@ -128,6 +128,7 @@ impl Engine {
             self.give_pin(&name);
         }
         self.hold_changed(&before);
+        self.apply_routing();
 
         let numbers = self
             .trackers
@@ -290,7 +291,10 @@ impl Engine {
             .filter_map(
                 |member| match self.intent.get(&Target::Instance(member.clone()))?.kind {
                     OverrideKind::Pin(pin) => Some(pin),
-                    OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Weight(_) => None,
+                    OverrideKind::Drain { .. }
+                    | OverrideKind::Disable
+                    | OverrideKind::Weight(_)
+                    | OverrideKind::Ramp { .. } => None,
                 },
             )
             .collect();

@@ -419,6 +419,7 @@ impl World {
             Action::Answer(..)
             | Action::Dump(..)
             | Action::Listen(_)
+            | Action::WatchRouting(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)
             | Action::Processes(_)

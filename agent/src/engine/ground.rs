@@ -12,8 +12,18 @@ use std::net::IpAddr;
 pub(super) fn interfaces(instance: &model::Instance) -> BTreeSet<&str> {
     addresses(instance)
         .map(|address| address.device.as_str())
+        .chain(tracked_by_routes(instance))
         .chain(instance.interface.as_deref())
         .collect()
+}
+
+fn tracked_by_routes(instance: &model::Instance) -> impl Iterator<Item = &str> {
+    let legs = instance
+        .routes
+        .iter()
+        .filter(|it| it.track)
+        .flat_map(|it| &it.legs);
+    legs.filter_map(|leg| leg.device.as_deref())
 }
 
 /// Every address an instance holds while MASTER.
@@ -37,6 +47,7 @@ pub(super) fn ground(
             !instance.ignore_own_interface
         } else {
             addresses(instance).any(|address| address.device == name && address.track)
+                || tracked_by_routes(instance).any(|device| device == name)
         };
         match net.link(name) {
             None => {

@@ -21,9 +21,11 @@ impl Engine {
         warnings: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         match act.verb {
-            Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
-                self.guard_servers(act, steps, effects, warnings)
-            }
+            Verb::Drain { .. }
+            | Verb::Undrain
+            | Verb::Ramp { .. }
+            | Verb::Disable { .. }
+            | Verb::Weight(_) => self.guard_servers(act, steps, effects, warnings),
             Verb::Promote { .. } => steps
                 .iter()
                 .filter_map(instance_of)
@@ -90,6 +92,7 @@ impl Engine {
                 None => (now, view.effective.map_or(0, |weight| u64::from(weight.get()))),
                 Some(None) => (up, u64::from(view.configured.get())),
                 Some(Some(OverrideKind::Weight(weight))) => (up, u64::from(weight.get())),
+                Some(Some(OverrideKind::Ramp { .. })) => (up, u64::from(view.configured.get()).div_ceil(10)),
                 Some(Some(OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Pin(_))) => {
                     (false, 0)
                 }
@@ -110,7 +113,7 @@ impl Engine {
         let (all, quorum) = (service.servers.len(), service.quorum);
         let enough = weight_after >= quorum.saturating_sub(service.hysteresis).max(1);
         let takes_away = after < before || !enough;
-        if takes_away && !act.force && !matches!(act.verb, Verb::Undrain) {
+        if takes_away && !act.force && !matches!(act.verb, Verb::Undrain | Verb::Ramp { .. }) {
             let hint = format!(
                 "quorum {quorum}, weight after the {} {weight_after}{}",
                 act.verb.word(),

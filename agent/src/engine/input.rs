@@ -5,7 +5,7 @@ use crate::bfd::Heard;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{DumpKind, JobId, JobOutcome, Model};
-use crate::net::{Address, AddressKey, Link, NetTable};
+use crate::net::{Address, AddressKey, Link, NetTable, RoutingGone};
 use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
@@ -72,6 +72,8 @@ pub enum NetNews {
     LinkGone(LinkIndex),
     Address(AddressKey, Address),
     AddressGone(AddressKey),
+    /// Somebody removed a route or a rule that carries our protocol.
+    RoutingGone(RoutingGone),
     /// A batch of operations is over: the errno and words of each that failed, by its place in the batch.
     Done(BatchId, Vec<(usize, OpError)>),
 }

@@ -25,6 +25,8 @@ mod net_keeper;
 mod plan;
 mod reconcile;
 mod report;
+mod routing;
+mod routing_keeper;
 mod sessions;
 mod steps;
 mod stop;
@@ -69,6 +71,9 @@ pub struct Engine {
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    routing: routing_keeper::RoutingKeeper,
+    /// The kernel tells of routes and rules.
+    watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
     intent: intent::Intent,
     commands: commands::Commands,
@@ -139,6 +144,8 @@ impl Engine {
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            routing: routing_keeper::RoutingKeeper::default(),
+            watches_routing: false,
             ipvs,
             intent,
             commands: commands::Commands::default(),
@@ -251,6 +258,7 @@ impl Engine {
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.trials.deadline(),
@@ -285,6 +293,7 @@ impl Engine {
         self.on_health_effects(effects);
         self.interfaces_on_tick();
         self.net_on_tick();
+        self.routing_on_tick();
         self.expire_overrides();
         self.expire_tests();
         let draining = self.is_draining();

@@ -42,8 +42,12 @@ impl Engine {
                     let text = format!("{}: the kernel took it", self.place(&key));
                     self.say(What::KernelRecovered, text, None);
                 }
+                for (op, refusal) in outcome.routing {
+                    self.on_routing_answer(&op, refusal);
+                }
                 self.touch(ObjectId::Agent);
             }
+            NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
         }
     }
 
@@ -77,6 +81,8 @@ impl Engine {
         for key in lost {
             self.on_address_gone(key, true);
         }
+        let ops = self.routing.all_again();
+        self.net.send(ops, &mut self.queue);
         self.begin();
     }
 
@@ -134,6 +140,7 @@ impl Engine {
         }
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
+        self.routing_on_interface(name);
     }
 
     /// Tells the trackers about every interface there is or that is tracked.

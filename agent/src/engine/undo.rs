@@ -108,6 +108,7 @@ impl Engine {
                 match set.map(|it| it.kind) {
                     None if self.is_up(id) => format!("weight {from} -> {configured}"),
                     None => "stays out until its check passes".to_owned(),
+                    Some(OverrideKind::Ramp { .. }) => format!("weight {from} -> {configured} in steps"),
                     Some(OverrideKind::Weight(weight)) => format!("weight {from} -> {weight}"),
                     Some(OverrideKind::Disable) => format!("weight {from} -> out of IPVS"),
                     Some(OverrideKind::Drain { .. } | OverrideKind::Pin(_)) => format!("weight {from} -> 0"),
@@ -145,6 +146,7 @@ fn by_verb(steps: &[Step]) -> Vec<(Verb, Vec<Step>)> {
                 then,
             },
             (Some(OverrideKind::Disable), _) => Verb::Disable { cut: false },
+            (Some(OverrideKind::Ramp { over_ms }), _) => Verb::Ramp { over_ms },
             (Some(OverrideKind::Weight(weight)), _) => Verb::Weight(WeightChange::To(weight)),
             (Some(OverrideKind::Pin(Pin::Promoted)), _) => Verb::Promote { for_ms: None },
             (Some(OverrideKind::Pin(pin)), _) => Verb::Demote {

@@ -13,6 +13,7 @@ use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
 use super::numbers::Numbers;
 use super::processes::Processes;
+use super::rtnl_socket::Monitor;
 use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
@@ -155,6 +156,7 @@ pub struct Inbox {
 pub struct Shell {
     pub clock: Clock,
     pub net: NetLane,
+    pub monitor: Monitor,
     pub ipvs: IpvsLane,
     pub dialler: Dialler,
     pub runner: Runner,
@@ -506,6 +508,7 @@ impl Core {
                 }
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
+                Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
                 Action::DumpIpvs => self.shell.ipvs.dump(),
                 Action::Check(id, job) => self.shell.dialler.begin(id, *job),
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),

@@ -10,6 +10,7 @@ mod global;
 mod host;
 mod job;
 mod notify;
+mod routing;
 mod service;
 mod vrrp;
 
@@ -25,6 +26,7 @@ pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };
+pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
     Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch, ProcessMatch,
@@ -48,6 +50,9 @@ pub struct Model {
     pub sessions: BTreeMap<String, Arc<BfdSession>>,
     pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
+    /// `static_routes` and `static_rules`: there whatever the instances do.
+    pub static_routes: Vec<Route>,
+    pub static_rules: Vec<Rule>,
     pub layout: Layout,
 }
 

@@ -462,6 +462,7 @@ impl Node {
             }
             Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
             Action::Listen(_)
+            | Action::WatchRouting(_)
             | Action::Fifos(_)
             | Action::Processes(_)
             | Action::Numbers(_)

@@ -96,9 +96,14 @@ pub(crate) fn undrain(
     call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
+    ramp: Option<&str>,
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(call, out, Verb::Undrain, targets, acting)?.end()
+    let verb = match ramp.map(duration::parse).transpose()? {
+        Some(over) => Verb::Ramp { over_ms: ms(over) },
+        None => Verb::Undrain,
+    };
+    act(call, out, verb, targets, acting)?.end()
 }
 
 pub(crate) fn disable(
@@ -362,7 +367,7 @@ pub(crate) fn resolve(
     let filter = Filter::parse(global.filter.as_deref().unwrap_or_default())?;
     let state = view.state;
     let found: Vec<Target> = match verb {
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
             let ids = if acting.all {
                 state.servers.keys().cloned().collect()
             } else {
@@ -445,7 +450,7 @@ fn tell(
 pub(crate) fn done_lines(view: &View<'_>, verb: Verb, acted: &Acted) -> Vec<String> {
     let now = match verb {
         Verb::Drain { .. } => Some("draining"),
-        Verb::Undrain => Some("undrained"),
+        Verb::Undrain | Verb::Ramp { .. } => Some("undrained"),
         Verb::Disable { .. } => Some("disabled"),
         Verb::Weight(_) => None,
         Verb::Promote { .. } => Some("promoted"),
@@ -485,7 +490,7 @@ pub(crate) fn dry_run(view: &View<'_>, verb: Verb, acted: &Acted, look: &Look) -
     let mut lines = vec!["dry run: nothing is changed".to_owned()];
     let servers = matches!(
         verb,
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_)
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_)
     );
     if servers {
         lines.extend(server_plan(view, verb, acted, look));

@@ -74,7 +74,11 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     };
     match verb {
         Verb::Drain(drain) => act::drain(&call, out, &drain),
-        Verb::Undrain { targets, acting } => act::undrain(&call, out, &targets, &acting),
+        Verb::Undrain {
+            targets,
+            ramp,
+            acting,
+        } => act::undrain(&call, out, &targets, ramp.as_deref(), &acting),
         Verb::Disable { targets, cut, acting } => act::disable(&call, out, &targets, cut, &acting),
         Verb::Weight { targets, acting } => act::weight(&call, out, &targets, &acting),
         Verb::Promote(promote) => act::promote(&call, out, &promote),

@@ -2,6 +2,7 @@
 
 use super::bfd::RawBfd;
 use super::check::{self, SslWords};
+use super::routing::{Placed, route_lines, rule_lines};
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
 use super::track::{self, RawFile, RawProcess, RawScript, inert};
@@ -16,7 +17,7 @@ use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, sh
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{DumpKind, VrrpVersion};
+use crate::model::{DumpKind, Route, Rule, VrrpVersion};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct Raw {
     pub processes: Vec<RawProcess>,
     pub sessions: Vec<RawBfd>,
     pub files: Vec<RawFile>,
+    pub routes: Vec<Placed<Route>>,
+    pub policy_rules: Vec<Placed<Rule>>,
     pub ssl: SslWords,
     pub net_namespace: Option<(String, Span)>,
     /// `interface_up_down_delays`: down and up.
@@ -154,9 +157,9 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("static_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses set at start and removed at stop.",
         KnownBlock(NO_STATIC, |_, _, _| {})),
     row("static_routes", List("ROUTE-LINE"), "", InPlace, "Routes set at start and removed at stop.",
-        KnownBlock(NO_STATIC, |_, _, _| {})),
+        Block(|it, st, cx| route_lines(&mut it.routes, st, cx))),
     row("static_rules", List("RULE-LINE"), "", InPlace, "Policy rules set at start and removed at stop.",
-        KnownBlock(NO_STATIC, |_, _, _| {})),
+        Block(|it, st, cx| rule_lines(&mut it.policy_rules, st, cx))),
     row("garp_group", Takes::Block(""), "", InPlace, "Interfaces that share a pace for announcements.",
         KnownBlock("announcements are paced per interface by vrrp_garp_interval alone",
             |_, st, cx| inert(&static_net::GARP_GROUP, st, cx))),
