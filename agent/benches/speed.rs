@@ -221,6 +221,7 @@ fn new_model(model: Model) -> NewModel {
         file: "bench.conf".to_owned(),
         findings: Vec::new(),
         numbers: BTreeMap::new(),
+        since_boot: Duration::ZERO,
         asked: None,
         dry_run: false,
         force: true,

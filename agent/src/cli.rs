@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lb_shared::paths;
 use lb_shared::request::MetricsServers;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// A load balancer agent: VRRP failover, health checks and IPVS, from an existing keepalived.conf.
@@ -33,6 +33,19 @@ pub(crate) enum Command {
         /// The other node's file
         #[arg(long)]
         peer: Option<PathBuf>,
+        /// Warnings count as errors
+        #[arg(long)]
+        strict: bool,
+        #[arg(short, long, default_value = "table")]
+        output: String,
+    },
+    /// Look for what on this host defeats the configuration, or the work of a real server.
+    #[command(hide = true)]
+    Doctor {
+        file: Option<PathBuf>,
+        /// Judge this host as a real server of this address
+        #[arg(long)]
+        real_server: Option<IpAddr>,
         /// Warnings count as errors
         #[arg(long)]
         strict: bool,

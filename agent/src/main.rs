@@ -14,6 +14,7 @@ use lbagent::io::background::Herald;
 use lbagent::io::clock::{self, Clock};
 use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
 use lbagent::io::dial::Dialler;
+use lbagent::io::doctor;
 use lbagent::io::dump::Dumps;
 use lbagent::io::fifo::Fifos;
 use lbagent::io::lane::{IpvsLane, NetLane};
@@ -25,7 +26,7 @@ use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::store::{self, Stamps, Store};
-use lbagent::io::{background, cleanup, events, lock, log, service_manager, sys, sysctl};
+use lbagent::io::{background, cleanup, events, lock, log, once, scheduling, service_manager, sys, sysctl};
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -33,10 +34,13 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// keepalived's exit codes.
 const EXIT_FATAL: u8 = 1;
 const EXIT_CONFIG: u8 = 2;
+/// Of `lbagent reference`, for lbctl.
+const EXIT_NOT_FOUND: u8 = 3;
 const EXIT_PERMISSION: u8 = 4;
 const EXIT_NO_CONFIG: u8 = 6;
 
@@ -96,11 +100,26 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             };
             Ok(loader::check(&file, how))
         }
+        Some(Command::Doctor {
+            file,
+            real_server,
+            strict,
+            output,
+        }) => {
+            let file = file.clone().unwrap_or_else(|| cli.run.config());
+            let asked = doctor::Asked {
+                config_id: cli.run.config_id.clone(),
+                real_server: *real_server,
+                strict: *strict,
+                json: output == "json",
+            };
+            Ok(doctor::run(&file, asked))
+        }
         Some(Command::Reference { page }) => {
-            print!(
-                "{}",
-                loader::reference(page).with_context(|| format!("there is no page {page}"))?
-            );
+            match loader::reference(page) {
+                Ok(text) => print!("{text}"),
+                Err(why) => return Err(exit(EXIT_NOT_FOUND, why)),
+            }
             Ok(ExitCode::SUCCESS)
         }
         None if let Some(word) = &cli.run.signum => {
@@ -161,7 +180,18 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         .flat_map(|it| &it.addresses);
     loader.hold(left.map(|(_, address, _)| *address));
     // The text itself is of no more use, and may be long.
-    let Loaded { model, findings, .. } = loader.load();
+    let mut loaded = loader.load();
+    if let Some(name) = loaded.model.as_ref().and_then(|it| it.host.net_namespace.clone()) {
+        scheduling::enter_namespace(&name).map_err(|e| {
+            let text = format!(
+                "net_namespace {name}: {e}; nothing was touched\n  make it first: ip netns add {name}; under systemd: NetworkNamespacePath=/run/netns/{name}"
+            );
+            exit(EXIT_CONFIG, text)
+        })?;
+        // Its interfaces and addresses are others.
+        loaded = loader.load();
+    }
+    let Loaded { model, findings, .. } = loaded;
     let Some(model) = model else {
         return Err(exit(EXIT_CONFIG, unusable(&findings, loader.file())));
     };
@@ -215,6 +245,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         tracing::info!("flags without effect here: {}", ignored.join(" "));
     }
 
+    let (host, script_security) = (model.host.clone(), model.global.script_security);
+    if let Some(it) = &host.startup {
+        once::run("startup_script", it, script_security);
+    }
     let (post, inbox) = Post::new()?;
     let results = post.clone();
     let runner = Runner::start(model.runs_scripts(), move |id, outcome| {
@@ -278,6 +312,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let boot = Boot {
         model: NewModel {
             numbers: numbers::of(&model, true),
+            since_boot: Duration::from_micros(clock::boot_us()),
             model,
             file: loader.file().display().to_string(),
             findings,
@@ -295,11 +330,12 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         ipvs_sysctls: sysctl::of_drains(),
     };
     let results = post.clone();
-    let _monitor = Monitor::start(move |news| results.input(Input::Net(news)))?;
+    let monitor = Monitor::start(move |news| results.input(Input::Net(news)))?;
     let reload = loader.start(post)?;
     let shell = Shell {
         clock,
         net,
+        monitor,
         ipvs,
         dialler,
         runner,
@@ -323,19 +359,31 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         herald,
     };
     let seed = clock::boot_us() ^ u64::from(std::process::id()) << 32;
+    for trouble in scheduling::apply(&host) {
+        tracing::error!("{trouble}");
+    }
     let result = core::run(shell, boot, seed, &inbox);
     service_manager::notify("STOPPING=1");
     if let Some(last) = last_events {
         events::save(&run.state_dir, &last.take());
     }
     runtime.shutdown_background();
-    result
+    if let Some(it) = host.shutdown.filter(|_| matches!(result, Ok(core::End::Stopped))) {
+        once::run("shutdown_script", &it, script_security);
+    }
+    result.map(drop)
 }
 
 /// A question of a client, as the core takes it. Whoever asked may be gone when the answer comes.
 fn message(ask: control::Ask) -> Message {
     match ask {
-        control::Ask::Act { actor, act, reply } => Message::Act {
+        control::Ask::Act {
+            actor,
+            role,
+            act,
+            reply,
+        } => Message::Act {
+            role,
             actor,
             act,
             reply: Box::new(move |answer| drop(reply.send(answer))),

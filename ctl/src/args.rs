@@ -217,6 +217,9 @@ pub(crate) enum Verb {
     Undrain {
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
+        /// Raise the weight in ten steps, the first at once, the full weight after this long
+        #[arg(long, value_name = "DUR")]
+        ramp: Option<String>,
         #[command(flatten)]
         acting: Acting,
     },
@@ -353,6 +356,20 @@ pub(crate) enum Verb {
         #[arg(long)]
         strict: bool,
     },
+    /// What on this host defeats the configuration: kernel settings, modules, interfaces; needs no agent
+    Doctor {
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Judge this host as a real server of this virtual address (DR or TUN)
+        #[arg(long, value_name = "VIP")]
+        real_server: Option<std::net::IpAddr>,
+        /// Exit 1 for warnings too
+        #[arg(long)]
+        strict: bool,
+    },
+    /// The configuration language and what is in force
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// The dashboard
     #[command(visible_alias = "tui")]
     Top {
@@ -361,7 +378,7 @@ pub(crate) enum Verb {
     },
     /// Completions for a shell
     Completion { shell: clap_complete::Shell },
-    /// The manual page of a verb, or of all
+    /// The manual page of a verb, of all, or of the `socket`
     Man {
         #[arg(value_name = "VERB")]
         verb: Option<String>,
@@ -377,6 +394,18 @@ pub(crate) enum Verb {
     },
     /// Versions of this program and the agent
     Version,
+}
+
+/// What `config` can be asked.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// A keyword: where it stands, what it takes, its range and default; needs no agent
+    Explain {
+        #[arg(value_name = "KEYWORD")]
+        keyword: String,
+    },
+    /// What the file on disk would change of what is in force; changes nothing
+    Diff,
 }
 
 #[derive(Clone, Debug, Args)]

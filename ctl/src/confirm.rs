@@ -73,7 +73,9 @@ fn unasked(verb: Verb, names: &[String]) -> Refusal {
 
 fn noun(verb: Verb, count: usize) -> String {
     let noun = match verb {
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => "server",
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
+            "server"
+        }
         Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => "instance",
         Verb::Undo => "change",
     };
@@ -85,7 +87,7 @@ fn question(verb: Verb, count: usize) -> String {
     let word = match verb {
         Verb::Weight(_) => "Change the weight of",
         Verb::Drain { .. } => "Drain",
-        Verb::Undrain => "Undrain",
+        Verb::Undrain | Verb::Ramp { .. } => "Undrain",
         Verb::Disable { .. } => "Disable",
         Verb::Promote { .. } => "Promote",
         Verb::Demote { .. } => "Demote",

@@ -2,6 +2,7 @@
 
 use crate::args::Cli;
 use crate::look::{Look, Out};
+use crate::socket_page;
 use crate::trouble::{Trouble, usage};
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
@@ -100,6 +101,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "undrain",
         &[
             "lbctl undrain web/198.51.100.24",
+            "lbctl undrain web/198.51.100.24 --ramp 60s",
             "lbctl undrain --all --filter ov:drain --yes",
             "lbctl undrain 198.51.100.24 --cluster",
         ],
@@ -165,6 +167,22 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "doctor",
+        &[
+            "lbctl doctor",
+            "lbctl doctor --real-server 203.0.113.10",
+            "lbctl doctor --strict -o json",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "lbctl config explain virtual_router_id",
+            "lbctl config diff",
+            "lbctl config diff --cluster edge",
+        ],
+    ),
+    (
         "check-config",
         &[
             "lbctl check-config keepalived.conf",
@@ -227,7 +245,11 @@ pub(crate) fn man(look: &Look, out: &mut Out, verb: Option<&str>, to: Option<&Pa
         return write_all(out, folder);
     }
     let pages = pages();
-    let name = verb.map_or_else(|| "lbctl".to_owned(), |verb| format!("lbctl-{verb}"));
+    let name = match verb {
+        None => "lbctl".to_owned(),
+        Some("socket") => socket_page::NAME.to_owned(),
+        Some(verb) => format!("lbctl-{verb}"),
+    };
     let Some((_, page)) = pages.into_iter().find(|(known, _)| *known == name) else {
         return Err(usage(
             format!("there is no page {}", escape(&name)),
@@ -257,14 +279,15 @@ fn write_all(out: &mut Out, folder: &Path) -> Result<(), Trouble> {
     let failed = |error: io::Error| usage(format!("cannot write to {}: {error}", folder.display()), "");
     fs::create_dir_all(folder).map_err(failed)?;
     for (name, page) in pages() {
-        let path = folder.join(format!("{name}.1"));
+        let section = if name == socket_page::NAME { 7 } else { 1 };
+        let path = folder.join(format!("{name}.{section}"));
         fs::write(&path, page).map_err(failed)?;
         out.line(&path.display().to_string())?;
     }
     Ok(())
 }
 
-/// `lbctl` and `lbctl-VERB`, each as roff.
+/// `lbctl`, `lbctl-VERB` and the socket's, each as roff.
 fn pages() -> Vec<(String, Vec<u8>)> {
     let mut whole = command();
     // Gives every verb the flags that all take.
@@ -276,6 +299,10 @@ fn pages() -> Vec<(String, Vec<u8>)> {
         }
         pages.push((format!("lbctl-{}", verb.get_name()), page(verb.clone())));
     }
+    pages.push((
+        socket_page::NAME.to_owned(),
+        socket_page::page(&whole).into_bytes(),
+    ));
     pages
 }
 
@@ -310,7 +337,7 @@ fn render(command: Command, page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Text that roff takes as it is.
-fn roff(text: &str) -> String {
+pub(crate) fn roff(text: &str) -> String {
     text.replace('\\', "\\e")
         .replace('-', "\\-")
         .replace('\'', "\\(aq")

@@ -11,6 +11,7 @@ mod fleet;
 mod golden;
 mod help;
 mod look;
+mod socket_page;
 mod table;
 mod trouble;
 mod verbs;

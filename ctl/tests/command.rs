@@ -174,7 +174,7 @@ fn a_reload_tells_what_changes() {
     assert_eq!(
         agent.text(&["reload", "--dry-run"]),
         "dry run: nothing is changed (r17 -> r18)\n  ~ vs:203.0.113.10:443/tcp quorum 200 -> 300\n  \
-         - rs:203.0.113.10:443/tcp/198.51.100.22:443\nresult: would be accepted\n"
+         - rs:203.0.113.10:443/tcp/198.51.100.22:443 (4,790 connections)\nmoves a virtual address: no\nresult: would be accepted\n"
     );
 }
 

@@ -94,7 +94,7 @@ impl Condition {
         };
         match act.verb {
             Verb::Drain { .. } => Some(Self::Drained(servers())),
-            Verb::Undrain => Some(Self::Enabled(servers())),
+            Verb::Undrain | Verb::Ramp { .. } => Some(Self::Enabled(servers())),
             Verb::Disable { .. } => Some(Self::Disabled(servers())),
             Verb::Weight(_) | Verb::Undo => None,
             Verb::Promote { .. } => Some(Self::Master(instances())),

@@ -171,7 +171,7 @@ fn overrides(seen: &[Seen<'_>], cluster: Option<&str>) -> Vec<Difference> {
                 "would send it traffic after a failover",
                 "disable ...",
             ),
-            OverrideKind::Weight(_) | OverrideKind::Pin(_) => (
+            OverrideKind::Weight(_) | OverrideKind::Pin(_) | OverrideKind::Ramp { .. } => (
                 "weighted by hand",
                 "would give it another share after a failover",
                 "weight ...",

@@ -263,7 +263,7 @@ pub fn change(view: &View<'_>, it: &Override) -> Value {
     let (then, weight) = match it.kind {
         OverrideKind::Drain { then } => (Some(then), None),
         OverrideKind::Weight(weight) => (None, Some(weight.get())),
-        OverrideKind::Disable | OverrideKind::Pin(_) => (None, None),
+        OverrideKind::Disable | OverrideKind::Pin(_) | OverrideKind::Ramp { .. } => (None, None),
     };
     json!({
         "kind": it.kind.word(),
@@ -506,6 +506,8 @@ pub fn reloaded(it: &Reloaded) -> Value {
         "dry_run": it.dry_run,
         "revision": it.revision,
         "changes": it.changes,
+        "moves_address": !it.moves.is_empty(),
+        "moves": it.moves,
         "findings": list(&it.findings, diagnostic),
     })
 }

@@ -138,6 +138,10 @@ pub enum Verb {
     Release,
     /// Takes back the last change of the same user; no targets.
     Undo,
+    /// As `Undrain`, with a weight that rises in steps for so long.
+    Ramp {
+        over_ms: u64,
+    },
 }
 
 impl Verb {
@@ -145,13 +149,27 @@ impl Verb {
     pub fn word(self) -> &'static str {
         match self {
             Self::Drain { .. } => "drain",
-            Self::Undrain => "undrain",
+            Self::Undrain | Self::Ramp { .. } => "undrain",
             Self::Disable { .. } => "disable",
             Self::Weight(_) => "weight",
             Self::Promote { .. } => "promote",
             Self::Demote { .. } => "demote",
             Self::Release => "release",
             Self::Undo => "undo",
+        }
+    }
+
+    /// The role it needs.
+    pub fn role(self) -> Role {
+        match self {
+            // What an undo does is judged again by the engine, which knows what that is.
+            Self::Drain { .. }
+            | Self::Undrain
+            | Self::Ramp { .. }
+            | Self::Disable { .. }
+            | Self::Weight(_)
+            | Self::Undo => Role::Operator,
+            Self::Promote { .. } | Self::Demote { .. } | Self::Release => Role::Admin,
         }
     }
 
@@ -163,6 +181,7 @@ impl Verb {
             Self::Demote { hard: true } => Some(Pin::DemotedHard),
             Self::Drain { .. }
             | Self::Undrain
+            | Self::Ramp { .. }
             | Self::Disable { .. }
             | Self::Weight(_)
             | Self::Release
@@ -239,13 +258,7 @@ impl Request {
             | Self::Metrics(_)
             | Self::History(_)
             | Self::Past { .. } => Role::Viewer,
-            Self::Act(act) => match act.verb {
-                // What somebody did they may take back: the engine knows only their own.
-                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => {
-                    Role::Operator
-                }
-                Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Role::Admin,
-            },
+            Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::Log(_) => Role::Admin,
         }
@@ -359,6 +372,8 @@ pub struct Reloaded {
     /// `+ vs:203.0.113.12:443/tcp`, `~ vrrp:VI_1 priority 100 -> 150`, `- rs:…`; empty when nothing changes.
     pub changes: Vec<String>,
     pub findings: Vec<Diagnostic>,
+    /// `VI_1: its addresses go to the peer`; empty when no virtual address moves.
+    pub moves: Vec<String>,
 }
 
 /// Why nothing was done.
@@ -374,6 +389,24 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// What it takes to ask this, and what whoever asked has.
+    pub fn forbidden(needed: Role, role: Role) -> Self {
+        let group = match needed {
+            Role::Viewer | Role::Operator => crate::paths::GROUP_OPERATOR,
+            Role::Admin => crate::paths::GROUP_ADMIN,
+        };
+        let mut refusal = Self::new(
+            RefusalCode::Forbidden,
+            format!("this needs the role {}, you are {}", needed.word(), role.word()),
+            format!("run it as root or as a member of the group {group}"),
+        );
+        refusal.details = vec![
+            ("role".into(), role.word().into()),
+            ("needed".into(), needed.word().into()),
+        ];
+        refusal
+    }
+
     /// A refusal without details.
     pub fn new(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {

@@ -431,14 +431,20 @@ pub enum DrainThen {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OverrideKind {
-    Drain { then: DrainThen },
+    Drain {
+        then: DrainThen,
+    },
     Disable,
     Weight(Weight),
     Pin(Pin),
+    /// Back from a drain or disable, with a weight that rises in steps for so long, up to its end.
+    Ramp {
+        over_ms: u64,
+    },
 }
 
 impl OverrideKind {
-    /// `drain`, `disable`, `weight`, `promote`, `demote`.
+    /// `drain`, `disable`, `weight`, `promote`, `demote`, `ramp`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Drain { .. } => "drain",
@@ -446,6 +452,7 @@ impl OverrideKind {
             Self::Weight(_) => "weight",
             Self::Pin(Pin::Promoted) => "promote",
             Self::Pin(Pin::Demoted | Pin::DemotedHard) => "demote",
+            Self::Ramp { .. } => "ramp",
         }
     }
 }

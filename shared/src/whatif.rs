@@ -282,7 +282,7 @@ fn act(verb: &str, target: &str, rest: &[&str], view: &View<'_>) -> Result<Optio
                 .map(Target::Instance)
                 .collect()
         }
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
             select::servers(view, &typed, false)?
                 .into_iter()
                 .map(Target::Server)

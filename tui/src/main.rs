@@ -17,6 +17,7 @@ mod link;
 mod list;
 mod mouse;
 mod order;
+mod page;
 mod past;
 mod runs;
 mod term;
@@ -37,6 +38,7 @@ use lb_shared::host::Host;
 use lb_shared::site::Site;
 use nix::sys::signal::Signal;
 use ratatui::style::Color;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -89,6 +91,9 @@ struct Args {
     /// Size of that picture
     #[arg(long, value_name = "WxH", default_value = "80x24", value_parser = size_of, requires = "once")]
     size: (u16, u16),
+    /// Print the manual page as roff and end
+    #[arg(long, exclusive = true)]
+    man: bool,
     /// Leave nothing on the terminal at the end
     #[arg(short, long)]
     quiet: bool,
@@ -144,6 +149,11 @@ fn utf8() -> bool {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.man {
+        // Who closes the pipe has read enough.
+        let _ = std::io::stdout().write_all(&page::page());
+        return ExitCode::SUCCESS;
+    }
     match run(args) {
         Ok(code) => code,
         Err(error) => {

@@ -10,6 +10,8 @@ use lb_shared::text::escape;
 use std::time::Duration;
 
 const MINUTE_MS: u64 = 60_000;
+/// The oldest moment must still be known when the question arrives.
+const MARGIN_MS: u64 = 2_000;
 
 /// What goes on while something older is shown.
 #[derive(Debug)]
@@ -120,19 +122,21 @@ pub(crate) fn go(app: &mut App, to_ms: u64) -> Vec<Cmd> {
         to_live(app);
         return Vec::new();
     }
-    let oldest = now.saturating_sub(KEPT_MS);
+    let oldest = now.saturating_sub(KEPT_MS - MARGIN_MS);
     if to_ms < oldest {
         app.tell("the agent remembers 15 minutes; this is the oldest it has");
     }
     let to_ms = to_ms.max(oldest);
     let ticket = app.ticket();
     app.travel = Some(Travel { ticket, to_ms });
-    vec![Cmd::Ask(ticket, Request::Past { wall_ms: to_ms })]
+    // An event's time is cut to milliseconds: only the next one surely comes after it.
+    vec![Cmd::Ask(ticket, Request::Past { wall_ms: to_ms + 1 })]
 }
 
 /// Unix time in milliseconds of what is shown, and of now.
 pub(crate) fn clocks(app: &App) -> Option<(u64, u64)> {
-    let shown = app.data.as_ref()?.clock(app.shown_at()).1;
+    let then_ms = app.past.as_ref().and_then(|past| past.then_ms);
+    let shown = then_ms.or_else(|| Some(app.data.as_ref()?.clock(app.shown_at()).1))?;
     let now = app.live()?.clock(app.now).1;
     Some((shown, now))
 }

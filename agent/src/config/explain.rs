@@ -42,6 +42,14 @@ pub(crate) fn nearest_anywhere(word: &str) -> Option<(&'static str, &'static str
     ))
 }
 
+/// What to say of a word that is no keyword.
+pub fn unknown(word: &str) -> String {
+    let near = nearest_anywhere(word).map_or_else(String::new, |(near, block)| {
+        format!("; did you mean '{near}' ({})?", block_title(block))
+    });
+    format!("there is no keyword '{}'{near}", super::keyword::shown(word))
+}
+
 /// What is known about a keyword, one paragraph for each block that has it; `None` if none has.
 pub fn explain(word: &str) -> Option<String> {
     let mut text = String::new();
@@ -70,6 +78,7 @@ fn standing(standing: Standing) -> String {
         Standing::Old(instead) => format!("acts; write {instead}"),
         Standing::Known(why) => format!("does not act yet: {why}"),
         Standing::Idle(why) => format!("no effect: {why}"),
+        Standing::Refused(why) => format!("refused: {why}"),
     }
 }
 
@@ -110,7 +119,7 @@ pub fn configuration_page() -> String {
             let info = &entry.info;
             let mark = match entry.standing {
                 Standing::Acts | Standing::Old(_) => "",
-                Standing::Known(_) | Standing::Idle(_) => " *(no effect)*",
+                Standing::Known(_) | Standing::Idle(_) | Standing::Refused(_) => " *(no effect)*",
             };
             let _ = writeln!(
                 page,
@@ -134,11 +143,13 @@ pub fn compatibility_page() -> String {
         |wanted: fn(&Standing) -> bool| entries.iter().filter(|entry| wanted(&entry.standing)).count();
     let acts = count(|standing| matches!(standing, Standing::Acts | Standing::Old(_)));
     let idle = count(|standing| matches!(standing, Standing::Idle(_)));
+    let refused = count(|standing| matches!(standing, Standing::Refused(_)));
     let known = count(|standing| matches!(standing, Standing::Known(_)));
     let mut page = format!(
         "# Compatibility with keepalived\n\n{GENERATED}\n\
-         Of {} keywords, {acts} act, {idle} are accepted because nothing is missed without them, and {known} are \
-         known but do not act yet; each of those is reported once per file when it is met.\n",
+         Of {} keywords, {acts} act, {idle} are accepted because nothing is missed without them, {refused} are \
+         refused because something else does their work here, and {known} are known but do not act yet. What does not \
+         act is reported once per file when it is met.\n",
         entries.len()
     );
     for (block, entries) in by_block(&entries) {
@@ -168,6 +179,9 @@ pub fn compatibility_page() -> String {
                 }
                 Standing::Idle(why) => {
                     let _ = writeln!(page, "| `{}` | no effect | {} |", entry.info.name, cell(why));
+                }
+                Standing::Refused(why) => {
+                    let _ = writeln!(page, "| `{}` | refused | {} |", entry.info.name, cell(why));
                 }
             }
         }

@@ -32,6 +32,8 @@ pub(crate) struct Cx<'t> {
     pub sessions: BTreeMap<String, SessionFact>,
     /// Addresses that ranges stand for, so far.
     pub addresses: usize,
+    /// The last preference given to a rule that has none of its own.
+    pub last_preference: Option<u32>,
     scripts: BTreeMap<(String, Option<(u32, u32)>), ScriptFact>,
     findings: Vec<Diagnostic>,
     more: usize,
@@ -72,6 +74,7 @@ impl<'t> Cx<'t> {
             client_certificate: None,
             sessions: BTreeMap::new(),
             addresses: 0,
+            last_preference: None,
             scripts: BTreeMap::new(),
             findings,
             more: 0,

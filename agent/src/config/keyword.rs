@@ -135,6 +135,8 @@ pub(crate) enum Does<T: 'static> {
     KnownBlock(&'static str, fn(&mut T, &Statement<'_>, &mut Cx<'_>)),
     /// Read without effect, and nothing is missed: why.
     Idle(&'static str),
+    /// Will never act: why, and what to use instead.
+    Refused(&'static str),
 }
 
 /// How the agent treats a keyword, for the reference.
@@ -147,6 +149,8 @@ pub enum Standing {
     Known(&'static str),
     /// Has no effect, and needs none: why.
     Idle(&'static str),
+    /// Will never act: why, and what to use instead.
+    Refused(&'static str),
 }
 
 /// One keyword of one block.
@@ -194,6 +198,7 @@ impl<T> Keyword<T> {
             Does::Old(instead, _) => Standing::Old(instead),
             Does::Known(why) | Does::KnownBlock(why, _) => Standing::Known(why),
             Does::Idle(why) => Standing::Idle(why),
+            Does::Refused(why) => Standing::Refused(why),
         }
     }
 }
@@ -520,6 +525,12 @@ pub(crate) fn read_statement<T>(
             if !cx.quiet && cx.first_in_file(keyword.span, block, info.name) {
                 let text = format!("'{}' is accepted without effect", info.name);
                 cx.hint("L-15", keyword.span, text, &[why]);
+            }
+        }
+        Does::Refused(why) => {
+            if !cx.quiet && cx.first_in_file(keyword.span, block, info.name) {
+                let text = format!("'{}' is refused: it will not act here", info.name);
+                cx.hint("L-30", keyword.span, text, &[why]);
             }
         }
     }

@@ -20,7 +20,7 @@ mod source;
 mod tree;
 mod value;
 
-pub use explain::{compatibility_page, configuration_page, explain};
+pub use explain::{compatibility_page, configuration_page, explain, unknown};
 pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};
 pub use source::{

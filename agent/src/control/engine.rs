@@ -8,7 +8,7 @@ use lb_shared::drain;
 use lb_shared::event::Actor;
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
-use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
+use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
 use lb_shared::state::Admin;
 use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
@@ -24,6 +24,8 @@ use tokio::sync::{Mutex, oneshot};
 pub enum Ask {
     Act {
         actor: Actor,
+        /// What the connection may do: an undo must be allowed what it does.
+        role: Role,
         act: Act,
         reply: oneshot::Sender<Reply>,
     },
@@ -95,8 +97,14 @@ impl Engine {
     }
 
     /// Carries an act to the engine, which also knows the keys it has answered already.
-    pub(super) async fn act(&self, actor: Actor, act: Act) -> Reply {
-        self.ask(|reply| Ask::Act { actor, act, reply }).await
+    pub(super) async fn act(&self, actor: Actor, role: Role, act: Act) -> Reply {
+        self.ask(|reply| Ask::Act {
+            actor,
+            role,
+            act,
+            reply,
+        })
+        .await
     }
 
     /// Has the configuration loaded.

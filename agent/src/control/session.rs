@@ -368,24 +368,7 @@ impl Session {
         if self.role >= needed {
             return Ok(());
         }
-        let group = match needed {
-            Role::Viewer | Role::Operator => lb_shared::paths::GROUP_OPERATOR,
-            Role::Admin => lb_shared::paths::GROUP_ADMIN,
-        };
-        let mut refusal = Refusal::new(
-            RefusalCode::Forbidden,
-            format!(
-                "this needs the role {}, you are {}",
-                needed.word(),
-                self.role.word()
-            ),
-            format!("run it as root or as a member of the group {group}"),
-        );
-        refusal.details = vec![
-            ("role".into(), self.role.word().into()),
-            ("needed".into(), needed.word().into()),
-        ];
-        Err(refusal)
+        Err(Refusal::forbidden(needed, self.role))
     }
 
     /// The one answer to a request other than [`Request::Watch`].
@@ -440,10 +423,11 @@ impl Session {
                     return Reply::Refused(refusal);
                 }
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+                let role = self.role;
                 let actor = self.doors.actor(&self.peer).await;
                 // Carried out to its end even if this connection breaks meanwhile.
                 let engine = Arc::clone(&self.doors.engine);
-                finish(tokio::spawn(async move { engine.act(actor, act).await })).await
+                finish(tokio::spawn(async move { engine.act(actor, role, act).await })).await
             }
             Request::WhatIf(asked) => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;

@@ -138,7 +138,9 @@ fn answer(
             notes: vec![format!("{} supposed", asked.events.len())],
             ..Foreseen::default()
         })))),
-        Ask::Act { actor, act, reply } => {
+        Ask::Act {
+            actor, act, reply, ..
+        } => {
             log.lock().unwrap().push((actor.clone(), act.clone()));
             if matches!(act.verb, Verb::Promote { .. }) {
                 let refusal = Refusal::new(RefusalCode::Fault, "VI_mgmt is in FAULT", "fix eth2");

@@ -43,7 +43,7 @@ pub(super) async fn for_act(session: &Session, act: &Act, limit: Option<Duration
                 Duration::from_millis(ms) + Duration::from_secs(5)
             })
         }
-        Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => WAIT,
+        Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) | Verb::Undo => WAIT,
         Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => WAIT,
     });
     let verdict = until(session, &condition, limit).await?;

@@ -2,7 +2,7 @@
 
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch};
+use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule};
 use crate::net::NetOp;
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Ear};
@@ -37,6 +37,8 @@ pub enum Action {
     Processes(BTreeMap<String, ProcessMatch>),
     /// The paths of the BFD sessions, all of them, by name; sockets of what is not in here are closed.
     BfdPaths(BTreeMap<String, BfdPath>),
+    /// Whether to tell when routes or rules of ours are removed.
+    WatchRouting(bool),
     /// A packet of a BFD session.
     BfdSend(String, [u8; bfd::LENGTH]),
     /// The files whose numbers to watch, all of them, by the names of their trackers.
@@ -83,6 +85,11 @@ pub struct Ledger {
     /// What the settings that a drain changes were before the first of our runs changed them.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
+    /// Routes and rules that are there by our doing.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
 }
 
 /// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.

@@ -79,6 +79,7 @@ impl Engine {
             self.doubt_stays_drained(model, boot.wall_ms);
         }
         let crashed = boot.previous.is_some();
+        let earlier = boot.previous.as_ref().map(|it| it.ledger.clone());
         let lost = boot.intent.lost;
         self.put_in_force(boot.model, crashed);
         // What was concluded from the kernel must outlast the next crash, too.
@@ -105,6 +106,9 @@ impl Engine {
                 ago.as_millis()
             );
             self.emit(What::Adopted, ObjectId::Instance(name), text, None, None);
+        }
+        if let Some(earlier) = earlier {
+            self.clean_routing(&earlier);
         }
         self.say(
             What::Started,

@@ -2,20 +2,21 @@
 
 use super::input::NewModel;
 use super::want::destination_key;
-use super::{Engine, Index};
+use super::{Engine, Index, plan};
 use crate::model::{Instance, Model, NotifyScripts, NotifyWho};
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, ServerId, TrackerName, VirtualKey};
 use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
 use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Pin, Target};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Engine {
     pub(super) fn on_model(&mut self, new: NewModel) {
-        let changes = changes(&self.model, &new.model);
+        let changes = plan::changes(&self.model, &new.model);
+        let moves = self.moves(&new.model);
         let asked = new.asked.clone();
         if let (Some(boot), None, None) = (&mut self.boot, &asked, &self.stopping) {
             // A signal in the first moments: start with what the file says now.
@@ -43,6 +44,7 @@ impl Engine {
             revision: self.agent.config.revision + 1,
             changes,
             findings: new.findings.clone(),
+            moves,
         };
         if new.dry_run {
             return self.answer(asked.map(|(ticket, _)| ticket), Reply::Reloaded(reloaded));
@@ -65,6 +67,7 @@ impl Engine {
             file,
             findings,
             numbers,
+            since_boot,
             asked,
             wall_ms,
             ..
@@ -82,6 +85,7 @@ impl Engine {
         self.config_view(&file, &findings);
         self.open_fifos(&before.global.fifos);
 
+        self.debounce.set(self.model.host.interface_delays.clone());
         let mut effects = Vec::new();
         self.trackers.apply(now, &self.model.scripts, &mut effects);
         self.trackers
@@ -103,7 +107,8 @@ impl Engine {
         self.refresh_interfaces();
 
         let startup_delay = if first {
-            Duration::from_micros(self.model.global.vrrp_startup_delay_us)
+            let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
+            Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
         } else {
             Duration::ZERO
         };
@@ -123,6 +128,7 @@ impl Engine {
             self.give_pin(&name);
         }
         self.hold_changed(&before);
+        self.apply_routing();
 
         let numbers = self
             .trackers
@@ -285,7 +291,10 @@ impl Engine {
             .filter_map(
                 |member| match self.intent.get(&Target::Instance(member.clone()))?.kind {
                     OverrideKind::Pin(pin) => Some(pin),
-                    OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Weight(_) => None,
+                    OverrideKind::Drain { .. }
+                    | OverrideKind::Disable
+                    | OverrideKind::Weight(_)
+                    | OverrideKind::Ramp { .. } => None,
                 },
             )
             .collect();
@@ -434,66 +443,4 @@ fn leaving(old: &Model, new: &Model) -> Vec<(NotifyWho, NotifyScripts)> {
         .filter(|(name, _)| !new.groups.contains_key(*name))
         .map(|(name, it)| (NotifyWho::Group(name.clone()), it.notify.clone()));
     instances.chain(groups).collect()
-}
-
-/// What a new model changes, one line an object.
-fn changes(old: &Model, new: &Model) -> Vec<String> {
-    let mut lines = Vec::new();
-    if old.global != new.global {
-        lines.push("~ global_defs".to_owned());
-    }
-    compare(&mut lines, "vrrp:", &old.instances, &new.instances);
-    compare(&mut lines, "group:", &old.groups, &new.groups);
-    compare(&mut lines, "script:", &old.scripts, &new.scripts);
-    compare(&mut lines, "process:", &old.processes, &new.processes);
-    compare(&mut lines, "bfd:", &old.sessions, &new.sessions);
-    compare(&mut lines, "file:", &old.files, &new.files);
-    for (key, service) in &new.services {
-        match old.services.get(key) {
-            None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),
-            Some(before) if before == service => {}
-            Some(before) => {
-                let bare = |service: &crate::model::Service| crate::model::Service {
-                    servers: BTreeMap::new(),
-                    ..service.clone()
-                };
-                if bare(before) != bare(service) {
-                    lines.push(format!("~ vs:{key}"));
-                }
-                compare(
-                    &mut lines,
-                    &format!("rs:{key}/"),
-                    &before.servers,
-                    &service.servers,
-                );
-            }
-        }
-    }
-    lines.extend(
-        old.services
-            .keys()
-            .filter(|key| !new.services.contains_key(key))
-            .map(|key| format!("- vs:{key}")),
-    );
-    lines
-}
-
-fn compare<K: Ord + std::fmt::Display, V: PartialEq>(
-    lines: &mut Vec<String>,
-    prefix: &str,
-    old: &BTreeMap<K, V>,
-    new: &BTreeMap<K, V>,
-) {
-    for (key, value) in new {
-        match old.get(key) {
-            None => lines.push(format!("+ {prefix}{key}")),
-            Some(before) if before == value => {}
-            Some(_) => lines.push(format!("~ {prefix}{key}")),
-        }
-    }
-    lines.extend(
-        old.keys()
-            .filter(|key| !new.contains_key(key))
-            .map(|key| format!("- {prefix}{key}")),
-    );
 }

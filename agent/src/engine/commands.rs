@@ -215,7 +215,9 @@ impl Engine {
                     until: self.now + KERNEL_PATIENCE,
                 };
                 let steps = pending.steps.clone();
-                let Command { actor, act, wall_ms } = pending.command.clone();
+                let Command {
+                    actor, act, wall_ms, ..
+                } = pending.command.clone();
                 self.remember_for_undo(actor.uid, act.verb, &steps);
                 apply_steps(&mut self.intent, &steps);
                 for step in steps {

@@ -17,7 +17,7 @@ use crate::vrrp::{self, Advert, Datagram, Ground, Routers};
 use crate::wire::LinkIndex;
 use lb_shared::event::{Actor, Change, Event};
 use lb_shared::names::{Family, InstanceName, ServerId, TrackerName};
-use lb_shared::request::{Refusal, RefusalCode, Reply};
+use lb_shared::request::{Refusal, RefusalCode, Reply, Role};
 use lb_shared::state::{ObjectId, VrrpState};
 use lb_shared::units::{Mono, Priority};
 use lb_shared::whatif::{Facts, Foreseen, Foretold, Move, SPAN_MAX_MS, Suppose, WhatIf};
@@ -298,6 +298,7 @@ impl World {
                 let command = Command {
                     actor: Actor::default(),
                     wall_ms: self.wall_ms,
+                    role: Role::Admin,
                     act: act.clone(),
                 };
                 self.inbox
@@ -418,6 +419,7 @@ impl World {
             Action::Answer(..)
             | Action::Dump(..)
             | Action::Listen(_)
+            | Action::WatchRouting(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)
             | Action::Processes(_)

@@ -1,5 +1,6 @@
 //! What an instance stands on: its interface, its source address, and whether they carry it.
 
+use super::debounce::Debounce;
 use crate::model;
 use crate::net::NetTable;
 use crate::vrrp::Ground;
@@ -11,8 +12,18 @@ use std::net::IpAddr;
 pub(super) fn interfaces(instance: &model::Instance) -> BTreeSet<&str> {
     addresses(instance)
         .map(|address| address.device.as_str())
+        .chain(tracked_by_routes(instance))
         .chain(instance.interface.as_deref())
         .collect()
+}
+
+fn tracked_by_routes(instance: &model::Instance) -> impl Iterator<Item = &str> {
+    let legs = instance
+        .routes
+        .iter()
+        .filter(|it| it.track)
+        .flat_map(|it| &it.legs);
+    legs.filter_map(|leg| leg.device.as_deref())
 }
 
 /// Every address an instance holds while MASTER.
@@ -25,6 +36,7 @@ pub(super) fn addresses(instance: &model::Instance) -> impl Iterator<Item = &mod
 pub(super) fn ground(
     instance: &model::Instance,
     net: &NetTable,
+    debounce: &Debounce,
     virtual_addresses: &BTreeSet<IpAddr>,
 ) -> Ground {
     let mut faults = BTreeSet::new();
@@ -35,12 +47,13 @@ pub(super) fn ground(
             !instance.ignore_own_interface
         } else {
             addresses(instance).any(|address| address.device == name && address.track)
+                || tracked_by_routes(instance).any(|device| device == name)
         };
         match net.link(name) {
             None => {
                 faults.insert(format!("interface {name} does not exist"));
             }
-            Some(link) if tracked && !link.running => {
+            Some(link) if tracked && !debounce.counts_as(name, link.running) => {
                 faults.insert(format!("interface {name} is down"));
             }
             Some(_) => {}

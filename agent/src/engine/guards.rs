@@ -21,9 +21,11 @@ impl Engine {
         warnings: &mut Vec<String>,
     ) -> Result<(), Refusal> {
         match act.verb {
-            Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
-                self.guard_servers(act, steps, effects, warnings)
-            }
+            Verb::Drain { .. }
+            | Verb::Undrain
+            | Verb::Ramp { .. }
+            | Verb::Disable { .. }
+            | Verb::Weight(_) => self.guard_servers(act, steps, effects, warnings),
             Verb::Promote { .. } => steps
                 .iter()
                 .filter_map(instance_of)
@@ -90,6 +92,7 @@ impl Engine {
                 None => (now, view.effective.map_or(0, |weight| u64::from(weight.get()))),
                 Some(None) => (up, u64::from(view.configured.get())),
                 Some(Some(OverrideKind::Weight(weight))) => (up, u64::from(weight.get())),
+                Some(Some(OverrideKind::Ramp { .. })) => (up, u64::from(view.configured.get()).div_ceil(10)),
                 Some(Some(OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Pin(_))) => {
                     (false, 0)
                 }
@@ -110,7 +113,7 @@ impl Engine {
         let (all, quorum) = (service.servers.len(), service.quorum);
         let enough = weight_after >= quorum.saturating_sub(service.hysteresis).max(1);
         let takes_away = after < before || !enough;
-        if takes_away && !act.force && !matches!(act.verb, Verb::Undrain) {
+        if takes_away && !act.force && !matches!(act.verb, Verb::Undrain | Verb::Ramp { .. }) {
             let hint = format!(
                 "quorum {quorum}, weight after the {} {weight_after}{}",
                 act.verb.word(),
@@ -290,13 +293,25 @@ impl Engine {
         };
         let heard = self.routers.counters(name).and_then(|it| it.heard_at);
         let recent = heard.is_some_and(|at| self.now.since(at).as_secs() < 24 * 3600);
-        if hard && view.state == VrrpState::Master && !recent && !act.force {
+        if view.state == VrrpState::Master && !recent && !act.force {
+            let (unserved, hint) = if hard {
+                (
+                    "would go unserved",
+                    "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
+                )
+            } else {
+                (
+                    "would go unserved until this node takes them back",
+                    "name the cluster, so that the other agent can be seen (--cluster); to do it anyway: add --force",
+                )
+            };
             return Err(Refusal::new(
                 RefusalCode::NoSuccessor,
                 format!(
-                    "no other node was heard as master of {name} in the last 24 hours: its addresses might go unserved"
+                    "no other node was heard as master of {name} in the last 24 hours: if there is none, its addresses \
+                     {unserved}"
                 ),
-                "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
+                hint,
             ));
         }
         if view.state == VrrpState::Master {

@@ -5,15 +5,16 @@ use crate::bfd::Heard;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{DumpKind, JobId, JobOutcome, Model};
-use crate::net::{Address, AddressKey, Link, NetTable};
+use crate::net::{Address, AddressKey, Link, NetTable, RoutingGone};
 use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
 use lb_shared::names::InstanceName;
-use lb_shared::request::Act;
+use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One change of the world.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub enum NetNews {
     LinkGone(LinkIndex),
     Address(AddressKey, Address),
     AddressGone(AddressKey),
+    /// Somebody removed a route or a rule that carries our protocol.
+    RoutingGone(RoutingGone),
     /// A batch of operations is over: the errno and words of each that failed, by its place in the batch.
     Done(BatchId, Vec<(usize, OpError)>),
 }
@@ -102,6 +105,8 @@ pub struct NewModel {
     pub findings: Vec<Diagnostic>,
     /// What stood in the files of its `track_file`s when it was read, by their names.
     pub numbers: BTreeMap<String, i32>,
+    /// How long the host is up.
+    pub since_boot: Duration,
     /// Who asked for it over the socket; `None` at start and for SIGHUP.
     pub asked: Option<(Ticket, Actor)>,
     pub dry_run: bool,
@@ -126,6 +131,8 @@ pub struct Command {
     pub actor: Actor,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
+    /// What they may do.
+    pub role: Role,
     pub act: Act,
 }
 

@@ -141,6 +141,7 @@ impl Intent {
             }
             | OverrideKind::Disable
             | OverrideKind::Weight(_)
+            | OverrideKind::Ramp { .. }
             | OverrideKind::Pin(_) => self.map.remove(&target).map(Expired::Ended),
         }
     }

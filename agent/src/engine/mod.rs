@@ -12,6 +12,7 @@ mod apply;
 mod boot;
 mod commands;
 mod counters;
+mod debounce;
 mod dump;
 mod foresee;
 mod ground;
@@ -21,8 +22,11 @@ mod intent;
 mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
+mod plan;
 mod reconcile;
 mod report;
+mod routing;
+mod routing_keeper;
 mod sessions;
 mod steps;
 mod stop;
@@ -63,9 +67,13 @@ pub struct Engine {
     index: Index,
     routers: Routers,
     trackers: Trackers,
+    debounce: debounce::Debounce,
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    routing: routing_keeper::RoutingKeeper,
+    /// The kernel tells of routes and rules.
+    watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
     intent: intent::Intent,
     commands: commands::Commands,
@@ -132,9 +140,12 @@ impl Engine {
             index: Index::default(),
             routers: Routers::new(seed),
             trackers: Trackers::new(),
+            debounce: debounce::Debounce::default(),
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            routing: routing_keeper::RoutingKeeper::default(),
+            watches_routing: false,
             ipvs,
             intent,
             commands: commands::Commands::default(),
@@ -243,9 +254,11 @@ impl Engine {
         [
             self.routers.deadline(),
             self.trackers.deadline(),
+            self.debounce.deadline(),
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.trials.deadline(),
@@ -278,7 +291,9 @@ impl Engine {
         let mut effects = Vec::new();
         self.health.on_tick(now, &mut effects);
         self.on_health_effects(effects);
+        self.interfaces_on_tick();
         self.net_on_tick();
+        self.routing_on_tick();
         self.expire_overrides();
         self.expire_tests();
         let draining = self.is_draining();

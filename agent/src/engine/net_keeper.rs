@@ -37,6 +37,8 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<(NetOp, OpError)>,
     /// Refused before, taken now.
     pub(super) recovered: Vec<AddressKey>,
+    /// Operations on routes and rules, each with the kernel's words if it was refused.
+    pub(super) routing: Vec<(NetOp, Option<String>)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -327,8 +329,18 @@ impl NetKeeper {
         self.answered.extend(keys.iter().map(|key| (*key, now)));
         self.moved = true;
         let mut refused = BTreeSet::new();
+        let mut words: BTreeMap<usize, String> = failures
+            .iter()
+            .map(|(place, error)| (*place, error.text.clone()))
+            .collect();
+        let of_routing = ops.iter().enumerate().filter(|(_, op)| is_routing(op));
+        outcome.routing = of_routing
+            .map(|(place, op)| (op.clone(), words.remove(&place)))
+            .collect();
         for (place, error) in failures {
-            let Some(op) = ops.get(place) else { continue };
+            let Some(op) = ops.get(place).filter(|op| !is_routing(op)) else {
+                continue;
+            };
             let Some(key) = address_of(op) else {
                 outcome.refused.push((op.clone(), error));
                 continue;
@@ -387,8 +399,14 @@ impl NetKeeper {
 fn address_of(op: &NetOp) -> Option<AddressKey> {
     match op {
         NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key } => Some(*key),
-        NetOp::Announce { .. } | NetOp::Sysctl { .. } => None,
+        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Announce { .. } | NetOp::Sysctl { .. } => {
+            None
+        }
     }
+}
+
+fn is_routing(op: &NetOp) -> bool {
+    matches!(op, NetOp::AddRouting(_) | NetOp::RemoveRouting(_))
 }
 
 /// How long a refused operation waits after so many tries: never long, since an address that its master lacks is an

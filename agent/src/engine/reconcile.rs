@@ -20,6 +20,7 @@ impl Engine {
             NetNews::Link(link) => self.on_link(link),
             NetNews::LinkGone(index) => {
                 if let Some(link) = self.net.on_link_gone(index) {
+                    self.debounce.forget(&link.name);
                     self.on_interface_news(&link.name, What::LinkGone, "gone");
                 }
             }
@@ -41,8 +42,12 @@ impl Engine {
                     let text = format!("{}: the kernel took it", self.place(&key));
                     self.say(What::KernelRecovered, text, None);
                 }
+                for (op, refusal) in outcome.routing {
+                    self.on_routing_answer(&op, refusal);
+                }
                 self.touch(ObjectId::Agent);
             }
+            NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
         }
     }
 
@@ -70,11 +75,14 @@ impl Engine {
 
     fn on_net_table(&mut self, table: crate::net::NetTable) {
         let lost = self.net.on_table(self.now, table);
+        self.debounce.forget_all();
         self.refresh_interfaces();
         self.refresh_grounds(None);
         for key in lost {
             self.on_address_gone(key, true);
         }
+        let ops = self.routing.all_again();
+        self.net.send(ops, &mut self.queue);
         self.begin();
     }
 
@@ -84,6 +92,8 @@ impl Engine {
         let before = self.net.on_link(link);
         match before {
             Some(before) if before.name != name => {
+                self.debounce.forget(&before.name);
+                self.debounce.forget(&name);
                 self.on_interface_news(&before.name, What::LinkGone, "renamed");
                 self.on_interface_news(
                     &name,
@@ -93,18 +103,33 @@ impl Engine {
             }
             Some(before) if before.running == running => {}
             Some(_) => {
-                let (what, word) = if running {
-                    (What::LinkUp, "up")
-                } else {
-                    (What::LinkDown, "down")
-                };
-                self.on_interface_news(&name, what, word);
+                if self.debounce.on_change(self.now, &name, running) {
+                    self.on_running(&name, running);
+                }
             }
             None => self.on_interface_news(
                 &name,
                 if running { What::LinkUp } else { What::LinkDown },
                 "appeared",
             ),
+        }
+    }
+
+    fn on_running(&mut self, name: &str, running: bool) {
+        let (what, word) = if running {
+            (What::LinkUp, "up")
+        } else {
+            (What::LinkDown, "down")
+        };
+        self.on_interface_news(name, what, word);
+    }
+
+    /// Changes of interfaces that have lasted long enough.
+    pub(super) fn interfaces_on_tick(&mut self) {
+        for name in self.debounce.take_due(self.now) {
+            if let Some(running) = self.net.have().link(&name).map(|link| link.running) {
+                self.on_running(&name, running);
+            }
         }
     }
 
@@ -115,6 +140,7 @@ impl Engine {
         }
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
+        self.routing_on_interface(name);
     }
 
     /// Tells the trackers about every interface there is or that is tracked.
@@ -132,7 +158,8 @@ impl Engine {
         if !self.net.known() {
             return;
         }
-        let up = self.net.have().link(name).map(|link| link.running);
+        let link = self.net.have().link(name);
+        let up = link.map(|link| self.debounce.counts_as(name, link.running));
         let mut effects = Vec::new();
         self.trackers.on_interface(self.now, name, up, &mut effects);
         self.on_tracker_effects(effects);
@@ -164,7 +191,12 @@ impl Engine {
         let Some(instance) = self.model.instances.get(name) else {
             return;
         };
-        let ground = super::ground::ground(instance, self.net.have(), &self.index.virtual_addresses);
+        let ground = super::ground::ground(
+            instance,
+            self.net.have(),
+            &self.debounce,
+            &self.index.virtual_addresses,
+        );
         let mut effects = Vec::new();
         self.routers.on_ground(self.now, name, ground, &mut effects);
         self.on_router_effects(effects);

@@ -260,7 +260,10 @@ impl Engine {
         Some(match id {
             ObjectId::Agent => {
                 let mut view = self.agent.clone();
-                view.kernel_trouble = self.net.trouble().chain(self.ipvs.trouble()).collect();
+                view.kernel_trouble = (self.net.trouble())
+                    .chain(self.routing.trouble())
+                    .chain(self.ipvs.trouble())
+                    .collect();
                 view.ipvs_missing = self.ipvs_missing();
                 view.sync = self.sync_view();
                 view.stopping = self.stopping.is_some();

@@ -6,11 +6,15 @@ use super::intent::{self, OVERRIDES_MAX};
 use lb_shared::names::{InstanceName, ServerId};
 use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, TargetReport, Verb, WeightChange};
 use lb_shared::state::{Health, Override, OverrideKind, Target};
+use lb_shared::text;
 use lb_shared::units::Weight;
 use std::time::Duration;
 
 /// Reason texts are cut to this many bytes.
 const MESSAGE_MAX: usize = 256;
+/// How long a weight may rise, in milliseconds.
+const RAMP_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
+
 /// What is to happen to one target: a new override, or the end of one.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -123,14 +127,14 @@ impl Engine {
             (Verb::Drain { timeout_ms, then }, Target::Server(id)) => match now.map(|it| it.kind) {
                 Some(OverrideKind::Drain { .. }) => Err("already draining".to_owned()),
                 Some(OverrideKind::Disable) => Err("already disabled".to_owned()),
-                Some(OverrideKind::Weight(_) | OverrideKind::Pin(_)) | None => {
+                Some(OverrideKind::Weight(_) | OverrideKind::Pin(_) | OverrideKind::Ramp { .. }) | None => {
                     let (_, effective) = weight(id);
                     let change = format!("weight {} -> 0", word(effective));
                     Ok(self.set(target, OverrideKind::Drain { then }, timeout_ms, command, change))
                 }
             },
             (Verb::Undrain, Target::Server(id)) => match now.map(|it| it.kind) {
-                Some(OverrideKind::Drain { .. } | OverrideKind::Disable) => {
+                Some(OverrideKind::Drain { .. } | OverrideKind::Disable | OverrideKind::Ramp { .. }) => {
                     let (configured, effective) = weight(id);
                     let up = self.is_up(id);
                     let change = if up {
@@ -146,6 +150,7 @@ impl Engine {
                 }
                 Some(OverrideKind::Weight(_) | OverrideKind::Pin(_)) | None => Err("not drained".to_owned()),
             },
+            (Verb::Ramp { over_ms }, Target::Server(id)) => self.ramp_step(target, id, over_ms, command)?,
             (Verb::Disable { .. }, Target::Server(id)) => match now.map(|it| it.kind) {
                 Some(OverrideKind::Disable) => Err("already disabled".to_owned()),
                 _ => {
@@ -190,7 +195,11 @@ impl Engine {
             // It has no targets: see `check_undo`.
             (Verb::Undo, _) => Err("undo takes no target".to_owned()),
             (
-                Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_),
+                Verb::Drain { .. }
+                | Verb::Undrain
+                | Verb::Ramp { .. }
+                | Verb::Disable { .. }
+                | Verb::Weight(_),
                 Target::Instance(_),
             ) => {
                 return Err(wrong("servers"));
@@ -198,6 +207,42 @@ impl Engine {
             (Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release, Target::Server(_)) => {
                 return Err(wrong("instances"));
             }
+        })
+    }
+
+    fn ramp_step(
+        &self,
+        target: &Target,
+        id: &ServerId,
+        over_ms: u64,
+        command: &Command,
+    ) -> Result<Result<Step, String>, Refusal> {
+        if !RAMP_MS.contains(&over_ms) {
+            return Err(Refusal::new(
+                RefusalCode::BadRequest,
+                "a ramp takes from one second to one day",
+                "such as --ramp 60s; without it the whole weight comes at once",
+            ));
+        }
+        Ok(match self.intent.get(target).map(|it| it.kind) {
+            Some(OverrideKind::Drain { .. } | OverrideKind::Disable) => {
+                let (configured, effective) = self.server_weights(id);
+                let over = text::span(Duration::from_millis(over_ms));
+                let change = if self.is_up(id) {
+                    format!("weight {} -> {configured} over {over}", word(effective))
+                } else {
+                    "stays out until its check passes".to_owned()
+                };
+                Ok(self.set(
+                    target,
+                    OverrideKind::Ramp { over_ms },
+                    Some(over_ms),
+                    command,
+                    change,
+                ))
+            }
+            Some(OverrideKind::Ramp { .. }) => Err("its weight rises already".to_owned()),
+            Some(OverrideKind::Weight(_) | OverrideKind::Pin(_)) | None => Err("not drained".to_owned()),
         })
     }
 

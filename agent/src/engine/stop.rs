@@ -74,6 +74,7 @@ impl Engine {
         self.on_router_effects(effects);
         self.sessions.rest();
         if !self.keeps_addresses() {
+            self.drop_routing();
             for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
                 self.net.set_held(&name, Held::new(), Vec::new(), &mut self.queue);
             }
@@ -177,10 +178,13 @@ impl Engine {
         let sysctls = (self.original_sysctls.iter())
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
+        let (routes, rules) = self.routing_held();
         let ledger = super::Ledger {
             masters,
             services,
             sysctls,
+            routes,
+            rules,
         };
         if ledger != self.ledger {
             self.ledger = ledger.clone();

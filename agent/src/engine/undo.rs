@@ -76,6 +76,10 @@ impl Engine {
         }
         let (mut effects, mut warnings) = (Vec::new(), Vec::new());
         for (verb, steps) in by_verb(&steps) {
+            // Taking back is doing: who may no longer promote may not do it by undoing a release.
+            if command.role < verb.role() {
+                return Err(Refusal::forbidden(verb.role(), command.role));
+            }
             let act = Act {
                 verb,
                 ..command.act.clone()
@@ -104,6 +108,7 @@ impl Engine {
                 match set.map(|it| it.kind) {
                     None if self.is_up(id) => format!("weight {from} -> {configured}"),
                     None => "stays out until its check passes".to_owned(),
+                    Some(OverrideKind::Ramp { .. }) => format!("weight {from} -> {configured} in steps"),
                     Some(OverrideKind::Weight(weight)) => format!("weight {from} -> {weight}"),
                     Some(OverrideKind::Disable) => format!("weight {from} -> out of IPVS"),
                     Some(OverrideKind::Drain { .. } | OverrideKind::Pin(_)) => format!("weight {from} -> 0"),
@@ -141,6 +146,7 @@ fn by_verb(steps: &[Step]) -> Vec<(Verb, Vec<Step>)> {
                 then,
             },
             (Some(OverrideKind::Disable), _) => Verb::Disable { cut: false },
+            (Some(OverrideKind::Ramp { over_ms }), _) => Verb::Ramp { over_ms },
             (Some(OverrideKind::Weight(weight)), _) => Verb::Weight(WeightChange::To(weight)),
             (Some(OverrideKind::Pin(Pin::Promoted)), _) => Verb::Promote { for_ms: None },
             (Some(OverrideKind::Pin(pin)), _) => Verb::Demote {

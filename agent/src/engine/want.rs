@@ -79,6 +79,10 @@ impl Engine {
         } else {
             None
         };
+        if !master {
+            // Last come, first gone.
+            self.hold_routing(name, false);
+        }
         let (want, announcements) = match &instance {
             Some(instance) => {
                 let want = self.held_by(instance);
@@ -89,6 +93,9 @@ impl Engine {
             None => (Held::new(), Vec::new()),
         };
         self.net.set_held(name, want, announcements, &mut self.queue);
+        if master {
+            self.hold_routing(name, false);
+        }
     }
 
     pub(super) fn held_by(&self, instance: &model::Instance) -> Held {

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// How long a draining server must have been without connections to count as drained.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// In how many steps a weight rises.
+const RAMP_STEPS: u32 = 10;
+
 /// The override in force for one server.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) enum Intent {
@@ -20,6 +23,53 @@ pub(super) enum Intent {
         weight: Weight,
         until: Option<Mono>,
     },
+    Ramp(Ramp),
+}
+
+/// A weight on its way up: a tenth at once, and a tenth more each ninth of the time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Ramp {
+    over: Duration,
+    until: Mono,
+    /// 1 to 10.
+    step: u32,
+    next_at: Mono,
+}
+
+impl Ramp {
+    /// Where it is at this moment. It may have begun before this process did.
+    pub(super) fn new(now: Mono, over: Duration, until: Mono) -> Self {
+        let left = until.since(now);
+        let ninth = over / (RAMP_STEPS - 1);
+        let gone = over.saturating_sub(left).as_micros();
+        let step = (1..RAMP_STEPS)
+            .rev()
+            .find(|step| (ninth * (step - 1)).as_micros() <= gone)
+            .unwrap_or(1);
+        let step = if left.is_zero() { RAMP_STEPS } else { step };
+        let next_at = now + left.saturating_sub(ninth * (RAMP_STEPS - 1).saturating_sub(step));
+        Self {
+            over,
+            until,
+            step,
+            next_at: next_at.min(until).max(now),
+        }
+    }
+
+    /// The same at a later moment.
+    pub(super) fn at(self, now: Mono) -> Self {
+        Self::new(now, self.over, self.until)
+    }
+
+    pub(super) fn is_over(self, now: Mono) -> bool {
+        self.until <= now
+    }
+
+    /// What it makes of the whole weight: never 0, unless that is.
+    pub(super) fn of(self, whole: Weight) -> Weight {
+        let part = (u64::from(whole.get()) * u64::from(self.step)).div_ceil(u64::from(RAMP_STEPS));
+        Weight::clamped(i64::try_from(part).unwrap_or(i64::MAX))
+    }
 }
 
 /// A drain under way or done.
@@ -66,18 +116,19 @@ impl Drain {
 }
 
 impl Intent {
-    /// When it ends by itself.
+    /// When it ends by itself, or changes.
     pub(super) fn deadline(&self) -> Option<Mono> {
         match self {
             Self::None => None,
             Self::Drain(drain) => drain.deadline.filter(|_| !drain.deadline_passed),
             Self::Disable { until } | Self::Weight { until, .. } => *until,
+            Self::Ramp(ramp) => Some(ramp.next_at),
         }
     }
 
     pub(super) fn admin(&self) -> Admin {
         match self {
-            Self::None | Self::Weight { .. } => Admin::Enabled,
+            Self::None | Self::Weight { .. } | Self::Ramp(_) => Admin::Enabled,
             Self::Drain(drain) if drain.drained => Admin::Drained,
             Self::Drain(_) => Admin::Draining,
             Self::Disable { .. } => Admin::Disabled,
@@ -91,7 +142,7 @@ impl Intent {
                 deadline: drain.deadline,
                 active_at_start: drain.active_at_start.unwrap_or(0),
             }),
-            Self::None | Self::Disable { .. } | Self::Weight { .. } => None,
+            Self::None | Self::Disable { .. } | Self::Weight { .. } | Self::Ramp(_) => None,
         }
     }
 }

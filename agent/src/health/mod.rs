@@ -514,7 +514,11 @@ impl Health {
             Intent::Drain(drain) if !drain.drained => {
                 self.draining.insert(server.id.clone(), number);
             }
-            Intent::Drain(_) | Intent::None | Intent::Disable { .. } | Intent::Weight { .. } => {
+            Intent::Drain(_)
+            | Intent::None
+            | Intent::Disable { .. }
+            | Intent::Weight { .. }
+            | Intent::Ramp(_) => {
                 self.draining.remove(&server.id);
             }
         }
@@ -552,6 +556,19 @@ impl Health {
                         )
                     }
                 }
+            }
+            Intent::Ramp(ramp) if !ramp.is_over(now) => {
+                *ramp = ramp.at(now);
+                let (weight, _) = server.weight();
+                if let Some(at) = server.intent.deadline() {
+                    self.agenda.insert((at, Due::Intent(number)));
+                }
+                let note = (What::WeightChanged, format!("weight raised to {weight}"), None);
+                return self.settle(now, &id.service, Notes::from([(number, note)]), out);
+            }
+            Intent::Ramp(_) => {
+                self.overrides.remove(&id);
+                (What::WeightChanged, "the whole weight", "its ramp is over")
             }
             Intent::Disable { .. } | Intent::Weight { .. } => {
                 self.overrides.remove(&id);

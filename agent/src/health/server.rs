@@ -1,7 +1,7 @@
 //! One server's standing from its several checks, its configured weight and what operators want.
 
 use super::effect::Effect;
-use super::intent::{Drain, Intent};
+use super::intent::{Drain, Intent, Ramp};
 use super::probe::{Judged, Probe};
 use super::runs::Runs;
 use super::settle::Note;
@@ -64,16 +64,20 @@ impl ServerState {
         match &self.intent {
             Intent::Drain(_) | Intent::Disable { .. } => (Weight::ZERO, WeightSource::Operator),
             Intent::Weight { weight, .. } => (*weight, WeightSource::Operator),
-            Intent::None => {
-                let configured = i64::from(self.config.weight.get());
-                let given = || self.probes.iter().filter_map(|probe| probe.weight);
-                if given().next().is_none() {
-                    return (self.config.weight, WeightSource::Config);
-                }
-                let sum: i64 = given().map(|given| given.difference(configured)).sum();
-                (Weight::clamped(configured + sum), WeightSource::Dynamic)
-            }
+            Intent::Ramp(ramp) => (ramp.of(self.whole_weight().0), WeightSource::Operator),
+            Intent::None => self.whole_weight(),
         }
+    }
+
+    /// The weight when no operator holds it.
+    fn whole_weight(&self) -> (Weight, WeightSource) {
+        let configured = i64::from(self.config.weight.get());
+        let given = || self.probes.iter().filter_map(|probe| probe.weight);
+        if given().next().is_none() {
+            return (self.config.weight, WeightSource::Config);
+        }
+        let sum: i64 = given().map(|given| given.difference(configured)).sum();
+        (Weight::clamped(configured + sum), WeightSource::Dynamic)
     }
 
     /// What it adds to its service's live weight.
@@ -98,8 +102,10 @@ impl ServerState {
             Intent::Drain(drain) => {
                 (drain.held || self.up && !served_by_sorry || inhibit.is_some()).then_some(self.weight())
             }
-            Intent::None | Intent::Weight { .. } if self.up && !served_by_sorry => Some(self.weight()),
-            Intent::None | Intent::Weight { .. } => inhibit,
+            Intent::None | Intent::Weight { .. } | Intent::Ramp(_) if self.up && !served_by_sorry => {
+                Some(self.weight())
+            }
+            Intent::None | Intent::Weight { .. } | Intent::Ramp(_) => inhibit,
         }
     }
 
@@ -169,7 +175,10 @@ impl ServerState {
             }
             (Some((OverrideKind::Disable, until)), _) => Intent::Disable { until },
             (Some((OverrideKind::Weight(weight), until)), _) => Intent::Weight { weight, until },
-            (Some((OverrideKind::Pin(_), _)) | None, _) => Intent::None,
+            (Some((OverrideKind::Ramp { over_ms }, Some(until))), _) => {
+                Intent::Ramp(Ramp::new(now, Duration::from_millis(over_ms), until))
+            }
+            (Some((OverrideKind::Pin(_) | OverrideKind::Ramp { .. }, _)) | None, _) => Intent::None,
         };
         let old = std::mem::replace(&mut self.intent, next);
         if old == self.intent {
@@ -194,6 +203,12 @@ impl ServerState {
             ),
             (Intent::None, Intent::Drain(_)) => (What::ServerChanged, "undrained".to_owned(), None),
             (Intent::None, Intent::Disable { .. }) => (What::ServerChanged, "enabled".to_owned(), None),
+            (Intent::Ramp(_), _) => (
+                What::ServerChanged,
+                format!("back, weight {} of {}", self.weight().0, self.whole_weight().0),
+                None,
+            ),
+            (Intent::None, Intent::Ramp(_)) => (What::WeightChanged, "the whole weight".to_owned(), None),
             (Intent::None, Intent::Weight { .. } | Intent::None) => (
                 What::WeightChanged,
                 "weight from the configuration again".to_owned(),

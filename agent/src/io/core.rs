@@ -13,6 +13,7 @@ use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
 use super::numbers::Numbers;
 use super::processes::Processes;
+use super::rtnl_socket::Monitor;
 use super::runner::Runner;
 use super::service_manager;
 use super::store::{self, Stamps, Store};
@@ -29,7 +30,7 @@ use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
-use lb_shared::request::{Act, Refusal, RefusalCode, Reply};
+use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
 use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
@@ -67,6 +68,7 @@ pub enum Message {
     /// An operator's change.
     Act {
         actor: Actor,
+        role: Role,
         act: Act,
         reply: ReplyTo,
     },
@@ -154,6 +156,7 @@ pub struct Inbox {
 pub struct Shell {
     pub clock: Clock,
     pub net: NetLane,
+    pub monitor: Monitor,
     pub ipvs: IpvsLane,
     pub dialler: Dialler,
     pub runner: Runner,
@@ -195,6 +198,7 @@ struct Core {
     answers: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     finished: bool,
+    handed_over: bool,
     ready: bool,
     /// What a drain changes has been read.
     settings_known: bool,
@@ -211,8 +215,16 @@ impl Drop for OpenAtEnd {
     }
 }
 
+/// How the agent's life ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    Stopped,
+    /// Everything stays in place for the next start.
+    HandedOver,
+}
+
 /// Runs the agent until it has said goodbye.
-pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result<()> {
+pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result<End> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("epoll")?;
     let timer = TimerFd::new(
         ClockId::CLOCK_MONOTONIC,
@@ -245,6 +257,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         answers: BTreeMap::new(),
         next_ticket: 0,
         finished: false,
+        handed_over: false,
         ready: false,
         settings_known: false,
         foreseeing: Arc::default(),
@@ -253,8 +266,13 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
     while !core.finished {
         core.turn(inbox)?;
     }
+    let handed_over = core.handed_over;
     core.end();
-    Ok(())
+    Ok(if handed_over {
+        End::HandedOver
+    } else {
+        End::Stopped
+    })
 }
 
 impl Core {
@@ -338,13 +356,19 @@ impl Core {
                 }
                 self.feed(input);
             }
-            Message::Act { actor, act, reply } => {
+            Message::Act {
+                actor,
+                role,
+                act,
+                reply,
+            } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Command(
                     ticket,
                     Command {
                         actor,
                         wall_ms: clock::wall_ms(),
+                        role,
                         act,
                     },
                 ));
@@ -439,6 +463,7 @@ impl Core {
                 Ok(Signal::SIGQUIT) => {
                     // For a restart or an upgrade: leave everything in place for the next one to adopt.
                     service_manager::notify("STOPPING=1");
+                    self.handed_over = true;
                     self.feed(Input::Stop(StopMode {
                         hand_over: true,
                         ..self.shell.stop_mode
@@ -483,6 +508,7 @@ impl Core {
                 }
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
+                Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
                 Action::DumpIpvs => self.shell.ipvs.dump(),
                 Action::Check(id, job) => self.shell.dialler.begin(id, *job),
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),

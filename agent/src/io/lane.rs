@@ -136,14 +136,20 @@ impl Net {
                 packet.send(*link, frame)
             }
             NetOp::Sysctl { path, value } => sysctl::write(path, value),
-            NetOp::AddAddress { .. } | NetOp::RemoveAddress { .. } => Ok(()),
+            NetOp::AddAddress { .. }
+            | NetOp::RemoveAddress { .. }
+            | NetOp::AddRouting(_)
+            | NetOp::RemoveRouting(_) => Ok(()),
         }
     }
 }
 
 fn is_for_route(op: &NetOp) -> bool {
     match op {
-        NetOp::AddAddress { .. } | NetOp::RemoveAddress { .. } => true,
+        NetOp::AddAddress { .. }
+        | NetOp::RemoveAddress { .. }
+        | NetOp::AddRouting(_)
+        | NetOp::RemoveRouting(_) => true,
         NetOp::Announce { .. } | NetOp::Sysctl { .. } => false,
     }
 }

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// `-t`: errors that would keep it from running, errors it can run with, and trouble with scripts (as keepalived).
 const TEST_CANNOT_RUN: u8 = 4;
@@ -119,6 +120,7 @@ impl Loader {
             Some(model) if !refused => {
                 let new = NewModel {
                     numbers: numbers::of(&model, false),
+                    since_boot: Duration::from_micros(super::clock::boot_us()),
                     model,
                     file: self.file.display().to_string(),
                     findings: loaded.findings,
@@ -241,37 +243,45 @@ pub fn check(file: &Path, how: Judging<'_>) -> ExitCode {
     if let Some((path, peer)) = &peer {
         unfit(path, peer, &mut loaded.findings);
     }
-    let count = |severity| {
-        loaded
-            .findings
-            .iter()
-            .filter(|it| it.severity == severity)
-            .count()
+    let verdict = Verdict {
+        good: "it can be loaded",
+        bad: "a reload with it would be refused",
+        strict: how.strict,
+        json: how.json,
     };
-    let (errors, warnings, hints) = (
-        count(Severity::Error),
-        count(Severity::Warning),
-        count(Severity::Hint),
-    );
-    if how.json {
-        println!("{}", findings_json(&loaded.findings, [errors, warnings, hints]));
-    } else {
-        for finding in &loaded.findings {
-            println!("{}", finding.drawn());
-        }
-        let verdict = if loaded.is_refused() {
-            "a reload with it would be refused"
-        } else {
-            "it can be loaded"
-        };
-        println!(
-            "{errors} errors, {warnings} warnings, {hints} hints: {}: {verdict}",
-            file.display()
+    verdict.tell(&loaded.findings, &file.display().to_string(), loaded.is_refused())
+}
+
+/// How a judgement ends.
+pub(crate) struct Verdict {
+    pub good: &'static str,
+    pub bad: &'static str,
+    /// Warnings count as errors.
+    pub strict: bool,
+    pub json: bool,
+}
+
+impl Verdict {
+    /// Prints the findings and a last line about `what`; 0 fine, 1 errors.
+    pub(crate) fn tell(&self, findings: &[Diagnostic], what: &str, refused: bool) -> ExitCode {
+        let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
+        let (errors, warnings, hints) = (
+            count(Severity::Error),
+            count(Severity::Warning),
+            count(Severity::Hint),
         );
+        let bad = refused || errors > 0;
+        if self.json {
+            println!("{}", findings_json(findings, [errors, warnings, hints]));
+        } else {
+            for finding in findings {
+                println!("{}", finding.drawn());
+            }
+            let verdict = if bad { self.bad } else { self.good };
+            println!("{errors} errors, {warnings} warnings, {hints} hints: {what}: {verdict}");
+        }
+        ExitCode::from(u8::from(bad || self.strict && warnings > 0))
     }
-    ExitCode::from(u8::from(
-        errors > 0 || loaded.is_refused() || how.strict && warnings > 0,
-    ))
 }
 
 /// Says when the other node's file is not what it will run: what was compared is then only a part of it.
@@ -346,12 +356,13 @@ pub fn config_test(file: &Path, config_id: Option<String>, to: Option<&str>) -> 
 }
 
 /// A page of the reference, generated from the tables of the language.
-pub fn reference(page: &str) -> Option<String> {
-    match page {
+pub fn reference(page: &str) -> Result<String, String> {
+    let text = match page {
         "configuration" => Some(config::configuration_page()),
         "compatibility" => Some(config::compatibility_page()),
         keyword => config::explain(keyword),
-    }
+    };
+    text.ok_or_else(|| config::unknown(page))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::netlink::{BATCH_COUNT_MAX, Connection, Refused, malformed, wait};
 use crate::engine::NetNews;
+use crate::net::routing;
 use crate::net::rtnl::{self, Notice};
 use crate::net::{NetOp, NetTable};
 use crate::wire::netlink::{Body, messages};
@@ -70,6 +71,8 @@ pub struct Monitor {
 struct Shared {
     wake: EventFd,
     stop: AtomicBool,
+    /// Routes and rules are watched, too.
+    routing: AtomicBool,
 }
 
 impl Monitor {
@@ -79,9 +82,11 @@ impl Monitor {
         let shared = Arc::new(Shared {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             stop: AtomicBool::new(false),
+            routing: AtomicBool::new(false),
         });
         let mut watch = Watch {
-            connection: connect()?,
+            connection: connect(false)?,
+            hears_routing: false,
             shared: Arc::clone(&shared),
             pending: VecDeque::new(),
         };
@@ -92,6 +97,13 @@ impl Monitor {
             shared,
             thread: Some(thread),
         })
+    }
+
+    /// Whether to tell of routes and rules of ours that somebody removes. Not without need: a router with a full table
+    /// has a flood of them.
+    pub fn watch_routing(&self, on: bool) {
+        self.shared.routing.store(on, Ordering::Release);
+        self.refresh();
     }
 
     /// Asks for everything once more.
@@ -111,10 +123,13 @@ impl Drop for Monitor {
     }
 }
 
-fn connect() -> io::Result<Connection> {
+fn connect(routing: bool) -> io::Result<Connection> {
     let mut connection = Connection::open(NETLINK_ROUTE, NEWS_BUFFER_BYTES)?;
     // Before the first dump: what changes while it runs is then heard, too.
     for group in rtnl::GROUPS {
+        connection.join(group)?;
+    }
+    for group in routing::GROUPS.into_iter().filter(|_| routing) {
         connection.join(group)?;
     }
     Ok(connection)
@@ -122,6 +137,7 @@ fn connect() -> io::Result<Connection> {
 
 struct Watch {
     connection: Connection,
+    hears_routing: bool,
     shared: Arc<Shared>,
     /// Heard during a dump.
     pending: VecDeque<Notice>,
@@ -155,8 +171,9 @@ impl Watch {
     }
 
     fn connect_anew(&mut self) {
-        match connect() {
-            Ok(connection) => self.connection = connection,
+        let routing = self.shared.routing.load(Ordering::Acquire);
+        match connect(routing) {
+            Ok(connection) => (self.connection, self.hears_routing) = (connection, routing),
             Err(error) => tracing::warn!(%error, "cannot open another netlink socket"),
         }
     }
@@ -165,6 +182,9 @@ impl Watch {
     fn listen(&mut self, news: &impl Fn(NetNews)) -> io::Result<bool> {
         wait(&[self.connection.as_fd(), self.shared.wake.as_fd()], None)?;
         if self.shared.wake.read().is_ok() {
+            if self.shared.routing.load(Ordering::Acquire) != self.hears_routing {
+                self.connect_anew();
+            }
             return Ok(false);
         }
         for message in messages(self.connection.receive(Instant::now())?) {
@@ -176,6 +196,7 @@ impl Watch {
                     Notice::LinkGone(index) => NetNews::LinkGone(index),
                     Notice::Address(key, address) => NetNews::Address(key, address),
                     Notice::AddressGone(key) => NetNews::AddressGone(key),
+                    Notice::RoutingGone(gone) => NetNews::RoutingGone(gone),
                 });
             }
         }

@@ -115,6 +115,36 @@ pub fn with_dump_signals(set: &SigSet) -> io::Result<SigSet> {
     Ok(unsafe { SigSet::from_sigset_t_unchecked(raw) })
 }
 
+// Threads.
+
+/// Sets the nice value of one thread.
+///
+/// `nix` has no call for it. Linux takes a thread's number where POSIX says a process's.
+pub(super) fn set_nice(thread: nix::unistd::Pid, nice: i8) -> io::Result<()> {
+    let id =
+        libc::id_t::try_from(thread.as_raw()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: a plain system call on numbers.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, id, libc::c_int::from(nice)) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Gives a thread `SCHED_RR` with this priority; what it starts does not inherit it.
+///
+/// `nix` has no call for it.
+pub(super) fn set_real_time(thread: nix::unistd::Pid, priority: u8) -> io::Result<()> {
+    // SAFETY: all bytes zero is a valid value of this plain C structure.
+    let mut parameters: libc::sched_param = unsafe { mem::zeroed() };
+    parameters.sched_priority = libc::c_int::from(priority);
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the kernel only reads the structure, which is initialised and on this stack.
+    if unsafe { libc::sched_setscheduler(thread.as_raw(), policy, &raw const parameters) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 // The script runner.
 
 /// What a script's process is given before it becomes the script.

@@ -7,8 +7,10 @@ mod bfd;
 mod check;
 mod file;
 mod global;
+mod host;
 mod job;
 mod notify;
+mod routing;
 mod service;
 mod vrrp;
 
@@ -19,10 +21,12 @@ pub use check::{
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Global, SyncSettings};
+pub use host::{Host, InterfaceDelays, Once, Scheduling};
 pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };
+pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
     Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch, ProcessMatch,
@@ -38,6 +42,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     pub global: Global,
+    pub host: Host,
     pub instances: BTreeMap<InstanceName, Arc<Instance>>,
     pub groups: BTreeMap<GroupName, Arc<SyncGroup>>,
     pub scripts: BTreeMap<String, Arc<VrrpScript>>,
@@ -45,6 +50,9 @@ pub struct Model {
     pub sessions: BTreeMap<String, Arc<BfdSession>>,
     pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
+    /// `static_routes` and `static_rules`: there whatever the instances do.
+    pub static_routes: Vec<Route>,
+    pub static_rules: Vec<Rule>,
     pub layout: Layout,
 }
 
@@ -69,6 +77,8 @@ impl Model {
                     .any(|check| matches!(check.kind, CheckKind::Misc(_)))
         };
         !self.scripts.is_empty()
+            || self.host.startup.is_some()
+            || self.host.shutdown.is_some()
             || self.global.fifos.values().any(|it| it.script.is_some())
             || self.instances.values().any(|it| it.notify.run_anything())
             || self.groups.values().any(|it| it.notify.run_anything())

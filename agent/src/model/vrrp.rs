@@ -3,6 +3,7 @@
 use super::bfd::BfdTrack;
 use super::file::Multiplier;
 use super::notify::{NotifyScripts, Script};
+use super::routing::{Route, Rule};
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
 use std::net::IpAddr;
@@ -62,6 +63,9 @@ pub struct Instance {
     pub addresses: Vec<VirtualAddress>,
     /// Held, not advertised: `virtual_ipaddress_excluded` and what did not fit.
     pub excluded_addresses: Vec<VirtualAddress>,
+    /// `virtual_routes` and `virtual_rules`: there while it is MASTER.
+    pub routes: Vec<Route>,
+    pub rules: Vec<Rule>,
     pub garp: Garp,
     pub tracking: Tracking,
     /// Do not fault when the own interface goes down: `dont_track_primary`.

@@ -1,9 +1,10 @@
 //! What the kernel does with an operation: as a pure function for plans and simulations, and what its refusals mean.
 
-use super::{NetOp, NetTable};
+use super::{NetOp, NetTable, Routing};
 
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
+const ESRCH: i32 = 3;
 const EACCES: i32 = 13;
 const EEXIST: i32 = 17;
 const ENXIO: i32 = 6;
@@ -12,6 +13,8 @@ const EINVAL: i32 = 22;
 const EROFS: i32 = 30;
 const EADDRNOTAVAIL: i32 = 99;
 const ENETDOWN: i32 = 100;
+const ENETUNREACH: i32 = 101;
+const EHOSTUNREACH: i32 = 113;
 
 /// Whether what an operation should bring about is so, by the errno it was answered with (0: carried out).
 ///
@@ -19,7 +22,9 @@ const ENETDOWN: i32 = 100;
 pub fn is_settled(op: &NetOp, errno: i32) -> bool {
     match op {
         _ if errno == 0 => true,
-        NetOp::AddAddress { .. } => errno == EEXIST,
+        NetOp::AddAddress { .. } | NetOp::AddRouting(_) => errno == EEXIST,
+        // A link that is down took its routes with it.
+        NetOp::RemoveRouting(_) => matches!(errno, ESRCH | ENOENT | ENODEV),
         // A link that is gone took its addresses with it.
         NetOp::RemoveAddress { .. } => matches!(errno, EADDRNOTAVAIL | ENODEV),
         NetOp::Announce { .. } => false,
@@ -36,6 +41,13 @@ pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
             Some("IPv6 is off on this interface: set net.ipv6.conf.INTERFACE.disable_ipv6 to 0")
         }
         (NetOp::AddAddress { .. } | NetOp::Announce { .. }, ENODEV | ENXIO) => Some("the interface is gone"),
+        (NetOp::AddRouting(_), ENETUNREACH | EHOSTUNREACH) => {
+            Some("no interface reaches the gateway: name its interface with dev, or write onlink")
+        }
+        (NetOp::AddRouting(_), EINVAL) => {
+            Some("the kernel does not take this combination; try the same words with ip route or ip rule")
+        }
+        (NetOp::AddRouting(_), ENETDOWN) => Some("the interface is down"),
         (NetOp::Announce { .. }, ENETDOWN) => Some("the interface is down"),
         (NetOp::Sysctl { .. }, EACCES | EROFS) => {
             Some("/proc/sys cannot be written here; set it from outside")
@@ -69,6 +81,24 @@ impl NetTable {
                     return Err(ENODEV);
                 }
                 self.addresses.remove(key).ok_or(EADDRNOTAVAIL)?;
+            }
+            NetOp::AddRouting(it) => {
+                if let Routing::Route(_, links) = &**it {
+                    for link in links.iter().flatten() {
+                        let link = self.links.get(link).ok_or(ENODEV)?;
+                        if !link.running {
+                            return Err(ENETDOWN);
+                        }
+                    }
+                }
+                if !self.routing.insert((**it).clone()) {
+                    return Err(EEXIST);
+                }
+            }
+            NetOp::RemoveRouting(it) => {
+                if !self.routing.remove(it) {
+                    return Err(ESRCH);
+                }
             }
             NetOp::Announce { link, .. } => {
                 self.links.get(link).ok_or(ENODEV)?;

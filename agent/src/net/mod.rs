@@ -1,4 +1,4 @@
-//! Links, addresses and announcements: what should be on this host's interfaces, and how to get there.
+//! Links, addresses, routes, rules and announcements: what should be on this host's interfaces, and how to get there.
 //!
 //! Knows the shape of the tables, how to plan from one to the other, and the bytes of rtnetlink, ARP and neighbour
 //! discovery. Does not know who wants an address (the engine asks the machines) nor sockets.
@@ -6,11 +6,13 @@
 pub mod announce;
 pub mod apply;
 pub mod plan;
+pub mod routing;
 pub mod rtnl;
 mod table;
 
 pub use announce::announce;
 pub use plan::plan;
+pub use routing::{Routing, RoutingGone};
 pub use table::{Address, AddressKey, Link, NetTable};
 
 use crate::wire::LinkIndex;
@@ -28,6 +30,8 @@ pub enum NetOp {
     RemoveAddress {
         key: AddressKey,
     },
+    AddRouting(Box<Routing>),
+    RemoveRouting(Box<Routing>),
     /// A frame to send as it is: gratuitous ARP or an unsolicited neighbour advert.
     Announce {
         link: LinkIndex,
@@ -46,6 +50,8 @@ impl fmt::Display for NetOp {
         match self {
             Self::AddAddress { key, .. } => write!(f, "add address {key}"),
             Self::RemoveAddress { key } => write!(f, "remove address {key}"),
+            Self::AddRouting(it) => write!(f, "add {it}"),
+            Self::RemoveRouting(it) => write!(f, "remove {it}"),
             Self::Announce { link, about, .. } => write!(f, "announce {about} on link {}", link.0),
             Self::Sysctl { path, value } => write!(f, "set {path} to {value}"),
         }

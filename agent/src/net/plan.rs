@@ -145,6 +145,7 @@ mod tests {
         NetTable {
             links: [1, 2].map(|index| (LinkIndex(index), link(index))).into(),
             addresses: addresses.into_iter().collect(),
+            ..NetTable::default()
         }
     }
 

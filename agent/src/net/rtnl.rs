@@ -3,7 +3,7 @@
 //! What goes out is built with `netlink-packet-route`. What comes in is read attribute by attribute: a link carries
 //! dozens of nested ones that we do not need, and a whole message must not fail because a newer kernel changed one.
 
-use super::{Address, AddressKey, Link, NetOp, NetTable};
+use super::{Address, AddressKey, Link, NetOp, NetTable, RoutingGone, routing};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::flags::{ACK, CREATE, DUMP, EXCL};
 use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
@@ -38,6 +38,7 @@ pub enum Notice {
     LinkGone(LinkIndex),
     Address(AddressKey, Address),
     AddressGone(AddressKey),
+    RoutingGone(RoutingGone),
 }
 
 impl NetTable {
@@ -57,25 +58,31 @@ impl NetTable {
             Notice::AddressGone(key) => {
                 self.addresses.remove(&key);
             }
+            // Whoever reads everything sends all of them again.
+            Notice::RoutingGone(_) => {}
         }
     }
 }
 
-/// Appends an address operation; `ack`: the kernel answers even when it succeeds. False: it is not one for netlink.
+/// Appends an operation; `ack`: the kernel answers even when it succeeds. False: it is not one for netlink.
 pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
-    let ack = if ack { ACK } else { 0 };
-    let (kind, flags, message) = match op {
-        NetOp::AddAddress { key, address, nodad } => (
-            RTM_NEWADDR,
-            CREATE | EXCL | ack,
-            add_message(key, address, *nodad),
-        ),
-        NetOp::RemoveAddress { key } => (RTM_DELADDR, ack, address_message(key)),
-        NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
+    let flags = if ack { ACK } else { 0 };
+    let mut address = |kind, flags, message| {
+        let mut builder = Builder::new(out, kind, flags, seq);
+        builder.emit(&message);
+        builder.finish();
     };
-    let mut builder = Builder::new(out, kind, flags, seq);
-    builder.emit(&message);
-    builder.finish();
+    match op {
+        NetOp::AddAddress {
+            key,
+            address: it,
+            nodad,
+        } => address(RTM_NEWADDR, CREATE | EXCL | flags, add_message(key, it, *nodad)),
+        NetOp::RemoveAddress { key } => address(RTM_DELADDR, flags, address_message(key)),
+        NetOp::AddRouting(it) => routing::encode(out, seq, ack, true, it),
+        NetOp::RemoveRouting(it) => routing::encode(out, seq, ack, false, it),
+        NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
+    }
     true
 }
 
@@ -142,7 +149,7 @@ pub fn decode(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     match kind {
         RTM_NEWLINK | RTM_DELLINK => decode_link(kind, payload),
         RTM_NEWADDR | RTM_DELADDR => decode_address(kind, payload),
-        _ => Ok(None),
+        _ => Ok(routing::decode(kind, payload)?.map(Notice::RoutingGone)),
     }
 }
 

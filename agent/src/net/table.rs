@@ -1,5 +1,6 @@
 //! Links and addresses: one type for what is wanted and for what the kernel has.
 
+use super::Routing;
 use crate::wire::LinkIndex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -47,6 +48,9 @@ pub struct Address {
 pub struct NetTable {
     pub links: BTreeMap<LinkIndex, Link>,
     pub addresses: BTreeMap<AddressKey, Address>,
+    /// Routes and rules of ours. They are not read from the kernel: here is what was sent.
+    #[serde(default)]
+    pub routing: BTreeSet<Routing>,
 }
 
 impl NetTable {

@@ -21,6 +21,7 @@ mod view;
 
 pub use datagram::{Advert, Datagram, Ear, Endpoint, Envelope};
 pub use effect::{Effect, Ground, Terms};
+pub use reload::is_same_router;
 pub use routers::Routers;
 
 #[cfg(test)]

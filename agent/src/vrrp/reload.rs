@@ -49,6 +49,11 @@ impl Identity {
     }
 }
 
+/// Whether a reload keeps the state of one in the other.
+pub fn is_same_router(before: &Instance, after: &Instance) -> bool {
+    Identity::of(before) == Identity::of(after)
+}
+
 impl Routers {
     /// Puts a configuration in force, at start and at a reload. What did not change is not touched.
     ///

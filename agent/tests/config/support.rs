@@ -256,6 +256,12 @@ fn instance(it: &Instance, out: &mut String) {
     for line in &it.excluded_addresses {
         let _ = writeln!(out, "  excluded {}", address(line));
     }
+    for route in &it.routes {
+        let _ = writeln!(out, "  {route:?}");
+    }
+    for rule in &it.rules {
+        let _ = writeln!(out, "  {rule:?}");
+    }
     let _ = writeln!(out, "  {:?}", it.garp);
     tracking(&it.tracking, out);
     notify(&it.notify, out);
@@ -373,6 +379,12 @@ fn service(it: &Service, out: &mut String) {
 /// The model as text that a reviewer can compare with the file.
 pub(crate) fn dump(model: &Model) -> String {
     let mut out = format!("{:?}\n", model.global);
+    for route in &model.static_routes {
+        let _ = writeln!(out, "{route:?}");
+    }
+    for rule in &model.static_rules {
+        let _ = writeln!(out, "{rule:?}");
+    }
     for it in model.scripts.values() {
         let _ = writeln!(
             out,

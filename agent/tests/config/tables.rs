@@ -1,7 +1,9 @@
 //! The tables hold every keyword, their rows agree with their setters, and the pages made from them are current.
 
 use crate::support::load_text;
-use lbagent::config::{Entry, Standing, Takes, compatibility_page, configuration_page, explain, keywords};
+use lbagent::config::{
+    Entry, Standing, Takes, compatibility_page, configuration_page, explain, keywords, unknown,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -42,7 +44,9 @@ fn every_row_says_what_it_is_and_why_it_does_not_act() {
     for entry in keywords() {
         let name = entry.info.name;
         assert!(entry.info.doc.ends_with(['.', ')']), "{name}: {}", entry.info.doc);
-        if let Standing::Known(why) | Standing::Idle(why) | Standing::Old(why) = entry.standing {
+        if let Standing::Known(why) | Standing::Idle(why) | Standing::Refused(why) | Standing::Old(why) =
+            entry.standing
+        {
             assert!(!why.is_empty(), "{name}");
         }
     }
@@ -164,6 +168,11 @@ fn a_keyword_can_be_explained() {
     }
     assert!(explain("use_vmac").unwrap().contains("does not act yet"));
     assert_eq!(explain("banana"), None);
+    assert_eq!(
+        unknown("virtual_ruoter_id"),
+        "there is no keyword 'virtual_ruoter_id'; did you mean 'virtual_router_id' (vrrp_instance)?"
+    );
+    assert_eq!(unknown("banana"), "there is no keyword 'banana'");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use lbagent::net::NetOp;
 use std::time::Duration;
 
 /// The next start of a node that was killed, `ago` after its last advert.
-fn again(node: Node, ago: Duration) -> Start {
+pub(crate) fn again(node: Node, ago: Duration) -> Start {
     let sent_ago = node
         .ledger
         .masters
@@ -30,6 +30,7 @@ fn again(node: Node, ago: Duration) -> Start {
             sent_ago,
         }),
         settings: Some("0"),
+        since_boot: Duration::ZERO,
     }
 }
 

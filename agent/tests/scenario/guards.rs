@@ -135,9 +135,51 @@ fn a_promote_beside_a_promoted_one_is_refused() {
 }
 
 #[test]
-fn a_hard_demote_without_a_successor_is_refused() {
-    let node = servers(2, 1);
-    assert!(node.has_vip());
-    let hard = Verb::Demote { hard: true };
-    holds(node, act(hard, &[vi_1()]), RefusalCode::NoSuccessor, true);
+fn a_demote_without_a_successor_is_refused() {
+    for hard in [true, false] {
+        let node = servers(2, 1);
+        assert!(node.has_vip());
+        let demote = Verb::Demote { hard };
+        holds(node, act(demote, &[vi_1()]), RefusalCode::NoSuccessor, true);
+    }
+}
+
+#[test]
+fn a_demote_is_not_refused_when_another_master_was_heard_or_this_node_is_none() {
+    for hard in [true, false] {
+        let demote = || act(Verb::Demote { hard }, &[vi_1()]);
+        let mut heard = servers(2, 1);
+        heard.hear(50);
+        assert!(matches!(heard.act_with(demote()), Reply::Acted(_)));
+        let mut backup = servers(2, 1);
+        backup.hear(200);
+        assert!(!backup.has_vip());
+        assert!(matches!(backup.act_with(demote()), Reply::Acted(_)));
+    }
+}
+
+#[test]
+fn a_server_with_connections_is_disabled_only_with_cut() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    let table = node.ipvs.as_mut().unwrap();
+    let service = table.services.values_mut().next().unwrap();
+    let busy = service.destinations.get_mut(&crate::node::server_key(1)).unwrap();
+    busy.counters.active = 7;
+    node.run_for(Duration::from_secs(11), &[]);
+    let disable = |cut, dry_run| Act {
+        dry_run,
+        ..act(Verb::Disable { cut }, &[server(1)])
+    };
+    for dry_run in [true, false] {
+        match node.act_with(disable(false, dry_run)) {
+            Reply::Refused(refusal) => {
+                assert_eq!(refusal.code, RefusalCode::Connections);
+                assert!(refusal.hint.contains("--cut"), "{}", refusal.hint);
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+    assert_eq!(node.weight(1), Some(1));
+    assert!(matches!(node.act_with(disable(true, false)), Reply::Acted(_)));
+    assert_eq!(node.weight(1), None);
 }

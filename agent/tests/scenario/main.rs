@@ -6,11 +6,14 @@ mod dump;
 mod guards;
 #[path = "../support/instance.rs"]
 mod instance;
+mod interfaces;
 mod kernel;
 mod node;
 mod operators;
+mod ramp;
 mod refusals;
 mod reload;
+mod routing;
 mod source;
 mod sync;
 mod telling;

@@ -4,7 +4,7 @@
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
-use lb_shared::request::{Act, Reply, Verb};
+use lb_shared::request::{Act, Reloaded, Reply, Role, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
 use lbagent::bfd::Heard;
@@ -203,6 +203,7 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         file: "test.conf".into(),
         findings: Vec::new(),
         numbers: BTreeMap::new(),
+        since_boot: Duration::ZERO,
         asked: None,
         dry_run: false,
         force: true,
@@ -292,6 +293,8 @@ pub(crate) struct Start {
     pub(crate) settings: Option<&'static str>,
     /// Unix time in milliseconds.
     pub(crate) wall_ms: u64,
+    /// How long the host is up.
+    pub(crate) since_boot: Duration,
 }
 
 pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
@@ -311,6 +314,7 @@ impl Start {
             previous: None,
             settings: Some("0"),
             wall_ms: 1_000_000,
+            since_boot: Duration::ZERO,
         }
     }
 
@@ -321,7 +325,10 @@ impl Start {
     /// As [`Start::go`], on a host that is made ready first.
     pub(crate) fn go_with(self, prepare: impl FnOnce(&mut Node)) -> Node {
         let boot = Boot {
-            model: new_model(self.model),
+            model: NewModel {
+                since_boot: self.since_boot,
+                ..new_model(self.model)
+            },
             intent: StoredIntent {
                 overrides: self.disk.clone(),
                 trouble: self.intent_lost.then(|| "unreadable".to_owned()),
@@ -455,6 +462,7 @@ impl Node {
             }
             Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
             Action::Listen(_)
+            | Action::WatchRouting(_)
             | Action::Fifos(_)
             | Action::Processes(_)
             | Action::Numbers(_)
@@ -565,8 +573,36 @@ impl Node {
             .unwrap_or_else(|| panic!("no answer"))
     }
 
+    /// What a model would change.
+    pub(crate) fn plan(&mut self, model: Model) -> Reloaded {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let new = NewModel {
+            asked: Some((ticket, Actor::default())),
+            dry_run: true,
+            ..new_model(model)
+        };
+        self.feed(Input::Model(Box::new(new)));
+        match self.replies.remove(&ticket) {
+            Some(Reply::Reloaded(plan)) => plan,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Commands as a user with this role.
+    pub(crate) fn act_as(&mut self, uid: u32, role: Role, act: Act) -> Reply {
+        let ticket = self.begin_as(uid, role, act);
+        self.replies
+            .remove(&ticket)
+            .unwrap_or_else(|| panic!("no answer"))
+    }
+
     /// Commands as this user; the answer comes when it comes.
     pub(crate) fn begin(&mut self, uid: u32, act: Act) -> Ticket {
+        self.begin_as(uid, Role::Admin, act)
+    }
+
+    fn begin_as(&mut self, uid: u32, role: Role, act: Act) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let actor = Actor {
@@ -579,6 +615,7 @@ impl Node {
             Command {
                 actor,
                 wall_ms: 1_000_000,
+                role,
                 act,
             },
         ));

@@ -319,7 +319,13 @@ fn a_demoted_master_says_goodbye_and_takes_over_only_when_nobody_else_does() {
     let mut node = three();
     assert!(node.has_vip());
     node.did.clear();
-    let Reply::Acted(_) = node.act(Verb::Demote { hard: false }, vi_1()) else {
+    let demote = Act {
+        verb: Verb::Demote { hard: false },
+        targets: vec![vi_1()],
+        force: true,
+        ..drain_of(1, None)
+    };
+    let Reply::Acted(_) = node.act_with(demote) else {
         panic!()
     };
     let farewell = node.position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 0));
@@ -528,6 +534,40 @@ fn an_undo_takes_back_ones_own_last_change_while_it_stands() {
     };
     node.act_of(1002, undrain);
     assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::Conflict);
+}
+
+#[test]
+fn an_undo_needs_the_role_of_what_it_does() {
+    use lb_shared::request::Role;
+    let undo = |dry_run| Act {
+        verb: Verb::Undo,
+        targets: Vec::new(),
+        dry_run,
+        ..drain_of(1, None)
+    };
+    let promote = Act {
+        verb: Verb::Promote { for_ms: None },
+        targets: vec![vi_1()],
+        ..drain_of(1, None)
+    };
+    let mut node = three();
+    // Who promoted and is no admin any more may not end it by an undo.
+    assert!(matches!(node.act_of(1001, promote), Reply::Acted(_)));
+    for dry_run in [true, false] {
+        let reply = node.act_as(1001, Role::Operator, undo(dry_run));
+        assert_eq!(refused(&reply), RefusalCode::Forbidden);
+    }
+    assert_eq!(node.engine.state().overrides.len(), 1, "it still stands");
+    assert!(matches!(
+        node.act_as(1001, Role::Admin, undo(false)),
+        Reply::Acted(_)
+    ));
+    assert_eq!(node.engine.state().overrides.len(), 0);
+    node.act_of(1001, drain_of(1, None));
+    assert!(matches!(
+        node.act_as(1001, Role::Operator, undo(false)),
+        Reply::Acted(_)
+    ));
 }
 
 #[test]

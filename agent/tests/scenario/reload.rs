@@ -5,6 +5,7 @@ use crate::operators::server;
 use lb_shared::event::What;
 use lb_shared::request::Verb;
 use lb_shared::state::{DrainThen, VrrpState};
+use lb_shared::units::Vrid;
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
 use lbagent::model::Script;
@@ -151,4 +152,57 @@ fn lists_follow_the_order_of_the_file_and_moving_a_line_changes_nothing() {
     assert_eq!(state.services[&crate::node::service_key()].order, 3);
     let ops = node.position(|did| matches!(did, Did::Net(_) | Did::Ipvs(_)));
     assert_eq!(ops, None);
+}
+
+#[test]
+fn a_plan_tells_what_changes_and_which_addresses_move_and_changes_nothing() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(node.has_vip());
+    node.did.clear();
+    let same = node.plan(model(100, service("rr", 3)));
+    assert!(same.changes.is_empty() && same.moves.is_empty(), "{same:?}");
+
+    let lower = node.plan(model(50, service("rr", 2)));
+    assert_eq!(lower.changes.len(), 2, "{lower:?}");
+    assert!(lower.changes.iter().any(|line| line.starts_with("- rs:")));
+    assert_eq!(
+        lower.moves,
+        ["VI_1: its priority falls from 100 to 50: a peer above 50 takes over"]
+    );
+
+    let mut without = model(100, service("rr", 3));
+    without.instances.clear();
+    assert_eq!(
+        node.plan(without).moves,
+        ["VI_1: it is not in the file: its addresses go to the peer"]
+    );
+    let mut renumbered = instance(100);
+    renumbered.vrid = Vrid::new(99).unwrap();
+    let mut other = model(100, service("rr", 3));
+    other.instances.insert("VI_1".into(), Arc::new(renumbered));
+    assert!(node.plan(other).moves[0].contains("it becomes another virtual router"));
+    let mut bare = instance(100);
+    let gone = bare.addresses.remove(0).address;
+    let mut fewer = model(100, service("rr", 3));
+    fewer.instances.insert("VI_1".into(), Arc::new(bare));
+    assert_eq!(node.plan(fewer).moves, [format!("VI_1: {gone} no longer held")]);
+    assert!(node.did.is_empty() && node.has_vip(), "{:?}", node.did);
+}
+
+#[test]
+fn a_plan_tells_that_a_backup_would_take_over() {
+    let mut node = Start::with(model(100, service("rr", 1))).go();
+    node.hear(150);
+    node.run_for(Duration::from_millis(500), &[]);
+    node.hear(150);
+    assert!(!node.has_vip());
+    assert!(node.plan(model(120, service("rr", 1))).moves.is_empty());
+    let moves = node.plan(model(200, service("rr", 1))).moves;
+    assert!(
+        moves.len() == 1
+            && moves[0].starts_with("VI_1: it takes over from")
+            && moves[0].contains("200 is above 150"),
+        "{moves:?}"
+    );
 }

@@ -7,7 +7,7 @@ use crate::shell::{actor, wall_ms};
 use crate::sometimes::Hit;
 use crate::world::{Cause, Deferred, Event, Truth, World};
 use lb_shared::names::{ServerId, ServiceKey};
-use lb_shared::request::{Act, Verb, WeightChange};
+use lb_shared::request::{Act, Role, Verb, WeightChange};
 use lb_shared::state::{DrainThen, Target, VrrpState};
 use lb_shared::units::Weight;
 use lbagent::engine::{Command, Input, NewModel, StopMode};
@@ -454,7 +454,7 @@ impl World {
                 (Verb::Weight(WeightChange::Config), server(place), false)
             }
             Operator::Promote { vr: place } => (Verb::Promote { for_ms: None }, vr(place), false),
-            Operator::Demote { vr: place, hard } => (Verb::Demote { hard }, vr(place), hard),
+            Operator::Demote { vr: place, hard } => (Verb::Demote { hard }, vr(place), true),
             Operator::Release { vr: place } => (Verb::Release, vr(place), false),
             Operator::Counters => {
                 let ticket = self.ticket(node, Vec::new(), false);
@@ -488,6 +488,7 @@ impl World {
         let command = Command {
             actor: actor(),
             wall_ms: wall_ms(self.now),
+            role: Role::Admin,
             act,
         };
         self.feed_or_defer(node, Cause::Command, Input::Command(ticket, command));
@@ -506,6 +507,7 @@ impl World {
             file: "/etc/lbagent.conf".to_owned(),
             findings: Vec::new(),
             numbers: std::collections::BTreeMap::new(),
+            since_boot: std::time::Duration::ZERO,
             asked: Some((ticket, actor())),
             dry_run: false,
             force: true,

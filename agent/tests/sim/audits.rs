@@ -324,7 +324,10 @@ impl World {
                     );
                 }
             }
-            NetOp::RemoveAddress { .. } | NetOp::Sysctl { .. } => {}
+            NetOp::RemoveAddress { .. }
+            | NetOp::AddRouting(_)
+            | NetOp::RemoveRouting(_)
+            | NetOp::Sysctl { .. } => {}
         }
     }
 

@@ -276,6 +276,8 @@ impl Cluster {
                 })
                 .collect(),
             excluded_addresses: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             garp: vr.garp,
             tracking: Tracking {
                 interfaces: self

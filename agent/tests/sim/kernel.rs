@@ -6,7 +6,7 @@ use lbagent::engine::{NetNews, OpError};
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::ipvs::{IpvsOp, Settled, settle};
 use lbagent::net::apply::is_settled;
-use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
 use std::net::IpAddr;
 
@@ -190,7 +190,8 @@ impl Kernel {
                 (news, Ok(()))
             }
             (Ok(()), NetOp::RemoveAddress { key }) => (Some(NetNews::AddressGone(*key)), Ok(())),
-            (Ok(()), NetOp::Announce { .. } | NetOp::Sysctl { .. }) => (None, Ok(())),
+            (Ok(()), NetOp::RemoveRouting(it)) => (Some(NetNews::RoutingGone(gone(it))), Ok(())),
+            (Ok(()), NetOp::AddRouting(_) | NetOp::Announce { .. } | NetOp::Sysctl { .. }) => (None, Ok(())),
         }
     }
 
@@ -220,5 +221,19 @@ fn error(errno: i32) -> OpError {
     OpError {
         errno,
         text: format!("errno {errno}"),
+    }
+}
+
+/// What the kernel tells when one is removed.
+fn gone(it: &Routing) -> RoutingGone {
+    match it {
+        Routing::Route(it, _) => RoutingGone::Route {
+            table: it.table,
+            destination: it.destination,
+        },
+        Routing::Rule(it) => RoutingGone::Rule {
+            family: it.family,
+            preference: it.preference,
+        },
     }
 }

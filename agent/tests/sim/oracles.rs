@@ -268,6 +268,7 @@ impl World {
                     | Action::CancelCheck(_)
                     | Action::Run(..)
                     | Action::Listen(_)
+                    | Action::WatchRouting(_)
             )
         });
         if let Some(action) = loud {
@@ -533,7 +534,10 @@ impl World {
             let address = match op {
                 NetOp::AddAddress { key, .. } => key.address,
                 NetOp::Announce { about, .. } => *about,
-                NetOp::RemoveAddress { .. } | NetOp::Sysctl { .. } => continue,
+                NetOp::RemoveAddress { .. }
+                | NetOp::AddRouting(_)
+                | NetOp::RemoveRouting(_)
+                | NetOp::Sysctl { .. } => continue,
             };
             let Some(vr) = self.vr_of_address(address) else {
                 continue;

@@ -68,6 +68,7 @@ impl World {
                 OverrideKind::Weight(weight) => weight.get(),
                 OverrideKind::Drain { .. } | OverrideKind::Disable => 0,
                 OverrideKind::Pin(_) => server.configured.get(),
+                OverrideKind::Ramp { .. } => server.effective.map_or(0, lb_shared::units::Weight::get),
             },
             None => server.configured.get(),
         };
@@ -243,6 +244,6 @@ fn address_of(op: &NetOp) -> Option<std::net::IpAddr> {
     match op {
         NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key, .. } => Some(key.address),
         NetOp::Announce { about, .. } => Some(*about),
-        NetOp::Sysctl { .. } => None,
+        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Sysctl { .. } => None,
     }
 }

@@ -53,6 +53,7 @@ impl World {
                 file: "/etc/lbagent.conf".to_owned(),
                 findings: Vec::new(),
                 numbers: BTreeMap::new(),
+                since_boot: Duration::ZERO,
                 asked: None,
                 dry_run: false,
                 force: false,
@@ -116,6 +117,7 @@ impl World {
         match action {
             Action::Send(name, advert) => self.send(node, name, &advert),
             Action::Listen(endpoints) => self.nodes[node].listening = endpoints,
+            Action::WatchRouting(_) => {}
             Action::Net(id, ops) => {
                 self.nodes[node].net_lane.jobs.push_back(Job::Net(id, ops));
                 self.kick_net_lane(node);

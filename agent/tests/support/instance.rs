@@ -32,6 +32,8 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         fault_without_peer: false,
         addresses: vec![address(IpAddr::from([192, 0, 2, 100]))],
         excluded_addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         garp: Garp::default(),
         tracking: Tracking::default(),
         ignore_own_interface: false,

@@ -14,7 +14,7 @@ use lb_shared::host::Host;
 use lb_shared::names::InstanceName;
 use lb_shared::request::{Refusal, RefusalCode, Snapshot};
 use lb_shared::site::Site;
-use lb_shared::state::{State, Target, VrrpState};
+use lb_shared::state::{Pin, State, Target, VrrpState};
 use lb_shared::text::{count, escape, thousands};
 use lb_shared::view::View;
 use std::time::{Duration, Instant};
@@ -52,6 +52,28 @@ pub(crate) fn find(
     }
     let others = super::look(&site.others, global);
     judge(&others, ours, targets, how, force).map_err(Trouble::from)
+}
+
+/// The host of the cluster that can take over all targets, as far as its agent says.
+pub(crate) fn successor(site: &Site, global: &Global, ours: &Snapshot, targets: &[Target]) -> Option<String> {
+    let others = super::look(&site.others, global);
+    let can = |seen: &Seen| {
+        targets.iter().all(|target| {
+            let Target::Instance(name) = target else {
+                return false;
+            };
+            let own = ours.state.instances.get(name);
+            let theirs = own.and_then(|own| same(own, &seen.snapshot.state));
+            theirs.is_some_and(|it| {
+                matches!(it.state, VrrpState::Backup | VrrpState::Master)
+                    && !matches!(it.pin, Some(Pin::Demoted | Pin::DemotedHard))
+            })
+        })
+    };
+    others
+        .into_iter()
+        .find(|other| other.got.as_ref().is_ok_and(can))
+        .map(|other| other.name)
 }
 
 fn judge(

@@ -96,9 +96,14 @@ pub(crate) fn undrain(
     call: &Call<'_>,
     out: &mut Out,
     targets: &[String],
+    ramp: Option<&str>,
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(call, out, Verb::Undrain, targets, acting)?.end()
+    let verb = match ramp.map(duration::parse).transpose()? {
+        Some(over) => Verb::Ramp { over_ms: ms(over) },
+        None => Verb::Undrain,
+    };
+    act(call, out, verb, targets, acting)?.end()
 }
 
 pub(crate) fn disable(
@@ -165,7 +170,21 @@ pub(crate) fn demote(
     waiting: &Waiting,
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act_and_wait(call, out, Verb::Demote { hard }, targets, waiting, acting)
+    let Call { site, global, .. } = *call;
+    let verb = Verb::Demote { hard };
+    let mut acting = acting.clone();
+    // An agent cannot see a silent backup: whoever reaches both can.
+    if !acting.force && site.hosts.len() == 1 && !site.others.is_empty() {
+        let snapshot = connect::client(global)?.snapshot()?;
+        let found = resolve(&View::of(&snapshot), verb, targets, global, &acting)?;
+        if let Some(name) = handover::successor(site, global, &snapshot, &found) {
+            acting.force = true;
+            acting
+                .effects
+                .push(format!("Next: {name}'s agent is connected and can take over"));
+        }
+    }
+    act_and_wait(call, out, verb, targets, waiting, &acting)
 }
 
 pub(crate) fn release(
@@ -348,7 +367,7 @@ pub(crate) fn resolve(
     let filter = Filter::parse(global.filter.as_deref().unwrap_or_default())?;
     let state = view.state;
     let found: Vec<Target> = match verb {
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
             let ids = if acting.all {
                 state.servers.keys().cloned().collect()
             } else {
@@ -431,7 +450,7 @@ fn tell(
 pub(crate) fn done_lines(view: &View<'_>, verb: Verb, acted: &Acted) -> Vec<String> {
     let now = match verb {
         Verb::Drain { .. } => Some("draining"),
-        Verb::Undrain => Some("undrained"),
+        Verb::Undrain | Verb::Ramp { .. } => Some("undrained"),
         Verb::Disable { .. } => Some("disabled"),
         Verb::Weight(_) => None,
         Verb::Promote { .. } => Some("promoted"),
@@ -471,7 +490,7 @@ pub(crate) fn dry_run(view: &View<'_>, verb: Verb, acted: &Acted, look: &Look) -
     let mut lines = vec!["dry run: nothing is changed".to_owned()];
     let servers = matches!(
         verb,
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_)
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_)
     );
     if servers {
         lines.extend(server_plan(view, verb, acted, look));

@@ -11,6 +11,7 @@ use lb_shared::frame;
 use lb_shared::paths;
 use lb_shared::site::Site;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,6 +48,54 @@ pub(crate) fn check_config(
         Some(0) => Ok(()),
         // One code for "the file is not good", whatever keepalived's own flags give.
         Some(code) => Err(Trouble::Exit(if code == 2 { 2 } else { 1 })),
+        None => Err(Trouble::Exit(1)),
+    }
+}
+
+/// Has the agent's program look at this host.
+pub(crate) fn doctor(
+    global: &Global,
+    out: &mut Out,
+    file: Option<&Path>,
+    real_server: Option<IpAddr>,
+    strict: bool,
+) -> Result<(), Trouble> {
+    let mut command = Command::new(beside_us(paths::AGENT));
+    command.arg("doctor");
+    if let Some(file) = file {
+        command.arg(file);
+    }
+    if let Some(address) = real_server {
+        command.arg("--real-server").arg(address.to_string());
+    }
+    if strict {
+        command.arg("--strict");
+    }
+    if matches!(global.output, Output::Json | Output::Jsonl) {
+        command.args(["-o", "json"]);
+    }
+    ran(&mut command, out)
+}
+
+/// Has the agent's program explain a keyword: the tables are its own.
+pub(crate) fn explain(out: &mut Out, keyword: &str) -> Result<(), Trouble> {
+    let mut command = Command::new(beside_us(paths::AGENT));
+    command.arg("reference").arg("--").arg(keyword);
+    ran(&mut command, out)
+}
+
+/// Runs the agent's program; its exit code is ours.
+fn ran(command: &mut Command, out: &mut Out) -> Result<(), Trouble> {
+    out.flush()?;
+    let status = command.status().map_err(|error| {
+        usage(
+            format!("cannot run {}: {error}", paths::AGENT),
+            "it is installed beside lbctl and holds the parser",
+        )
+    })?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Trouble::Exit(u8::try_from(code).unwrap_or(1))),
         None => Err(Trouble::Exit(1)),
     }
 }

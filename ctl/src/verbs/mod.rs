@@ -21,7 +21,7 @@ mod test;
 mod truth;
 mod whatif;
 
-use crate::args::{Cli, Global, Verb};
+use crate::args::{Cli, ConfigVerb, Global, Verb};
 use crate::complete;
 use crate::connect;
 use crate::fleet;
@@ -48,6 +48,12 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::CheckConfig { file, peer, strict } => {
             return local::check_config(&cli.global, out, file.as_deref(), peer.as_deref(), *strict);
         }
+        Verb::Doctor {
+            file,
+            real_server,
+            strict,
+        } => return local::doctor(&cli.global, out, file.as_deref(), *real_server, *strict),
+        Verb::Config(ConfigVerb::Explain { keyword }) => return local::explain(out, keyword),
         Verb::Completion { shell } => return local::completion(*shell, out),
         Verb::Raw { schema: true, .. } => return local::schema(look, out),
         Verb::Proxy => return proxy::run(&cli.global),
@@ -68,7 +74,11 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
     };
     match verb {
         Verb::Drain(drain) => act::drain(&call, out, &drain),
-        Verb::Undrain { targets, acting } => act::undrain(&call, out, &targets, &acting),
+        Verb::Undrain {
+            targets,
+            ramp,
+            acting,
+        } => act::undrain(&call, out, &targets, ramp.as_deref(), &acting),
         Verb::Disable { targets, cut, acting } => act::disable(&call, out, &targets, cut, &acting),
         Verb::Weight { targets, acting } => act::weight(&call, out, &targets, &acting),
         Verb::Promote(promote) => act::promote(&call, out, &promote),
@@ -90,6 +100,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             lasting,
             dry_run,
         } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
+        Verb::Config(_) => reload::run(&call, out, &How::new(true, true, None)?),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests, .. } => {
             site.only("raw")?;
@@ -153,6 +164,8 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         | Verb::Man { .. }
         | Verb::Complete { .. }
         | Verb::CheckConfig { .. }
+        | Verb::Config(_)
+        | Verb::Doctor { .. }
         | Verb::Completion { .. } => Ok(()),
     }
 }

@@ -7,10 +7,12 @@ use crate::connect;
 use crate::fleet;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::counters::Counters;
 use lb_shared::duration;
 use lb_shared::json;
+use lb_shared::names::ServerId;
 use lb_shared::request::Reloaded;
-use lb_shared::text::escape;
+use lb_shared::text::{escape, thousands};
 use std::time::Duration;
 
 /// How a reload is asked for.
@@ -61,6 +63,8 @@ pub(crate) fn run(call: &Call<'_>, out: &mut Out, how: &How) -> Result<(), Troub
 fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
     let before = client.snapshot()?;
+    // Connections to what is there before it may be gone; a plan is worth having without them.
+    let counters = client.counters().unwrap_or_default();
     let mut drains: Vec<String> = Vec::new();
     let reloaded = match how.drain_removed {
         None => client.reload(how.dry_run, how.force)?,
@@ -86,7 +90,7 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
             out.line(&json::document(&before.state.agent.host, data).to_string())?;
         }
         Output::Table | Output::Wide | Output::Name => {
-            for line in lines(before.state.agent.config.revision, &reloaded) {
+            for line in lines(before.state.agent.config.revision, &reloaded, &counters) {
                 out.line(&line)?;
             }
             for line in drains {
@@ -98,7 +102,7 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
 }
 
 /// What changed, or would.
-pub(crate) fn lines(before: u64, it: &Reloaded) -> Vec<String> {
+pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters) -> Vec<String> {
     let revisions = format!("r{before} -> r{}", it.revision);
     let mut lines = vec![if it.dry_run {
         format!("dry run: nothing is changed ({revisions})")
@@ -108,7 +112,17 @@ pub(crate) fn lines(before: u64, it: &Reloaded) -> Vec<String> {
     if it.changes.is_empty() {
         lines.push("  no differences".into());
     }
-    lines.extend(it.changes.iter().map(|change| format!("  {}", escape(change))));
+    let with = |change: &String| match affected(change, counters) {
+        0 => format!("  {}", escape(change)),
+        1 => format!("  {} (1 connection)", escape(change)),
+        active => format!("  {} ({} connections)", escape(change), thousands(active)),
+    };
+    lines.extend(it.changes.iter().map(with));
+    lines.push(format!(
+        "moves a virtual address: {}",
+        if it.moves.is_empty() { "no" } else { "yes" }
+    ));
+    lines.extend(it.moves.iter().map(|line| format!("  {}", escape(line))));
     for finding in &it.findings {
         lines.extend(finding.line().lines().map(escape));
     }
@@ -116,4 +130,65 @@ pub(crate) fn lines(before: u64, it: &Reloaded) -> Vec<String> {
         lines.push("result: would be accepted".into());
     }
     lines
+}
+
+/// Established connections through what a change takes away.
+fn affected(change: &str, counters: &Counters) -> u64 {
+    let Some(object) = change.strip_prefix("- ") else {
+        return 0;
+    };
+    let of = |id: &ServerId| match object.split_once(':') {
+        Some(("rs", name)) => id.to_string() == name,
+        Some(("vs", name)) => id.service.to_string() == name,
+        _ => false,
+    };
+    let lost = counters.servers.iter().filter(|(id, _)| of(id));
+    lost.map(|(_, it)| it.active).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::counters::ServerCounters;
+
+    #[test]
+    fn a_plan_says_what_goes_with_its_connections_and_whether_an_address_moves() {
+        let mut counters = Counters::default();
+        for (server, active) in [("192.0.2.1:80", 3_762), ("192.0.2.2:80", 1)] {
+            let id: ServerId = format!("203.0.113.9:80/tcp/{server}").parse().unwrap();
+            let counts = ServerCounters {
+                active,
+                ..ServerCounters::default()
+            };
+            counters.servers.insert(id, counts);
+        }
+        let mut plan = Reloaded {
+            dry_run: true,
+            revision: 18,
+            changes: vec![
+                "~ rs:203.0.113.9:80/tcp/192.0.2.1:80".into(),
+                "- rs:203.0.113.9:80/tcp/192.0.2.2:80".into(),
+                "- vs:203.0.113.9:80/tcp".into(),
+            ],
+            ..Reloaded::default()
+        };
+        let told = lines(17, &plan, &counters);
+        assert_eq!(
+            told,
+            [
+                "dry run: nothing is changed (r17 -> r18)",
+                "  ~ rs:203.0.113.9:80/tcp/192.0.2.1:80",
+                "  - rs:203.0.113.9:80/tcp/192.0.2.2:80 (1 connection)",
+                "  - vs:203.0.113.9:80/tcp (3,763 connections)",
+                "moves a virtual address: no",
+                "result: would be accepted",
+            ]
+        );
+        plan.moves = vec!["VI_1: it is not in the file: its addresses go to the peer".into()];
+        let told = lines(17, &plan, &counters).join("\n");
+        assert!(
+            told.contains("moves a virtual address: yes\n  VI_1: it is not"),
+            "{told}"
+        );
+    }
 }

@@ -204,7 +204,10 @@ fn problem_rows(view: &View<'_>, found: &[Problem]) -> Vec<Row> {
 fn override_row(view: &View<'_>, change: &Override) -> Row {
     let mark = match change.kind {
         OverrideKind::Disable => '-',
-        OverrideKind::Drain { .. } | OverrideKind::Weight(_) | OverrideKind::Pin(_) => '~',
+        OverrideKind::Drain { .. }
+        | OverrideKind::Weight(_)
+        | OverrideKind::Pin(_)
+        | OverrideKind::Ramp { .. } => '~',
     };
     let who = if change.message.is_empty() {
         format!("({})", escape(&change.actor.user))
@@ -220,6 +223,10 @@ fn override_row(view: &View<'_>, change: &Override) -> Row {
                 Some(configured) => format!("weight {weight}/{configured}"),
                 None => format!("weight {weight}"),
             });
+        }
+        (OverrideKind::Ramp { .. }, Target::Server(id)) => {
+            let server = view.state.servers.get(id);
+            facts.extend(server.and_then(|it| Some(format!("weight {}/{}", it.effective?, it.configured))));
         }
         _ => {}
     }

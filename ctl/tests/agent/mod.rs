@@ -150,8 +150,11 @@ fn answer(ask: Ask, handle: &ControlHandle) {
                 format!("- rs:{GOING}"),
             ],
             findings: Vec::new(),
+            moves: Vec::new(),
         }))),
-        Ask::Act { act, actor, reply } => {
+        Ask::Act {
+            act, actor, reply, ..
+        } => {
             if let Verb::Promote { .. } = act.verb {
                 let mut refusal = Refusal::new(
                     RefusalCode::Fault,

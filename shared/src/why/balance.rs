@@ -182,6 +182,7 @@ fn server_terms(view: &View<'_>, it: &ServerView) -> Vec<Row> {
         match change.map(|change| change.kind) {
             Some(OverrideKind::Weight(weight)) => weight.to_string(),
             Some(OverrideKind::Drain { .. }) => "0".into(),
+            Some(OverrideKind::Ramp { .. }) => it.effective.map_or_else(|| "-".into(), |it| it.to_string()),
             Some(OverrideKind::Disable | OverrideKind::Pin(_)) | None => "-".into(),
         },
         match change {
@@ -191,6 +192,9 @@ fn server_terms(view: &View<'_>, it: &ServerView) -> Vec<Row> {
     ));
     let source = match it.source {
         WeightSource::Config => "as configured",
+        WeightSource::Operator if change.is_some_and(|it| matches!(it.kind, OverrideKind::Ramp { .. })) => {
+            "rising in steps after an undrain"
+        }
         WeightSource::Operator => "set by an operator",
         WeightSource::Dynamic => "set by a check",
         WeightSource::Inhibit => "0 because its check failed (inhibit_on_failure)",

@@ -168,6 +168,7 @@ fn a_reload_shows_what_it_changes_first() {
                 "~ vrrp:VI_int priority 150 -> 120".into(),
             ],
             findings: Vec::new(),
+            moves: Vec::new(),
         }),
     );
     compare("reload", &bench);

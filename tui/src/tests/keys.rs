@@ -197,6 +197,7 @@ fn a_reload_is_tried_first() {
         revision: 18,
         changes: vec!["+ vs:203.0.113.12:443/tcp".into()],
         findings: Vec::new(),
+        moves: Vec::new(),
     };
     bench.send(Msg::Answer(asked[0].0, Ok(Box::new(Reply::Reloaded(plan)))));
     bench.keys("Enter");

@@ -153,8 +153,49 @@ fn any_key() -> impl Strategy<Value = KeyEvent> {
     })
 }
 
+/// What breaks terminals, among ordinary letters: wide, without width, controls, turns of direction, long piles of marks.
+fn mischief() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => prop::sample::select(vec!["a", "web", "198.51.100.24", "/", ":", " "]).prop_map(str::to_owned),
+        4 => prop::sample::select(vec![
+            "漢", "ｗ", "\u{1100}\u{1161}", "👩\u{200d}👧", "🇩🇪", "\u{fe0f}", "\u{301}", "\u{200b}", "\u{ad}", "\u{feff}",
+            "\u{202e}", "\u{2066}", "\u{200f}", "م", "ש", "\u{1b}[31m", "\u{9b}2J", "\r", "\n", "\t", "\u{7f}", "\0",
+            "\u{2028}", "\u{e000}", "\u{fffd}", "\u{10ffff}",
+        ]).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// No line is wider than the screen, and there are as many as it has rows.
+fn fits(picture: &str, (width, height): (u16, u16)) -> bool {
+    picture.lines().count() == usize::from(height)
+        && picture
+            .lines()
+            .all(|line| lb_shared::text::width(line) <= usize::from(width))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_storm_of_sizes_ends_in_a_whole_picture_whatever_names_there_are(
+        text in mischief(),
+        screen in 0..SCREENS.len(),
+        storm in prop::collection::vec((1u16..=200, 1u16..=60), 1..40),
+    ) {
+        let mut bench = Bench::of(nasty(&text), 80, 24);
+        bench.keys(SCREENS[screen]);
+        for (nth, (width, height)) in storm.iter().copied().enumerate() {
+            bench.send(Msg::Resize(width, height));
+            // A terminal draws some of them.
+            if nth % 5 == 0 || nth + 1 == storm.len() {
+                let picture = bench.picture();
+                prop_assert!(harmless(&picture), "{text:?} at {width}x{height}: {picture}");
+                prop_assert!(fits(&picture, (width, height)), "{text:?} at {width}x{height}: {picture}");
+            }
+        }
+    }
 
     #[test]
     fn no_sequence_of_keys_and_sizes_breaks_it(

@@ -189,6 +189,9 @@ fn changes(lines: &mut Vec<Row>, plan: &Reloaded) {
             Role::Plain,
         ));
     }
+    for line in plan.moves.iter().take(LINES_MAX - 4) {
+        say(lines, &format!("! {}", escape(line)), Role::Warn);
+    }
     if !plan.findings.is_empty() {
         say(
             lines,

@@ -65,7 +65,14 @@ pub(crate) fn text(app: &App) -> String {
     }
     let mut text = String::new();
     for y in 0..height {
-        let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+        let mut line = String::new();
+        let mut x = 0;
+        while x < width {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            // The cells behind a wide character are its own.
+            x = x.saturating_add(u16::try_from(lb_shared::text::width(symbol)).unwrap_or(1).max(1));
+        }
         text.push_str(line.trim_end());
         text.push('\n');
     }

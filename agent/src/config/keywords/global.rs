@@ -2,22 +2,22 @@
 
 use super::bfd::RawBfd;
 use super::check::{self, SslWords};
+use super::routing::{Placed, route_lines, rule_lines};
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
 use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
+use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Refused, Set};
 use crate::config::keyword::Live::{InPlace, NextStart};
 use crate::config::keyword::Takes::{
-    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptWords, Script, Seconds,
-    WholeSeconds, Words,
+    self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptName, OptWords, Script, Seconds, WholeSeconds, Words,
 };
 use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{DumpKind, VrrpVersion};
+use crate::model::{DumpKind, Route, Rule, VrrpVersion};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,7 +33,12 @@ pub(crate) struct Raw {
     pub processes: Vec<RawProcess>,
     pub sessions: Vec<RawBfd>,
     pub files: Vec<RawFile>,
+    pub routes: Vec<Placed<Route>>,
+    pub policy_rules: Vec<Placed<Rule>>,
     pub ssl: SslWords,
+    pub net_namespace: Option<(String, Span)>,
+    /// `interface_up_down_delays`: down and up.
+    pub interface_delays: Vec<(String, Duration, Duration, Span)>,
 }
 
 /// `global_defs` as written.
@@ -78,6 +83,7 @@ pub(crate) struct GlobalDefs {
     pub fifo_states_on_reload: bool,
     pub dump_files: BTreeMap<DumpKind, String>,
     pub json_version: u8,
+    pub host: super::process::HostWords,
 }
 
 /// `lvs_sync_daemon` as written.
@@ -121,11 +127,9 @@ pub(crate) const ROOT: Table<Raw> = Table {
 };
 pub(crate) const GLOBAL: Table<GlobalDefs> = Table {
     block: "global_defs",
-    parts: &[GLOBAL_ROWS],
+    parts: &[GLOBAL_ROWS, super::process::ROWS],
 };
 
-const NO_NAMESPACE: &str =
-    "the agent runs in the network namespace it was started in; start it with 'ip netns exec'";
 const NO_STATIC: &str = "it is not set; set it with the host's own network configuration";
 const NO_LINKBEAT: &str = "the kernel reports link changes; polling is not needed";
 
@@ -136,16 +140,16 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         Block(|_, _, _| {})),
     row("linkbeat_use_polling", Nothing, "off", NextStart, "Asks each interface for its link state.",
         Idle(NO_LINKBEAT)),
-    row("net_namespace", Name("NAME"), "none", NextStart, "Network namespace of the whole agent.",
-        Known(NO_NAMESPACE)),
+    row("net_namespace", Name("NAME"), "none", NextStart, "Network namespace of the whole agent, as ip-netns(8) names it. \
+        Two agents need two --run-dir.", Set(|it, a, _| it.net_namespace = Some((a.text().to_owned(), a.span())))),
     row("net_namespace_ipvs", OptName("NAME"), "net_namespace", NextStart, "Network namespace of IPVS.",
-        Known(NO_NAMESPACE)),
+        Refused("IPVS is programmed where the agent runs; run a second agent with net_namespace, or leave it out")),
     row("namespace_with_ipsets", Nothing, "off", NextStart, "Allows ipsets in a namespace on old kernels.",
         Idle("no ipsets are used")),
     row("use_pid_dir", Nothing, "off", NextStart, "Puts pid files into a folder of their own.",
         Idle("the run folder is chosen by --run-dir")),
     row("instance", Name("NAME"), "none", NextStart, "Name of this agent among several on one host.",
-        Known("run several agents with different --run-dir")),
+        Refused("agents are told apart by --run-dir, which holds socket, lock and ledger; give each its own")),
     row("child_wait_time", Name("SECONDS"), "5", NextStart, "How long a stop may take.",
         Idle("there is one process; nothing has to be waited for")),
     row("track_group", Takes::Block("NAME"), "", InPlace, "Names instances whose trackers static addresses follow.",
@@ -153,16 +157,17 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("static_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses set at start and removed at stop.",
         KnownBlock(NO_STATIC, |_, _, _| {})),
     row("static_routes", List("ROUTE-LINE"), "", InPlace, "Routes set at start and removed at stop.",
-        KnownBlock(NO_STATIC, |_, _, _| {})),
+        Block(|it, st, cx| route_lines(&mut it.routes, st, cx))),
     row("static_rules", List("RULE-LINE"), "", InPlace, "Policy rules set at start and removed at stop.",
-        KnownBlock(NO_STATIC, |_, _, _| {})),
+        Block(|it, st, cx| rule_lines(&mut it.policy_rules, st, cx))),
     row("garp_group", Takes::Block(""), "", InPlace, "Interfaces that share a pace for announcements.",
         KnownBlock("announcements are paced per interface by vrrp_garp_interval alone",
             |_, st, cx| inert(&static_net::GARP_GROUP, st, cx))),
     row("linkbeat_interfaces", List("IFNAME [MII|ETHTOOL|IOCTL]"), "", NextStart, "Interfaces asked for their link \
         state.", KnownBlock(NO_LINKBEAT, |_, _, _| {})),
     row("interface_up_down_delays", List("IFNAME DOWN-DELAY [UP-DELAY]"), "0", InPlace, "How long a change of an \
-        interface must last before it counts.", KnownBlock("every change counts at once", |_, _, _| {})),
+        interface must last before it counts, up to 255 s. Without UP-DELAY it is up at once. A down delay is kept \
+        shorter than the others wait for a master.", Block(super::process::interface_delays)),
     row("vrrp_script", Takes::Block("NAME"), "", InPlace, "A script that is run periodically for track_script. It \
         must stand above its use.", Block(super::vrrp::script)),
     row("vrrp_track_process", Takes::Block("NAME"), "", InPlace, "Counts processes for track_process. It must stand \
@@ -186,12 +191,11 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
 ];
 
 /// A tracker that does not act: its words are checked, and its name is known to those who follow it.
-const ONE_PROCESS: &str = "the agent is one process; set nice, affinity and limits in its systemd unit";
-const NO_SNMP: &str = "there is no SNMP; use 'lbctl status -o json'";
-const NO_DBUS: &str = "there is no D-Bus; use the agent's socket";
+const NO_SNMP: &str =
+    "SNMP is not spoken; read the same from 'lbctl status -o json', or have --metrics scraped";
+const NO_DBUS: &str = "D-Bus is not spoken; the control socket answers and tells of changes: 'lbctl watch'";
 const NO_FIREWALL: &str = "no firewall rules are made";
 const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
-const NO_SCRIPT: &str = "the script is not run; use ExecStartPre and ExecStopPost of the systemd unit";
 
 #[rustfmt::skip]
 const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
@@ -199,12 +203,6 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle("no copy is kept")),
     row("config_save_dir", Name("FOLDER"), "off", NextStart, "Saves the configuration at each reload, for debugging.",
         Idle("'lbctl config' shows what is in force")),
-    row("process_names", Nothing, "off", NextStart, "Gives processes distinct names.", Idle(ONE_PROCESS)),
-    row("process_name", Name("NAME"), "", NextStart, "Name of the parent process.", Idle(ONE_PROCESS)),
-    row("vrrp_process_name", Name("NAME"), "", NextStart, "Name of the VRRP process.", Idle(ONE_PROCESS)),
-    row("checker_process_name", Name("NAME"), "", NextStart, "Name of the checker process.", Idle(ONE_PROCESS)),
-    row("bfd_process_name", Name("NAME"), "", NextStart, "Name of the BFD process.", Idle(ONE_PROCESS)),
-    row("lvs_process_name", Name("NAME"), "", NextStart, "Old name of checker_process_name.", Idle(ONE_PROCESS)),
     row("use_symlink_paths", Flag, "off", InPlace, "Keeps symbolic links in script paths.",
         Idle("scripts are run by the path that is written")),
     row("set_supplementary_groups", Flag, "off", InPlace, "Gives scripts the further groups of their user.",
@@ -226,15 +224,6 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|it, a, _| it.mail.alert_vrrp = Some(a.flag()))),
     row("smtp_alert_checker", Flag, "off", InPlace, "Default of smtp_alert of services; servers have it on.",
         Set(|it, a, _| it.mail.alert_checker = Some(a.flag()))),
-    row("startup_script", Script, "none", NextStart, "Run once before everything else.", Known(NO_SCRIPT)),
-    row("startup_script_timeout", WholeSeconds(1, 1_000), "10", NextStart, "How long it may take.", Known(NO_SCRIPT)),
-    row("shutdown_script", Script, "none", NextStart, "Run once after everything else.", Known(NO_SCRIPT)),
-    row("shutdown_script_timeout", WholeSeconds(1, 1_000), "10", NextStart, "How long it may take.",
-        Known(NO_SCRIPT)),
-    row("max_auto_priority", OptInt(-1, 99), "0", NextStart, "Highest real-time priority taken when timers run late.",
-        Known(ONE_PROCESS)),
-    row("min_auto_priority_delay", Int(1, 10_000_000), "1000000", NextStart, "Lateness in microseconds that raises \
-        it.", Known(ONE_PROCESS)),
     row("checker_log_all_failures", Flag, "off", InPlace, "Default of log_all_failures.",
         Set(|it, a, _| it.checker_log_all_failures = a.flag())),
     row("dynamic_interfaces", OptName("allow_if_changes"), "off", InPlace, "Interfaces may be missing at start. The \
@@ -313,32 +302,6 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("vrrp_skip_check_adv_addr", Flag, "off", InPlace, "Default of skip_check_adv_addr.",
         Set(|it, a, _| it.skip_check_adv_addr = a.flag())),
     row("vrrp_strict", Flag, "off", InPlace, "Default of strict_mode.", Set(|it, a, _| it.strict = a.flag())),
-    row("vrrp_priority", Int(-20, 19), "0", NextStart, "Nice value of the VRRP process.", Idle(ONE_PROCESS)),
-    row("vrrp_no_swap", Nothing, "off", NextStart, "Locks the VRRP process in memory.", Known(ONE_PROCESS)),
-    row("vrrp_rt_priority", Int(1, 99), "0", NextStart, "Real-time priority of the VRRP process.",
-        Known(ONE_PROCESS)),
-    row("vrrp_cpu_affinity", Words("CPU"), "all", NextStart, "CPUs of the VRRP process.", Known(ONE_PROCESS)),
-    row("vrrp_rlimit_rttime", Int(1, 4_294_967_295), "10000", NextStart, "Longest real-time run in microseconds.",
-        Known(ONE_PROCESS)),
-    row("vrrp_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of vrrp_rlimit_rttime.",
-        Known(ONE_PROCESS)),
-    row("checker_priority", Int(-20, 19), "0", NextStart, "Nice value of the checker process.", Idle(ONE_PROCESS)),
-    row("checker_no_swap", Nothing, "off", NextStart, "Locks the checker process in memory.", Idle(ONE_PROCESS)),
-    row("checker_rt_priority", Int(1, 99), "0", NextStart, "Real-time priority of the checker process.",
-        Idle(ONE_PROCESS)),
-    row("checker_cpu_affinity", Words("CPU"), "all", NextStart, "CPUs of the checker process.", Idle(ONE_PROCESS)),
-    row("checker_rlimit_rttime", Int(1, 4_294_967_295), "10000", NextStart, "Longest real-time run in microseconds.",
-        Idle(ONE_PROCESS)),
-    row("checker_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of checker_rlimit_rttime.",
-        Idle(ONE_PROCESS)),
-    row("bfd_priority", Int(-20, 19), "0", NextStart, "Nice value of the BFD process.", Idle(ONE_PROCESS)),
-    row("bfd_no_swap", Nothing, "off", NextStart, "Locks the BFD process in memory.", Idle(ONE_PROCESS)),
-    row("bfd_rt_priority", Int(1, 99), "0", NextStart, "Real-time priority of the BFD process.", Idle(ONE_PROCESS)),
-    row("bfd_cpu_affinity", Words("CPU"), "all", NextStart, "CPUs of the BFD process.", Idle(ONE_PROCESS)),
-    row("bfd_rlimit_rttime", Int(1, 4_294_967_295), "10000", NextStart, "Longest real-time run in microseconds.",
-        Idle(ONE_PROCESS)),
-    row("bfd_rlimit_rtime", Int(1, 4_294_967_295), "", NextStart, "Old spelling of bfd_rlimit_rttime.",
-        Idle(ONE_PROCESS)),
     row("notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets a line for every change.",
         Set(|it, a, _| fifo(&mut it.fifos[0], a))),
     row("notify_fifo_script", Script, "none", InPlace, "Program started to read it; the path is a further argument.",
@@ -355,22 +318,22 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|it, a, _| it.notify_priority_changes = a.flag())),
     row("fifo_write_vrrp_states_on_reload", Nothing, "off", InPlace, "Writes all states again after a reload.",
         Set(|it, _, _| it.fifo_states_on_reload = true)),
-    row("snmp_socket", Name("ADDRESS"), "unix:/var/agentx/master", NextStart, "SNMP agent to join.", Known(NO_SNMP)),
-    row("enable_traps", Nothing, "off", NextStart, "SNMP traps.", Known(NO_SNMP)),
-    row("enable_snmp_vrrp", Nothing, "off", NextStart, "VRRP over SNMP.", Known(NO_SNMP)),
-    row("enable_snmp_keepalived", Nothing, "off", NextStart, "Old name of enable_snmp_vrrp.", Known(NO_SNMP)),
-    row("enable_snmp_checker", Nothing, "off", NextStart, "Services over SNMP.", Known(NO_SNMP)),
-    row("enable_snmp_rfc", Nothing, "off", NextStart, "Both standard MIBs.", Known(NO_SNMP)),
-    row("enable_snmp_rfcv2", Nothing, "off", NextStart, "The MIB of RFC 2787.", Known(NO_SNMP)),
-    row("enable_snmp_rfcv3", Nothing, "off", NextStart, "The MIB of RFC 6527.", Known(NO_SNMP)),
+    row("snmp_socket", Name("ADDRESS"), "unix:/var/agentx/master", NextStart, "SNMP agent to join.", Refused(NO_SNMP)),
+    row("enable_traps", Nothing, "off", NextStart, "SNMP traps.", Refused(NO_SNMP)),
+    row("enable_snmp_vrrp", Nothing, "off", NextStart, "VRRP over SNMP.", Refused(NO_SNMP)),
+    row("enable_snmp_keepalived", Nothing, "off", NextStart, "Old name of enable_snmp_vrrp.", Refused(NO_SNMP)),
+    row("enable_snmp_checker", Nothing, "off", NextStart, "Services over SNMP.", Refused(NO_SNMP)),
+    row("enable_snmp_rfc", Nothing, "off", NextStart, "Both standard MIBs.", Refused(NO_SNMP)),
+    row("enable_snmp_rfcv2", Nothing, "off", NextStart, "The MIB of RFC 2787.", Refused(NO_SNMP)),
+    row("enable_snmp_rfcv3", Nothing, "off", NextStart, "The MIB of RFC 6527.", Refused(NO_SNMP)),
     row("snmp_vs_stats_update_interval", Seconds(1_000, 30_000_000), "5", NextStart, "Age of service counters.",
-        Known(NO_SNMP)),
+        Refused(NO_SNMP)),
     row("snmp_rs_stats_update_interval", Seconds(1_000, 30_000_000), "as for services", NextStart, "Age of server \
-        counters.", Known(NO_SNMP)),
-    row("enable_dbus", Nothing, "off", NextStart, "Starts the D-Bus service.", Known(NO_DBUS)),
-    row("dbus_service_name", Name("NAME"), "org.keepalived.Vrrp1", NextStart, "Its name.", Known(NO_DBUS)),
+        counters.", Refused(NO_SNMP)),
+    row("enable_dbus", Nothing, "off", NextStart, "Starts the D-Bus service.", Refused(NO_DBUS)),
+    row("dbus_service_name", Name("NAME"), "org.keepalived.Vrrp1", NextStart, "Its name.", Refused(NO_DBUS)),
     row("dbus_no_interface_name", Name("NAME"), "none", NextStart, "Path of instances without interface.",
-        Known(NO_DBUS)),
+        Refused(NO_DBUS)),
     row("script_user", Words("USER [GROUP]"), "keepalived_script if it exists, else the agent's", InPlace, "Whom \
         scripts run as unless they say otherwise.", Set(|it, a, _| {
             let word = |at: usize| {
@@ -411,7 +374,7 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("vrrp_startup_delay", Seconds(1_000, 4_294_967_295_000), "0", NextStart, "Instances begin that long after \
         start.", Set(|it, a, _| it.startup_delay = Some(a.span_of_time()))),
     row("vrrp_delay_after_boot", Seconds(1_000, 4_294_967_295_000), "0", NextStart, "Instances begin that long after \
-        boot.", Known("instances begin at once, or after vrrp_startup_delay")),
+        boot, or after vrrp_startup_delay if that is later.", Set(|it, a, _| it.host.delay_after_boot = a.span_of_time())),
     row("log_unknown_vrids", Nothing, "off", InPlace, "Logs adverts of virtual routers that are not configured.",
         Idle("they are always counted; 'lbctl vrrp' shows them")),
     row("vrrp_owner_ignore_adverts", Flag, "off", InPlace, "Default of owner_ignore_adverts.",
@@ -426,10 +389,10 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("reload_check_config", OptName("LOG-FILE"), "off", InPlace, "Checks a file before a reload.",
         Idle("a reload is always checked first, and refused whole if anything is wrong")),
     row("reload_time_file", Name("PATH"), "none", InPlace, "Reloads at the time written in a file.",
-        Known("use 'lbctl reload' from a timer")),
-    row("reload_repeat", Nothing, "off", InPlace, "Keeps that file.", Known("use 'lbctl reload' from a timer")),
+        Refused("a systemd timer with 'lbctl reload' does it, and its log says how it went")),
+    row("reload_repeat", Nothing, "off", InPlace, "Keeps that file.", Refused("a systemd timer with 'lbctl reload' does it, and its log says how it went")),
     row("reload_file", OptName("PATH"), "none", InPlace, "A file that exists while the configuration is read.",
-        Known("no such file is made; 'lbctl reload' answers when it is over")),
+        Refused("no such file is made; 'lbctl reload' answers when it is over, and how")),
     row("include_check", OptWords("OPTION"), "none", InPlace, "Makes include report missing files.",
         Known("include warns of a missing file; includea reports everything")),
     row("data_use_instance", Flag, "off", InPlace, "Names in the names of dump files.",

@@ -3,6 +3,8 @@
 mod bfd;
 mod check;
 mod global;
+mod process;
+mod routing;
 mod service;
 mod static_net;
 mod track;
@@ -11,6 +13,7 @@ mod vrrp;
 pub(crate) use bfd::RawBfd;
 pub(crate) use check::{CheckWords, Checker, RawCheck, Talk};
 pub(crate) use global::{GLOBAL, GlobalDefs, ROOT, Raw};
+pub(crate) use routing::Placed;
 pub(crate) use service::{At, GroupEntry, RawServer, RawServerGroup, RawService};
 pub(crate) use track::{RawFile, RawProcess, RawScript, TrackLine};
 pub(crate) use vrrp::{AddressLine, RawGroup, RawInstance, RawNotify};

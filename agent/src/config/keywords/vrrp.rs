@@ -1,5 +1,6 @@
 //! Virtual routers, their groups, and the lines of addresses.
 
+use super::routing::{Placed, route_lines, rule_lines};
 use super::static_net;
 use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
 use super::{Entry, Inert, Raw, add};
@@ -14,7 +15,7 @@ use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{OldChecksum, VrrpVersion};
+use crate::model::{OldChecksum, Route, Rule, VrrpVersion};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub(crate) struct RawInstance {
     pub version: Option<VrrpVersion>,
     pub addresses: Vec<AddressLine>,
     pub excluded: Vec<AddressLine>,
+    pub routes: Vec<Placed<Route>>,
+    pub policy_rules: Vec<Placed<Rule>>,
     pub no_addresses: bool,
     pub auth_type: Option<(&'static str, Span)>,
     pub auth_pass: Option<(String, Span)>,
@@ -164,9 +167,9 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("no_virtual_ipaddress", Nothing, "off", InPlace, "Having no address is meant.",
         Set(|it, _, _| it.no_addresses = true)),
     row("virtual_routes", List("ROUTE-LINE"), "", InPlace, "Routes present while MASTER.",
-        KnownBlock("the routes are not set", |_, _, _| {})),
+        Block(|it, st, cx| route_lines(&mut it.routes, st, cx))),
     row("virtual_rules", List("RULE-LINE"), "", InPlace, "Policy rules present while MASTER.",
-        KnownBlock("the rules are not set", |_, _, _| {})),
+        Block(|it, st, cx| rule_lines(&mut it.policy_rules, st, cx))),
     row("authentication", Takes::Block(""), "none", InPlace, "Password of version 2.",
         Block(|it, st, cx| read_block(&AUTHENTICATION, it, st, cx))),
     row("auth_hmac", Takes::Block(""), "none", InPlace, "Signed adverts (2.4).",

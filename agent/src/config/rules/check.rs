@@ -271,7 +271,7 @@ pub(super) fn client_certificate(raw: &Raw, cx: &mut Cx<'_>) -> Option<Arc<Clien
                 "SSL_GET shows no certificate",
                 "write both, 'certificate FILE' and 'key FILE'",
             ];
-            cx.error("S-30", *at, "a client certificate needs its key", notes);
+            cx.error("S-46", *at, "a client certificate needs its key", notes);
             return None;
         }
     };
@@ -286,7 +286,7 @@ pub(super) fn client_certificate(raw: &Raw, cx: &mut Cx<'_>) -> Option<Arc<Clien
             "while that is so, an SSL_GET gives no result and servers keep their verdict",
             "it takes PEM without a pass phrase: openssl pkey -in KEY -out NEW-KEY",
         ];
-        cx.warn("S-30", *at, format!("'{}' {why}", shown(path)), notes);
+        cx.warn("S-46", *at, format!("'{}' {why}", shown(path)), notes);
     }
     Some(Arc::new(ClientCertificate {
         chain: chain.0.clone().into(),

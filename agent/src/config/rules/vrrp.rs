@@ -200,6 +200,8 @@ fn instance(
         unicast_peers: peers,
         addresses,
         excluded_addresses: excluded,
+        routes: super::routing::routes(&it.routes, cx),
+        rules: super::routing::rules(&it.policy_rules, cx),
         garp: garp(it, strict, cx),
         tracking,
         ignore_own_interface: it.dont_track_primary,

@@ -128,7 +128,10 @@ fn verb(call: &Call) -> Result<Verb, Refusal> {
                 }
             },
         },
-        "undrain" => Verb::Undrain,
+        "undrain" => match call.span("ramp")? {
+            Some(over) => Verb::Ramp { over_ms: ms(over) },
+            None => Verb::Undrain,
+        },
         "disable" => Verb::Disable {
             cut: call.flag("cut")?,
         },
@@ -174,7 +177,7 @@ fn targets(session: &Session, call: &Call, verb: Verb) -> Result<Vec<Target>, Re
     let seen = session.doors.hub.seen();
     let view = View::new(&seen.state, seen.now, seen.wall_ms);
     let found: Vec<Target> = match verb {
-        Verb::Drain { .. } | Verb::Undrain | Verb::Disable { .. } | Verb::Weight(_) => {
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
             let ids = if all {
                 seen.state.servers.keys().cloned().collect()
             } else {

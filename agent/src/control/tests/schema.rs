@@ -118,6 +118,7 @@ fn requests() -> Vec<Value> {
         acting("weight", server, json!({"weight": 50})),
         acting("promote", "VI_int", json!({"for": "1m"})),
         acting("demote", "VI_int", json!({"hard": true})),
+        acting("undrain", "web/198.51.100.21", json!({"ramp": "60s"})),
         acting("release", "VI_int", json!({})),
         json!({"op": "undo", "dry_run": true, "force": false, "message": "", "key": null, "wait": true, "wait_timeout": "1s"}),
         json!({"op": "reload", "dry_run": true, "force": false}),

@@ -67,6 +67,8 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
             track: true,
         }],
         excluded_addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         garp: Garp::default(),
         tracking: Tracking::default(),
         ignore_own_interface: false,

@@ -42,9 +42,13 @@ def same_page(solo):
     state = values(page, "lbagent_vrrp_state")
     assert [labels for labels, bit in state.items() if bit] == [
         "vrrp_instance=VI_int,interface=eth0,vrid=51,family=inet,state=master"], state
-    failed = values(page, "lbagent_check_results_total")["service=web,type=TCP_CHECK,result=failed"]
-    until("failed checks are counted", lambda: values(
-        scrape(solo)[1], "lbagent_check_results_total")["service=web,type=TCP_CHECK,result=failed"] > failed, within=5)
+
+    def failed():
+        results = values(scrape(solo)[1], "lbagent_check_results_total")
+        return results.get("service=web,type=TCP_CHECK,result=failed", 0)
+
+    before = failed()
+    until("failed checks are counted", lambda: failed() > before, within=10)
     names = set(re.findall(r"^# TYPE (\S+)", page, re.M))
     printed = set(re.findall(r"^# TYPE (\S+)", solo.agent.ctl("metrics")[1], re.M))
     assert names <= printed, names - printed
@@ -67,4 +71,11 @@ def held(solo):
     for s in silent:
         s.close()
     assert after - before >= int(passed) - 1, f"{after - before} adverts in {passed:.1f} s"
-    assert scrape(solo)[0] == 200
+
+    def free():
+        try:
+            return scrape(solo)[0] == 200
+        except OSError:
+            return False  # the places are not free yet
+
+    until("the port answers again", free, within=10)

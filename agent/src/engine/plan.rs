@@ -1,0 +1,141 @@
+//! What a new model would change, told before it comes into force.
+
+use super::Engine;
+use crate::model::{Instance, Model, Service};
+use crate::vrrp::is_same_router;
+use lb_shared::names::InstanceName;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+/// One line an object: `+` comes, `-` goes, `~` changes.
+pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
+    let mut lines = Vec::new();
+    if old.global != new.global {
+        lines.push("~ global_defs".to_owned());
+    }
+    if old.host != new.host {
+        lines.push("~ settings of process and host".to_owned());
+    }
+    compare(&mut lines, "vrrp:", &old.instances, &new.instances);
+    compare(&mut lines, "group:", &old.groups, &new.groups);
+    compare(&mut lines, "script:", &old.scripts, &new.scripts);
+    compare(&mut lines, "process:", &old.processes, &new.processes);
+    compare(&mut lines, "bfd:", &old.sessions, &new.sessions);
+    compare(&mut lines, "file:", &old.files, &new.files);
+    for (key, service) in &new.services {
+        match old.services.get(key) {
+            None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),
+            Some(before) if before == service => {}
+            Some(before) => {
+                let bare = |service: &Service| Service {
+                    servers: BTreeMap::new(),
+                    ..service.clone()
+                };
+                if bare(before) != bare(service) {
+                    lines.push(format!("~ vs:{key}"));
+                }
+                compare(
+                    &mut lines,
+                    &format!("rs:{key}/"),
+                    &before.servers,
+                    &service.servers,
+                );
+            }
+        }
+    }
+    lines.extend(
+        old.services
+            .keys()
+            .filter(|key| !new.services.contains_key(key))
+            .map(|key| format!("- vs:{key}")),
+    );
+    lines
+}
+
+fn compare<K: Ord + Display, V: PartialEq>(
+    lines: &mut Vec<String>,
+    prefix: &str,
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+) {
+    for (key, value) in new {
+        match old.get(key) {
+            None => lines.push(format!("+ {prefix}{key}")),
+            Some(before) if before == value => {}
+            Some(_) => lines.push(format!("~ {prefix}{key}")),
+        }
+    }
+    lines.extend(
+        old.keys()
+            .filter(|key| !new.contains_key(key))
+            .map(|key| format!("- {prefix}{key}")),
+    );
+}
+
+impl Engine {
+    /// How the new model would move virtual addresses, one line an instance; empty: none moves.
+    pub(super) fn moves(&self, new: &Model) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, before) in &self.model.instances {
+            let after = (new.instances.values()).find(|it| is_same_router(before, it));
+            let line = match after {
+                Some(after) if before == after => None,
+                Some(after) if self.routers.is_master(name) => self.kept(name, before, after),
+                Some(after) => self.gained(name, before, after),
+                None if !self.routers.is_master(name) => None,
+                None if new.instances.contains_key(name) => Some(
+                    "it becomes another virtual router: its addresses go, and come back if it wins the election"
+                        .to_owned(),
+                ),
+                None => Some("it is not in the file: its addresses go to the peer".to_owned()),
+            };
+            lines.extend(line.map(|line| format!("{name}: {line}")));
+        }
+        lines
+    }
+
+    /// What a MASTER would hold no longer.
+    fn kept(&self, name: &InstanceName, before: &Instance, after: &Instance) -> Option<String> {
+        let held = |it: &Instance| -> BTreeSet<_> {
+            let lists = [&it.addresses, &it.excluded_addresses];
+            let lines = lists.into_iter().flatten();
+            lines.map(|it| (it.address, it.device.clone())).collect()
+        };
+        let (old, new) = (held(before), held(after));
+        let gone: Vec<String> = (old.difference(&new))
+            .map(|(address, _)| address.to_string())
+            .collect();
+        if !gone.is_empty() {
+            return Some(format!("{} no longer held", gone.join(", ")));
+        }
+        let advertised = self.routers.view(name)?.effective_priority;
+        let left = after_change(advertised, before, after);
+        (left < advertised).then(|| {
+            format!("its priority falls from {advertised} to {left}: a peer above {left} takes over")
+        })
+    }
+
+    /// What a BACKUP would take.
+    fn gained(&self, name: &InstanceName, before: &Instance, after: &Instance) -> Option<String> {
+        let view = self.routers.view(name)?;
+        let master = view.master?;
+        let ours = after_change(view.effective_priority, before, after);
+        let had = before.preempt && view.effective_priority > master.priority;
+        (after.preempt && ours > master.priority && !had).then(|| {
+            format!(
+                "it takes over from {}: its priority {ours} is above {}",
+                master.address, master.priority
+            )
+        })
+    }
+}
+
+/// A priority after its base changed; the trackers add what they did.
+fn after_change(effective: u8, before: &Instance, after: &Instance) -> u8 {
+    let base = |it: &Instance| i32::from(it.priority.get());
+    if after.priority.is_owner() || effective == 0 {
+        return if effective == 0 { 0 } else { after.priority.get() };
+    }
+    let sum = i32::from(effective) - base(before) + base(after);
+    u8::try_from(sum.clamp(1, 254)).unwrap_or(1)
+}

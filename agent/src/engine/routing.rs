@@ -1,0 +1,160 @@
+//! Which routes and rules should be there, and what becomes of them.
+
+use super::routing_keeper::Owner;
+use super::{Action, Engine, Ledger};
+use crate::model::{Route, Rule};
+use crate::net::{NetOp, Routing, RoutingGone};
+use lb_shared::event::What;
+use lb_shared::names::InstanceName;
+use lb_shared::state::ObjectId;
+use std::collections::BTreeSet;
+
+impl Engine {
+    /// Sets or removes an instance's routes and rules. `anew`: also those that should be there already.
+    pub(super) fn hold_routing(&mut self, name: &InstanceName, anew: bool) {
+        let may = self.gate_open || self.adopted.contains(name);
+        let instance = self.model.instances.get(name);
+        let want = match instance.filter(|_| may && self.routers.is_master(name)) {
+            Some(instance) => self.placed(&instance.routes, &instance.rules),
+            None if self.keeps_addresses() => return,
+            None => BTreeSet::new(),
+        };
+        self.set_routing(&Some(name.clone()), want, anew);
+    }
+
+    /// Sets those of the file itself.
+    pub(super) fn hold_static_routing(&mut self, anew: bool) {
+        let want = self.placed(&self.model.static_routes, &self.model.static_rules);
+        self.set_routing(&None, want, anew);
+    }
+
+    fn set_routing(&mut self, owner: &Owner, want: BTreeSet<Routing>, anew: bool) {
+        let ops = self.routing.set(owner, want, anew);
+        if !ops.is_empty() {
+            self.ledger_due = true;
+            self.net.send(ops, &mut self.queue);
+        }
+    }
+
+    /// A stop takes all of them down.
+    pub(super) fn drop_routing(&mut self) {
+        for owner in self.routing.owners().into_iter().rev() {
+            self.set_routing(&owner, BTreeSet::new(), false);
+        }
+    }
+
+    /// As the kernel is told them: those whose interfaces are there and up.
+    fn placed(&self, routes: &[Route], rules: &[Rule]) -> BTreeSet<Routing> {
+        let place = |route: &Route| {
+            let links = route.legs.iter().map(|leg| match &leg.device {
+                None => Some(None),
+                Some(name) => Some(Some(
+                    self.net.have().link(name).filter(|link| link.running)?.index,
+                )),
+            });
+            Some(Routing::Route(route.clone(), links.collect::<Option<Vec<_>>>()?))
+        };
+        let rules = rules.iter().cloned().map(Routing::Rule);
+        routes.iter().filter_map(place).chain(rules).collect()
+    }
+
+    /// An interface came, went, or changed between up and down. The kernel drops the routes of one that goes down.
+    pub(super) fn routing_on_interface(&mut self, name: &str) {
+        if self.boot.is_some() || self.stopping.is_some() {
+            return;
+        }
+        let through = |routes: &[Route]| {
+            let mut legs = routes.iter().flat_map(|route| &route.legs);
+            legs.any(|leg| leg.device.is_none() || leg.device.as_deref() == Some(name))
+        };
+        let concerned: Vec<InstanceName> = (self.model.instances.values())
+            .filter(|it| self.routers.is_master(&it.name) && through(&it.routes))
+            .map(|it| it.name.clone())
+            .collect();
+        for name in concerned {
+            self.hold_routing(&name, true);
+        }
+        if through(&self.model.static_routes) {
+            self.hold_static_routing(true);
+        }
+    }
+
+    pub(super) fn on_routing_gone(&mut self, gone: &RoutingGone) {
+        for it in self.routing.on_gone(self.now, gone) {
+            self.say(
+                What::DriftHealed,
+                format!("{it} is put back"),
+                Some("somebody removed it".into()),
+            );
+            self.net
+                .send(vec![NetOp::AddRouting(Box::new(it))], &mut self.queue);
+        }
+    }
+
+    /// The kernel answered an operation on a route or a rule.
+    pub(super) fn on_routing_answer(&mut self, op: &NetOp, refusal: Option<String>) {
+        match (op, refusal) {
+            (NetOp::AddRouting(it), Some(text)) => {
+                if self.routing.on_refused(self.now, it, text.clone()) {
+                    self.say(What::KernelRefused, op.to_string(), Some(text));
+                }
+            }
+            (NetOp::AddRouting(it), None) => {
+                if self.routing.on_taken(it) {
+                    self.say(What::KernelRecovered, format!("{it}: the kernel took it"), None);
+                }
+            }
+            (_, Some(text)) => self.say(What::KernelRefused, op.to_string(), Some(text)),
+            (_, None) => {}
+        }
+        self.touch(ObjectId::Agent);
+    }
+
+    pub(super) fn routing_on_tick(&mut self) {
+        let ops = self.routing.take_due(self.now);
+        self.net.send(ops, &mut self.queue);
+    }
+
+    /// A model came into force: the watch is set, what the file itself wants is set, masters get what changed.
+    pub(super) fn apply_routing(&mut self) {
+        let wants = |it: &crate::model::Instance| !it.routes.is_empty() || !it.rules.is_empty();
+        let watch = !self.model.static_routes.is_empty()
+            || !self.model.static_rules.is_empty()
+            || self.model.instances.values().any(|it| wants(it));
+        if watch != self.watches_routing {
+            self.watches_routing = watch;
+            self.queue.push_back(Action::WatchRouting(watch));
+        }
+        self.hold_static_routing(false);
+        for owner in self.routing.owners().into_iter().flatten() {
+            self.hold_routing(&owner, false);
+        }
+    }
+
+    /// Takes away what an earlier run left and nobody wants now.
+    pub(super) fn clean_routing(&mut self, earlier: &Ledger) {
+        let left: Vec<Routing> = self
+            .placed(&earlier.routes, &earlier.rules)
+            .into_iter()
+            .rev()
+            .filter(|it| !self.routing.is_wanted(it))
+            .collect();
+        let ops = left
+            .into_iter()
+            .map(|it| NetOp::RemoveRouting(Box::new(it)))
+            .collect();
+        self.net.send(ops, &mut self.queue);
+    }
+
+    /// For the ledger.
+    pub(super) fn routing_held(&self) -> (Vec<Route>, Vec<Rule>) {
+        let (mut routes, mut rules) = (BTreeSet::new(), BTreeSet::new());
+        for it in self.routing.wanted() {
+            match it {
+                Routing::Route(it, _) => drop(routes.insert(it.clone())),
+                Routing::Rule(it) => drop(rules.insert(it.clone())),
+            }
+        }
+        (routes.into_iter().collect(), rules.into_iter().collect())
+    }
+}
