@@ -293,34 +293,28 @@ impl Engine {
         };
         let heard = self.routers.counters(name).and_then(|it| it.heard_at);
         let recent = heard.is_some_and(|at| self.now.since(at).as_secs() < 24 * 3600);
-        if view.state == VrrpState::Master && !recent && !act.force {
-            let (unserved, hint) = if hard {
-                (
-                    "would go unserved",
-                    "without --hard this node takes them back if nobody else does; to do it anyway: add --force",
-                )
-            } else {
-                (
-                    "would go unserved until this node takes them back",
-                    "name the cluster, so that the other agent can be seen (--cluster); to do it anyway: add --force",
-                )
-            };
+        // A backup is silent: that none was heard as master does not say that there is none.
+        let alone = view.state == VrrpState::Master && !recent;
+        if alone && hard && !act.force {
             return Err(Refusal::new(
                 RefusalCode::NoSuccessor,
                 format!(
                     "no other node was heard as master of {name} in the last 24 hours: if there is none, its addresses \
-                     {unserved}"
+                     would go unserved"
                 ),
-                hint,
+                "without --hard this node takes them back if nobody else does; or name the cluster, so that the other \
+                 agent can be seen (--cluster); to do it anyway: add --force",
             ));
         }
         if view.state == VrrpState::Master {
             effects.push(format!("gives up {}", view.addresses.join(", ")));
         }
-        effects.push(if hard {
-            "stays BACKUP even if nobody else is master".to_owned()
-        } else {
-            "becomes MASTER again only if no other node is".to_owned()
+        effects.push(match (hard, alone) {
+            (true, _) => "stays BACKUP even if nobody else is master".to_owned(),
+            (false, false) => "becomes MASTER again only if no other node is".to_owned(),
+            (false, true) => "becomes MASTER again only if no other node is; none was heard as master in the last 24 \
+                              hours: if there is none, the addresses are away until then"
+                .to_owned(),
         });
         Ok(())
     }

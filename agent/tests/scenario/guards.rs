@@ -135,12 +135,18 @@ fn a_promote_beside_a_promoted_one_is_refused() {
 }
 
 #[test]
-fn a_demote_without_a_successor_is_refused() {
-    for hard in [true, false] {
-        let node = servers(2, 1);
-        assert!(node.has_vip());
-        let demote = Verb::Demote { hard };
-        holds(node, act(demote, &[vi_1()]), RefusalCode::NoSuccessor, true);
+fn a_hard_demote_without_a_successor_is_refused_and_a_soft_one_tells_of_it() {
+    let node = servers(2, 1);
+    assert!(node.has_vip());
+    let hard = Verb::Demote { hard: true };
+    holds(node, act(hard, &[vi_1()]), RefusalCode::NoSuccessor, true);
+    let mut node = servers(2, 1);
+    match node.act_with(act(Verb::Demote { hard: false }, &[vi_1()])) {
+        Reply::Acted(acted) => {
+            let effects = format!("{acted:?}");
+            assert!(effects.contains("none was heard as master"), "{effects}");
+        }
+        other => panic!("{other:?}"),
     }
 }
 

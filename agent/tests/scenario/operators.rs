@@ -319,13 +319,7 @@ fn a_demoted_master_says_goodbye_and_takes_over_only_when_nobody_else_does() {
     let mut node = three();
     assert!(node.has_vip());
     node.did.clear();
-    let demote = Act {
-        verb: Verb::Demote { hard: false },
-        targets: vec![vi_1()],
-        force: true,
-        ..drain_of(1, None)
-    };
-    let Reply::Acted(_) = node.act_with(demote) else {
+    let Reply::Acted(_) = node.act(Verb::Demote { hard: false }, vi_1()) else {
         panic!()
     };
     let farewell = node.position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 0));

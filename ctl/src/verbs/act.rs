@@ -178,7 +178,7 @@ pub(crate) fn demote(
         let snapshot = connect::client(global)?.snapshot()?;
         let found = resolve(&View::of(&snapshot), verb, targets, global, &acting)?;
         if let Some(name) = handover::successor(site, global, &snapshot, &found) {
-            acting.force = true;
+            acting.force = hard;
             acting
                 .effects
                 .push(format!("Next: {name}'s agent is connected and can take over"));

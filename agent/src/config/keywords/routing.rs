@@ -257,7 +257,7 @@ fn prefix(word: Word<'_>) -> Result<(IpAddr, u8), Wrong> {
         return Err(Wrong {
             at: Some(word.span),
             ..wrong(
-                "V-34",
+                "V-44",
                 format!(
                     "{} has bits behind its prefix length, which the kernel refuses",
                     word.text
@@ -446,7 +446,7 @@ fn settle(
         None if default => everything(it.family),
         None => {
             return Err(wrong(
-                "V-34",
+                "V-44",
                 "the route has no destination",
                 "write PREFIX, default or default6",
             ));
@@ -455,7 +455,7 @@ fn settle(
     let mixed = gateways().any(|via| it.family == Family::Inet6 && Family::of(via) == Family::Inet);
     if mixed || it.source.is_some_and(|source| Family::of(source) != it.family) {
         return Err(wrong(
-            "V-34",
+            "V-44",
             "the addresses of the route are of two families",
             "an IPv6 route takes IPv6 addresses only; an IPv4 one may go via an IPv6 gateway",
         ));
@@ -466,21 +466,21 @@ fn settle(
         (true, false, false) | (false, false, true) => {}
         (true, false, true) => {
             return Err(wrong(
-                "V-34",
+                "V-44",
                 "the route leads nowhere",
                 "write 'via ADDRESS' or 'dev NAME'",
             ));
         }
         (true, true, false) => {
             return Err(wrong(
-                "V-34",
+                "V-44",
                 "the route has both a gateway and nexthops",
                 "write each way as 'nexthop via ADDRESS dev NAME'",
             ));
         }
         (false, ..) => {
             return Err(wrong(
-                "V-34",
+                "V-44",
                 "a route that drops packets has no gateway",
                 "leave out via, dev and nexthop",
             ));
@@ -515,7 +515,7 @@ fn legs(first: Word<'_>, line: &mut Line<'_, '_, '_>) -> Result<Vec<Leg>, Wrong>
         return Err(Wrong {
             at: Some(first.span),
             ..wrong(
-                "V-34",
+                "V-44",
                 "a nexthop leads nowhere",
                 "write 'nexthop via ADDRESS dev NAME'",
             )
@@ -621,7 +621,7 @@ fn rule(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
     it.family = family.or_else(|| families.next()).unwrap_or(Family::Inet);
     if (it.from.iter().chain(&it.to)).any(|(address, _)| Family::of(*address) != it.family) {
         return Err(wrong(
-            "V-35",
+            "V-45",
             "the addresses of the rule are of two families",
             "write two rules",
         ));
@@ -629,7 +629,7 @@ fn rule(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
     it.action = match (action, it.suppress_prefix_len) {
         (Some(action), _) => action,
         (None, Some(_)) => RuleAction::Lookup(TABLE_MAIN),
-        (None, None) => return Err(wrong("V-35", "the rule does nothing", "write 'table NAME'")),
+        (None, None) => return Err(wrong("V-45", "the rule does nothing", "write 'table NAME'")),
     };
     it.preference = match preference {
         Some(preference) => preference,
@@ -641,7 +641,7 @@ fn rule(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
                 "it gets {given}, as in keepalived; write 'preference N': the order of rules matters"
             );
             line.cx
-                .warn("V-36", span, "the rule has no preference", &[&advice]);
+                .warn("V-46", span, "the rule has no preference", &[&advice]);
             given
         }
     };

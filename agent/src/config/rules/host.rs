@@ -74,7 +74,7 @@ fn capped(name: &str, down: Duration, at: Span, model: &Model, cx: &mut Cx<'_>) 
                 most.as_secs_f64()
             );
             let notes: &[&str] = &["after that the others take over anyway; keepalived cuts it, too"];
-            cx.warn("V-40", at, text, notes);
+            cx.warn("V-41", at, text, notes);
             most
         }
         Some(_) | None => down,

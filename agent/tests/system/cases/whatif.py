@@ -54,6 +54,6 @@ def missing(two):
     assert code == 3 and "no interface 'eth9'" in err, (code, err)
     code, _, err = two.high.ctl("what-if", "the sky falls", check=False)
     assert code == 2 and "is no event" in err, (code, err)
-    events = ["peer 10.20.0.2 priority 100", "demote VI_1 --force"]
+    events = ["peer 10.20.0.2 priority 100", "demote VI_1"]
     answer = two.high.ask({"op": "role", "role": "viewer"}, {"op": "what-if", "events": events, "for": "10s"})
     assert answer["ok"] and [m["to"] for m in answer["data"]["moves"]] == ["10.20.0.2"], answer
