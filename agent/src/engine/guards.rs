@@ -312,9 +312,11 @@ impl Engine {
         effects.push(match (hard, alone) {
             (true, _) => "stays BACKUP even if nobody else is master".to_owned(),
             (false, false) => "becomes MASTER again only if no other node is".to_owned(),
-            (false, true) => "becomes MASTER again only if no other node is; none was heard as master in the last 24 \
+            (false, true) => {
+                "becomes MASTER again only if no other node is; none was heard as master in the last 24 \
                               hours: if there is none, the addresses are away until then"
-                .to_owned(),
+                    .to_owned()
+            }
         });
         Ok(())
     }
