@@ -51,7 +51,7 @@ fn namespace(raw: &Raw, cx: &mut Cx<'_>) -> Option<String> {
             "the agent runs where it is started",
             "'ip netns list' shows those there are",
         ];
-        cx.error("H-20", *at, text, notes);
+        cx.error("H-26", *at, text, notes);
         return None;
     }
     Some(name.clone())
