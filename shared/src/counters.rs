@@ -78,7 +78,7 @@ impl ServerCounters {
     }
 }
 
-/// Upper edges of [`CheckCounters::spans`], in microseconds; one more span stands for all that took longer.
+/// Upper edges of [`CheckTally::spans`], in microseconds; one more span stands for all that took longer.
 pub const CHECK_SPANS_US: [u64; 11] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 250_000, 1_000_000, 2_500_000, 5_000_000,
 ];

@@ -1,6 +1,9 @@
 //! Lines of routes and rules: every word either acts, is told of, or makes the line an error. A route that is only half
 //! as it was meant may lead traffic astray, so a line with an error is left out whole.
 
+mod route;
+mod rule;
+
 use super::{Inert, static_net};
 use crate::config::findings::Cx;
 use crate::config::keyword::{Standing, Table, no_block, shown};
@@ -8,25 +11,21 @@ use crate::config::lexer::{Span, Word};
 use crate::config::similar;
 use crate::config::tree::Statement;
 use crate::config::value;
-use crate::model::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
-use lb_shared::names::Family;
-use std::collections::BTreeMap;
+use crate::model::{PROTOCOL_OURS, Route, Rule, TABLE_MAIN};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where iproute2 keeps the names of tables.
 const TABLE_NAMES: &str = "/etc/iproute2/rt_tables";
-/// Rules without a preference get one below this, counted downwards, as in keepalived.
-const PREFERENCE_BASE: u32 = 16_384;
 
 /// Something read from a line, and where it stands.
 pub(crate) type Placed<T> = (T, Span);
 
 pub(crate) fn route_lines(list: &mut Vec<Placed<Route>>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    lines(list, statement, &static_net::ROUTE_LINE, cx, route);
+    lines(list, statement, &static_net::ROUTE_LINE, cx, route::read);
 }
 
 pub(crate) fn rule_lines(list: &mut Vec<Placed<Rule>>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    lines(list, statement, &static_net::RULE_LINE, cx, rule);
+    lines(list, statement, &static_net::RULE_LINE, cx, rule::read);
 }
 
 fn lines<T>(
@@ -282,25 +281,6 @@ fn masked(address: IpAddr, length: u8) -> IpAddr {
     }
 }
 
-fn everything(family: Family) -> (IpAddr, u8) {
-    match family {
-        Family::Inet => (Ipv4Addr::UNSPECIFIED.into(), 0),
-        Family::Inet6 => (Ipv6Addr::UNSPECIFIED.into(), 0),
-    }
-}
-
-/// Scope names as iproute2 has them.
-fn scope(word: Word<'_>) -> Result<u8, Wrong> {
-    Ok(match word.text {
-        "global" | "universe" => 0,
-        "site" => 200,
-        "link" => 253,
-        "host" => 254,
-        "nowhere" => 255,
-        _ => return number_in(word, 0, 255),
-    })
-}
-
 /// Protocol names as iproute2 has them.
 fn protocol(word: Word<'_>) -> Result<u8, Wrong> {
     Ok(match word.text {
@@ -311,361 +291,4 @@ fn protocol(word: Word<'_>) -> Result<u8, Wrong> {
         "keepalived" => PROTOCOL_OURS,
         _ => return number_in(word, 0, 255),
     })
-}
-
-fn kind(text: &str) -> Option<RouteKind> {
-    Some(match text {
-        "unicast" => RouteKind::Unicast,
-        "local" => RouteKind::Local,
-        "broadcast" => RouteKind::Broadcast,
-        "anycast" => RouteKind::Anycast,
-        "multicast" => RouteKind::Multicast,
-        "blackhole" => RouteKind::Blackhole,
-        "unreachable" => RouteKind::Unreachable,
-        "prohibit" => RouteKind::Prohibit,
-        "throw" => RouteKind::Throw,
-        _ => return None,
-    })
-}
-
-/// The kernel's number of a metric that is a plain number.
-fn metric(text: &str) -> Option<u16> {
-    Some(match text {
-        "mtu" => 2,
-        "window" => 3,
-        "ssthresh" => 6,
-        "cwnd" => 7,
-        "advmss" => 8,
-        "reordering" => 9,
-        "hoplimit" => 10,
-        "initcwnd" => 11,
-        "initrwnd" => 14,
-        "quickack" => 15,
-        "fastopen_no_cookie" => 17,
-        _ => return None,
-    })
-}
-
-fn route(line: &mut Line<'_, '_, '_>) -> Result<Route, Wrong> {
-    let mut destination = None;
-    let (mut default, mut family) = (false, None);
-    let mut it = Route {
-        family: Family::Inet,
-        destination: everything(Family::Inet),
-        kind: RouteKind::Unicast,
-        table: TABLE_MAIN,
-        scope: None,
-        metric: None,
-        tos: 0,
-        protocol: PROTOCOL_OURS,
-        source: None,
-        metrics: BTreeMap::new(),
-        locked: 0,
-        legs: Vec::new(),
-        track: true,
-    };
-    let mut leg = Leg {
-        weight: 1,
-        ..Leg::default()
-    };
-    while let Some(word) = line.take() {
-        match word.text {
-            "inet" => family = Some(Family::Inet),
-            "inet6" => family = Some(Family::Inet6),
-            "default" | "any" | "all" if destination.is_none() => default = true,
-            "default6" => (default, family) = (true, Some(Family::Inet6)),
-            "to" => {
-                let next = line.after(word)?;
-                match next.text {
-                    "default" | "any" | "all" => default = true,
-                    _ => destination = Some(prefix(next)?),
-                }
-            }
-            "via" | "gw" => leg.via = Some(line.address(word)?),
-            "dev" | "oif" => leg.device = Some(line.name(word)?),
-            "onlink" => leg.onlink = true,
-            "src" => it.source = Some(line.address(word)?),
-            "table" => it.table = line.table(word)?,
-            "scope" => it.scope = Some(scope(line.after(word)?)?),
-            "metric" | "priority" | "preference" => it.metric = Some(line.number(word, u64::from(u32::MAX))?),
-            "protocol" => it.protocol = protocol(line.after(word)?)?,
-            "tos" | "dsfield" => it.tos = line.number(word, 255)?,
-            "no_track" => it.track = false,
-            "nexthop" => {
-                it.legs = legs(word, line)?;
-                break;
-            }
-            // New routes go before those that are there: that is the order of ours as well.
-            "prepend" => {}
-            // They stand alone, or without a number behind them.
-            "add" | "append" => drop(line.tell_known(word)),
-            "encap" => {
-                line.tell_known(word);
-                break;
-            }
-            text => {
-                if let Some(kind) = kind(text) {
-                    it.kind = kind;
-                } else if let Some(number) = metric(text) {
-                    if line.takes("lock") {
-                        it.locked |= 1 << number;
-                    }
-                    let value = line.number(word, u64::from(u32::MAX))?;
-                    it.metrics.insert(number, value);
-                } else if line.tell_known(word) {
-                    let _ = line.takes("lock") || line.takes("to");
-                    line.take();
-                } else if destination.is_none() && !default {
-                    destination = Some(prefix(word)?);
-                } else {
-                    return Err(line.unknown(word, "a route"));
-                }
-            }
-        }
-    }
-    settle(&mut it, destination, default, family, leg)?;
-    Ok(it)
-}
-
-/// Brings what was read to one route, or says what is missing.
-fn settle(
-    it: &mut Route,
-    destination: Option<(IpAddr, u8)>,
-    default: bool,
-    family: Option<Family>,
-    leg: Leg,
-) -> Result<(), Wrong> {
-    let gateways = || it.legs.iter().chain([&leg]).filter_map(|leg| leg.via);
-    it.family = match (destination, family) {
-        (Some((address, _)), _) => Family::of(address),
-        (None, Some(family)) => family,
-        (None, None) => gateways().next().or(it.source).map_or(Family::Inet, Family::of),
-    };
-    it.destination = match destination {
-        Some(destination) => destination,
-        None if default => everything(it.family),
-        None => {
-            return Err(wrong(
-                "V-44",
-                "the route has no destination",
-                "write PREFIX, default or default6",
-            ));
-        }
-    };
-    let mixed = gateways().any(|via| it.family == Family::Inet6 && Family::of(via) == Family::Inet);
-    if mixed || it.source.is_some_and(|source| Family::of(source) != it.family) {
-        return Err(wrong(
-            "V-44",
-            "the addresses of the route are of two families",
-            "an IPv6 route takes IPv6 addresses only; an IPv4 one may go via an IPv6 gateway",
-        ));
-    }
-    let plain = leg.via.is_some() || leg.device.is_some();
-    match (it.kind.has_legs(), plain, it.legs.is_empty()) {
-        (true, true, true) => it.legs.push(leg),
-        (true, false, false) | (false, false, true) => {}
-        (true, false, true) => {
-            return Err(wrong(
-                "V-44",
-                "the route leads nowhere",
-                "write 'via ADDRESS' or 'dev NAME'",
-            ));
-        }
-        (true, true, false) => {
-            return Err(wrong(
-                "V-44",
-                "the route has both a gateway and nexthops",
-                "write each way as 'nexthop via ADDRESS dev NAME'",
-            ));
-        }
-        (false, ..) => {
-            return Err(wrong(
-                "V-44",
-                "a route that drops packets has no gateway",
-                "leave out via, dev and nexthop",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Everything behind the first `nexthop`.
-fn legs(first: Word<'_>, line: &mut Line<'_, '_, '_>) -> Result<Vec<Leg>, Wrong> {
-    let fresh = || Leg {
-        weight: 1,
-        ..Leg::default()
-    };
-    let mut legs = vec![fresh()];
-    while let Some(word) = line.take() {
-        let leg = legs.last_mut().expect("it begins with one");
-        match word.text {
-            "nexthop" => legs.push(fresh()),
-            "via" => leg.via = Some(line.address(word)?),
-            "dev" => leg.device = Some(line.name(word)?),
-            "weight" => leg.weight = number_in(line.after(word)?, 1, 256)?,
-            "onlink" => leg.onlink = true,
-            "encap" | "realms" => {
-                line.tell_known(word);
-                line.take();
-            }
-            _ => return Err(line.unknown(word, "a nexthop")),
-        }
-    }
-    if legs.iter().any(|leg| leg.via.is_none() && leg.device.is_none()) {
-        return Err(Wrong {
-            at: Some(first.span),
-            ..wrong(
-                "V-44",
-                "a nexthop leads nowhere",
-                "write 'nexthop via ADDRESS dev NAME'",
-            )
-        });
-    }
-    Ok(legs)
-}
-
-fn rule(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
-    let (mut family, mut preference, mut action) = (None, None, None);
-    let mut it = Rule {
-        family: Family::Inet,
-        preference: 0,
-        invert: false,
-        from: None,
-        to: None,
-        iif: None,
-        oif: None,
-        tos: 0,
-        fwmark: None,
-        users: None,
-        ip_protocol: None,
-        source_ports: None,
-        destination_ports: None,
-        action: RuleAction::Lookup(TABLE_MAIN),
-        suppress_prefix_len: None,
-        protocol: PROTOCOL_OURS,
-        track: true,
-    };
-    while let Some(word) = line.take() {
-        match word.text {
-            "inet" => family = Some(Family::Inet),
-            "inet6" => family = Some(Family::Inet6),
-            "not" => it.invert = true,
-            "from" | "to" => {
-                let next = line.after(word)?;
-                let selector = match next.text {
-                    "all" | "any" | "default" => None,
-                    _ => Some(prefix(next)?).filter(|(_, length)| *length > 0),
-                };
-                *(if word.text == "from" {
-                    &mut it.from
-                } else {
-                    &mut it.to
-                }) = selector;
-            }
-            "table" | "lookup" => action = Some(RuleAction::Lookup(line.table(word)?)),
-            "goto" => action = Some(RuleAction::Goto(line.number(word, u64::from(u32::MAX))?)),
-            "nop" => action = Some(RuleAction::Nop),
-            "blackhole" => action = Some(RuleAction::Blackhole),
-            "unreachable" => action = Some(RuleAction::Unreachable),
-            "prohibit" => action = Some(RuleAction::Prohibit),
-            "type"
-                if line.peek().is_some_and(|next| {
-                    ["unicast", "blackhole", "unreachable", "prohibit"].contains(&next)
-                }) =>
-            {
-                // The next word says it for itself.
-                line.takes("unicast");
-            }
-            "preference" | "priority" | "order" => preference = Some(line.number(word, u64::from(u32::MAX))?),
-            "iif" | "dev" => it.iif = Some(line.name(word)?),
-            "oif" => it.oif = Some(line.name(word)?),
-            "tos" | "dsfield" => it.tos = line.number(word, 255)?,
-            "fwmark" => {
-                let next = line.after(word)?;
-                let (value, mask) = next
-                    .text
-                    .split_once('/')
-                    .map_or((next.text, None), |(value, mask)| (value, Some(mask)));
-                let mask = mask.map_or(Some(u32::MAX), mark);
-                it.fwmark = Some(
-                    mark(value)
-                        .zip(mask)
-                        .ok_or_else(|| not_in(next, 0, u64::from(u32::MAX)))?,
-                );
-            }
-            "suppress_prefixlength" | "sup_pl" => {
-                it.suppress_prefix_len = Some(line.number(word, u64::from(u32::MAX >> 1))?);
-            }
-            "uidrange" => it.users = Some(range(line.after(word)?, u64::from(u32::MAX) - 1)?),
-            "ipproto" => {
-                let next = line.after(word)?;
-                it.ip_protocol = Some(match next.text {
-                    "icmp" => 1,
-                    "tcp" => 6,
-                    "udp" => 17,
-                    "ipv6-icmp" | "icmpv6" => 58,
-                    "sctp" => 132,
-                    _ => number_in(next, 1, 255)?,
-                });
-            }
-            "sport" => it.source_ports = Some(range(line.after(word)?, 65_535)?),
-            "dport" => it.destination_ports = Some(range(line.after(word)?, 65_535)?),
-            "protocol" => it.protocol = protocol(line.after(word)?)?,
-            "no_track" => it.track = false,
-            "l3mdev" => drop(line.tell_known(word)),
-            _ if line.tell_known(word) => drop(line.take()),
-            _ => return Err(line.unknown(word, "a rule")),
-        }
-    }
-    let mut families = (it.from.iter().chain(&it.to)).map(|(address, _)| Family::of(*address));
-    it.family = family.or_else(|| families.next()).unwrap_or(Family::Inet);
-    if (it.from.iter().chain(&it.to)).any(|(address, _)| Family::of(*address) != it.family) {
-        return Err(wrong(
-            "V-45",
-            "the addresses of the rule are of two families",
-            "write two rules",
-        ));
-    }
-    it.action = match (action, it.suppress_prefix_len) {
-        (Some(action), _) => action,
-        (None, Some(_)) => RuleAction::Lookup(TABLE_MAIN),
-        (None, None) => return Err(wrong("V-45", "the rule does nothing", "write 'table NAME'")),
-    };
-    it.preference = match preference {
-        Some(preference) => preference,
-        None => {
-            let last = line.cx.last_preference.unwrap_or(PREFERENCE_BASE);
-            let (given, span) = (last.saturating_sub(1), line.words[0].span);
-            line.cx.last_preference = Some(given);
-            let advice = format!(
-                "it gets {given}, as in keepalived; write 'preference N': the order of rules matters"
-            );
-            line.cx
-                .warn("V-46", span, "the rule has no preference", &[&advice]);
-            given
-        }
-    };
-    Ok(it)
-}
-
-/// A mark, which people write in either base.
-fn mark(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-/// `A` or `A-B`.
-fn range<T: TryFrom<i128> + PartialOrd + Copy>(word: Word<'_>, most: u64) -> Result<(T, T), Wrong> {
-    let (first, last) = word.text.split_once('-').unwrap_or((word.text, word.text));
-    let part = |text| Word {
-        text,
-        span: word.span,
-    };
-    let (first, last): (T, T) = (number_in(part(first), 0, most)?, number_in(part(last), 0, most)?);
-    if first > last {
-        return Err(not_in(word, 0, most));
-    }
-    Ok((first, last))
 }

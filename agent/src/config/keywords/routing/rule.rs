@@ -1,0 +1,155 @@
+//! A line of `virtual_rules` or `static_rules`.
+
+use super::{Line, Wrong, not_in, number_in, prefix, protocol, wrong};
+use crate::config::lexer::Word;
+use crate::model::{PROTOCOL_OURS, Rule, RuleAction, TABLE_MAIN};
+use lb_shared::names::Family;
+
+/// Rules without a preference get one below this, counted downwards, as in keepalived.
+const PREFERENCE_BASE: u32 = 16_384;
+
+pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
+    let (mut family, mut preference, mut action) = (None, None, None);
+    let mut it = Rule {
+        family: Family::Inet,
+        preference: 0,
+        invert: false,
+        from: None,
+        to: None,
+        iif: None,
+        oif: None,
+        tos: 0,
+        fwmark: None,
+        users: None,
+        ip_protocol: None,
+        source_ports: None,
+        destination_ports: None,
+        action: RuleAction::Lookup(TABLE_MAIN),
+        suppress_prefix_len: None,
+        protocol: PROTOCOL_OURS,
+        track: true,
+    };
+    while let Some(word) = line.take() {
+        match word.text {
+            "inet" => family = Some(Family::Inet),
+            "inet6" => family = Some(Family::Inet6),
+            "not" => it.invert = true,
+            "from" | "to" => {
+                let next = line.after(word)?;
+                let selector = match next.text {
+                    "all" | "any" | "default" => None,
+                    _ => Some(prefix(next)?).filter(|(_, length)| *length > 0),
+                };
+                *(if word.text == "from" {
+                    &mut it.from
+                } else {
+                    &mut it.to
+                }) = selector;
+            }
+            "table" | "lookup" => action = Some(RuleAction::Lookup(line.table(word)?)),
+            "goto" => action = Some(RuleAction::Goto(line.number(word, u64::from(u32::MAX))?)),
+            "nop" => action = Some(RuleAction::Nop),
+            "blackhole" => action = Some(RuleAction::Blackhole),
+            "unreachable" => action = Some(RuleAction::Unreachable),
+            "prohibit" => action = Some(RuleAction::Prohibit),
+            "type"
+                if line.peek().is_some_and(|next| {
+                    ["unicast", "blackhole", "unreachable", "prohibit"].contains(&next)
+                }) =>
+            {
+                // The next word says it for itself.
+                line.takes("unicast");
+            }
+            "preference" | "priority" | "order" => preference = Some(line.number(word, u64::from(u32::MAX))?),
+            "iif" | "dev" => it.iif = Some(line.name(word)?),
+            "oif" => it.oif = Some(line.name(word)?),
+            "tos" | "dsfield" => it.tos = line.number(word, 255)?,
+            "fwmark" => {
+                let next = line.after(word)?;
+                let (value, mask) = next
+                    .text
+                    .split_once('/')
+                    .map_or((next.text, None), |(value, mask)| (value, Some(mask)));
+                let mask = mask.map_or(Some(u32::MAX), mark);
+                it.fwmark = Some(
+                    mark(value)
+                        .zip(mask)
+                        .ok_or_else(|| not_in(next, 0, u64::from(u32::MAX)))?,
+                );
+            }
+            "suppress_prefixlength" | "sup_pl" => {
+                it.suppress_prefix_len = Some(line.number(word, u64::from(u32::MAX >> 1))?);
+            }
+            "uidrange" => it.users = Some(range(line.after(word)?, u64::from(u32::MAX) - 1)?),
+            "ipproto" => {
+                let next = line.after(word)?;
+                it.ip_protocol = Some(match next.text {
+                    "icmp" => 1,
+                    "tcp" => 6,
+                    "udp" => 17,
+                    "ipv6-icmp" | "icmpv6" => 58,
+                    "sctp" => 132,
+                    _ => number_in(next, 1, 255)?,
+                });
+            }
+            "sport" => it.source_ports = Some(range(line.after(word)?, 65_535)?),
+            "dport" => it.destination_ports = Some(range(line.after(word)?, 65_535)?),
+            "protocol" => it.protocol = protocol(line.after(word)?)?,
+            "no_track" => it.track = false,
+            "l3mdev" => drop(line.tell_known(word)),
+            _ if line.tell_known(word) => drop(line.take()),
+            _ => return Err(line.unknown(word, "a rule")),
+        }
+    }
+    let mut families = (it.from.iter().chain(&it.to)).map(|(address, _)| Family::of(*address));
+    it.family = family.or_else(|| families.next()).unwrap_or(Family::Inet);
+    if (it.from.iter().chain(&it.to)).any(|(address, _)| Family::of(*address) != it.family) {
+        return Err(wrong(
+            "V-45",
+            "the addresses of the rule are of two families",
+            "write two rules",
+        ));
+    }
+    it.action = match (action, it.suppress_prefix_len) {
+        (Some(action), _) => action,
+        (None, Some(_)) => RuleAction::Lookup(TABLE_MAIN),
+        (None, None) => return Err(wrong("V-45", "the rule does nothing", "write 'table NAME'")),
+    };
+    it.preference = match preference {
+        Some(preference) => preference,
+        None => {
+            let last = line.cx.last_preference.unwrap_or(PREFERENCE_BASE);
+            let (given, span) = (last.saturating_sub(1), line.words[0].span);
+            line.cx.last_preference = Some(given);
+            let advice = format!(
+                "it gets {given}, as in keepalived; write 'preference N': the order of rules matters"
+            );
+            line.cx
+                .warn("V-46", span, "the rule has no preference", &[&advice]);
+            given
+        }
+    };
+    Ok(it)
+}
+
+/// A mark, which people write in either base.
+fn mark(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// `A` or `A-B`.
+fn range<T: TryFrom<i128> + PartialOrd + Copy>(word: Word<'_>, most: u64) -> Result<(T, T), Wrong> {
+    let (first, last) = word.text.split_once('-').unwrap_or((word.text, word.text));
+    let part = |text| Word {
+        text,
+        span: word.span,
+    };
+    let (first, last): (T, T) = (number_in(part(first), 0, most)?, number_in(part(last), 0, most)?);
+    if first > last {
+        return Err(not_in(word, 0, most));
+    }
+    Ok((first, last))
+}
