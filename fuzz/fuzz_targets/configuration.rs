@@ -46,9 +46,18 @@ fuzz_target!(|bytes: &[u8]| {
         users: &Nobody,
         seed: 1,
         environment: &environment,
+        advise: true,
+        peer: None,
     };
-    let loaded = config::load(&One(bytes), "/etc/keepalived.conf", &facts);
-    for finding in &loaded.findings {
+    let path = "/etc/keepalived.conf";
+    let loaded = config::load(&One(bytes), path, &facts);
+    // Once more, as its own peer.
+    let facts = Facts {
+        peer: loaded.model.as_ref(),
+        ..facts
+    };
+    let beside = config::load(&One(bytes), path, &facts);
+    for finding in loaded.findings.iter().chain(&beside.findings) {
         let _ = finding.drawn();
     }
 });
