@@ -70,10 +70,12 @@ def diff(solo):
         _, out, _ = solo.agent.ctl("config", "diff")
     finally:
         solo.agent.configure(CONFIG)
-    assert "10.30.0.25" in out and "50" in out and out != same, out
+    changed = [line.split() for line in out.splitlines() if line.lstrip().startswith(("~", "+", "-"))]
+    assert [words[0] for words in changed] == ["~"] and "10.30.0.25" in changed[0][1], out
+    assert "10.30.0.25" not in same, same
     assert "moves a virtual address: no" in out, out
     solo.settle()
-    return out.splitlines()[0].strip()
+    return " ".join(changed[0])
 
 
 @declare("doctor sees a router that does not forward")
