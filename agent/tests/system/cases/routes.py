@@ -135,7 +135,7 @@ def link(world):
 
 
 @case("a crash: the next start takes them over; the file's change removes what left it", makes=(OURS,))
-def crash(world):
+def taken_over(world):
     running(world)
     world.daemon.kill()
     assert world.held() == STATIC | VIRTUAL, "a crash touched the routes"
