@@ -3,7 +3,7 @@
 use super::routing_keeper::Owner;
 use super::{Action, Engine, Ledger};
 use crate::model::{Route, Rule};
-use crate::net::{NetOp, Routing, RoutingGone};
+use crate::net::{Link, NetOp, Routing, RoutingGone};
 use lb_shared::event::What;
 use lb_shared::names::InstanceName;
 use lb_shared::state::ObjectId;
@@ -43,14 +43,16 @@ impl Engine {
         }
     }
 
-    /// As the kernel is told them: those whose interfaces are there and up.
+    /// As the kernel is told them to set: those whose interfaces are there and up.
     fn placed(&self, routes: &[Route], rules: &[Rule]) -> BTreeSet<Routing> {
+        self.placed_on(|link| link.running, routes, rules)
+    }
+
+    fn placed_on(&self, fits: fn(&Link) -> bool, routes: &[Route], rules: &[Rule]) -> BTreeSet<Routing> {
         let place = |route: &Route| {
             let links = route.legs.iter().map(|leg| match &leg.device {
                 None => Some(None),
-                Some(name) => Some(Some(
-                    self.net.have().link(name).filter(|link| link.running)?.index,
-                )),
+                Some(name) => Some(Some(self.net.have().link(name).filter(|link| fits(link))?.index)),
             });
             Some(Routing::Route(route.clone(), links.collect::<Option<Vec<_>>>()?))
         };
@@ -133,8 +135,9 @@ impl Engine {
 
     /// Takes away what an earlier run left and nobody wants now.
     pub(super) fn clean_routing(&mut self, earlier: &Ledger) {
+        // An interface without a carrier keeps its routes.
         let left: Vec<Routing> = self
-            .placed(&earlier.routes, &earlier.rules)
+            .placed_on(|_| true, &earlier.routes, &earlier.rules)
             .into_iter()
             .rev()
             .filter(|it| !self.routing.is_wanted(it))

@@ -278,7 +278,11 @@ impl Verdict {
                 println!("{}", finding.drawn());
             }
             let verdict = if bad { self.bad } else { self.good };
-            println!("{errors} errors, {warnings} warnings, {hints} hints: {what}: {verdict}");
+            let counts = [(errors, "error"), (warnings, "warning"), (hints, "hint")];
+            let counts = counts
+                .map(|(number, noun)| lb_shared::text::count(number, noun))
+                .join(", ");
+            println!("{counts}: {what}: {verdict}");
         }
         ExitCode::from(u8::from(bad || self.strict && warnings > 0))
     }

@@ -34,32 +34,16 @@ impl Trackers {
     pub fn terms(&self, tracking: &[&Tracking], weights: bool) -> Sum {
         let mut lines: BTreeMap<TrackerName, Line> = BTreeMap::new();
         for tracking in tracking {
-            for track in &tracking.scripts {
-                if weights || track.weight == 0 {
-                    let line = Line {
-                        weight: track.weight,
-                        reverse: track.reverse,
-                    };
-                    lines.insert(TrackerName::Script(track.script.clone()), line);
-                }
-            }
-            for track in &tracking.processes {
-                if weights || track.weight == 0 {
-                    let line = Line {
-                        weight: track.weight,
-                        reverse: track.reverse,
-                    };
-                    lines.insert(TrackerName::Process(track.process.clone()), line);
-                }
-            }
-            for track in &tracking.sessions {
-                if weights || track.weight == 0 {
-                    let line = Line {
-                        weight: track.weight,
-                        reverse: track.reverse,
-                    };
-                    lines.insert(TrackerName::Bfd(track.session.clone()), line);
-                }
+            let scripts = tracking.scripts.iter();
+            let scripts = scripts.map(|it| (TrackerName::Script(it.script.clone()), it.weight, it.reverse));
+            let processes = tracking.processes.iter();
+            let processes =
+                processes.map(|it| (TrackerName::Process(it.process.clone()), it.weight, it.reverse));
+            let sessions = tracking.sessions.iter();
+            let sessions = sessions.map(|it| (TrackerName::Bfd(it.session.clone()), it.weight, it.reverse));
+            let all = scripts.chain(processes).chain(sessions);
+            for (name, weight, reverse) in all.filter(|(_, weight, _)| weights || *weight == 0) {
+                lines.insert(name, Line { weight, reverse });
             }
             for track in &tracking.files {
                 let line = Line {

@@ -235,3 +235,20 @@ fn those_of_the_file_are_there_on_a_backup_too() {
     assert!(!node.has_vip());
     assert_eq!(held(&node), [ROUTE, "IPv4 rule 1000"]);
 }
+
+#[test]
+fn what_an_earlier_run_left_goes_also_from_an_interface_without_a_carrier() {
+    let node = master(with_routes(vec![route(1)], Vec::new()));
+    let mut next = Start::with(model(100, service("rr", 3)));
+    next.net = node.net;
+    for link in next.net.links.values_mut() {
+        link.running = false;
+    }
+    next.previous = Some(Previous {
+        ledger: node.ledger,
+        sent_ago: BTreeMap::new(),
+    });
+    let mut next = next.go();
+    next.stand_still(Duration::from_secs(1));
+    assert!(held(&next).is_empty());
+}

@@ -37,19 +37,11 @@ pub(crate) fn check_config(
     if matches!(global.output, Output::Json | Output::Jsonl) {
         command.args(["-o", "json"]);
     }
-    out.flush()?;
-    let status = command.status().map_err(|error| {
-        usage(
-            format!("cannot run {}: {error}", paths::AGENT),
-            "it is installed beside lbctl and holds the parser",
-        )
-    })?;
-    match status.code() {
-        Some(0) => Ok(()),
+    ran(&mut command, out).map_err(|trouble| match trouble {
         // One code for "the file is not good", whatever keepalived's own flags give.
-        Some(code) => Err(Trouble::Exit(if code == 2 { 2 } else { 1 })),
-        None => Err(Trouble::Exit(1)),
-    }
+        Trouble::Exit(code) if code != 2 => Trouble::Exit(1),
+        other => other,
+    })
 }
 
 /// Has the agent's program look at this host.

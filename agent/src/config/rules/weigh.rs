@@ -131,6 +131,9 @@ fn peer_priority(peer: &Instance) -> i32 {
     }
 }
 
+const PATIENT: &str = "a node with nopreempt does not take over from a master that still speaks, whatever its priority; \
+                       keepalived does the same";
+
 fn against(instance: &Instance, peer: &Instance, trackers: &[Weighted<'_>], at: Span, cx: &mut Cx<'_>) {
     let (full, other) = (healthy(instance, trackers), peer_priority(peer));
     // The node that is not meant to be MASTER has nothing to lose.
@@ -143,8 +146,7 @@ fn against(instance: &Instance, peer: &Instance, trackers: &[Weighted<'_>], at: 
             at,
             format!("{} nothing: the peer has nopreempt", weights(trackers)),
             &[
-                "a node with nopreempt does not take over from a master that still speaks, whatever its priority; \
-                 keepalived does the same",
+                PATIENT,
                 "leave the weight out (a failure then means FAULT), or take nopreempt out of the peer's file",
             ],
         );
@@ -217,8 +219,7 @@ fn alone(
             at,
             format!("with nopreempt on the peer too, {} nothing", weights(trackers)),
             &[
-                "a node with nopreempt does not take over from a master that still speaks, whatever its priority; \
-                 keepalived does the same",
+                PATIENT,
                 "leave the weight out: a failure then means FAULT, and the peer takes over",
             ],
         );
