@@ -32,7 +32,7 @@ const PLAIN: &str = "the address is put on the interface without it";
 const NO_ROUTES: &str = "the route is set without it";
 const NO_RULES: &str = "the rule is set without it";
 
-/// Words of `virtual_ipaddress` lines. The line itself is read by `address::read`, which takes the words that act.
+/// Words of `virtual_ipaddress` lines. The line itself is read by `address`, which takes the words that act.
 #[rustfmt::skip]
 pub(crate) const ADDRESS_LINE: Table<Inert> = Table { block: ADDRESS, parts: &[&[
     row("<ADDRESS>", Name("ADDRESS[/LENGTH]"), "/32 or /128", InPlace, "The address.", Set(|_, _, _| {})),
