@@ -1,6 +1,6 @@
 //! Which routes and rules should be there, and what becomes of them.
 
-use super::routing_keeper::Owner;
+use super::net_keeper::Owner;
 use super::{Action, Engine, Ledger};
 use crate::model::{Route, Rule};
 use crate::net::{Link, NetOp, Routing, RoutingGone};
@@ -102,12 +102,25 @@ impl Engine {
                 }
             }
             (NetOp::AddRouting(it), None) => {
-                if self.routing.on_taken(it) {
+                if self.routing.on_done(it) {
                     self.say(What::KernelRecovered, format!("{it}: the kernel took it"), None);
                 }
             }
-            (_, Some(text)) => self.say(What::KernelRefused, op.to_string(), Some(text)),
-            (_, None) => {}
+            (NetOp::RemoveRouting(it), Some(text)) => {
+                if self.routing.on_kept(self.now, it, text.clone()) {
+                    self.say(What::KernelRefused, op.to_string(), Some(text));
+                }
+            }
+            (NetOp::RemoveRouting(it), None) => {
+                if !self.routing.is_wanted(it) && self.routing.on_done(it) {
+                    self.say(
+                        What::KernelRecovered,
+                        format!("{it}: the kernel removed it"),
+                        None,
+                    );
+                }
+            }
+            _ => {}
         }
         self.touch(ObjectId::Agent);
     }
@@ -133,11 +146,17 @@ impl Engine {
         }
     }
 
-    /// Takes away what an earlier run left and nobody wants now.
+    /// Takes away what an earlier run left and nobody wants now: what it wrote down, and what it may have been taking
+    /// away when it ended.
     pub(super) fn clean_routing(&mut self, earlier: &Ledger) {
+        let instances = self.model.instances.values();
+        let lists = instances.map(|it| (&it.routes, &it.rules));
         // An interface without a carrier keeps its routes.
-        let left: Vec<Routing> = self
-            .placed_on(|_| true, &earlier.routes, &earlier.rules)
+        let left: BTreeSet<Routing> = lists
+            .chain([(&earlier.routes, &earlier.rules)])
+            .flat_map(|(routes, rules)| self.placed_on(|_| true, routes, rules))
+            .collect();
+        let left: Vec<Routing> = left
             .into_iter()
             .rev()
             .filter(|it| !self.routing.is_wanted(it))

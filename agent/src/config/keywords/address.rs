@@ -7,6 +7,7 @@ use crate::config::keyword::{no_block, shown};
 use crate::config::lexer::{Span, Word};
 use crate::config::tree::Statement;
 use crate::config::value;
+use crate::model::AddressExtras;
 use std::net::IpAddr;
 
 /// A line of `virtual_ipaddress` as written.
@@ -19,6 +20,11 @@ pub(crate) struct AddressLine {
     pub scope: u8,
     pub broadcast: Option<IpAddr>,
     pub track: bool,
+    pub extras: AddressExtras,
+    /// `preferred_lft`: seconds, `u32::MAX` for ever.
+    pub preferred: Option<u32>,
+    /// Length given with the peer.
+    pub peer_len: Option<u8>,
     pub at: Span,
 }
 
@@ -78,6 +84,9 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         scope: 0,
         broadcast: None,
         track: true,
+        extras: AddressExtras::default(),
+        preferred: None,
+        peer_len: None,
         at: first.span,
     };
     let mut words = line.arguments().iter();
@@ -107,16 +116,30 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                 it.broadcast = next(cx).and_then(|word| broadcast(word, address, prefix_len, cx))
             }
             "no_track" => it.track = false,
+            "peer" => {
+                if let Some((peer, length)) = next(cx).and_then(|word| peer(word, address, cx)) {
+                    (it.extras.peer, it.peer_len) = (Some(peer), length);
+                }
+            }
+            "home" | "-nodad" | "mngtmpaddr" if address.is_ipv4() => {
+                let what = format!("'{}' is for IPv6 addresses", word.text);
+                cx.warn("L-08", word.span, what, &["it is ignored"]);
+            }
+            "home" => it.extras.home = true,
+            "-nodad" => it.extras.dad = true,
+            "mngtmpaddr" => it.extras.temporary = true,
+            "noprefixroute" => it.extras.noprefixroute = true,
+            "autojoin" => it.extras.autojoin = true,
+            "preferred_lft" => it.preferred = next(cx).and_then(|word| lifetime(word, cx)),
             other => match static_net::ADDRESS_LINE.rows().find(|row| row.info.name == other) {
                 Some(row) => {
                     if cx.first_in_file(word.span, "(address line)", row.info.name) {
                         let what = format!("'{other}' is known but does not act yet");
-                        cx.warn(
-                            "L-13",
-                            word.span,
-                            what,
-                            &["the address is put on the interface without it"],
-                        );
+                        let note = match other {
+                            "track_group" => static_net::NO_GROUP,
+                            _ => "the address is put on the interface without it",
+                        };
+                        cx.warn("L-13", word.span, what, &[note]);
                     }
                     if matches!(row.info.takes, Name(_)) {
                         words.next();
@@ -130,7 +153,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                         None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
                             "write one address a line".to_owned()
                         }
-                        None => "known are dev, label, scope, brd and no_track".to_owned(),
+                        None => "known are dev, label, scope, brd, peer, preferred_lft, noprefixroute and no_track".to_owned(),
                     };
                     let what = format!("'{}' has no meaning behind an address", shown(other));
                     cx.error(
@@ -145,6 +168,43 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         }
     }
     Some(it)
+}
+
+/// `ADDRESS[/LENGTH]` of the other end.
+fn peer(word: Word<'_>, address: IpAddr, cx: &mut Cx<'_>) -> Option<(IpAddr, Option<u8>)> {
+    let text = word.text.trim_end_matches(';');
+    let (peer, length) = text
+        .split_once('/')
+        .map_or((text, None), |(peer, length)| (peer, Some(length)));
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map(|it| value::number(it).filter(|it| (0..=most).contains(it)));
+    match (peer.parse::<IpAddr>(), length) {
+        (Ok(peer), None) if peer.is_ipv4() == address.is_ipv4() => Some((peer, None)),
+        (Ok(peer), Some(Some(length))) if peer.is_ipv4() == address.is_ipv4() => {
+            Some((peer, u8::try_from(length).ok()))
+        }
+        _ => {
+            let what = format!("'{}' is no address of the same family", shown(word.text));
+            let notes = &["write peer ADDRESS/LENGTH", "the address gets no peer"];
+            cx.error("L-07", word.span, what, notes);
+            None
+        }
+    }
+}
+
+/// Seconds, or `forever`.
+fn lifetime(word: Word<'_>, cx: &mut Cx<'_>) -> Option<u32> {
+    match word.text.trim_end_matches(';') {
+        "forever" => Some(u32::MAX),
+        other => {
+            let seconds = value::number(other).and_then(|it| u32::try_from(it).ok());
+            if seconds.is_none() {
+                let what = format!("'{}' is neither seconds nor 'forever'", shown(other));
+                cx.error("L-05", word.span, what, &["the default is used"]);
+            }
+            seconds
+        }
+    }
 }
 
 /// Scope names as iproute2 has them.
