@@ -85,6 +85,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         }
         Action::Go(screen) => go(app, screen),
         Action::PreviousHost | Action::NextHost => return neighbour(app, action == Action::NextHost),
+        Action::Scope => scope(app),
         Action::Open => return open(app),
         Action::Back => back(app),
         Action::Mark | Action::MarkRange | Action::MarkAll => mark(app, action),
@@ -202,6 +203,19 @@ fn neighbour(app: &mut App, forward: bool) -> Vec<Cmd> {
     }
     let step = if forward { 1 } else { hosts - 1 };
     vec![Cmd::Host((app.seat + step) % hosts)]
+}
+
+/// Changes on this host, or on all.
+fn scope(app: &mut App) {
+    if !app.fleet.several() {
+        return app.tell("there is one host: lbtui --host or --cluster names several");
+    }
+    app.all_hosts = !app.all_hosts;
+    app.tell(if app.all_hosts {
+        "changes are made on all hosts now; promote and demote on this one; a goes back"
+    } else {
+        "changes are made on this host only"
+    });
 }
 
 pub(crate) fn go(app: &mut App, screen: Screen) {

@@ -220,6 +220,9 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.read_only {
         right.push("READ ONLY ", Role::Warn);
     }
+    if app.all_hosts {
+        right.push(if scene.wide { "ALL HOSTS   " } else { "ALL " }, Role::Alarm);
+    }
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
