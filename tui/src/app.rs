@@ -186,6 +186,10 @@ pub(crate) struct App {
     /// Time since the program started.
     pub(crate) now: Duration,
     pub(crate) link: Link,
+    /// Since when it is up or down, how often it came up, and why it was last lost.
+    pub(crate) link_since: Duration,
+    pub(crate) connects: u32,
+    pub(crate) last_failure: Option<String>,
     /// When the agent was last heard of.
     pub(crate) heard: Duration,
     pub(crate) hello: Option<Hello>,
@@ -435,6 +439,8 @@ fn on_news(app: &mut App, news: News) {
     match news {
         News::Connected(hello, events) => {
             app.link = Link::Up;
+            app.link_since = app.now;
+            app.connects += 1;
             app.heard = app.now;
             app.hello = Some(hello);
             app.live_mut().backlog(events);
@@ -455,6 +461,10 @@ fn on_news(app: &mut App, news: News) {
             attempt,
             retry_in,
         } => {
+            if !matches!(app.link, Link::Down { .. }) {
+                app.link_since = app.now;
+            }
+            app.last_failure = Some(failure.message.clone());
             app.link = Link::Down {
                 failure,
                 attempt,

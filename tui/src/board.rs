@@ -184,7 +184,7 @@ pub(crate) fn settle(board: &mut Board) {
             .is_none_or(|last| board.now.saturating_sub(last) >= COMPARE_EVERY);
         if due {
             board.compared_at = Some(board.now);
-            let fleet = Rc::new(Fleet::of(&board.seats, board.now, &board.front().fleet));
+            let fleet = Rc::new(Fleet::of(&board.seats, board.at, board.now, &board.front().fleet));
             for seat in &mut board.seats {
                 seat.fleet = Rc::clone(&fleet);
             }

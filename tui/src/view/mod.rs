@@ -29,6 +29,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
+pub(crate) use words::took;
 use words::{clock, short};
 
 /// What the drawing of a screen looks at.
