@@ -15,6 +15,7 @@ use crate::mouse::{self, Mouse};
 use crate::order::{self, Order};
 use crate::past::{Past, Travel};
 use crate::runs::Runs;
+use crate::story::{Elsewhere, Key};
 use crate::theme::Theme;
 use crate::{past, runs};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
@@ -222,7 +223,9 @@ pub(crate) struct App {
     /// The servers of the service under the cursor.
     pub(crate) members: List<ServerId>,
     pub(crate) servers: List<ServerId>,
-    pub(crate) events: List<u64>,
+    pub(crate) events: List<Key>,
+    /// What the other hosts told; looked after while the list of events is shown.
+    pub(crate) elsewhere: Vec<Elsewhere>,
     /// Places of hosts.
     pub(crate) hosts: List<usize>,
     pub(crate) filters: [Narrowed; 6],
@@ -354,8 +357,8 @@ impl App {
             (Screen::Servers, _) => self.servers.current().cloned().map(ObjectId::Server),
             (Screen::Hosts, _) => None,
             (Screen::Events, _) => {
-                let seq = self.events.current()?;
-                Some(self.data.as_ref()?.find(*seq)?.event.object.clone())
+                let key = self.events.current()?;
+                Some(self.event(*key)?.event.object.clone())
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::app::{self, App, Cmd, Msg};
 use crate::fleet::Fleet;
 use crate::keys::Screen;
-use crate::{act, scope};
+use crate::{act, scope, story};
 use lb_shared::state::ObjectId;
 use std::rc::Rc;
 use std::time::Duration;
@@ -191,5 +191,12 @@ pub(crate) fn settle(board: &mut Board) {
         }
     }
     watch_others(board);
+    let past = &board.front().past;
+    // A picture that is held still stays as it is.
+    let still = past.as_ref().is_some_and(|past| past.then_ms.is_none());
+    if board.seats.len() > 1 && board.front().screen == Screen::Events && !still {
+        let before = std::mem::take(&mut board.front_mut().elsewhere);
+        board.front_mut().elsewhere = story::gather(&board.seats, board.at, before);
+    }
     app::settle(board.front_mut());
 }

@@ -4,7 +4,7 @@ use crate::app::{App, Link};
 use crate::succession::{self, Next};
 use crate::view::took as took_text;
 use lb_shared::differences::{self, Difference, Router, Seen};
-use lb_shared::names::ServerKey;
+use lb_shared::names::{InstanceName, ServerKey};
 use lb_shared::problems;
 use lb_shared::request::Role;
 use lb_shared::state::{InstanceView, VrrpState};
@@ -100,6 +100,8 @@ pub(crate) struct RouterRow {
     pub(crate) mark: char,
     /// `MASTER 150`, by host; `-` where it is not configured.
     pub(crate) cells: Vec<Cell>,
+    /// What it is called on each host.
+    pub(crate) names: Vec<Option<InstanceName>>,
     pub(crate) addresses: usize,
     /// On the hosts that answer.
     pub(crate) masters: usize,
@@ -168,7 +170,10 @@ impl Fleet {
             .collect();
         fleet.peers = peers(&live);
         fleet.next = succession::next_masters(&live);
-        fleet.health = seats.get(at).map(|front| health(seats, front)).unwrap_or_default();
+        fleet.health = seats
+            .get(at)
+            .map(|front| health(seats, front))
+            .unwrap_or_default();
         fleet
     }
 
@@ -288,7 +293,9 @@ fn health(seats: &[App], front: &App) -> Health {
                 (word, Some(us)) => format!("{word}{unsure} {}", took_text(us)),
                 (word, None) => format!("{word}{unsure}"),
             };
-            let row = rows.entry(&it.id.server).or_insert_with(|| vec![None; seats.len()]);
+            let row = rows
+                .entry(&it.id.server)
+                .or_insert_with(|| vec![None; seats.len()]);
             row[nth] = Some((problems::server_mark(it), escape(&text)));
         }
     }
@@ -297,7 +304,11 @@ fn health(seats: &[App], front: &App) -> Health {
         .map(|(server, cells)| {
             // The worst of all hosts, in the order in which marks are grave.
             let rank = |mark: char| "+=-?~*!".find(mark).unwrap_or(0);
-            let mark = cells.iter().flatten().map(|(mark, _)| *mark).max_by_key(|mark| rank(*mark));
+            let mark = cells
+                .iter()
+                .flatten()
+                .map(|(mark, _)| *mark)
+                .max_by_key(|mark| rank(*mark));
             let cells = cells
                 .into_iter()
                 .map(|cell| cell.unwrap_or((' ', "-".into())))
@@ -375,6 +386,10 @@ fn router(row: &[Option<Place<'_>>]) -> Option<RouterRow> {
         interface: first.interface.as_deref().map_or("-".into(), escape),
         mark: if masters == 1 { '#' } else { '!' },
         cells,
+        names: row
+            .iter()
+            .map(|place| place.map(|place| place.it.name.clone()))
+            .collect(),
         addresses: first.addresses.len(),
         masters,
     })

@@ -248,8 +248,16 @@ pub(crate) fn open(app: &mut App) -> Vec<Cmd> {
     if app.detail.last().is_some_and(|detail| detail.object == object) {
         return Vec::new();
     }
+    // What happened on another host is looked at there.
+    let host = match app.screen {
+        Screen::Events if app.detail.is_empty() => app.events.current().map(|key| key.seat),
+        _ => None,
+    };
     app.detail.push(Detail { object, scroll: 0 });
-    Vec::new()
+    host.filter(|seat| *seat != app.seat)
+        .map(Cmd::Host)
+        .into_iter()
+        .collect()
 }
 
 /// One step back: the innermost thing that is open closes.
@@ -313,7 +321,7 @@ fn copy_row(app: &mut App) -> Vec<Cmd> {
     };
     let view = data.view(app.shown_at());
     let event = match app.screen {
-        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|seq| data.find(*seq)),
+        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|key| app.event(*key)),
         _ => None,
     };
     let json = match event {

@@ -21,6 +21,7 @@ mod page;
 mod past;
 mod runs;
 mod scope;
+mod story;
 mod succession;
 mod term;
 #[cfg(test)]

@@ -96,8 +96,7 @@ pub(crate) fn gather(seats: &[App], at: usize, dialog: &Dialog) -> Vec<Part> {
                 .iter()
                 .filter_map(|target| same(target, &front.state, state))
                 .collect();
-            (dialog.kind == Kind::Reload || !targets.is_empty())
-                .then(|| Part::of(nth, host, state, targets))
+            (dialog.kind == Kind::Reload || !targets.is_empty()).then(|| Part::of(nth, host, state, targets))
         })
         .collect()
 }
@@ -105,10 +104,7 @@ pub(crate) fn gather(seats: &[App], at: usize, dialog: &Dialog) -> Vec<Part> {
 /// What is called `target` on one host, on another one: servers by their addresses, instances by their virtual router.
 fn same(target: &Target, here: &State, there: &State) -> Option<Target> {
     match target {
-        Target::Server(id) => there
-            .servers
-            .contains_key(id)
-            .then(|| Target::Server(id.clone())),
+        Target::Server(id) => there.servers.contains_key(id).then(|| Target::Server(id.clone())),
         Target::Instance(name) => {
             let router = Router::of(here.instances.get(name)?);
             let found = there.instances.values().find(|it| Router::of(it) == router)?;

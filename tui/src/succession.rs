@@ -137,12 +137,18 @@ mod tests {
             skew_ms: 0,
         });
         let rows = next_masters(&seen);
-        let told: Vec<String> = rows.iter().map(|row| format!("{} {}", row.name, row.text)).collect();
+        let told: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {}", row.name, row.text))
+            .collect();
         assert!(told[0].starts_with("VI_edge lb2 (prio 140) in 3."), "{told:?}");
         assert!(told[0].ends_with("if lb1 stops cleanly"), "{told:?}");
         assert!(told[2].starts_with("VI_int lb1 (prio 130) in "), "{told:?}");
         assert!(
-            rows[2].notes.iter().any(|note| note.contains("chk_db fails on lb1")),
+            rows[2]
+                .notes
+                .iter()
+                .any(|note| note.contains("chk_db fails on lb1")),
             "{:?}",
             rows[2]
         );

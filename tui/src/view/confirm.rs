@@ -112,7 +112,10 @@ fn so_far(dialog: &Dialog) -> String {
     match dialog.done.as_slice() {
         [] if dialog.all => "Nothing was changed on any host.".into(),
         [] => "Nothing was changed.".into(),
-        done => format!("Done on {}. Nothing was changed on the hosts after it.", done.join(", ")),
+        done => format!(
+            "Done on {}. Nothing was changed on the hosts after it.",
+            done.join(", ")
+        ),
     }
 }
 
@@ -157,7 +160,11 @@ fn title(scene: &Scene<'_>, dialog: &Dialog) -> String {
             format!("{verb} {} on {host}{force}", count(several.len(), "instance"))
         }
         (_, several) => {
-            let on = if dialog.all { format!(" on {host}") } else { String::new() };
+            let on = if dialog.all {
+                format!(" on {host}")
+            } else {
+                String::new()
+            };
             format!("{verb} {}{on}{force}", count(several.len(), "server"))
         }
     }

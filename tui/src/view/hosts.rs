@@ -164,7 +164,11 @@ fn routers(scene: &Scene<'_>, area: Area) -> Pane {
             line.push(format!(" {}", fitted(&text, cell)), of_mark(it.mark));
         }
         if scene.wide {
-            let look = if router.masters == 1 { Role::Plain } else { Role::Bad };
+            let look = if router.masters == 1 {
+                Role::Plain
+            } else {
+                Role::Bad
+            };
             line.push(format!(" {:>7}", router.masters), look);
         }
         rows.push(line);
@@ -195,7 +199,11 @@ fn next(scene: &Scene<'_>, area: Area) -> Pane {
         let text = format!("{}{notes}", it.text);
         line.push(format!("{} ", fitted(&it.name, 10)), Role::Plain);
         let room = usize::from(area.width).saturating_sub(15);
-        let parts = if scene.wide { wrap(&text, room) } else { vec![cut(&text, room)] };
+        let parts = if scene.wide {
+            wrap(&text, room)
+        } else {
+            vec![cut(&text, room)]
+        };
         let mut parts = parts.into_iter();
         line.push(parts.next().unwrap_or_default(), Role::Plain);
         rows.push(line);
@@ -255,11 +263,18 @@ fn links(scene: &Scene<'_>) -> Pane {
                 Some((false, since)) => (format!("down {}", span(since)), Role::Bad),
             };
             let mut line = row(
-                format!("   {} {} ", fitted(&host.name, 12), fitted(&escape(&way.path), 32)),
+                format!(
+                    "   {} {} ",
+                    fitted(&host.name, 12),
+                    fitted(&escape(&way.path), 32)
+                ),
                 Role::Plain,
             );
             line.push(format!("{standing:<12}"), look);
-            line.push(format!(" {:<14}", count(way.reconnects as usize, "reconnect")), Role::Plain);
+            line.push(
+                format!(" {:<14}", count(way.reconnects as usize, "reconnect")),
+                Role::Plain,
+            );
             if let Some(failure) = &way.last_failure {
                 line.push(format!(" last error: {failure}"), Role::Plain);
             }

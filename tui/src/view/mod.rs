@@ -327,10 +327,13 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
             }
         }
         Screen::Events => {
-            left.push(
-                format!(" {}   newest first   ", count(data.events.len(), "event")),
-                Role::Plain,
-            );
+            let elsewhere: usize = app.elsewhere.iter().map(|it| it.events.len()).sum();
+            let all = count(data.events.len() + elsewhere, "event");
+            left.push(format!(" {all}   "), Role::Plain);
+            if app.fleet.several() {
+                left.push(format!("{}   ", events::merged(scene)), Role::Plain);
+            }
+            left.push("newest first   ", Role::Plain);
             let follow = if app.follow { "on" } else { "off" };
             left.push(format!("follow: {follow}   "), Role::Plain);
         }
