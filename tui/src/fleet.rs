@@ -53,7 +53,15 @@ pub(crate) struct HostRow {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Health {
     pub(crate) service: String,
-    pub(crate) rows: Vec<(char, String, Vec<(char, String)>)>,
+    pub(crate) rows: Vec<HealthRow>,
+}
+
+/// One server: the worst mark of all hosts, its address, and its mark and state on each of them.
+#[derive(Clone, Debug)]
+pub(crate) struct HealthRow {
+    pub(crate) mark: char,
+    pub(crate) server: String,
+    pub(crate) cells: Vec<(char, String)>,
 }
 
 /// The connection to a host.
@@ -313,7 +321,11 @@ fn health(seats: &[App], front: &App) -> Health {
                 .into_iter()
                 .map(|cell| cell.unwrap_or((' ', "-".into())))
                 .collect();
-            (mark.unwrap_or(' '), server.to_string(), cells)
+            HealthRow {
+                mark: mark.unwrap_or(' '),
+                server: server.to_string(),
+                cells,
+            }
         })
         .collect();
     Health { service, rows }

@@ -230,10 +230,10 @@ fn health(scene: &Scene<'_>, area: Area) -> Pane {
         head.push_str(&format!(" {}", fitted(&host.name, cell)));
     }
     let mut rows = vec![row(cut(&head, usize::from(area.width)), Role::Title)];
-    for (mark, server, cells) in health.rows.iter().take(SERVERS_MAX) {
-        let mut line = row(format!(" {mark} "), of_mark(*mark));
-        line.push(fitted(server, 24), Role::Plain);
-        for (mark, text) in cells {
+    for it in health.rows.iter().take(SERVERS_MAX) {
+        let mut line = row(format!(" {} ", it.mark), of_mark(it.mark));
+        line.push(fitted(&it.server, 24), Role::Plain);
+        for (mark, text) in &it.cells {
             line.push(format!(" {}", fitted(text, cell)), of_mark(*mark));
         }
         rows.push(line);
