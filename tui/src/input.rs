@@ -85,6 +85,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         }
         Action::Go(screen) => go(app, screen),
         Action::PreviousHost | Action::NextHost => return neighbour(app, action == Action::NextHost),
+        Action::Scope => scope(app),
         Action::Open => return open(app),
         Action::Back => back(app),
         Action::Mark | Action::MarkRange | Action::MarkAll => mark(app, action),
@@ -204,6 +205,19 @@ fn neighbour(app: &mut App, forward: bool) -> Vec<Cmd> {
     vec![Cmd::Host((app.seat + step) % hosts)]
 }
 
+/// Changes on this host, or on all.
+fn scope(app: &mut App) {
+    if !app.fleet.several() {
+        return app.tell("there is one host: lbtui --host or --cluster names several");
+    }
+    app.all_hosts = !app.all_hosts;
+    app.tell(if app.all_hosts {
+        "changes are made on all hosts now; promote and demote on this one; a goes back"
+    } else {
+        "changes are made on this host only"
+    });
+}
+
 pub(crate) fn go(app: &mut App, screen: Screen) {
     if screen == Screen::Hosts && app.fleet.hosts.len() < 2 {
         return app.tell("there is one host: lbtui --host or --cluster names several");
@@ -234,8 +248,16 @@ pub(crate) fn open(app: &mut App) -> Vec<Cmd> {
     if app.detail.last().is_some_and(|detail| detail.object == object) {
         return Vec::new();
     }
+    // What happened on another host is looked at there.
+    let host = match app.screen {
+        Screen::Events if app.detail.is_empty() => app.events.current().map(|key| key.seat),
+        _ => None,
+    };
     app.detail.push(Detail { object, scroll: 0 });
-    Vec::new()
+    host.filter(|seat| *seat != app.seat)
+        .map(Cmd::Host)
+        .into_iter()
+        .collect()
 }
 
 /// One step back: the innermost thing that is open closes.
@@ -299,7 +321,7 @@ fn copy_row(app: &mut App) -> Vec<Cmd> {
     };
     let view = data.view(app.shown_at());
     let event = match app.screen {
-        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|seq| data.find(*seq)),
+        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|key| app.event(*key)),
         _ => None,
     };
     let json = match event {

@@ -19,6 +19,7 @@ pub(crate) enum Action {
     Go(Screen),
     PreviousHost,
     NextHost,
+    Scope,
     Open,
     Back,
     Mark,
@@ -175,6 +176,7 @@ table! {
     Move Action::Go(Screen::Hosts), [key('6')], "6", "hosts", "hosts, and what they differ in";
     Move Action::PreviousHost, [key('<')], "<", "host before", "the host before";
     Move Action::NextHost, [key('>')], ">", "next host", "the next host";
+    Move Action::Scope, [key('a')], "a", "all hosts", "changes on all hosts, or on this one";
     Move Action::Open, [named(KeyCode::Enter)], "Enter", "open", "open: why it is so, and all there is";
     Move Action::Back, [named(KeyCode::Esc)], "Esc", "back", "back, close, clear marks and filter";
 

@@ -20,6 +20,9 @@ mod order;
 mod page;
 mod past;
 mod runs;
+mod scope;
+mod story;
+mod succession;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -373,8 +376,8 @@ fn serve(
                     Cmd::Reconnect => link.reconnect(),
                     Cmd::Copy(text) => term::copy(&text),
                     Cmd::Mouse(wanted) => term::mouse(wanted)?,
-                    // The board has turned to it.
-                    Cmd::Host(_) => {}
+                    // The board has seen to them.
+                    Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather => {}
                     Cmd::Redraw => term::clear(screen)?,
                     Cmd::Suspend => {
                         term::suspend()?;

@@ -1,11 +1,12 @@
 //! What happened, newest first, and below it what the selected event means.
 
 use super::Scene;
-use super::paint::{Area, Paint, Pane, Row, row};
+use super::paint::{Area, Paint, Pane, row};
 use super::table::{Column, Line, table};
 use super::words::{moment, what};
 use crate::data::event_mark;
 use crate::mouse::{self, Spot};
+use crate::story::Key;
 use crate::theme::{Role, of_mark};
 use lb_shared::event::Numbered;
 use lb_shared::state::ObjectId;
@@ -28,17 +29,17 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         .enumerate()
         .skip(top)
         .take(height)
-        .filter_map(|(nth, seq)| {
-            let event = scene.data.find(*seq)?;
-            Some(line(scene, event, nth, nth == list.at()))
-        })
+        .filter_map(|(nth, key)| Some(line(scene, *key, scene.app.event(*key)?, nth)))
         .collect();
-    let layout = [
+    let mut layout = vec![
         Column::new("TIME", 8).gap(0),
         Column::new("KIND", 8),
         Column::new("OBJECT", 22).max(40).keep_end(),
         Column::new("WHAT", 20).max(200),
     ];
+    if scene.app.fleet.several() {
+        layout.insert(1, Column::new("HOST", 4).max(12));
+    }
     let (head, rows) = table(&layout, &lines, usize::from(area.width));
     paint.rule(area.x, area.y, area.width, "", "");
     paint.row(area.x, area.y + 1, area.width, &head);
@@ -59,9 +60,11 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         height: below + 1,
         ..area
     };
-    let selected = list.current().and_then(|seq| scene.data.find(*seq));
+    let selected = list
+        .current()
+        .and_then(|key| Some((*key, scene.app.event(*key)?)));
     let pane = match selected {
-        Some(event) => explain(scene, event, usize::from(area.width)),
+        Some((key, event)) => explain(scene, key, event, usize::from(area.width)),
         None => Pane::new("", "", Vec::new()),
     };
     paint.panes(lower, &[pane]);
@@ -72,28 +75,56 @@ pub(crate) fn name(scene: &Scene<'_>, object: &ObjectId) -> String {
     escape(&scene.view.object_name(object))
 }
 
-fn line(scene: &Scene<'_>, event: &Numbered, nth: usize, cursor: bool) -> Line {
+fn line(scene: &Scene<'_>, key: Key, event: &Numbered, nth: usize) -> Line {
+    let app = scene.app;
     let mark = event_mark(event);
+    let mut cells = vec![
+        (moment(app.event_ms(key, event), scene.view.wall_ms), Role::Plain),
+        (event.event.what.topic().to_owned(), of_mark(mark)),
+        (name(scene, &event.event.object), Role::Plain),
+        (what(event), Role::Plain),
+    ];
+    if app.fleet.several() {
+        cells.insert(1, (app.event_host(key), Role::Plain));
+    }
     Line {
         mark,
-        cursor,
+        cursor: nth == app.events.at(),
         marked: false,
         spot: Some(Spot::Row(mouse::Pane::Events, nth)),
-        cells: vec![
-            (moment(event.wall_ms, scene.view.wall_ms), Role::Plain),
-            (event.event.what.topic().to_owned(), of_mark(mark)),
-            (name(scene, &event.event.object), Role::Plain),
-            (what(event), Role::Plain),
-        ],
+        cells,
     }
 }
 
+/// The hosts whose events are merged, and how far their clocks are off.
+pub(crate) fn merged(scene: &Scene<'_>) -> String {
+    let app = scene.app;
+    let mut text = format!("of {}", app.name());
+    for there in &app.elsewhere {
+        let ahead = there.ahead_ms;
+        let sign = if ahead < 0 { "-" } else { "+" };
+        let off = lb_shared::text::span(std::time::Duration::from_millis(ahead.unsigned_abs()));
+        text.push_str(&match ahead.abs() {
+            0..1_000 => format!(" {}", there.host),
+            _ => format!(" {} (clock {sign}{off})", there.host),
+        });
+    }
+    text
+}
+
 /// Reason, cause and effects.
-fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
+fn explain(scene: &Scene<'_>, key: Key, event: &Numbered, columns: usize) -> Pane {
     let data = scene.data;
+    let app = scene.app;
+    let own = key.seat == app.seat;
+    let host = if app.fleet.several() {
+        format!("  {}", app.event_host(key))
+    } else {
+        String::new()
+    };
     let mut rows = vec![row(
         format!(
-            " {}  {}  {}  {}",
+            " {}{host}  {}  {}  {}",
             rfc3339(event.wall_ms),
             event.event.what.name(),
             name(scene, &event.event.object),
@@ -121,7 +152,7 @@ fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
             event.seq
         )
     };
-    if let Some(cause) = data.cause(event) {
+    if let Some(cause) = data.cause(event).filter(|_| own) {
         say(
             "cause",
             &format!(
@@ -131,10 +162,14 @@ fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
             ),
         );
     }
-    let effects: Vec<String> = data.effects(event).into_iter().take(6).map(brief).collect();
+    let effects = data.effects(event).into_iter().filter(|_| own);
+    let effects: Vec<String> = effects.take(6).map(brief).collect();
     if !effects.is_empty() {
         say("effects", &effects.join("; "));
     }
-    let least: Vec<Row> = rows;
-    Pane::new(format!("Event {}", event.seq), "", least)
+    let elsewhere = app.elsewhere_of(key, event);
+    if !elsewhere.is_empty() {
+        say("elsewhere", &elsewhere.join("; "));
+    }
+    Pane::new(format!("Event {}", event.seq), "", rows)
 }

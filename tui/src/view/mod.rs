@@ -29,6 +29,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
+pub(crate) use words::took;
 use words::{clock, short};
 
 /// What the drawing of a screen looks at.
@@ -220,6 +221,9 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.read_only {
         right.push("READ ONLY ", Role::Warn);
     }
+    if app.all_hosts {
+        right.push(if scene.wide { "ALL HOSTS   " } else { "ALL " }, Role::Alarm);
+    }
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
@@ -323,10 +327,13 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
             }
         }
         Screen::Events => {
-            left.push(
-                format!(" {}   newest first   ", count(data.events.len(), "event")),
-                Role::Plain,
-            );
+            let elsewhere: usize = app.elsewhere.iter().map(|it| it.events.len()).sum();
+            let all = count(data.events.len() + elsewhere, "event");
+            left.push(format!(" {all}   "), Role::Plain);
+            if app.fleet.several() {
+                left.push(format!("{}   ", events::merged(scene)), Role::Plain);
+            }
+            left.push("newest first   ", Role::Plain);
             let follow = if app.follow { "on" } else { "off" };
             left.push(format!("follow: {follow}   "), Role::Plain);
         }
