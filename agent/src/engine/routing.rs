@@ -95,32 +95,27 @@ impl Engine {
 
     /// The kernel answered an operation on a route or a rule.
     pub(super) fn on_routing_answer(&mut self, op: &NetOp, refusal: Option<String>) {
-        match (op, refusal) {
-            (NetOp::AddRouting(it), Some(text)) => {
-                if self.routing.on_refused(self.now, it, text.clone()) {
+        let (it, sets) = match op {
+            NetOp::AddRouting(it) => (it, true),
+            NetOp::RemoveRouting(it) => (it, false),
+            _ => return,
+        };
+        match refusal {
+            Some(text) => {
+                let news = match sets {
+                    true => self.routing.on_refused(self.now, it, text.clone()),
+                    false => self.routing.on_kept(self.now, it, text.clone()),
+                };
+                if news {
                     self.say(What::KernelRefused, op.to_string(), Some(text));
                 }
             }
-            (NetOp::AddRouting(it), None) => {
-                if self.routing.on_done(it) {
-                    self.say(What::KernelRecovered, format!("{it}: the kernel took it"), None);
-                }
+            // One that is wanted again meanwhile has an answer of its own to come.
+            None if sets == self.routing.is_wanted(it) && self.routing.on_done(it) => {
+                let did = if sets { "took" } else { "removed" };
+                self.say(What::KernelRecovered, format!("{it}: the kernel {did} it"), None);
             }
-            (NetOp::RemoveRouting(it), Some(text)) => {
-                if self.routing.on_kept(self.now, it, text.clone()) {
-                    self.say(What::KernelRefused, op.to_string(), Some(text));
-                }
-            }
-            (NetOp::RemoveRouting(it), None) => {
-                if !self.routing.is_wanted(it) && self.routing.on_done(it) {
-                    self.say(
-                        What::KernelRecovered,
-                        format!("{it}: the kernel removed it"),
-                        None,
-                    );
-                }
-            }
-            _ => {}
+            None => {}
         }
         self.touch(ObjectId::Agent);
     }
