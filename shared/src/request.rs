@@ -60,6 +60,11 @@ pub enum Request {
     Test(TestAsk),
     /// How much is logged: [`Reply::Log`].
     Log(LogAsk),
+    /// As [`Request::Reload`], and what was in force before comes back after so long unless [`Request::Confirmed`]
+    /// comes in time.
+    ReloadFor { force: bool, for_ms: u64 },
+    /// The configuration that waits to be confirmed stays: [`Reply::Reloaded`] or [`Reply::Refused`].
+    Confirmed,
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -260,7 +265,7 @@ impl Request {
             | Self::Past { .. } => Role::Viewer,
             Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
-            Self::Reload { .. } | Self::Log(_) => Role::Admin,
+            Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed | Self::Log(_) => Role::Admin,
         }
     }
 
@@ -274,7 +279,7 @@ impl Request {
             Self::Watch => "watch",
             Self::WhatIf(_) => "what-if",
             Self::Act(act) => act.verb.word(),
-            Self::Reload { .. } => "reload",
+            Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed => "reload",
             Self::Metrics(_) => "metrics",
             Self::History(_) => "history",
             Self::Past { .. } => "past",
@@ -374,6 +379,8 @@ pub struct Reloaded {
     pub findings: Vec<Diagnostic>,
     /// `VI_1: its addresses go to the peer`; empty when no virtual address moves.
     pub moves: Vec<String>,
+    /// After so long what was in force before comes back, unless it is confirmed.
+    pub confirm_within_ms: Option<u64>,
 }
 
 /// Why nothing was done.

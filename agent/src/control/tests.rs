@@ -126,6 +126,10 @@ fn answer(
 ) {
     match ask {
         Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
+        Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
+            revision: 18,
+            ..Reloaded::default()
+        }))),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,
             revision: 18,

@@ -63,12 +63,13 @@ impl Engine {
         if !self.net.known() || *self.ipvs.status() == Status::Unknown || self.stopping.is_some() {
             return;
         }
-        let Some(boot) = self.boot.take() else { return };
+        let Some(mut boot) = self.boot.take() else { return };
+        let first = self.first_model(&mut boot);
         if let Some(trouble) = &boot.intent.trouble {
             self.say(What::IntentTrouble, trouble.clone(), None);
         }
         self.routers.number_from(first_number(boot.wall_ms));
-        let model = &boot.model.model;
+        let model = &first.model;
         let resumed = boot
             .previous
             .as_ref()
@@ -81,7 +82,8 @@ impl Engine {
         let crashed = boot.previous.is_some();
         let earlier = boot.previous.as_ref().map(|it| it.ledger.clone());
         let lost = boot.intent.lost;
-        self.put_in_force(boot.model, crashed);
+        self.put_in_force(first, crashed);
+        self.tell_of_former();
         // What was concluded from the kernel must outlast the next crash, too.
         if lost && self.intent.len() > 0 {
             let id = self.next_persist();

@@ -11,6 +11,7 @@ mod adopt;
 mod apply;
 mod boot;
 mod commands;
+mod confirm;
 mod counters;
 mod debounce;
 mod dump;
@@ -37,6 +38,7 @@ mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
 pub use boot::{Boot, Previous, StoredIntent};
+pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
@@ -77,6 +79,7 @@ pub struct Engine {
     ipvs: ipvs_keeper::IpvsKeeper,
     intent: intent::Intent,
     commands: commands::Commands,
+    confirm: confirm::Confirm,
     jobs: jobs::Jobs,
     trials: trial::Trials,
     agent: AgentView,
@@ -149,6 +152,7 @@ impl Engine {
             ipvs,
             intent,
             commands: commands::Commands::default(),
+            confirm: confirm::Confirm::default(),
             jobs: jobs::Jobs::default(),
             trials: trial::Trials::default(),
             agent: AgentView::default(),
@@ -225,6 +229,8 @@ impl Engine {
             Input::Test(ticket, asked) => self.on_test(ticket, &asked),
             Input::Sample(ticket) => self.on_sample(ticket),
             Input::Persisted(id, result) => self.on_persisted(id, result),
+            Input::FormerKept(id, result) => self.on_former_kept(id, result),
+            Input::Confirm(ticket, actor) => self.on_confirm(ticket, actor),
             Input::Dump(ask) => self.on_dump(ask),
             Input::Stop(mode) => self.on_stop(mode),
         }
@@ -261,6 +267,7 @@ impl Engine {
             self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
+            self.confirm.deadline(),
             self.trials.deadline(),
             self.gate_opens_at,
             self.stopping.as_ref().map(stop::Stopping::deadline),
@@ -274,6 +281,23 @@ impl Engine {
     /// What the emitted events add up to.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The virtual addresses that may be on this host: those of the model in force, before it those of the one to begin
+    /// with and of an earlier run.
+    pub fn virtual_addresses(&self) -> BTreeSet<IpAddr> {
+        let Some(boot) = &self.boot else {
+            return self.index.virtual_addresses.clone();
+        };
+        let earlier = boot.previous.iter().flat_map(|it| it.ledger.masters.values());
+        let earlier = earlier
+            .flat_map(|it| &it.addresses)
+            .map(|(_, address, _)| *address);
+        let instances = boot.model.model.instances.values();
+        let first = instances
+            .flat_map(|it| ground::addresses(it))
+            .map(|it| it.address);
+        earlier.chain(first).collect()
     }
 
     fn on_tick(&mut self) {
@@ -295,6 +319,7 @@ impl Engine {
         self.net_on_tick();
         self.routing_on_tick();
         self.expire_overrides();
+        self.restore_unconfirmed();
         self.expire_tests();
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);

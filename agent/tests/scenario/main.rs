@@ -1,6 +1,7 @@
 //! One behaviour each, from inputs to actions, as an operator would tell it.
 
 mod bfd;
+mod confirm;
 mod crash;
 mod dump;
 mod guards;

@@ -512,6 +512,8 @@ impl World {
             dry_run: false,
             force: true,
             wall_ms: wall_ms(self.now),
+            texts: Default::default(),
+            confirm: None,
         };
         self.feed_or_defer(node, Cause::Reload { edits: file }, Input::Model(Box::new(new)));
     }
