@@ -304,7 +304,7 @@ fn tally<'a>(order: &[&'static str], words: impl Iterator<Item = &'a str>) -> Ta
 pub fn instances(state: &State) -> Tally {
     tally(
         &["MASTER2", "MASTER", "BACKUP", "FAULT", "INIT"],
-        state.instances.values().map(instance_word),
+        state.instances.values().map(|it| instance_word(it)),
     )
 }
 
@@ -320,7 +320,7 @@ pub fn services(state: &State) -> Tally {
 pub fn servers(state: &State) -> Tally {
     tally(
         &["UP", "DRAIN", "DRAINED", "OFF", "DOWN", "INIT"],
-        state.servers.values().map(ServerView::word),
+        state.servers.values().map(|it| it.word()),
     )
 }
 

@@ -80,7 +80,12 @@ impl Model {
 
     /// The services that `before` did not have like this.
     pub fn services_not_in(&self, before: &Self) -> Vec<Arc<Service>> {
-        let same = |it: &&Arc<Service>| before.services.get(&it.key).is_some_and(|known| Arc::ptr_eq(known, it));
+        let same = |it: &&Arc<Service>| {
+            before
+                .services
+                .get(&it.key)
+                .is_some_and(|known| Arc::ptr_eq(known, it))
+        };
         self.services.values().filter(|it| !same(it)).cloned().collect()
     }
 

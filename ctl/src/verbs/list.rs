@@ -108,6 +108,7 @@ fn vrrp(
         .state
         .instances
         .values()
+        .map(|it| &**it)
         .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.name)))
         .filter(|it| filter.passes(view, Item::Instance(it)))
         .collect();
@@ -408,7 +409,7 @@ pub(crate) mod text {
     }
 
     pub(crate) fn vrrp(view: &View<'_>, look: &Look) -> String {
-        let rows = view.state.instances.values().collect();
+        let rows = view.state.instances.values().map(|it| &**it).collect();
         grid(
             &columns::vrrp(look.wide),
             rows,
