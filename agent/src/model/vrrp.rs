@@ -37,6 +37,8 @@ pub struct Instance {
     pub vrid: Vrid,
     /// `None` only for a unicast instance without `interface`.
     pub interface: Option<String>,
+    /// `use_vmac`: adverts and addresses are on an interface of its own.
+    pub vmac: Option<Vmac>,
     /// `state MASTER`: matters only together with priority 255 (as keepalived).
     pub initial_master: bool,
     pub priority: Priority,
@@ -89,6 +91,15 @@ pub struct Instance {
     /// `notify_priority_changes`.
     pub notify_priority_changes: bool,
     pub debug: u8,
+}
+
+/// An interface with the virtual router's MAC, on the instance's `interface`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Vmac {
+    pub name: String,
+    pub mac: [u8; 6],
+    /// `vmac_xmit_base`: adverts leave by `interface` itself.
+    pub sends_on_base: bool,
 }
 
 /// What becomes of the checksum that keepalived up to 1.3.6 computes for version 3 to IPv4 peers.
