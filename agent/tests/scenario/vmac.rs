@@ -152,8 +152,10 @@ fn a_reload_without_it_removes_it_and_an_identical_one_touches_nothing() {
 }
 
 fn steal(node: &mut Node) {
-    let index = vmac(node).unwrap().index;
-    node.net.apply(&NetOp::RemoveLink { link: index }).unwrap();
+    let index = vmac(node).expect("it is there").index;
+    node.net
+        .apply(&NetOp::RemoveLink { link: index })
+        .expect("it can go");
     node.feed(Input::Net(NetNews::LinkGone(index)));
 }
 
