@@ -32,6 +32,7 @@ pub mod request;
 pub mod schema;
 pub mod select;
 #[cfg(feature = "client")]
+pub mod shown;
 pub mod site;
 pub mod state;
 pub mod text;
