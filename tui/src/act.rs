@@ -4,6 +4,7 @@ use crate::app::{App, Cmd, Failure, Prompt};
 use crate::dialog::{Dialog, Kind, Options, Step, Verdict};
 use crate::keys::{Action, Screen};
 use crate::scope::{self, Part};
+use crate::trial;
 use lb_shared::request::{Outcome, Refusal, Reply, Request};
 use lb_shared::state::{ObjectId, Target};
 use lb_shared::text::{count, escape};
@@ -18,6 +19,7 @@ pub(crate) fn begin(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Promote => Kind::Promote,
         Action::Demote => Kind::Demote,
         Action::Release => Kind::Release,
+        Action::Test => return trial::begin(app),
         Action::Reload => return ask(app, Kind::Reload, Vec::new(), Options::default()),
         _ => return Vec::new(),
     };
@@ -56,7 +58,7 @@ pub(crate) fn ask(app: &mut App, kind: Kind, targets: Vec<Target>, options: Opti
     };
     let view = data.view(app.shown_at());
     // A promote is of one host, and so is the demote that makes way for it.
-    let all = app.all_hosts && !matches!(kind, Kind::Promote | Kind::Demote);
+    let all = app.all_hosts && !matches!(kind, Kind::Promote | Kind::Demote | Kind::Undo);
     let grave = all || options.force || options.cut || matches!(kind, Kind::Promote | Kind::Demote);
     let proof = grave.then(|| match targets.as_slice() {
         [] if all => app.fleet.cluster.clone().unwrap_or_else(|| "all".into()),

@@ -17,6 +17,7 @@ use crate::past::{Past, Travel};
 use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
 use crate::theme::Theme;
+use crate::trial::{self, Trial};
 use crate::{past, runs};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use lb_shared::counters::Counters;
@@ -55,6 +56,8 @@ pub(crate) enum Msg {
     Resize(u16, u16),
     /// Time passed.
     Tick,
+    /// What came of something that was done outside, in words.
+    Told(String),
     Link(News),
     /// The answer to [`Cmd::Ask`].
     Answer(u64, Result<Box<Reply>, Failure>),
@@ -103,6 +106,8 @@ pub(crate) enum Cmd {
     Reconnect,
     /// Put a text into the terminal's clipboard.
     Copy(String),
+    /// Write a text into a new file; [`Msg::Told`] says what came of it.
+    Write(String, String),
     /// Whether the terminal is to report the mouse instead of selecting text with it.
     Mouse(bool),
     /// Look at another host, by its place.
@@ -214,6 +219,17 @@ pub(crate) struct App {
     /// `Some` while help is open: how far it is scrolled.
     pub(crate) help: Option<usize>,
     pub(crate) dialog: Option<Dialog>,
+    /// A test of servers, while it runs and its end is shown.
+    pub(crate) trial: Option<Trial>,
+    /// The screen before this one, and what was open there.
+    pub(crate) before: (Screen, Vec<Detail>),
+    /// The pane with the cursor has the screen to itself.
+    pub(crate) zoom: bool,
+    /// Sums since the beginning in place of rates.
+    pub(crate) sums: bool,
+    /// Command lines that were run, oldest first; and the one that is shown again, counted from the end.
+    pub(crate) lines: Vec<String>,
+    pub(crate) recalled: usize,
     pub(crate) prompt: Prompt,
     pub(crate) note: Option<(String, Duration)>,
     pub(crate) instances: List<InstanceName>,
@@ -400,12 +416,19 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             Vec::new()
         }
         Msg::Tick => Vec::new(),
+        Msg::Told(text) => {
+            app.tell(text);
+            Vec::new()
+        }
         Msg::Link(news) => {
             on_news(app, news);
             Vec::new()
         }
         Msg::Answer(ticket, answer) => {
-            if !past::on_answer(app, ticket, &answer) && !runs::on_answer(app, ticket, &answer) {
+            let taken = past::on_answer(app, ticket, &answer)
+                || runs::on_answer(app, ticket, &answer)
+                || trial::on_answer(app, ticket, &answer);
+            if !taken {
                 act::on_answer(app, ticket, answer)
             } else {
                 Vec::new()

@@ -64,12 +64,14 @@ impl Board {
         let mouse_on = old.mouse.on;
         let detail = old.detail.clone();
         let all_hosts = old.all_hosts;
+        let (sums, lines) = (old.sums, old.lines.clone());
         self.at = to;
         let new = self.front_mut();
         (new.screen, new.filters, new.order, new.follow) = (screen, filters, order, follow);
         new.columns = columns;
         new.mouse.on = mouse_on;
         new.all_hosts = all_hosts;
+        (new.sums, new.lines) = (sums, lines);
         new.second_pane = false;
         // The same object on both hosts stays in view.
         let known = |object: &ObjectId| {

@@ -126,6 +126,9 @@ impl Data {
             for totals in [sum, &mut all] {
                 totals.active += server.active;
                 totals.inactive += server.inactive;
+                totals.connections += server.connections;
+                totals.bytes_in += server.bytes_in;
+                totals.bytes_out += server.bytes_out;
                 totals.connections_per_s += server.connections_per_s;
                 totals.bytes_in_per_s += server.bytes_in_per_s;
                 totals.bytes_out_per_s += server.bytes_out_per_s;

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Demote,
     Release,
     Reload,
+    /// Take back one's own last change.
+    Undo,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Demote => "demote",
             Self::Release => "release",
             Self::Reload => "reload",
+            Self::Undo => "undo",
         }
     }
 
@@ -51,6 +54,7 @@ impl Kind {
             Self::Demote => "Demote",
             Self::Release => "Release",
             Self::Reload => "Reload",
+            Self::Undo => "Undo",
         }
     }
 
@@ -62,7 +66,7 @@ impl Kind {
     fn fields(self) -> &'static [Name] {
         match self {
             Self::Drain => &[Name::Deadline, Name::Then, Name::Reason],
-            Self::Undrain | Self::Release | Self::Reload => &[],
+            Self::Undrain | Self::Release | Self::Reload | Self::Undo => &[],
             Self::Weight => &[Name::Weight, Name::Reason],
             Self::Disable => &[Name::Reason],
             Self::Promote => &[Name::Until, Name::Reason],
@@ -328,6 +332,7 @@ impl Dialog {
                 hard: !self.text(Name::Hard).is_empty(),
             },
             Kind::Release => Verb::Release,
+            Kind::Undo => Verb::Undo,
             Kind::Reload => return Ok(None),
         }))
     }

@@ -31,6 +31,15 @@ pub(crate) enum By {
 }
 
 impl By {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::State,
+        Self::Name,
+        Self::Weight,
+        Self::Active,
+        Self::PerSecond,
+        Self::Age,
+    ];
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::State => "state",
@@ -44,14 +53,7 @@ impl By {
 }
 
 const SERVICE_COLUMNS: [By; 5] = [By::State, By::Name, By::Active, By::PerSecond, By::Age];
-const SERVER_COLUMNS: [By; 6] = [
-    By::State,
-    By::Name,
-    By::Weight,
-    By::Active,
-    By::PerSecond,
-    By::Age,
-];
+const SERVER_COLUMNS: [By; 6] = By::ALL;
 
 /// The chosen orders.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +91,15 @@ impl Order {
             Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => return,
         };
         *order = (by, order.0 == by && !order.1);
+    }
+
+    /// Sorts by a column, this way round.
+    pub(crate) fn set(&mut self, screen: Screen, by: By, reversed: bool) {
+        match screen {
+            Screen::Services => self.services = (by, reversed),
+            Screen::Servers => self.servers = (by, reversed),
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => {}
+        }
     }
 
     pub(crate) fn reverse(&mut self, screen: Screen) {

@@ -95,6 +95,9 @@ pub struct Ledger {
     pub routes: Vec<Route>,
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Static addresses that are there by our doing: interface, address, length.
+    #[serde(default)]
+    pub static_addresses: Vec<(String, IpAddr, u8)>,
 }
 
 /// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.

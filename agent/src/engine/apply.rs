@@ -154,6 +154,7 @@ impl Engine {
             self.give_pin(&name);
         }
         self.hold_changed(&before);
+        self.hold_static_addresses();
         self.apply_routing();
 
         let numbers = self
@@ -246,7 +247,7 @@ impl Engine {
             let want = self.held_by(&instance);
             let news = self
                 .net
-                .held(&instance.name)
+                .held(&Some(instance.name.clone()))
                 .is_none_or(|held| want.keys().any(|key| !held.contains_key(key)));
             self.hold_addresses(&instance.name, if news { instance.garp.repeat } else { 0 });
         }

@@ -16,6 +16,7 @@ mod refusals;
 mod reload;
 mod routing;
 mod source;
+mod static_addresses;
 mod sync;
 mod telling;
 mod trial;

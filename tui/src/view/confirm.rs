@@ -154,6 +154,7 @@ fn title(scene: &Scene<'_>, dialog: &Dialog) -> String {
         false => escape(&scene.data.state.agent.host),
     };
     match (dialog.kind, dialog.targets.as_slice()) {
+        (Kind::Undo, _) => format!("Undo your last change on {host}"),
         (Kind::Reload, _) => format!("Reload the configuration of {host}{force}"),
         (_, [Target::Instance(name)]) => format!("{verb} {} on {host}{force}", escape(&name.0)),
         (kind, several) if kind.takes_instances() => {

@@ -1,9 +1,9 @@
 //! What happened, newest first, and below it what the selected event means.
 
 use super::Scene;
-use super::paint::{Area, Paint, Pane, row};
+use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
-use super::words::{moment, what};
+use super::words::{clock, moment, spark, what};
 use crate::data::event_mark;
 use crate::mouse::{self, Spot};
 use crate::story::Key;
@@ -13,15 +13,27 @@ use lb_shared::state::ObjectId;
 use lb_shared::text::escape;
 use lb_shared::view::rfc3339;
 use lb_shared::why::wrap;
+use std::collections::VecDeque;
 
 /// Lines of the lower pane.
 const BELOW: u16 = 5;
 const BELOW_WIDE: u16 = 9;
+/// Lines of the pane that shows how many there were.
+const RATE: u16 = 4;
+/// Cells of it, and the time of one.
+const CELLS: usize = 120;
+const CELL_MS: u64 = 30_000;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let list = &scene.app.events;
     let below = if area.height > 26 { BELOW_WIDE } else { BELOW };
-    let height = usize::from(area.height.saturating_sub(below + 3));
+    let below = if scene.app.zoom { 0 } else { below };
+    let rate = if scene.wide && below == BELOW_WIDE {
+        RATE
+    } else {
+        0
+    };
+    let height = usize::from(area.height.saturating_sub(below + 3 + rate));
     let top = list.top(height);
     let lines: Vec<Line> = list
         .rows
@@ -60,6 +72,17 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         height: below + 1,
         ..area
     };
+    if below == 0 {
+        return;
+    }
+    if rate > 0 {
+        let above = Area {
+            y: lower.y - rate,
+            height: rate,
+            ..area
+        };
+        paint.panes(above, &[rates(scene)]);
+    }
     let selected = list
         .current()
         .and_then(|key| Some((*key, scene.app.event(*key)?)));
@@ -68,6 +91,46 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         None => Pane::new("", "", Vec::new()),
     };
     paint.panes(lower, &[pane]);
+}
+
+/// How many of the listed events fell into each half minute of the last hour.
+fn rates(scene: &Scene<'_>) -> Pane {
+    let app = scene.app;
+    let now_ms = scene.view.wall_ms;
+    let mut cells = VecDeque::from(vec![0_u64; CELLS]);
+    for key in &app.events.rows {
+        let Some(event) = app.event(*key) else { continue };
+        let Some(ago) = now_ms.checked_sub(app.event_ms(*key, event)) else {
+            continue;
+        };
+        let nth = usize::try_from(ago / CELL_MS).unwrap_or(CELLS);
+        if let Some(cell) = CELLS.checked_sub(nth + 1).and_then(|at| cells.get_mut(at)) {
+            *cell += 1;
+        }
+    }
+    let peak = cells.iter().copied().max().unwrap_or(0);
+    let hour = |minutes: u64| -> String {
+        let at = now_ms.saturating_sub(minutes * 60_000);
+        clock(at).chars().take(5).collect()
+    };
+    let hours = format!(
+        "            {:<30}{:<30}{:<30}{:<25}{}",
+        hour(60),
+        hour(45),
+        hour(30),
+        hour(15),
+        hour(0)
+    );
+    let rows = vec![
+        row(format!("   events   {}", spark(&cells, CELLS)), Role::Plain),
+        row(hours, Role::Rule),
+        Row::default(),
+    ];
+    Pane::new(
+        "Rate, last 60 min, 1 cell = 30 s",
+        format!("peak {peak} in 30 s"),
+        rows,
+    )
 }
 
 /// The name an event's object is shown by.

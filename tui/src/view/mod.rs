@@ -13,6 +13,7 @@ mod servers;
 mod services;
 mod small;
 mod table;
+mod trial;
 mod vrrp;
 mod words;
 
@@ -170,6 +171,9 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     foot(scene, paint, area);
     if let Some(at) = app.columns.open {
         columns::draw(scene, paint, area, at);
+    }
+    if let Some(trial) = &app.trial {
+        trial::draw(scene, paint, area, trial);
     }
     if let Some(dialog) = &app.dialog {
         confirm::draw(scene, paint, area, dialog);
