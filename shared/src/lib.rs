@@ -31,8 +31,8 @@ pub mod problems;
 pub mod request;
 pub mod schema;
 pub mod select;
-#[cfg(feature = "client")]
 pub mod shown;
+#[cfg(feature = "client")]
 pub mod site;
 pub mod state;
 pub mod text;

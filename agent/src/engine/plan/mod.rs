@@ -30,6 +30,13 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
     compare(&mut lines, "file:", &old.files, &new.files, changed);
     routing(
         &mut lines,
+        "static address",
+        &old.static_addresses,
+        &new.static_addresses,
+        values::address,
+    );
+    routing(
+        &mut lines,
         "static route",
         &old.static_routes,
         &new.static_routes,

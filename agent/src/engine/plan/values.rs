@@ -3,10 +3,10 @@
 //! Every field is named here: one that is added to the model does not compile until it is told, too.
 
 use crate::model::{
-    Authentication, BfdPath, BfdSession, Forwarding, Garp, Global, Host, Instance, Leg, NotifyScripts,
-    NumberFile, Once, Persistence, ProcessMatch, QuorumScripts, Route, Rule, Scheduler, Scheduling, Script,
-    Server, ServerScripts, Service, SorryServer, SyncGroup, TrackFile, Tracking, TunnelType, VirtualAddress,
-    VrrpProcess, VrrpScript,
+    AddressExtras, Authentication, BfdPath, BfdSession, Forwarding, Garp, Global, Host, Instance, Leg,
+    NotifyScripts, NumberFile, Once, Persistence, ProcessMatch, QuorumScripts, Route, Rule, Scheduler,
+    Scheduling, Script, Server, ServerScripts, Service, SorryServer, SyncGroup, TrackFile, Tracking,
+    TunnelType, VirtualAddress, VrrpProcess, VrrpScript,
 };
 use std::fmt::{Debug, Display};
 use std::time::Duration;
@@ -686,7 +686,7 @@ impl Settings for Host {
     }
 }
 
-fn address(it: &VirtualAddress) -> String {
+pub(super) fn address(it: &VirtualAddress) -> String {
     let VirtualAddress {
         address,
         prefix_len,
@@ -695,7 +695,32 @@ fn address(it: &VirtualAddress) -> String {
         scope,
         broadcast,
         track,
+        extras,
     } = it;
+    let AddressExtras {
+        peer,
+        home,
+        dad,
+        temporary,
+        noprefixroute,
+        autojoin,
+        preferred_s,
+    } = extras;
+    let mut more = peer.map(|it| format!(" peer {it}")).unwrap_or_default();
+    for (word, on) in [
+        (" home", home),
+        (" -nodad", dad),
+        (" mngtmpaddr", temporary),
+        (" noprefixroute", noprefixroute),
+        (" autojoin", autojoin),
+    ] {
+        more.push_str(if *on { word } else { "" });
+    }
+    more.push_str(
+        &preferred_s
+            .map(|it| format!(" preferred_lft {it}"))
+            .unwrap_or_default(),
+    );
     let label = label
         .as_ref()
         .map(|it| format!(" label {it}"))
@@ -707,7 +732,7 @@ fn address(it: &VirtualAddress) -> String {
         format!(" scope {scope}")
     };
     let track = if *track { "" } else { " no_track" };
-    format!("{address}/{prefix_len} dev {device}{label}{broadcast}{scope}{track}")
+    format!("{address}/{prefix_len} dev {device}{label}{broadcast}{scope}{more}{track}")
 }
 
 /// The route as far as it can be told from others; the rest of its options stays out.
