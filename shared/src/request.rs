@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
 use crate::history::{History, HistoryAsk, Past};
 use crate::loglevel::{LogAsk, LogView};
+use crate::shown::Shown;
 use crate::state::{DrainThen, Pin, State, Target};
 use crate::trial::{TestAsk, Tested};
 use crate::units::{Mono, Weight};
@@ -65,6 +66,8 @@ pub enum Request {
     ReloadFor { force: bool, for_ms: u64 },
     /// The configuration that waits to be confirmed stays: [`Reply::Reloaded`] or [`Reply::Refused`].
     Confirmed,
+    /// The configuration in force: [`Reply::Config`].
+    Config,
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -262,7 +265,9 @@ impl Request {
             | Self::WhatIf(_)
             | Self::Metrics(_)
             | Self::History(_)
-            | Self::Past { .. } => Role::Viewer,
+            | Self::Past { .. }
+            | Self::Config
+            | Self::Reload { dry_run: true, .. } => Role::Viewer,
             Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed | Self::Log(_) => Role::Admin,
@@ -285,6 +290,7 @@ impl Request {
             Self::Past { .. } => "past",
             Self::Test(_) => "test",
             Self::Log(_) => "log",
+            Self::Config => "config-show",
         }
     }
 }
@@ -313,6 +319,7 @@ pub enum Reply {
     Past(Box<Past>),
     Tested(Tested),
     Log(LogView),
+    Config(Box<Shown>),
 }
 
 /// Who answers.
