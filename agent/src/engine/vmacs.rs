@@ -7,7 +7,7 @@
 use super::action::Action;
 use super::put_back::PutBack;
 use super::{Engine, Ledger};
-use crate::model::{Instance, Model};
+use crate::model::{Instance, Model, Vmac};
 use crate::net::{Link, NetOp, NewLink};
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
@@ -212,7 +212,7 @@ impl Engine {
                     "an interface of this name is there already and is no macvlan in private mode on {} with the MAC \
                      {}: remove it, or write another name behind use_vmac",
                     wanted.parent,
-                    mac_text(wanted.mac)
+                    Vmac::mac_text(wanted.mac)
                 );
                 return self.fail_vmac(name, why);
             }
@@ -488,8 +488,4 @@ fn own_settings(name: &str, family: Family) -> Vec<NetOp> {
         .into_iter()
         .map(|(path, value)| NetOp::Sysctl { path, value })
         .collect()
-}
-
-fn mac_text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -6,6 +6,7 @@ use super::notify::{NotifyScripts, Script};
 use super::routing::{Route, Rule};
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -100,6 +101,19 @@ pub struct Vmac {
     pub mac: [u8; 6],
     /// `vmac_xmit_base`: adverts leave by `interface` itself.
     pub sends_on_base: bool,
+}
+
+impl Vmac {
+    /// `00:00:5e:00:01:33`.
+    pub fn mac_text(mac: [u8; 6]) -> String {
+        mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
+}
+
+impl fmt::Display for Vmac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, Self::mac_text(self.mac))
+    }
 }
 
 /// What becomes of the checksum that keepalived up to 1.3.6 computes for version 3 to IPv4 peers.
