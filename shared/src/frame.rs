@@ -10,7 +10,7 @@
 //! left-over bytes are an error. An answer longer than one frame travels as several [`Kind::Part`]s and a last
 //! [`Kind::Reply`].
 
-use crate::request::{Reply, Request};
+use crate::request::{Refusal, RefusalCode, Reply, Request};
 use std::fmt;
 
 /// The first byte of the binary dialect.
@@ -190,6 +190,14 @@ fn whole<T>(body: &[u8], decoded: Result<(T, usize), bincode::error::DecodeError
         0 => Ok(value),
         left => Err(FrameError::LeftOver(left)),
     }
+}
+
+/// Whether an agent refused a request since its version does not have it.
+///
+/// It knows no variant of that number, which is told in the words of [`FrameError::Decode`].
+pub fn is_unknown(refusal: &Refusal) -> bool {
+    let told = FrameError::Decode(String::new()).to_string();
+    refusal.code == RefusalCode::BadRequest && refusal.message.starts_with(&told)
 }
 
 /// Puts the frames of answers together, however the bytes arrive.

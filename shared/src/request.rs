@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
+use crate::excerpt::{Excerpt, ExcerptAsk};
 use crate::history::{History, HistoryAsk, Past};
 use crate::loglevel::{LogAsk, LogView};
 use crate::state::{DrainThen, Pin, State, Target};
@@ -60,6 +61,8 @@ pub enum Request {
     Test(TestAsk),
     /// How much is logged: [`Reply::Log`].
     Log(LogAsk),
+    /// A part of the state: [`Reply::Excerpt`]s, the last of which says so, or [`Reply::Refused`].
+    Excerpt(ExcerptAsk),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -257,7 +260,8 @@ impl Request {
             | Self::WhatIf(_)
             | Self::Metrics(_)
             | Self::History(_)
-            | Self::Past { .. } => Role::Viewer,
+            | Self::Past { .. }
+            | Self::Excerpt(_) => Role::Viewer,
             Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::Log(_) => Role::Admin,
@@ -280,6 +284,7 @@ impl Request {
             Self::Past { .. } => "past",
             Self::Test(_) => "test",
             Self::Log(_) => "log",
+            Self::Excerpt(_) => "excerpt",
         }
     }
 }
@@ -308,6 +313,7 @@ pub enum Reply {
     Past(Box<Past>),
     Tested(Tested),
     Log(LogView),
+    Excerpt(Box<Excerpt>),
 }
 
 /// Who answers.

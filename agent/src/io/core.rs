@@ -26,6 +26,7 @@ use crate::engine::{
 use crate::model::DumpKind;
 use crate::notify::loglines;
 use anyhow::Context as _;
+use lb_shared::counters::ServerCounters;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::history::ServerRuns;
@@ -72,9 +73,14 @@ pub enum Message {
         act: Act,
         reply: ReplyTo,
     },
-    /// Somebody wants all counters.
+    /// Somebody wants all counters but those of servers, once the kernel's are read.
     Counters {
         reply: ReplyTo,
+    },
+    /// And those of the servers that follow this one, as they were counted by then.
+    ServerCounters {
+        after: Option<ServerId>,
+        reply: Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>,
     },
     /// Somebody wants to know how the last checks of these servers ended.
     Runs {
@@ -376,6 +382,9 @@ impl Core {
             Message::Counters { reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
+            }
+            Message::ServerCounters { after, reply } => {
+                reply(self.engine.counters_of_servers(after.as_ref()));
             }
             Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
             Message::Test { asked, reply } => {

@@ -10,10 +10,10 @@ use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
 use lb_shared::select;
 use lb_shared::state::ObjectId;
 use lb_shared::text::escape;
-use lb_shared::view::View;
+use lb_shared::view::{View, parse_rfc3339};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// `{"op":"history","targets":["web"],"series":["active"],"since":"5m","step":"10s"}`.
 pub(super) async fn history(session: &Session, call: &Call) -> Result<Value, Refusal> {
@@ -56,7 +56,7 @@ pub(super) async fn look(session: &Session, call: &Call) -> Result<(Seen, Option
     match call.text("at")? {
         None => {
             // Lists are worth having without numbers, as while the engine is busy.
-            let counters = session.doors.engine.counters().await.ok();
+            let counters = session.doors.engine.counters_soon().await.ok();
             Ok((session.doors.hub.seen(), counters))
         }
         Some(text) => {
@@ -72,17 +72,13 @@ fn moment(text: &str, now_ms: u64) -> Result<u64, Refusal> {
     if let Ok(span) = duration::parse(text) {
         return Ok(now_ms.saturating_sub(ms(span)));
     }
-    humantime::parse_rfc3339(text)
-        .ok()
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-        .map(ms)
-        .ok_or_else(|| {
-            Refusal::new(
-                RefusalCode::BadDuration,
-                format!("'{}' is neither a span nor a moment", escape(text)),
-                "write how long ago, such as \"5m\", or a time such as \"2026-11-20T09:07:29Z\"",
-            )
-        })
+    parse_rfc3339(text).ok_or_else(|| {
+        Refusal::new(
+            RefusalCode::BadDuration,
+            format!("'{}' is neither a span nor a moment", escape(text)),
+            "write how long ago, such as \"5m\", or a time such as \"2026-11-20T09:07:29Z\"",
+        )
+    })
 }
 
 fn ms(span: Duration) -> u64 {
