@@ -71,6 +71,16 @@ impl Grid {
         }
     }
 
+    /// The same columns without a row.
+    pub(crate) fn head(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            right: self.right.clone(),
+            drop: self.drop.clone(),
+            rows: Vec::new(),
+        }
+    }
+
     /// The lines of the table.
     pub(crate) fn lines(self, look: &Look) -> Vec<String> {
         let layout = Layout::of(&self, &[], look);

@@ -16,8 +16,9 @@ use crate::view::{Totals, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many objects of a list travel together.
+/// How many objects of a list travel together, and how many do at first, for an eye that waits.
 pub const OBJECTS_AT_ONCE: usize = 1_000;
+pub const OBJECTS_AT_FIRST: usize = 200;
 
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -183,7 +184,12 @@ impl Reading {
         let state = view.state;
         let mut part = Part::new(view);
         let from = self.told;
-        let range = from..self.len().min(from.saturating_add(OBJECTS_AT_ONCE));
+        let count = if from == 0 {
+            OBJECTS_AT_FIRST
+        } else {
+            OBJECTS_AT_ONCE
+        };
+        let range = from..self.len().min(from.saturating_add(count));
         let mut more = range.end < self.len();
         match &self.found {
             Found::Status => part.status(),

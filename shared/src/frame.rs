@@ -338,6 +338,19 @@ mod tests {
     }
 
     #[test]
+    fn a_request_of_a_later_version_is_told_from_a_bad_one() {
+        let refused = |error: FrameError| Refusal::new(RefusalCode::BadRequest, error.to_string(), "");
+        let unknown = decode_request(&[250]).unwrap_err();
+        assert!(is_unknown(&refused(unknown)));
+        assert!(!is_unknown(&refused(decode_request(&[1, 0]).unwrap_err())));
+        assert!(!is_unknown(&Refusal::new(
+            RefusalCode::BadRequest,
+            "'x' is no weight",
+            ""
+        )));
+    }
+
+    #[test]
     fn bytes_left_over_and_claimed_giants_are_errors() {
         assert_eq!(decode_request(&[1, 0]), Err(FrameError::LeftOver(1)));
         // `Hello` with a text that claims 2^62 bytes.

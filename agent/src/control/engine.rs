@@ -192,7 +192,9 @@ impl Engine {
             Some(known)
                 if known.took > limits::COUNTERS_QUICK && known.at.elapsed() < limits::COUNTERS_STALE =>
             {
-                if known.at.elapsed() >= limits::COUNTERS_FRESH {
+                // Reading is not to take more than a share of the time, however often somebody looks.
+                let fresh = limits::COUNTERS_FRESH.max(known.took * limits::COUNTERS_SHARE);
+                if known.at.elapsed() >= fresh {
                     let engine = Arc::clone(self);
                     tokio::spawn(async move { engine.counters().await });
                 }

@@ -7,12 +7,13 @@ use crate::look::{Look, Out};
 use crate::table::{Column, Grid, Layout};
 use crate::trouble::{Trouble, usage};
 use lb_shared::duration;
-use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, OBJECTS_AT_ONCE, Scope};
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::problems;
 use lb_shared::select;
 use lb_shared::state::{InstanceView, ServerView, ServiceView};
+use lb_shared::text::width;
 use lb_shared::view::View;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -52,6 +53,9 @@ pub(crate) struct Page {
     /// What they are sorted by; none when the order is the file's.
     keys: Vec<Key>,
 }
+
+/// What stands between the cells of a row that waits: no cell has it.
+const JOINT: char = '\n';
 
 /// What rows are sorted by; all of one list by the same.
 #[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
@@ -242,11 +246,17 @@ impl Page {
         rows && self.values.is_empty() && self.names.is_empty()
     }
 
+    /// Adds rows that wait; a row is one text then, since many thousand wait.
     fn append(&mut self, mut later: Self) {
-        match (&mut self.grid, later.grid) {
-            (Some(grid), Some(later)) => grid.rows.extend(later.rows),
-            (own @ None, later) => *own = later,
-            (Some(_), None) => {}
+        if let Some(later) = later.grid {
+            let head = later.head();
+            let grid = self.grid.get_or_insert(head);
+            let packed = later.rows.into_iter().map(|(mark, cells)| {
+                let mut row = cells.join(&JOINT.to_string());
+                row.shrink_to_fit();
+                (mark, vec![row])
+            });
+            grid.rows.extend(packed);
         }
         self.values.append(&mut later.values);
         self.names.append(&mut later.names);
@@ -322,6 +332,32 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
+    /// Prints rows that waited, some at a time.
+    fn unpack(&mut self, out: &mut Out, grid: &Grid) -> Result<(), Trouble> {
+        let mut widths = vec![0; grid.names.len()];
+        for (_, row) in &grid.rows {
+            for (widest, cell) in widths.iter_mut().zip(row[0].split(JOINT)) {
+                *widest = width(cell).max(*widest);
+            }
+        }
+        let floors: Vec<(&str, usize)> = grid.names.iter().copied().zip(widths).collect();
+        for rows in grid.rows.chunks(OBJECTS_AT_ONCE) {
+            let rows = rows.iter().map(|(mark, row)| {
+                let cells = row[0].split(JOINT).map(ToOwned::to_owned);
+                (*mark, cells.collect())
+            });
+            let page = Page {
+                grid: Some(Grid {
+                    rows: rows.collect(),
+                    ..grid.head()
+                }),
+                ..Page::default()
+            };
+            self.print(out, &page, &floors)?;
+        }
+        Ok(())
+    }
+
     fn print(&mut self, out: &mut Out, page: &Page, floors: &[(&str, usize)]) -> Result<(), Trouble> {
         if page.is_empty() {
             return Ok(());
@@ -373,7 +409,10 @@ impl<'a> Printer<'a> {
     fn end(mut self, out: &mut Out) -> Result<(), Trouble> {
         let mut kept = std::mem::take(&mut self.kept);
         kept.sort(self.global);
-        self.print(out, &kept, &[])?;
+        match kept.grid.take() {
+            Some(grid) => self.unpack(out, &grid)?,
+            None => self.print(out, &kept, &[])?,
+        }
         let json = self.global.output == Output::Json;
         if !self.any && !json {
             if !self.global.quiet {

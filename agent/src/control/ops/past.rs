@@ -51,16 +51,22 @@ pub(super) async fn history(session: &Session, call: &Call) -> Result<Value, Ref
     }
 }
 
+/// The moment that `at` names, in Unix time in milliseconds; `None`: now.
+pub(super) fn at(session: &Session, call: &Call) -> Result<Option<u64>, Refusal> {
+    call.text("at")?
+        .map(|text| moment(text, session.doors.hub.seen().wall_ms))
+        .transpose()
+}
+
 /// What the ops that read look at: the present, or the moment `at` names.
 pub(super) async fn look(session: &Session, call: &Call) -> Result<(Seen, Option<Arc<Counters>>), Refusal> {
-    match call.text("at")? {
+    match at(session, call)? {
         None => {
             // Lists are worth having without numbers, as while the engine is busy.
             let counters = session.doors.engine.counters_soon().await.ok();
             Ok((session.doors.hub.seen(), counters))
         }
-        Some(text) => {
-            let wall_ms = moment(text, session.doors.hub.seen().wall_ms)?;
+        Some(wall_ms) => {
             let (seen, counters) = session.doors.past(wall_ms)?;
             Ok((seen, counters.map(Arc::new)))
         }
