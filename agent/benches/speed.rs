@@ -148,6 +148,7 @@ impl Node {
     fn start(model: Model) -> Self {
         let boot = Boot {
             model: new_model(model),
+            former: None,
             intent: StoredIntent::default(),
             previous: None,
             wall_ms: 0,
@@ -226,6 +227,8 @@ fn new_model(model: Model) -> NewModel {
         dry_run: false,
         force: true,
         wall_ms: 1_000_000,
+        texts: Default::default(),
+        confirm: None,
     }
 }
 

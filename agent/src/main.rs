@@ -7,9 +7,9 @@ use clap::Parser as _;
 use cli::{Cli, Command, Run};
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::paths;
-use lbagent::config::Loaded;
+use lbagent::config::{Loaded, Texts};
 use lbagent::control;
-use lbagent::engine::{Boot, Input, NewModel, Previous, StopMode};
+use lbagent::engine::{Boot, FormerNote, Input, NewModel, Previous, StopMode};
 use lbagent::io::background::Herald;
 use lbagent::io::clock::{self, Clock};
 use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
@@ -25,15 +25,20 @@ use lbagent::io::numbers::{self, Numbers};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
-use lbagent::io::store::{self, Stamps, Store};
-use lbagent::io::{background, cleanup, events, lock, log, once, scheduling, service_manager, sys, sysctl};
+use lbagent::io::store::{self, Stamps, Store, Written};
+use lbagent::io::{
+    background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl,
+};
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// keepalived's exit codes.
@@ -172,15 +177,14 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         );
     }
     let lock = lock::take(&run.run_dir)?;
-    let mut loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
+    let loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
     let (previous, stamps) = store::load_ledger(&run.run_dir);
     let left = previous
         .iter()
         .flat_map(|it| it.ledger.masters.values())
         .flat_map(|it| &it.addresses);
-    loader.hold(left.map(|(_, address, _)| *address));
-    // The text itself is of no more use, and may be long.
-    let mut loaded = loader.load();
+    let held = left.map(|(_, address, _)| *address).collect();
+    let mut loaded = loader.load(&held);
     if let Some(name) = loaded.model.as_ref().and_then(|it| it.host.net_namespace.clone()) {
         scheduling::enter_namespace(&name).map_err(|e| {
             let text = format!(
@@ -189,10 +193,28 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             exit(EXIT_CONFIG, text)
         })?;
         // Its interfaces and addresses are others.
-        loaded = loader.load();
+        loaded = loader.load(&held);
     }
-    let Loaded { model, findings, .. } = loaded;
-    let Some(model) = model else {
+    let Loaded {
+        model,
+        findings,
+        sources,
+    } = loaded;
+    let texts = Arc::new(Texts::of(sources));
+    let mut troubles = Vec::new();
+    let kept = former::load(&run.state_dir).unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        None
+    });
+    let former = kept.and_then(|kept| former_of(&loader, kept, &held, &mut troubles));
+    let instead = former.as_ref().map(|(new, _)| new.model.clone());
+    if let (None, Some(_)) = (&model, &instead) {
+        let text = unusable(&findings, loader.file());
+        troubles.push(format!(
+            "{text}\nthe configuration before the unconfirmed one is used"
+        ));
+    }
+    let Some(model) = model.or(instead) else {
         return Err(exit(EXIT_CONFIG, unusable(&findings, loader.file())));
     };
     let ready = Ready {
@@ -202,6 +224,9 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         stamps,
         model,
         findings,
+        texts,
+        former,
+        troubles,
     };
     if run.foreground {
         return serve(run, ready, Herald::default());
@@ -214,6 +239,39 @@ fn agent(run: &Run) -> anyhow::Result<()> {
     })
 }
 
+/// The configuration that an earlier run kept to go back to.
+fn former_of(
+    loader: &Loader,
+    kept: former::Kept,
+    held: &BTreeSet<IpAddr>,
+    troubles: &mut Vec<String>,
+) -> Option<(NewModel, FormerNote)> {
+    let Loaded {
+        model,
+        findings,
+        sources,
+    } = loader.load_kept(&kept.file, &kept.texts, held);
+    let Some(model) = model else {
+        let text = "the configuration to go back to cannot be read any more; the file is used as it is";
+        troubles.push(text.to_owned());
+        return None;
+    };
+    let new = NewModel {
+        numbers: numbers::of(&model, true),
+        since_boot: Duration::from_micros(clock::boot_us()),
+        model,
+        file: kept.file,
+        findings,
+        asked: None,
+        dry_run: false,
+        force: true,
+        wall_ms: clock::wall_ms(),
+        texts: Arc::new(Texts::of(sources)),
+        confirm: None,
+    };
+    Some((new, kept.note))
+}
+
 /// What is found out before anything begins.
 struct Ready {
     lock: Lock,
@@ -222,6 +280,10 @@ struct Ready {
     stamps: Stamps,
     model: Model,
     findings: Vec<Diagnostic>,
+    texts: Arc<Texts>,
+    former: Option<(NewModel, FormerNote)>,
+    /// To be told once there is a log.
+    troubles: Vec<String>,
 }
 
 /// The agent's life.
@@ -233,10 +295,16 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         stamps,
         model,
         findings,
+        texts,
+        former,
+        troubles,
     } = ready;
     lock.sign();
     let signals = catch_signals()?;
     log::start(log_target(run), run.log_detail)?;
+    for trouble in troubles {
+        tracing::error!("{trouble}");
+    }
     if let Some(path) = &run.pid_file {
         fs::write(path, format!("{}\n", std::process::id())).with_context(|| path.display().to_string())?;
     }
@@ -283,9 +351,16 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let results = post.clone();
     let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
     let results = post.clone();
-    let store = Store::start(run.state_dir.clone(), run.run_dir.clone(), move |id, result| {
-        results.input(Input::Persisted(id, result));
-    })?;
+    let store = Store::start(
+        run.state_dir.clone(),
+        run.run_dir.clone(),
+        move |what, id, result| {
+            results.input(match what {
+                Written::Intent => Input::Persisted(id, result),
+                Written::Former => Input::FormerKept(id, result),
+            });
+        },
+    )?;
     let asks = post.clone();
     let mut control = control::start(
         &control::Setup {
@@ -320,7 +395,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             dry_run: false,
             force: true,
             wall_ms: clock::wall_ms(),
+            texts,
+            confirm: None,
         },
+        former,
         intent: store::load_intent(&run.state_dir),
         previous,
         wall_ms: clock::wall_ms(),
@@ -388,6 +466,10 @@ fn message(ask: control::Ask) -> Message {
             act,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
+        control::Ask::Confirm { actor, reply } => Message::Confirm {
+            actor,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
         control::Ask::Counters { reply } => Message::Counters {
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
@@ -411,10 +493,13 @@ fn message(ask: control::Ask) -> Message {
             actor,
             dry_run,
             force,
+            confirm,
             reply,
         } => Message::Reload(ReloadAsk {
             dry_run,
             force,
+            confirm,
+            held: BTreeSet::new(),
             asked: Some((Box::new(move |answer| drop(reply.send(answer))), actor)),
         }),
     }

@@ -286,6 +286,12 @@ pub(crate) enum Verb {
         /// Even if a MASTER instance disappears, or a drain leaves nobody to serve
         #[arg(long)]
         force: bool,
+        /// For so long, unless 'reload --confirmed' comes in time; else what is in force now comes back
+        #[arg(long, value_name = "DUR", conflicts_with = "confirmed")]
+        confirm: Option<String>,
+        /// The configuration that waits to be confirmed stays; nothing is loaded
+        #[arg(long, conflicts_with_all = ["dry_run", "force", "drain_removed"])]
+        confirmed: bool,
         /// Servers that are not in the new file drain first, for at most this long (or never: without a limit)
         #[arg(long, value_name = "DUR")]
         drain_removed: Option<String>,

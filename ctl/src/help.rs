@@ -196,6 +196,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "lbctl reload --dry-run",
             "lbctl reload",
             "lbctl reload --drain-removed 10m",
+            "lbctl reload --confirm 60s",
+            "lbctl reload --confirmed",
             "lbctl reload --cluster edge",
         ],
     ),

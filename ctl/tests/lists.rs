@@ -7,7 +7,7 @@ use agent::Agent;
 #[test]
 fn a_sorted_list_has_the_rows_and_the_look_of_the_list_as_it_comes() {
     let agent = Agent::new();
-    for form in ["table", "wide", "jsonl", "name"] {
+    for form in ["table", "wide", "name"] {
         let rows = |more: &[&str]| -> Vec<String> {
             let text = agent.text(
                 &[

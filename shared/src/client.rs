@@ -225,6 +225,23 @@ impl Client {
         }
     }
 
+    /// Loads the configuration for so long, unless it is confirmed.
+    pub fn reload_for(&mut self, force: bool, within: Duration) -> Result<Reloaded, ClientError> {
+        let for_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        match self.ask(&Request::ReloadFor { force, for_ms })? {
+            Reply::Reloaded(reloaded) => Ok(reloaded),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// The configuration that waits to be confirmed stays.
+    pub fn confirm(&mut self) -> Result<Reloaded, ClientError> {
+        match self.ask(&Request::Confirmed)? {
+            Reply::Reloaded(reloaded) => Ok(reloaded),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
     /// What would happen.
     pub fn what_if(&mut self, asked: WhatIf) -> Result<Foreseen, ClientError> {
         match self.ask(&Request::WhatIf(asked))? {

@@ -109,6 +109,12 @@ events! {
     ReloadRefused = "config.refused", Error;
     /// A finding of the file in force.
     Finding = "config.finding", Warning;
+    /// A configuration is in force until a moment, unless it is confirmed.
+    Unconfirmed = "config.unconfirmed", Warning;
+    /// It was confirmed and stays.
+    Confirmed = "config.confirmed", Notice;
+    /// It was not, and the one before it is in force again.
+    Restored = "config.restored", Error;
 
     /// An instance was added, removed or has other settings.
     InstanceChanged = "vrrp.changed", Info;

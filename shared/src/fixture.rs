@@ -44,6 +44,8 @@ pub fn demo() -> Demo {
                 loaded_at: ago(4 * 3_600),
                 warnings: 0,
                 refused: Vec::new(),
+                unconfirmed: None,
+                restored: None,
             },
             ipvs_missing: None,
             kernel_trouble: Vec::new(),

@@ -82,6 +82,11 @@ pub fn config(view: &View<'_>) -> Value {
         "loaded": moment(view, config.loaded_at),
         "warnings": config.warnings,
         "refused": config.refused,
+        "unconfirmed": config.unconfirmed.as_ref().map(|it| json!({
+            "until": moment(view, it.until),
+            "actor": actor(&it.actor),
+        })),
+        "restored": config.restored,
     })
 }
 
@@ -509,6 +514,7 @@ pub fn reloaded(it: &Reloaded) -> Value {
         "moves_address": !it.moves.is_empty(),
         "moves": it.moves,
         "findings": list(&it.findings, diagnostic),
+        "confirm_within_s": it.confirm_within_ms.map(|ms| ms as f64 / 1e3),
     })
 }
 

@@ -2,11 +2,12 @@
 
 use crate::names::ServerId;
 use crate::state::{Admin, InstanceView, ObjectId, ServerView, ServiceState, ServiceView, State, VrrpState};
-use crate::text::{escape, thousands};
+use crate::text::{escape, span, thousands};
 use crate::units::Mono;
 use crate::view::View;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -129,7 +130,7 @@ pub fn server_reason(view: &ServerView) -> String {
 /// Everything that is wrong, worst first.
 pub fn problems(view: &View<'_>) -> Vec<Problem> {
     let state = view.state;
-    let mut found = agent_problems(state);
+    let mut found = agent_problems(view);
     let instances = || state.instances.values();
     found.extend(
         instances()
@@ -165,7 +166,8 @@ pub fn problems(view: &View<'_>) -> Vec<Problem> {
     found
 }
 
-fn agent_problems(state: &State) -> Vec<Problem> {
+fn agent_problems(view: &View<'_>) -> Vec<Problem> {
+    let state = view.state;
     let agent = |word, text: String| Problem {
         mark: '!',
         state: word,
@@ -196,7 +198,22 @@ fn agent_problems(state: &State) -> Vec<Problem> {
             format!("last reload refused: {}{more}", escape(first)),
         ));
     }
+    found.extend(unconfirmed(view).map(|text| agent("CONFIG", text)));
+    let restored = state.agent.config.restored.iter();
+    found.extend(restored.map(|text| agent("CONFIG", escape(text))));
     found
+}
+
+/// That the configuration in force waits to be confirmed, with the time left.
+pub fn unconfirmed(view: &View<'_>) -> Option<String> {
+    let config = &view.state.agent.config;
+    let it = config.unconfirmed.as_ref()?;
+    Some(format!(
+        "r{} by {} goes in {} and the one before comes back; keep it: lbctl reload --confirmed",
+        config.revision,
+        escape(&it.actor.user),
+        span(Duration::from_micros(it.until.0.saturating_sub(view.now.0)))
+    ))
 }
 
 fn of_instance(view: &InstanceView, text: String) -> Problem {

@@ -61,6 +61,11 @@ pub enum Request {
     Test(TestAsk),
     /// How much is logged: [`Reply::Log`].
     Log(LogAsk),
+    /// As [`Request::Reload`], and what was in force before comes back after so long unless [`Request::Confirmed`]
+    /// comes in time.
+    ReloadFor { force: bool, for_ms: u64 },
+    /// The configuration that waits to be confirmed stays: [`Reply::Reloaded`] or [`Reply::Refused`].
+    Confirmed,
     /// A part of the state: [`Reply::Excerpt`]s, the last of which says so, or [`Reply::Refused`].
     Excerpt(ExcerptAsk),
 }
@@ -264,7 +269,7 @@ impl Request {
             | Self::Excerpt(_) => Role::Viewer,
             Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
-            Self::Reload { .. } | Self::Log(_) => Role::Admin,
+            Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed | Self::Log(_) => Role::Admin,
         }
     }
 
@@ -278,7 +283,7 @@ impl Request {
             Self::Watch => "watch",
             Self::WhatIf(_) => "what-if",
             Self::Act(act) => act.verb.word(),
-            Self::Reload { .. } => "reload",
+            Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed => "reload",
             Self::Metrics(_) => "metrics",
             Self::History(_) => "history",
             Self::Past { .. } => "past",
@@ -380,6 +385,8 @@ pub struct Reloaded {
     pub findings: Vec<Diagnostic>,
     /// `VI_1: its addresses go to the peer`; empty when no virtual address moves.
     pub moves: Vec<String>,
+    /// After so long what was in force before comes back, unless it is confirmed.
+    pub confirm_within_ms: Option<u64>,
 }
 
 /// Why nothing was done.

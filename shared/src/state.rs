@@ -119,6 +119,18 @@ pub struct ConfigView {
     pub warnings: u32,
     /// Why the last reload was refused, while the file has not been loaded since; first line of each finding.
     pub refused: Vec<String>,
+    /// It is taken back at a moment, unless somebody confirms it.
+    pub unconfirmed: Option<Box<Unconfirmed>>,
+    /// Why it is not what the file says: nobody confirmed that.
+    pub restored: Option<String>,
+}
+
+/// Until when a configuration can be confirmed, and what comes back if it is not.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Unconfirmed {
+    pub until: Mono,
+    /// Who put it in force.
+    pub actor: Actor,
 }
 
 /// The states of a virtual router (RFC 9568 §6.4, with keepalived's FAULT).

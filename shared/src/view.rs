@@ -35,6 +35,9 @@ pub struct View<'a> {
 pub struct Totals {
     pub active: u64,
     pub inactive: u64,
+    pub connections: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
     pub connections_per_s: u64,
     pub bytes_in_per_s: u64,
     pub bytes_out_per_s: u64,
@@ -44,6 +47,9 @@ impl Totals {
     fn add(&mut self, server: &ServerCounters) {
         self.active += server.active;
         self.inactive += server.inactive;
+        self.connections += server.connections;
+        self.bytes_in += server.bytes_in;
+        self.bytes_out += server.bytes_out;
         self.connections_per_s += server.connections_per_s;
         self.bytes_in_per_s += server.bytes_in_per_s;
         self.bytes_out_per_s += server.bytes_out_per_s;

@@ -3,9 +3,10 @@
 use crate::app::{App, Cmd, Failure, Prompt};
 use crate::dialog::{Dialog, Kind, Options, Step, Verdict};
 use crate::keys::{Action, Screen};
-use lb_shared::problems;
-use lb_shared::request::{Outcome, Refusal, Reply};
-use lb_shared::state::{ObjectId, State, Target};
+use crate::scope::{self, Part};
+use crate::trial;
+use lb_shared::request::{Outcome, Refusal, Reply, Request};
+use lb_shared::state::{ObjectId, Target};
 use lb_shared::text::{count, escape};
 
 /// Opens the question an acting key asks.
@@ -18,6 +19,7 @@ pub(crate) fn begin(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Promote => Kind::Promote,
         Action::Demote => Kind::Demote,
         Action::Release => Kind::Release,
+        Action::Test => return trial::begin(app),
         Action::Reload => return ask(app, Kind::Reload, Vec::new(), Options::default()),
         _ => return Vec::new(),
     };
@@ -55,47 +57,62 @@ pub(crate) fn ask(app: &mut App, kind: Kind, targets: Vec<Target>, options: Opti
         return Vec::new();
     };
     let view = data.view(app.shown_at());
-    let grave = options.force || options.cut || matches!(kind, Kind::Promote | Kind::Demote);
+    // A promote is of one host, and so is the demote that makes way for it.
+    let all = app.all_hosts && !matches!(kind, Kind::Promote | Kind::Demote | Kind::Undo);
+    let grave = all || options.force || options.cut || matches!(kind, Kind::Promote | Kind::Demote);
     let proof = grave.then(|| match targets.as_slice() {
+        [] if all => app.fleet.cluster.clone().unwrap_or_else(|| "all".into()),
         [] => data.state.agent.host.clone(),
         [Target::Instance(name)] => name.0.clone(),
         [Target::Server(id)] => view.service_name(&id.service),
         several => several.len().to_string(),
     });
-    let seen = targets
-        .iter()
-        .map(|target| (target.clone(), word(&data.state, target)))
-        .collect();
+    let own = Part::of(app.seat, app.name(), &data.state, targets.clone());
     let mut dialog = Dialog::new(kind, targets, proof, options, app.now);
-    dialog.seen = seen;
+    dialog.all = all;
+    if !all {
+        dialog.parts = vec![own];
+    }
     app.dialog = Some(dialog);
+    if all {
+        return vec![Cmd::Gather];
+    }
     try_it(app)
 }
 
-fn word(state: &State, target: &Target) -> &'static str {
-    match target {
-        Target::Server(id) => state.servers.get(id).map_or("gone", |server| server.word()),
-        Target::Instance(name) => state.instances.get(name).map_or("gone", problems::instance_word),
-    }
-}
-
-/// Asks the agent what the change would do.
-fn try_it(app: &mut App) -> Vec<Cmd> {
-    let ticket = app.ticket();
-    let Some(dialog) = &mut app.dialog else {
+/// Asks each agent what the change would do.
+pub(crate) fn try_it(app: &mut App) -> Vec<Cmd> {
+    let Some(mut dialog) = app.dialog.take() else {
         return Vec::new();
     };
-    // Answers to earlier questions are no longer wanted.
-    dialog.ticket = ticket;
-    match dialog.request(true) {
-        Ok(request) => {
-            dialog.verdict = Verdict::Asking;
-            vec![Cmd::Ask(ticket, request)]
+    let mut cmds = Vec::new();
+    let mut wrong = None;
+    let mut parts = std::mem::take(&mut dialog.parts);
+    for part in &mut parts {
+        let request = dialog.request(true, &part.targets);
+        // Answers to earlier questions are no longer wanted.
+        part.ticket = app.ticket();
+        part.answer = None;
+        match request {
+            Ok(_) if part.barred.is_some() => {}
+            Ok(request) => cmds.push(to(app.seat, part, request)),
+            Err(it) => wrong = Some(it),
         }
-        Err(wrong) => {
-            dialog.verdict = Verdict::Unasked(wrong);
-            Vec::new()
-        }
+    }
+    dialog.parts = parts;
+    dialog.verdict = match wrong {
+        Some(wrong) => Verdict::Unasked(wrong),
+        None => scope::merge(&dialog.parts),
+    };
+    app.dialog = Some(dialog);
+    cmds
+}
+
+fn to(own: usize, part: &Part, request: Request) -> Cmd {
+    if part.seat == own {
+        Cmd::Ask(part.ticket, request)
+    } else {
+        Cmd::AskOf(part.seat, part.ticket, request)
     }
 }
 
@@ -132,18 +149,33 @@ fn do_it(app: &mut App) -> Vec<Cmd> {
         app.tell(format!("nothing was done: {reason}"));
         return Vec::new();
     }
-    let ticket = app.ticket();
     let now = app.now;
     let wall_ms = app.data.as_ref().map_or(0, |data| data.clock(now).1);
+    let key = format!("lbtui-{wall_ms}-{}", app.ticket());
+    if let Some(dialog) = &mut app.dialog {
+        dialog.key = key;
+        dialog.verdict = Verdict::Doing;
+    }
+    next_host(app)
+}
+
+/// Has the next host do it that has something to do; after the last one it is done.
+fn next_host(app: &mut App) -> Vec<Cmd> {
+    let ticket = app.ticket();
+    let own = app.seat;
     let Some(dialog) = &mut app.dialog else {
         return Vec::new();
     };
-    dialog.key = format!("lbtui-{wall_ms}-{ticket}");
-    match dialog.request(false) {
+    let next = dialog.parts.iter().position(Part::has_work);
+    let Some(nth) = next else {
+        finish(app);
+        return Vec::new();
+    };
+    match dialog.request(false, &dialog.parts[nth].targets) {
         Ok(request) => {
-            dialog.ticket = ticket;
-            dialog.verdict = Verdict::Doing;
-            vec![Cmd::Ask(ticket, request)]
+            let part = &mut dialog.parts[nth];
+            part.ticket = ticket;
+            vec![to(own, part, request)]
         }
         Err(wrong) => {
             dialog.verdict = Verdict::Unasked(wrong);
@@ -152,66 +184,95 @@ fn do_it(app: &mut App) -> Vec<Cmd> {
     }
 }
 
-/// Takes the agent's answer to a dry run or a deed.
-pub(crate) fn on_answer(app: &mut App, ticket: u64, answer: Result<Box<Reply>, Failure>) {
-    let Some(dialog) = app.dialog.as_mut().filter(|dialog| dialog.ticket == ticket) else {
-        return;
+fn finish(app: &mut App) {
+    let Some(dialog) = app.dialog.take() else { return };
+    app.members.marks.clear();
+    app.servers.marks.clear();
+    if let Some(told) = dialog.told {
+        app.tell(match dialog.all {
+            true => format!("{told} on {}", dialog.done.join(", ")),
+            false => told,
+        });
+    }
+}
+
+/// Takes an agent's answer to a dry run or a deed.
+pub(crate) fn on_answer(app: &mut App, ticket: u64, answer: Result<Box<Reply>, Failure>) -> Vec<Cmd> {
+    let Some(dialog) = app.dialog.as_mut() else {
+        return Vec::new();
+    };
+    let Some(nth) = dialog.parts.iter().position(|part| part.ticket == ticket) else {
+        return Vec::new();
     };
     let doing = dialog.verdict == Verdict::Doing;
-    let kind = dialog.kind;
-    match answer {
+    let said = match answer {
+        Ok(reply) if doing => done(dialog.kind, *reply),
+        Ok(reply) => Err(Verdict::of(*reply)),
         Err(failure) => {
             let message = if doing {
                 format!("{}; it may have been done nevertheless", failure.message)
             } else {
                 failure.message
             };
-            dialog.verdict = Verdict::Failed {
+            Err(Verdict::Failed {
                 message,
                 hint: failure.hint,
-            };
+            })
         }
-        Ok(reply) => match (*reply, doing) {
-            (Reply::Acted(acted), true) => {
-                let failed = acted.targets.iter().find_map(|report| match &report.outcome {
-                    Outcome::Failed(reason) => Some(reason.clone()),
-                    Outcome::Done | Outcome::Skipped(_) => None,
-                });
-                let done = acted
-                    .targets
-                    .iter()
-                    .filter(|report| report.outcome == Outcome::Done)
-                    .count();
-                match failed {
-                    Some(reason) => {
-                        let message = format!("the kernel refused: {}", escape(&reason));
-                        let hint = "the wish is stored and tried again; the overview lists it";
-                        let code = lb_shared::request::RefusalCode::Ipvs;
-                        dialog.verdict = Verdict::Refused(Refusal::new(code, message, hint));
-                    }
-                    None => {
-                        app.dialog = None;
-                        app.members.marks.clear();
-                        app.servers.marks.clear();
-                        let what = if kind.takes_instances() {
-                            "instance"
-                        } else {
-                            "server"
-                        };
-                        app.tell(format!("{} {}: done", kind.word(), count(done, what)));
-                    }
-                }
+    };
+    let part = &mut dialog.parts[nth];
+    match said {
+        Ok(told) => {
+            part.answer = None;
+            dialog.done.push(part.host.clone());
+            dialog.told = Some(told);
+            return next_host(app);
+        }
+        // The hosts after it are left alone.
+        Err(verdict) if doing => {
+            part.answer = Some(verdict);
+            dialog.verdict = scope::merge(std::slice::from_ref(part));
+        }
+        Err(verdict) => {
+            part.answer = Some(verdict);
+            dialog.verdict = scope::merge(&dialog.parts);
+        }
+    }
+    Vec::new()
+}
+
+/// What was done, in words; or what came in its place.
+fn done(kind: Kind, reply: Reply) -> Result<String, Verdict> {
+    match reply {
+        Reply::Acted(acted) => {
+            let failed = acted.targets.iter().find_map(|report| match &report.outcome {
+                Outcome::Failed(reason) => Some(reason),
+                Outcome::Done | Outcome::Skipped(_) => None,
+            });
+            if let Some(reason) = failed {
+                let message = format!("the kernel refused: {}", escape(reason));
+                let hint = "the wish is stored and tried again; the overview lists it";
+                let code = lb_shared::request::RefusalCode::Ipvs;
+                return Err(Verdict::Refused(Refusal::new(code, message, hint)));
             }
-            (Reply::Reloaded(reloaded), true) => {
-                app.dialog = None;
-                app.tell(format!(
-                    "reloaded: revision {}, {}",
-                    reloaded.revision,
-                    count(reloaded.changes.len(), "change")
-                ));
-            }
-            (reply, _) => dialog.answer(reply),
-        },
+            let done = acted
+                .targets
+                .iter()
+                .filter(|report| report.outcome == Outcome::Done)
+                .count();
+            let what = if kind.takes_instances() {
+                "instance"
+            } else {
+                "server"
+            };
+            Ok(format!("{} {}: done", kind.word(), count(done, what)))
+        }
+        Reply::Reloaded(reloaded) => Ok(format!(
+            "reloaded: revision {}, {}",
+            reloaded.revision,
+            count(reloaded.changes.len(), "change")
+        )),
+        reply => Err(Verdict::of(reply)),
     }
 }
 
@@ -220,23 +281,24 @@ pub(crate) fn watch_targets(app: &mut App) {
     let (Some(dialog), Some(data)) = (&app.dialog, &app.data) else {
         return;
     };
-    if dialog.verdict == Verdict::Doing || dialog.over() {
-        return;
-    }
-    let changed = dialog
-        .seen
-        .iter()
-        .find(|(target, seen)| word(&data.state, target) != *seen);
-    let stale = app.stale();
+    let own = dialog.parts.iter().find(|part| part.seat == app.seat);
+    let changed = own.and_then(|part| part.changed(&data.state));
     let text = match changed {
-        _ if stale => "nothing was done: the agent does not answer".to_owned(),
-        Some((target, _)) => format!(
-            "nothing was done: {} is now {}",
+        _ if app.stale() => "nothing was done: the agent does not answer".to_owned(),
+        Some((target, now)) => format!(
+            "nothing was done: {} is now {now}",
             data.view(app.shown_at()).target_name(target),
-            word(&data.state, target)
         ),
         None => return,
     };
-    app.dialog = None;
-    app.tell(text);
+    close(app, text);
+}
+
+/// Closes an open question, unless it is being done or only to be read.
+pub(crate) fn close(app: &mut App, text: String) {
+    let open = |dialog: &Dialog| dialog.verdict != Verdict::Doing && !dialog.over();
+    if app.dialog.as_ref().is_some_and(open) {
+        app.dialog = None;
+        app.tell(text);
+    }
 }

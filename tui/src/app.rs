@@ -15,7 +15,9 @@ use crate::mouse::{self, Mouse};
 use crate::order::{self, Order};
 use crate::past::{Past, Travel};
 use crate::runs::Runs;
+use crate::story::{Elsewhere, Key};
 use crate::theme::Theme;
+use crate::trial::{self, Trial};
 use crate::{past, runs};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use lb_shared::counters::Counters;
@@ -37,6 +39,14 @@ pub(crate) const SIZE_MIN: (u16, u16) = (80, 24);
 /// A wide terminal has second columns.
 pub(crate) const WIDE: u16 = 120;
 
+/// Which bits of a ticket name the host whose dashboard asked.
+const SEAT_SHIFT: u32 = 32;
+
+/// The place of the dashboard that asked.
+pub(crate) fn asker(ticket: u64) -> usize {
+    usize::try_from(ticket >> SEAT_SHIFT).unwrap_or(usize::MAX)
+}
+
 /// News from outside.
 #[derive(Debug)]
 pub(crate) enum Msg {
@@ -46,6 +56,8 @@ pub(crate) enum Msg {
     Resize(u16, u16),
     /// Time passed.
     Tick,
+    /// What came of something that was done outside, in words.
+    Told(String),
     Link(News),
     /// The answer to [`Cmd::Ask`].
     Answer(u64, Result<Box<Reply>, Failure>),
@@ -84,12 +96,18 @@ pub(crate) struct Failure {
 pub(crate) enum Cmd {
     /// Ask the agent; the answer comes with the same number.
     Ask(u64, Request),
+    /// Ask the agent of the host at that place.
+    AskOf(usize, u64, Request),
+    /// The question that was opened is for all hosts: find out what each has to do with it, and ask them.
+    Gather,
     /// Whether counters are wanted: only while something on the screen shows them.
     Sample(bool),
     /// Try to connect now.
     Reconnect,
     /// Put a text into the terminal's clipboard.
     Copy(String),
+    /// Write a text into a new file; [`Msg::Told`] says what came of it.
+    Write(String, String),
     /// Whether the terminal is to report the mouse instead of selecting text with it.
     Mouse(bool),
     /// Look at another host, by its place.
@@ -174,6 +192,10 @@ pub(crate) struct App {
     /// Time since the program started.
     pub(crate) now: Duration,
     pub(crate) link: Link,
+    /// Since when it is up or down, how often it came up, and why it was last lost.
+    pub(crate) link_since: Duration,
+    pub(crate) connects: u32,
+    pub(crate) last_failure: Option<String>,
     /// When the agent was last heard of.
     pub(crate) heard: Duration,
     pub(crate) hello: Option<Hello>,
@@ -188,6 +210,8 @@ pub(crate) struct App {
     /// All hosts that are looked at, and the place of this one among them.
     pub(crate) fleet: Rc<Fleet>,
     pub(crate) seat: usize,
+    /// Changes are made on all hosts, not only on this one.
+    pub(crate) all_hosts: bool,
     pub(crate) screen: Screen,
     /// The pane with the cursor, on screens with two.
     pub(crate) second_pane: bool,
@@ -195,6 +219,17 @@ pub(crate) struct App {
     /// `Some` while help is open: how far it is scrolled.
     pub(crate) help: Option<usize>,
     pub(crate) dialog: Option<Dialog>,
+    /// A test of servers, while it runs and its end is shown.
+    pub(crate) trial: Option<Trial>,
+    /// The screen before this one, and what was open there.
+    pub(crate) before: (Screen, Vec<Detail>),
+    /// The pane with the cursor has the screen to itself.
+    pub(crate) zoom: bool,
+    /// Sums since the beginning in place of rates.
+    pub(crate) sums: bool,
+    /// Command lines that were run, oldest first; and the one that is shown again, counted from the end.
+    pub(crate) lines: Vec<String>,
+    pub(crate) recalled: usize,
     pub(crate) prompt: Prompt,
     pub(crate) note: Option<(String, Duration)>,
     pub(crate) instances: List<InstanceName>,
@@ -204,7 +239,9 @@ pub(crate) struct App {
     /// The servers of the service under the cursor.
     pub(crate) members: List<ServerId>,
     pub(crate) servers: List<ServerId>,
-    pub(crate) events: List<u64>,
+    pub(crate) events: List<Key>,
+    /// What the other hosts told; looked after while the list of events is shown.
+    pub(crate) elsewhere: Vec<Elsewhere>,
     /// Places of hosts.
     pub(crate) hosts: List<usize>,
     pub(crate) filters: [Narrowed; 6],
@@ -269,26 +306,41 @@ impl App {
         }
     }
 
-    /// Why changes are off; `None` when they are not.
-    pub(crate) fn hands_off(&self) -> Option<String> {
+    /// What the host is called.
+    pub(crate) fn name(&self) -> String {
+        match self.fleet.hosts.get(self.seat) {
+            Some(host) => host.name.clone(),
+            None => self.label.clone(),
+        }
+    }
+
+    /// Why the agent takes no changes from here; `None` when it does.
+    pub(crate) fn barred(&self) -> Option<String> {
         let role = self.hello.as_ref().map(|hello| hello.role);
-        if self.data.is_none() {
+        if self.live().is_none() {
             Some("not connected".into())
         } else if self.stale() {
             Some("the agent does not answer".into())
-        } else if let Some(past) = &self.past {
-            Some(match past.then_ms {
-                Some(_) => "this is the past; 0 goes back to now".into(),
-                None => "the picture is frozen; p goes on".into(),
-            })
         } else if self.read_only {
             Some("started with --read-only".into())
         } else if role == Some(lb_shared::request::Role::Viewer) {
             Some("your role is viewer".into())
-        } else if self.size.0 < SIZE_MIN.0 || self.size.1 < SIZE_MIN.1 {
-            Some("the terminal is too small".into())
         } else {
             None
+        }
+    }
+
+    /// Why changes are off; `None` when they are not.
+    pub(crate) fn hands_off(&self) -> Option<String> {
+        match &self.past {
+            Some(past) if !self.stale() => Some(match past.then_ms {
+                Some(_) => "this is the past; 0 goes back to now".into(),
+                None => "the picture is frozen; p goes on".into(),
+            }),
+            _ => self.barred().or_else(|| {
+                (self.size.0 < SIZE_MIN.0 || self.size.1 < SIZE_MIN.1)
+                    .then(|| "the terminal is too small".into())
+            }),
         }
     }
 
@@ -321,8 +373,8 @@ impl App {
             (Screen::Servers, _) => self.servers.current().cloned().map(ObjectId::Server),
             (Screen::Hosts, _) => None,
             (Screen::Events, _) => {
-                let seq = self.events.current()?;
-                Some(self.data.as_ref()?.find(*seq)?.event.object.clone())
+                let key = self.events.current()?;
+                Some(self.event(*key)?.event.object.clone())
             }
         }
     }
@@ -343,7 +395,8 @@ impl App {
 
     pub(crate) fn ticket(&mut self) -> u64 {
         self.tickets += 1;
-        self.tickets
+        // An answer finds its way back by it, whichever host it is from.
+        (self.seat as u64) << SEAT_SHIFT | self.tickets
     }
 }
 
@@ -363,15 +416,23 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             Vec::new()
         }
         Msg::Tick => Vec::new(),
+        Msg::Told(text) => {
+            app.tell(text);
+            Vec::new()
+        }
         Msg::Link(news) => {
             on_news(app, news);
             Vec::new()
         }
         Msg::Answer(ticket, answer) => {
-            if !past::on_answer(app, ticket, &answer) && !runs::on_answer(app, ticket, &answer) {
-                act::on_answer(app, ticket, answer);
+            let taken = past::on_answer(app, ticket, &answer)
+                || runs::on_answer(app, ticket, &answer)
+                || trial::on_answer(app, ticket, &answer);
+            if !taken {
+                act::on_answer(app, ticket, answer)
+            } else {
+                Vec::new()
             }
-            Vec::new()
         }
         Msg::Suspend => vec![Cmd::Suspend],
         Msg::Terminate => vec![Cmd::Quit],
@@ -404,6 +465,8 @@ fn on_news(app: &mut App, news: News) {
     match news {
         News::Connected(hello, events) => {
             app.link = Link::Up;
+            app.link_since = app.now;
+            app.connects += 1;
             app.heard = app.now;
             app.hello = Some(hello);
             app.live_mut().backlog(events);
@@ -424,6 +487,10 @@ fn on_news(app: &mut App, news: News) {
             attempt,
             retry_in,
         } => {
+            if !matches!(app.link, Link::Down { .. }) {
+                app.link_since = app.now;
+            }
+            app.last_failure = Some(failure.message.clone());
             app.link = Link::Down {
                 failure,
                 attempt,

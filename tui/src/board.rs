@@ -3,6 +3,7 @@
 use crate::app::{self, App, Cmd, Msg};
 use crate::fleet::Fleet;
 use crate::keys::Screen;
+use crate::{act, scope, story};
 use lb_shared::state::ObjectId;
 use std::rc::Rc;
 use std::time::Duration;
@@ -62,11 +63,15 @@ impl Board {
         let columns = old.columns.clone();
         let mouse_on = old.mouse.on;
         let detail = old.detail.clone();
+        let all_hosts = old.all_hosts;
+        let (sums, lines) = (old.sums, old.lines.clone());
         self.at = to;
         let new = self.front_mut();
         (new.screen, new.filters, new.order, new.follow) = (screen, filters, order, follow);
         new.columns = columns;
         new.mouse.on = mouse_on;
+        new.all_hosts = all_hosts;
+        (new.sums, new.lines) = (sums, lines);
         new.second_pane = false;
         // The same object on both hosts stays in view.
         let known = |object: &ObjectId| {
@@ -88,7 +93,12 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
             seat.size = (width, height);
         }
     }
-    let to = host.unwrap_or(board.at).min(board.seats.len() - 1);
+    let to = match &msg {
+        // Whoever asked gets the answer, also another host's.
+        Msg::Answer(ticket, _) => app::asker(*ticket),
+        _ => host.unwrap_or(board.at),
+    };
+    let to = to.min(board.seats.len() - 1);
     // Any sign of a host may be the one that ends an alarm, or begins one.
     let news = matches!(msg, Msg::Link(_));
     if news && board.seats.iter().map(servers).sum::<usize>() <= FEW {
@@ -105,6 +115,8 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
                 }
             }
             Cmd::Reconnect => cmds.extend((0..board.seats.len()).map(|seat| (seat, Cmd::Reconnect))),
+            Cmd::AskOf(seat, ticket, request) => cmds.push((seat, Cmd::Ask(ticket, request))),
+            Cmd::Gather => cmds.extend(gather(board, to)),
             cmd => cmds.push((to, cmd)),
         }
     }
@@ -115,6 +127,48 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
         cmds.extend(app::sampling(seat).map(|cmd| (nth, cmd)));
     }
     cmds
+}
+
+/// Fills in what each host has to do with the question that was opened, and asks them.
+fn gather(board: &mut Board, at: usize) -> Vec<(usize, Cmd)> {
+    let Some(dialog) = &board.seats[at].dialog else {
+        return Vec::new();
+    };
+    let parts = scope::gather(&board.seats, at, dialog);
+    if let Some(dialog) = &mut board.seats[at].dialog {
+        dialog.parts = parts;
+    }
+    act::try_it(&mut board.seats[at])
+        .into_iter()
+        .map(|cmd| match cmd {
+            Cmd::AskOf(seat, ticket, request) => (seat, Cmd::Ask(ticket, request)),
+            cmd => (at, cmd),
+        })
+        .collect()
+}
+
+/// Closes a question about several hosts when one of them changed or fell silent.
+fn watch_others(board: &mut Board) {
+    let Some(dialog) = board.front().dialog.as_ref().filter(|dialog| dialog.all) else {
+        return;
+    };
+    let trouble = dialog
+        .parts
+        .iter()
+        .filter(|part| part.barred.is_none())
+        .find_map(|part| {
+            let seat = board.seats.get(part.seat)?;
+            if seat.stale() {
+                return Some(format!("nothing was done: {} does not answer", part.host));
+            }
+            let data = seat.live()?;
+            let (target, now) = part.changed(&data.state)?;
+            let name = data.view(seat.now).target_name(target);
+            Some(format!("nothing was done: {name} is now {now} on {}", part.host))
+        });
+    if let Some(text) = trouble {
+        act::close(board.front_mut(), text);
+    }
 }
 
 /// So many servers are compared whenever something is told.
@@ -132,11 +186,19 @@ pub(crate) fn settle(board: &mut Board) {
             .is_none_or(|last| board.now.saturating_sub(last) >= COMPARE_EVERY);
         if due {
             board.compared_at = Some(board.now);
-            let fleet = Rc::new(Fleet::of(&board.seats, board.now, &board.front().fleet));
+            let fleet = Rc::new(Fleet::of(&board.seats, board.at, board.now, &board.front().fleet));
             for seat in &mut board.seats {
                 seat.fleet = Rc::clone(&fleet);
             }
         }
+    }
+    watch_others(board);
+    let past = &board.front().past;
+    // A picture that is held still stays as it is.
+    let still = past.as_ref().is_some_and(|past| past.then_ms.is_none());
+    if board.seats.len() > 1 && board.front().screen == Screen::Events && !still {
+        let before = std::mem::take(&mut board.front_mut().elsewhere);
+        board.front_mut().elsewhere = story::gather(&board.seats, board.at, before);
     }
     app::settle(board.front_mut());
 }

@@ -2,9 +2,16 @@
 
 use crate::dialog::{Field, Kind, Name, Options};
 use crate::keys::Screen;
+use crate::order::By;
 use lb_shared::select;
 use lb_shared::state::Target;
 use lb_shared::view::View;
+
+/// Everything a line can begin with, besides the names of the screens.
+const VERBS: [&str; 16] = [
+    "drain", "undrain", "weight", "disable", "promote", "demote", "release", "reload", "undo", "filter",
+    "sort", "at", "live", "export", "w", "help",
+];
 
 /// What a typed line asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +24,12 @@ pub(crate) enum Command {
     },
     Filter(String),
     Go(Screen),
+    /// By a column, and whether reversed.
+    Sort(By, bool),
+    /// The events of the list, into a new file.
+    Export(String),
+    /// The picture as text, into a new file.
+    Picture(String),
     /// To a moment of the past.
     At(String),
     Live,
@@ -39,6 +52,10 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
         "demote" => Kind::Demote,
         "release" => Kind::Release,
         "reload" => Kind::Reload,
+        "undo" => Kind::Undo,
+        "sort" => return sort(rest),
+        "export" => return file(rest).map(Command::Export),
+        "w" => return file(rest).map(Command::Picture),
         "filter" => {
             let text = line.trim().strip_prefix("filter").unwrap_or_default();
             return Ok(Command::Filter(text.trim().to_owned()));
@@ -54,8 +71,9 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
             return match screen {
                 Some(screen) => Ok(Command::Go(screen)),
                 None => Err(format!(
-                    "there is no command '{}'; there are drain undrain weight disable promote demote release reload filter at live help quit",
-                    lb_shared::text::escape(other)
+                    "there is no command '{}'; there are {}",
+                    lb_shared::text::escape(other),
+                    VERBS.join(" ")
                 )),
             };
         }
@@ -114,7 +132,8 @@ fn change(kind: Kind, words: &[String], view: &View<'_>, marked: &[Target]) -> R
             text: weight,
         });
     }
-    let targets = if kind == Kind::Reload {
+    let bare = matches!(kind, Kind::Reload | Kind::Undo);
+    let targets = if bare {
         Vec::new()
     } else if names.is_empty() && (use_marked || !marked.is_empty()) {
         marked
@@ -129,7 +148,7 @@ fn change(kind: Kind, words: &[String], view: &View<'_>, marked: &[Target]) -> R
         let found = select::servers(view, &names, true).map_err(|refusal| refusal.to_string())?;
         found.into_iter().map(Target::Server).collect()
     };
-    if targets.is_empty() && kind != Kind::Reload {
+    if targets.is_empty() && !bare {
         return Err(format!(
             "{} needs a target: a name, or marked rows and --marked",
             kind.word()
@@ -140,6 +159,80 @@ fn change(kind: Kind, words: &[String], view: &View<'_>, marked: &[Target]) -> R
         targets,
         options,
     })
+}
+
+fn sort(words: &[String]) -> Result<Command, String> {
+    let columns = || {
+        let words: Vec<&str> = By::ALL.into_iter().map(By::word).collect();
+        format!(
+            "sort takes one of {}; a - before it turns it round",
+            words.join(" ")
+        )
+    };
+    let [word] = words else {
+        return Err(columns());
+    };
+    let (name, reversed) = match word.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (word.as_str(), false),
+    };
+    By::ALL
+        .into_iter()
+        .find(|by| by.word() == name)
+        .map(|by| Command::Sort(by, reversed))
+        .ok_or_else(columns)
+}
+
+fn file(words: &[String]) -> Result<String, String> {
+    match words {
+        [path] => Ok(path.clone()),
+        _ => Err("name the file to write, which must not be there yet".into()),
+    }
+}
+
+/// The line with its last word completed as far as it is certain, and what it could be when it is not.
+pub(crate) fn complete(line: &str, view: &View<'_>) -> (String, String) {
+    let (before, word) = line.rsplit_once(' ').unwrap_or(("", line));
+    let verb = before.split_whitespace().next();
+    let mut names: Vec<String> = match verb {
+        None => VERBS.iter().map(|verb| (*verb).to_owned()).collect(),
+        Some("promote" | "demote" | "release") => {
+            view.state.instances.keys().map(|name| name.0.clone()).collect()
+        }
+        // Servers only after the name of their service: there may be very many.
+        Some(_) if word.contains('/') => view.servers().map(|it| view.server_name(&it.id)).collect(),
+        Some(_) => view
+            .services()
+            .iter()
+            .map(|it| view.service_name(&it.key))
+            .collect(),
+    };
+    // What needs quotes is not completed.
+    names.retain(|name| name.starts_with(word) && !name.contains([' ', '"', '\'']));
+    names.sort_unstable();
+    names.dedup();
+    let Some(first) = names.first() else {
+        return (line.to_owned(), "nothing begins like this".into());
+    };
+    let common = names.iter().fold(first.as_str(), |common, name| {
+        let same = common
+            .char_indices()
+            .zip(name.chars())
+            .take_while(|((_, a), b)| a == b);
+        &common[..same.last().map_or(0, |((at, c), _)| at + c.len_utf8())]
+    });
+    let gap = if before.is_empty() { "" } else { " " };
+    let end = if names.len() == 1 && verb.is_none() {
+        " "
+    } else {
+        ""
+    };
+    let hint = match names.len() {
+        1 => String::new(),
+        2..=8 => names.join(" "),
+        many => format!("{many} begin like this"),
+    };
+    (format!("{before}{gap}{common}{end}"), hint)
 }
 
 /// Words at spaces; quotes keep words together.

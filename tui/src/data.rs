@@ -9,6 +9,7 @@ use lb_shared::state::{ObjectId, State, VrrpState};
 use lb_shared::units::Mono;
 use lb_shared::view::{Totals, View};
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The most events that are kept.
@@ -26,7 +27,8 @@ pub(crate) struct Data {
     pub(crate) state: State,
     pub(crate) role: Option<Role>,
     pub(crate) counters: Option<Counters>,
-    pub(crate) events: VecDeque<Numbered>,
+    /// The oldest first.
+    pub(crate) events: VecDeque<Rc<Numbered>>,
     /// Sums of the last counters: over all, and by service.
     pub(crate) totals: Option<Totals>,
     pub(crate) services: BTreeMap<ServiceKey, Totals>,
@@ -88,7 +90,7 @@ impl Data {
 
     /// Takes past events, oldest first, in place of all before.
     pub(crate) fn backlog(&mut self, events: Vec<Numbered>) {
-        self.events = events.into();
+        self.events = events.into_iter().map(Rc::new).collect();
         self.trim();
     }
 
@@ -105,7 +107,7 @@ impl Data {
             }
         }
         if event.event.what != What::Present && self.events.back().is_none_or(|last| last.seq < event.seq) {
-            self.events.push_back(event);
+            self.events.push_back(Rc::new(event));
             self.trim();
         }
     }
@@ -124,6 +126,9 @@ impl Data {
             for totals in [sum, &mut all] {
                 totals.active += server.active;
                 totals.inactive += server.inactive;
+                totals.connections += server.connections;
+                totals.bytes_in += server.bytes_in;
+                totals.bytes_out += server.bytes_out;
                 totals.connections_per_s += server.connections_per_s;
                 totals.bytes_in_per_s += server.bytes_in_per_s;
                 totals.bytes_out_per_s += server.bytes_out_per_s;
@@ -191,7 +196,7 @@ impl Data {
     /// The event of that number.
     pub(crate) fn find(&self, seq: u64) -> Option<&Numbered> {
         let at = self.events.binary_search_by_key(&seq, |event| event.seq).ok()?;
-        self.events.get(at)
+        self.events.get(at).map(|event| &**event)
     }
 
     /// The event that most likely caused another: the nearest before it that its object depends on.
@@ -203,6 +208,7 @@ impl Data {
             .rev()
             .take_while(|event| event.wall_ms + CAUSE_WITHIN_MS >= of.wall_ms)
             .find(|event| self.leads_to(event, of))
+            .map(|event| &**event)
     }
 
     /// The events that name this one as their cause.
@@ -213,6 +219,7 @@ impl Data {
             .skip(at)
             .take_while(|event| of.wall_ms + CAUSE_WITHIN_MS >= event.wall_ms)
             .filter(|event| self.cause(event).is_some_and(|cause| cause.seq == of.seq))
+            .map(|event| &**event)
             .collect()
     }
 
@@ -443,7 +450,7 @@ mod tests {
     #[test]
     fn an_event_a_snapshot_contains_is_not_folded_again() {
         let (mut data, at) = data();
-        let mut event = data.events[0].clone();
+        let mut event = (*data.events[0]).clone();
         event.event.changes = vec![lb_shared::event::Change::Remove(ObjectId::Instance(
             "VI_int".into(),
         ))];

@@ -1,5 +1,6 @@
 //! A change on its way: the agent's dry run first, then the question, then the deed.
 
+use crate::scope::Part;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lb_shared::duration;
 use lb_shared::request::{Act, Acted, Outcome, Refusal, Reloaded, Reply, Request, Verb, WeightChange};
@@ -22,6 +23,8 @@ pub(crate) enum Kind {
     Demote,
     Release,
     Reload,
+    /// Take back one's own last change.
+    Undo,
 }
 
 impl Kind {
@@ -36,6 +39,7 @@ impl Kind {
             Self::Demote => "demote",
             Self::Release => "release",
             Self::Reload => "reload",
+            Self::Undo => "undo",
         }
     }
 
@@ -50,6 +54,7 @@ impl Kind {
             Self::Demote => "Demote",
             Self::Release => "Release",
             Self::Reload => "Reload",
+            Self::Undo => "Undo",
         }
     }
 
@@ -61,7 +66,7 @@ impl Kind {
     fn fields(self) -> &'static [Name] {
         match self {
             Self::Drain => &[Name::Deadline, Name::Then, Name::Reason],
-            Self::Undrain | Self::Release | Self::Reload => &[],
+            Self::Undrain | Self::Release | Self::Reload | Self::Undo => &[],
             Self::Weight => &[Name::Weight, Name::Reason],
             Self::Disable => &[Name::Reason],
             Self::Promote => &[Name::Until, Name::Reason],
@@ -153,6 +158,33 @@ pub(crate) enum Verdict {
     Doing,
 }
 
+impl Verdict {
+    /// What an answer means.
+    pub(crate) fn of(reply: Reply) -> Self {
+        match reply {
+            Reply::Acted(acted) => Self::Effect(acted),
+            Reply::Reloaded(reloaded) => Self::Plan(reloaded),
+            Reply::Refused(refusal) => Self::Refused(refusal),
+            Reply::Hello(_)
+            | Reply::Snapshot(_)
+            | Reply::Counters(_)
+            | Reply::Events(_)
+            | Reply::Event(_)
+            | Reply::Lost { .. }
+            | Reply::Foreseen(_)
+            | Reply::Metrics(_)
+            | Reply::History(_)
+            | Reply::Past(_)
+            | Reply::Tested(_)
+            | Reply::Excerpt(_)
+            | Reply::Log(_) => Self::Failed {
+                message: "the agent answered something else than was asked".into(),
+                hint: "use the lbtui installed with the agent".into(),
+            },
+        }
+    }
+}
+
 /// What to change, before any question is asked.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Options {
@@ -174,10 +206,14 @@ pub(crate) struct Dialog {
     /// What has to be typed before anything happens.
     pub(crate) proof: Option<String>,
     pub(crate) verdict: Verdict,
-    /// The request whose answer is awaited.
-    pub(crate) ticket: u64,
-    /// The targets' states when it was opened: what the operator saw.
-    pub(crate) seen: Vec<(Target, &'static str)>,
+    /// On all hosts, not only on the one in front.
+    pub(crate) all: bool,
+    /// What each host has to do with it; one when only one host is changed.
+    pub(crate) parts: Vec<Part>,
+    /// The hosts on which it is done already, while it is done on one after the other.
+    pub(crate) done: Vec<String>,
+    /// What the last of them did, in words.
+    pub(crate) told: Option<String>,
     /// Told to the agent with the deed, so that a repeated request acts once.
     pub(crate) key: String,
     opened: Duration,
@@ -246,8 +282,10 @@ impl Dialog {
             focus,
             proof,
             verdict: Verdict::Asking,
-            ticket: 0,
-            seen: Vec::new(),
+            all: false,
+            parts: Vec::new(),
+            done: Vec::new(),
+            told: None,
             key: String::new(),
             opened,
         }
@@ -294,16 +332,17 @@ impl Dialog {
                 hard: !self.text(Name::Hard).is_empty(),
             },
             Kind::Release => Verb::Release,
+            Kind::Undo => Verb::Undo,
             Kind::Reload => return Ok(None),
         }))
     }
 
-    /// What to ask of the agent, or which field is wrong and how.
-    pub(crate) fn request(&self, dry_run: bool) -> Result<Request, String> {
+    /// What to ask of an agent, or which field is wrong and how.
+    pub(crate) fn request(&self, dry_run: bool, targets: &[Target]) -> Result<Request, String> {
         Ok(match self.verb()? {
             Some(verb) => Request::Act(Act {
                 verb,
-                targets: self.targets.clone(),
+                targets: targets.to_vec(),
                 dry_run,
                 force: self.force,
                 message: self.text(Name::Reason).to_owned(),
@@ -314,30 +353,6 @@ impl Dialog {
                 force: self.force,
             },
         })
-    }
-
-    /// Takes the agent's answer to the dry run.
-    pub(crate) fn answer(&mut self, reply: Reply) {
-        self.verdict = match reply {
-            Reply::Acted(acted) => Verdict::Effect(acted),
-            Reply::Reloaded(reloaded) => Verdict::Plan(reloaded),
-            Reply::Refused(refusal) => Verdict::Refused(refusal),
-            Reply::Hello(_)
-            | Reply::Snapshot(_)
-            | Reply::Counters(_)
-            | Reply::Events(_)
-            | Reply::Event(_)
-            | Reply::Lost { .. }
-            | Reply::Foreseen(_)
-            | Reply::Metrics(_)
-            | Reply::History(_)
-            | Reply::Past(_)
-            | Reply::Tested(_)
-            | Reply::Log(_) => Verdict::Failed {
-                message: "the agent answered something else than was asked".into(),
-                hint: "use the lbtui installed with the agent".into(),
-            },
-        };
     }
 
     /// Whether there is nothing to confirm, only to read.
@@ -364,7 +379,7 @@ impl Dialog {
             Some(name) => self.text(Name::Proof) == name,
             None => true,
         };
-        accepted && typed && !self.idle() && self.request(false).is_ok()
+        accepted && typed && !self.idle() && self.verb().is_ok()
     }
 
     /// Takes a key.

@@ -1,7 +1,10 @@
 //! All hosts that are looked at, side by side: how each is, who is master of what, and what they do not agree on.
 
 use crate::app::{App, Link};
+use crate::succession::{self, Next};
+use crate::view::took as took_text;
 use lb_shared::differences::{self, Difference, Router, Seen};
+use lb_shared::names::{InstanceName, ServerKey};
 use lb_shared::problems;
 use lb_shared::request::Role;
 use lb_shared::state::{InstanceView, VrrpState};
@@ -23,6 +26,10 @@ pub(crate) struct Fleet {
     pub(crate) hosts: Vec<HostRow>,
     pub(crate) routers: Vec<RouterRow>,
     pub(crate) differences: Vec<Difference>,
+    /// Who would take over what.
+    pub(crate) next: Vec<Next>,
+    /// How the servers of one service are on each host.
+    pub(crate) health: Health,
     /// Routers with more or less than one master, and since when.
     wrong: Vec<(String, Duration)>,
     /// The hosts by the addresses they advertise from.
@@ -37,8 +44,35 @@ pub(crate) struct HostRow {
     /// Why it does not answer, and when it is tried again.
     pub(crate) trouble: Option<String>,
     pub(crate) role: Option<Role>,
+    pub(crate) way: Way,
     /// What its agent told last; `None` before it told anything.
     pub(crate) known: Option<Known>,
+}
+
+/// The servers of one service, a cell for each host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    pub(crate) service: String,
+    pub(crate) rows: Vec<HealthRow>,
+}
+
+/// One server: the worst mark of all hosts, its address, and its mark and state on each of them.
+#[derive(Clone, Debug)]
+pub(crate) struct HealthRow {
+    pub(crate) mark: char,
+    pub(crate) server: String,
+    pub(crate) cells: Vec<(char, String)>,
+}
+
+/// The connection to a host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way {
+    /// How it is reached.
+    pub(crate) path: String,
+    /// Up, and since when; `None` before the first try ended.
+    pub(crate) up: Option<(bool, Duration)>,
+    pub(crate) reconnects: u32,
+    pub(crate) last_failure: Option<String>,
 }
 
 /// How a host answers.
@@ -73,7 +107,21 @@ pub(crate) struct RouterRow {
     /// One host answers as its master.
     pub(crate) mark: char,
     /// `MASTER 150`, by host; `-` where it is not configured.
-    pub(crate) cells: Vec<(char, String)>,
+    pub(crate) cells: Vec<Cell>,
+    /// What it is called on each host.
+    pub(crate) names: Vec<Option<InstanceName>>,
+    pub(crate) addresses: usize,
+    /// On the hosts that answer.
+    pub(crate) masters: usize,
+}
+
+/// One virtual router on one host.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) mark: char,
+    pub(crate) text: String,
+    /// How long it has been so, where that is known.
+    pub(crate) age: Option<String>,
 }
 
 impl Fleet {
@@ -86,7 +134,7 @@ impl Fleet {
     }
 
     /// Looks at all hosts. `before` is what was seen last.
-    pub(crate) fn of(seats: &[App], now: Duration, before: &Self) -> Self {
+    pub(crate) fn of(seats: &[App], at: usize, now: Duration, before: &Self) -> Self {
         let names = names(seats);
         let mut fleet = Self {
             cluster: before.cluster.clone(),
@@ -129,6 +177,11 @@ impl Fleet {
             })
             .collect();
         fleet.peers = peers(&live);
+        fleet.next = succession::next_masters(&live);
+        fleet.health = seats
+            .get(at)
+            .map(|front| health(seats, front))
+            .unwrap_or_default();
         fleet
     }
 
@@ -208,20 +261,89 @@ fn host(seat: &App, name: &str) -> HostRow {
             (Some(_), false) => Standing::Live,
         },
         trouble,
+        way: way(seat),
         role: seat.hello.as_ref().map(|hello| hello.role),
         known,
     }
 }
 
-fn routers(seats: &[App]) -> Vec<RouterRow> {
-    let mut rows: BTreeMap<Router, Vec<Option<(&InstanceView, bool)>>> = BTreeMap::new();
+fn way(seat: &App) -> Way {
+    Way {
+        path: seat.socket.clone(),
+        up: match seat.link {
+            Link::Starting => None,
+            Link::Up => Some((true, seat.now.saturating_sub(seat.link_since))),
+            Link::Down { .. } => Some((false, seat.now.saturating_sub(seat.link_since))),
+        },
+        reconnects: seat.connects.saturating_sub(1),
+        last_failure: seat.last_failure.as_deref().map(escape),
+    }
+}
+
+/// How the servers of the service that is looked at on the host in front are on each host.
+fn health(seats: &[App], front: &App) -> Health {
+    let Some(key) = front.services.current() else {
+        return Health::default();
+    };
+    let service = match front.live() {
+        Some(data) => data.view(front.now).service_name(key),
+        None => key.to_string(),
+    };
+    let mut rows: BTreeMap<&ServerKey, Vec<Option<(char, String)>>> = BTreeMap::new();
     for (nth, seat) in seats.iter().enumerate() {
-        let Some(data) = seat.live() else { continue };
-        for instance in data.state.instances.values() {
+        let Some(view) = view(seat) else { continue };
+        let unsure = if seat.stale() { "?" } else { "" };
+        for it in view.state.servers_of(key) {
+            let counters = view.server_counters(&it.id);
+            let took = counters.and_then(|counters| counters.check_us);
+            let text = match (it.word(), took) {
+                ("DOWN", _) => format!("DOWN{unsure} {}", problems::server_reason(it)),
+                (word, Some(us)) => format!("{word}{unsure} {}", took_text(us)),
+                (word, None) => format!("{word}{unsure}"),
+            };
             let row = rows
-                .entry(Router::of(instance))
+                .entry(&it.id.server)
                 .or_insert_with(|| vec![None; seats.len()]);
-            row[nth] = Some((instance, seat.stale()));
+            row[nth] = Some((problems::server_mark(it), escape(&text)));
+        }
+    }
+    let rows = rows
+        .into_iter()
+        .map(|(server, cells)| {
+            // The worst of all hosts, in the order in which marks are grave.
+            let rank = |mark: char| "+=-?~*!".find(mark).unwrap_or(0);
+            let mark = cells
+                .iter()
+                .flatten()
+                .map(|(mark, _)| *mark)
+                .max_by_key(|mark| rank(*mark));
+            let cells = cells
+                .into_iter()
+                .map(|cell| cell.unwrap_or((' ', "-".into())))
+                .collect();
+            HealthRow {
+                mark: mark.unwrap_or(' '),
+                server: server.to_string(),
+                cells,
+            }
+        })
+        .collect();
+    Health { service, rows }
+}
+
+fn routers(seats: &[App]) -> Vec<RouterRow> {
+    let mut rows: BTreeMap<Router, Vec<Option<Place<'_>>>> = BTreeMap::new();
+    for (nth, seat) in seats.iter().enumerate() {
+        let Some(view) = view(seat) else { continue };
+        for it in view.state.instances.values() {
+            let row = rows
+                .entry(Router::of(it))
+                .or_insert_with(|| vec![None; seats.len()]);
+            row[nth] = Some(Place {
+                it,
+                stale: seat.stale(),
+                age: view.age(it.since),
+            });
         }
     }
     let mut rows: Vec<RouterRow> = rows.values().filter_map(|row| router(row)).collect();
@@ -229,25 +351,41 @@ fn routers(seats: &[App]) -> Vec<RouterRow> {
     rows
 }
 
-fn router(row: &[Option<(&InstanceView, bool)>]) -> Option<RouterRow> {
-    let (first, _) = row.iter().flatten().next()?;
+/// An instance on one host.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    it: &'a InstanceView,
+    stale: bool,
+    age: Duration,
+}
+
+fn router(row: &[Option<Place<'_>>]) -> Option<RouterRow> {
+    let first = row.iter().flatten().next()?.it;
     let masters = row
         .iter()
         .flatten()
-        .filter(|(it, stale)| !stale && it.state == VrrpState::Master)
+        .filter(|place| !place.stale && place.it.state == VrrpState::Master)
         .count();
     let cells = row
         .iter()
         .map(|cell| match cell {
-            None => (' ', "-".to_owned()),
-            Some((it, stale)) => {
+            None => Cell {
+                mark: ' ',
+                text: "-".into(),
+                age: None,
+            },
+            Some(Place { it, stale, age }) => {
                 let unsure = if *stale { "?" } else { "" };
                 let text = format!(
                     "{}{unsure} {}{unsure}",
                     problems::instance_word(it),
                     problems::priority(it)
                 );
-                (problems::instance_mark(it), text)
+                Cell {
+                    mark: problems::instance_mark(it),
+                    text,
+                    age: (!stale).then(|| span(*age)),
+                }
             }
         })
         .collect();
@@ -260,6 +398,12 @@ fn router(row: &[Option<(&InstanceView, bool)>]) -> Option<RouterRow> {
         interface: first.interface.as_deref().map_or("-".into(), escape),
         mark: if masters == 1 { '#' } else { '!' },
         cells,
+        names: row
+            .iter()
+            .map(|place| place.map(|place| place.it.name.clone()))
+            .collect(),
+        addresses: first.addresses.len(),
+        masters,
     })
 }
 

@@ -39,6 +39,9 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
         app.stir = true;
         return on_prompt_key(app, event);
     }
+    if app.trial.is_some() {
+        return crate::trial::on_key(app, event);
+    }
     if app.columns.open.is_some() {
         crate::columns::on_key(app, event);
         return Vec::new();
@@ -85,6 +88,17 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         }
         Action::Go(screen) => go(app, screen),
         Action::PreviousHost | Action::NextHost => return neighbour(app, action == Action::NextHost),
+        Action::Scope => scope(app),
+        Action::Before => {
+            let before = std::mem::take(&mut app.before);
+            let detail = std::mem::take(&mut app.detail);
+            app.before = (app.screen, detail);
+            (app.screen, app.detail) = before;
+            app.second_pane = false;
+            app.zoom = false;
+        }
+        Action::Zoom => app.zoom = !app.zoom,
+        Action::Sums => app.sums = !app.sums,
         Action::Open => return open(app),
         Action::Back => back(app),
         Action::Mark | Action::MarkRange | Action::MarkAll => mark(app, action),
@@ -93,6 +107,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         }
         Action::Filter => app.tell("there is no list to filter here"),
         Action::Command => {
+            app.recalled = 0;
             app.prompt = Prompt::Command {
                 text: String::new(),
                 error: String::new(),
@@ -134,6 +149,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         | Action::Undrain
         | Action::Weight
         | Action::Disable
+        | Action::Test
         | Action::Promote
         | Action::Demote
         | Action::Release
@@ -204,13 +220,30 @@ fn neighbour(app: &mut App, forward: bool) -> Vec<Cmd> {
     vec![Cmd::Host((app.seat + step) % hosts)]
 }
 
+/// Changes on this host, or on all.
+fn scope(app: &mut App) {
+    if !app.fleet.several() {
+        return app.tell("there is one host: lbtui --host or --cluster names several");
+    }
+    app.all_hosts = !app.all_hosts;
+    app.tell(if app.all_hosts {
+        "changes are made on all hosts now; promote and demote on this one; a goes back"
+    } else {
+        "changes are made on this host only"
+    });
+}
+
 pub(crate) fn go(app: &mut App, screen: Screen) {
     if screen == Screen::Hosts && app.fleet.hosts.len() < 2 {
         return app.tell("there is one host: lbtui --host or --cluster names several");
     }
+    let detail = std::mem::take(&mut app.detail);
+    if screen != app.screen || !detail.is_empty() {
+        app.before = (app.screen, detail);
+    }
     app.screen = screen;
     app.second_pane = false;
-    app.detail.clear();
+    app.zoom = false;
 }
 
 /// Looks closely at an object.
@@ -234,13 +267,24 @@ pub(crate) fn open(app: &mut App) -> Vec<Cmd> {
     if app.detail.last().is_some_and(|detail| detail.object == object) {
         return Vec::new();
     }
+    // What happened on another host is looked at there.
+    let host = match app.screen {
+        Screen::Events if app.detail.is_empty() => app.events.current().map(|key| key.seat),
+        _ => None,
+    };
     app.detail.push(Detail { object, scroll: 0 });
-    Vec::new()
+    host.filter(|seat| *seat != app.seat)
+        .map(Cmd::Host)
+        .into_iter()
+        .collect()
 }
 
 /// One step back: the innermost thing that is open closes.
 fn back(app: &mut App) {
     if app.detail.pop().is_some() {
+        return;
+    }
+    if std::mem::take(&mut app.zoom) {
         return;
     }
     let marks = match app.screen {
@@ -299,7 +343,7 @@ fn copy_row(app: &mut App) -> Vec<Cmd> {
     };
     let view = data.view(app.shown_at());
     let event = match app.screen {
-        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|seq| data.find(*seq)),
+        Screen::Events if app.detail.is_empty() => app.events.current().and_then(|key| app.event(*key)),
         _ => None,
     };
     let json = match event {
@@ -315,6 +359,28 @@ fn copy_row(app: &mut App) -> Vec<Cmd> {
     };
     app.tell("copied as JSON");
     vec![Cmd::Copy(json.to_string())]
+}
+
+/// The events of the list as lines of JSON, the oldest first.
+fn export(app: &App) -> String {
+    let Some(data) = &app.data else {
+        return String::new();
+    };
+    let view = data.view(app.shown_at());
+    let mut text = String::new();
+    for key in app.events.rows.iter().rev() {
+        if let Some(event) = app.event(*key) {
+            let mut line = lb_shared::json::event(&view, event);
+            if app.fleet.several()
+                && let Some(fields) = line.as_object_mut()
+            {
+                fields.insert("host".into(), app.event_host(*key).into());
+            }
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+    }
+    text
 }
 
 fn on_prompt_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
@@ -336,6 +402,26 @@ fn on_prompt_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
         (Prompt::Command { text, .. }, KeyCode::Enter) => {
             let line = text.clone();
             return run(app, &line);
+        }
+        (Prompt::Command { text, error }, KeyCode::Up | KeyCode::Down) => {
+            let older = event.code == KeyCode::Up;
+            let step = if older {
+                app.recalled + 1
+            } else {
+                app.recalled.saturating_sub(1)
+            };
+            app.recalled = step.min(app.lines.len());
+            let nth = app.lines.len().checked_sub(app.recalled);
+            *text = nth
+                .and_then(|nth| app.lines.get(nth))
+                .cloned()
+                .unwrap_or_default();
+            error.clear();
+        }
+        (Prompt::Command { text, error }, KeyCode::Tab) => {
+            if let Some(data) = &app.data {
+                (*text, *error) = command::complete(text, &data.view(app.now));
+            }
         }
         (Prompt::Command { text, error }, code) => {
             if text.is_empty() && code == KeyCode::Backspace {
@@ -364,6 +450,9 @@ fn edit(text: &mut String, code: KeyCode, ctrl: bool) {
     }
 }
 
+/// The most command lines that are remembered.
+const LINES_MAX: usize = 100;
+
 fn run(app: &mut App, line: &str) -> Vec<Cmd> {
     let Some(data) = &app.data else {
         app.prompt = Prompt::None;
@@ -382,6 +471,9 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         }
     };
     app.prompt = Prompt::None;
+    app.lines.retain(|known| known != line);
+    app.lines.push(line.to_owned());
+    app.lines.drain(..app.lines.len().saturating_sub(LINES_MAX));
     match command {
         Command::Change {
             kind,
@@ -394,6 +486,14 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         }
         Command::Filter(text) => app.filters[app.screen as usize].set(app.screen, &text),
         Command::Go(screen) => go(app, screen),
+        Command::Sort(by, reversed) => {
+            if app.order.of(app.screen).is_none() {
+                app.tell("the lists of the screens 2 and 3 can be sorted");
+            }
+            app.order.set(app.screen, by, reversed);
+        }
+        Command::Export(path) => return vec![Cmd::Write(path, export(app))],
+        Command::Picture(path) => return vec![Cmd::Write(path, crate::view::text(app))],
         Command::At(text) => {
             let Some((_, now_ms)) = crate::past::clocks(app) else {
                 return Vec::new();

@@ -19,6 +19,9 @@ pub(crate) enum Action {
     Go(Screen),
     PreviousHost,
     NextHost,
+    Scope,
+    Before,
+    Zoom,
     Open,
     Back,
     Mark,
@@ -28,6 +31,7 @@ pub(crate) enum Action {
     Command,
     Sort,
     Reverse,
+    Sums,
     EventsOf,
     Follow,
     Copy,
@@ -45,6 +49,7 @@ pub(crate) enum Action {
     Undrain,
     Weight,
     Disable,
+    Test,
     Promote,
     Demote,
     Release,
@@ -157,8 +162,8 @@ const fn named(code: KeyCode) -> (KeyCode, KeyModifiers) {
 }
 
 table! {
-    Move Action::Down, [key('j'), named(KeyCode::Down)], "j Down", "down", "one row down";
-    Move Action::Up, [key('k'), named(KeyCode::Up)], "k Up", "up", "one row up";
+    Move Action::Down, [key('j'), named(KeyCode::Down), key('n')], "j n Down", "down", "one row down";
+    Move Action::Up, [key('k'), named(KeyCode::Up), key('N')], "k N Up", "up", "one row up";
     Move Action::First, [key('g'), named(KeyCode::Home)], "g Home", "first", "first row";
     Move Action::Last, [key('G'), named(KeyCode::End)], "G End", "last", "last row";
     Move Action::HalfDown, [ctrl('d')], "Ctrl-d", "half down", "half a page down";
@@ -172,16 +177,20 @@ table! {
     Move Action::Go(Screen::Servers), [key('3')], "3", "servers", "all servers";
     Move Action::Go(Screen::Events), [key('4')], "4", "events", "events";
     Move Action::Go(Screen::Vrrp), [key('5')], "5", "vrrp", "instances";
-    Move Action::Go(Screen::Hosts), [key('6')], "6", "hosts", "hosts, and what they differ in";
+    Move Action::Go(Screen::Hosts), [key('6')], "6", "hosts", "hosts, and how they differ";
     Move Action::PreviousHost, [key('<')], "<", "host before", "the host before";
     Move Action::NextHost, [key('>')], ">", "next host", "the next host";
-    Move Action::Open, [named(KeyCode::Enter)], "Enter", "open", "open: why it is so, and all there is";
-    Move Action::Back, [named(KeyCode::Esc)], "Esc", "back", "back, close, clear marks and filter";
+    Move Action::Scope, [key('a')], "a", "all hosts", "change all hosts, or one";
+    Move Action::Open, [named(KeyCode::Enter)], "Enter", "open", "open: why, and all there is";
+    Move Action::Before, [ctrl('o')], "Ctrl-o", "before", "the screen before";
+    Move Action::Zoom, [key('z'), key('o')], "z o", "zoom", "this pane alone, or all";
+    Move Action::Back, [named(KeyCode::Esc)], "Esc", "back", "back; clear marks, filter";
 
     Act Action::Drain, [key('d')], "d", "drain", "drain: no new connections";
     Act Action::Undrain, [key('u')], "u", "undrain", "undrain or enable";
     Act Action::Weight, [key('w')], "w", "weight", "set the weight";
     Act Action::Disable, [key('x')], "x", "disable", "disable: out of IPVS now";
+    Act Action::Test, [key('t')], "t", "test", "run the checks, no change";
     Act Action::Promote, [key('P')], "P", "promote", "promote (type the name)";
     Act Action::Demote, [key('D')], "D", "demote", "demote (type the name)";
     Act Action::Release, [key('R')], "R", "release", "end a promote or demote";
@@ -190,8 +199,9 @@ table! {
     Find Action::Filter, [key('/')], "/", "filter", "filter this list";
     Find Action::Sort, [key('s')], "s", "sort", "sort by the next column";
     Find Action::Reverse, [key('S')], "S", "reverse", "reverse the order";
+    Find Action::Sums, [key('#')], "#", "totals", "totals or rates";
     Find Action::Mark, [key(' ')], "Space", "mark", "mark this server";
-    Find Action::MarkRange, [key('v')], "v", "range", "mark from the last mark to here";
+    Find Action::MarkRange, [key('v')], "v", "range", "mark from last mark to here";
     Find Action::MarkAll, [key('V')], "V", "all", "mark all in the filter";
     Find Action::EventsOf, [key('e')], "e", "events", "events of this row";
     Find Action::Follow, [key('f')], "f", "follow", "stay on the newest event";
@@ -234,13 +244,15 @@ pub(crate) fn binding(action: Action) -> Option<&'static Binding> {
 pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Action] {
     use Action::{
         Back, Columns, Command, Copy, Demote, Disable, Drain, EventsOf, Filter, First, Follow, Help, Last,
-        Mark, NextHost, NextPane, Open, PreviousHost, Promote, Quit, Reconnect, Release, Reload, Sort,
-        Travel, Undrain, Weight,
+        Mark, NextHost, NextPane, Open, PreviousHost, Promote, Quit, Reconnect, Release, Reload, Scope, Sort,
+        Test, Travel, Undrain, Weight,
     };
     match detail {
         None => {}
         Some(ObjectId::Server(_)) => {
-            return &[Back, Drain, Undrain, Weight, Disable, EventsOf, Copy, Help, Quit];
+            return &[
+                Back, Test, Drain, Undrain, Weight, Disable, EventsOf, Copy, Help, Quit,
+            ];
         }
         Some(ObjectId::Instance(_)) => return &[Back, Promote, Demote, Release, EventsOf, Copy, Help, Quit],
         Some(ObjectId::Agent) => return &[Back, Reload, EventsOf, Help, Quit],
@@ -258,7 +270,16 @@ pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Actio
         Screen::Vrrp => &[
             Open, Promote, Demote, Release, Filter, EventsOf, Command, Help, Quit,
         ],
-        Screen::Hosts => &[Open, PreviousHost, NextHost, Reconnect, Command, Help, Quit],
+        Screen::Hosts => &[
+            Open,
+            PreviousHost,
+            NextHost,
+            Scope,
+            Reconnect,
+            Command,
+            Help,
+            Quit,
+        ],
     }
 }
 

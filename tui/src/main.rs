@@ -20,10 +20,14 @@ mod order;
 mod page;
 mod past;
 mod runs;
+mod scope;
+mod story;
+mod succession;
 mod term;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod trial;
 mod view;
 
 use anyhow::{Context as _, Result, bail};
@@ -67,7 +71,7 @@ struct Args {
     /// Colour of the title, so that production looks different; the configuration file has one for each host
     #[arg(long, value_name = "COLOUR", value_parser = accent_of)]
     accent: Option<Color>,
-    /// Colours: terminal, okabe or mono; NO_COLOR chooses mono
+    /// Colours: terminal, okabe, light, high-contrast or mono; NO_COLOR chooses mono
     #[arg(long, value_name = "NAME", value_parser = theme_of)]
     theme: Option<Theme>,
     /// Draw with ASCII only; so do terminals whose locale is not UTF-8
@@ -130,7 +134,7 @@ fn theme_of(name: &str) -> Result<Theme, String> {
         .into_iter()
         .find(|(known, _)| *known == name)
         .map(|(_, theme)| theme)
-        .ok_or_else(|| "themes are terminal, okabe and mono".to_owned())
+        .ok_or_else(|| "themes are terminal, okabe, light, high-contrast and mono".to_owned())
 }
 
 /// A variable of the environment that is set and not empty.
@@ -332,6 +336,23 @@ fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes a file that was not there before; what came of it, in words.
+fn write_new(path: &str, text: &str) -> String {
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    let shown = lb_shared::text::escape(path);
+    match written {
+        Ok(()) => format!("{shown} is written"),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            format!("{shown} is there already and was left as it is: name another file")
+        }
+        Err(error) => format!("{shown} could not be written: {error}"),
+    }
+}
+
 fn read_keys(out: &Sender<Letter>) {
     loop {
         let msg = match crossterm::event::read() {
@@ -373,8 +394,12 @@ fn serve(
                     Cmd::Reconnect => link.reconnect(),
                     Cmd::Copy(text) => term::copy(&text),
                     Cmd::Mouse(wanted) => term::mouse(wanted)?,
-                    // The board has turned to it.
-                    Cmd::Host(_) => {}
+                    Cmd::Write(path, text) => {
+                        let told = write_new(&path, &text);
+                        drop(board::update(board, began.elapsed(), None, Msg::Told(told)));
+                    }
+                    // The board has seen to them.
+                    Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather => {}
                     Cmd::Redraw => term::clear(screen)?,
                     Cmd::Suspend => {
                         term::suspend()?;

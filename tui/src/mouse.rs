@@ -47,7 +47,7 @@ pub(crate) enum Pane {
 
 /// Takes an event of the mouse.
 pub(crate) fn on_mouse(app: &mut App, event: MouseEvent) -> Vec<Cmd> {
-    if app.dialog.is_some() || app.columns.open.is_some() {
+    if app.dialog.is_some() || app.trial.is_some() || app.columns.open.is_some() {
         return Vec::new();
     }
     match event.kind {

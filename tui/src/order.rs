@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::data::Data;
 use crate::keys::Screen;
+use crate::story::Key;
 use lb_shared::filter::Item;
 use lb_shared::problems;
 use lb_shared::state::{ObjectId, ServerView, ServiceView};
@@ -30,6 +31,15 @@ pub(crate) enum By {
 }
 
 impl By {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::State,
+        Self::Name,
+        Self::Weight,
+        Self::Active,
+        Self::PerSecond,
+        Self::Age,
+    ];
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::State => "state",
@@ -43,14 +53,7 @@ impl By {
 }
 
 const SERVICE_COLUMNS: [By; 5] = [By::State, By::Name, By::Active, By::PerSecond, By::Age];
-const SERVER_COLUMNS: [By; 6] = [
-    By::State,
-    By::Name,
-    By::Weight,
-    By::Active,
-    By::PerSecond,
-    By::Age,
-];
+const SERVER_COLUMNS: [By; 6] = By::ALL;
 
 /// The chosen orders.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +91,15 @@ impl Order {
             Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => return,
         };
         *order = (by, order.0 == by && !order.1);
+    }
+
+    /// Sorts by a column, this way round.
+    pub(crate) fn set(&mut self, screen: Screen, by: By, reversed: bool) {
+        match screen {
+            Screen::Services => self.services = (by, reversed),
+            Screen::Servers => self.servers = (by, reversed),
+            Screen::Overview | Screen::Events | Screen::Vrrp | Screen::Hosts => {}
+        }
     }
 
     pub(crate) fn reverse(&mut self, screen: Screen) {
@@ -219,30 +231,58 @@ fn events(app: &mut App, data: &Data, view: &View<'_>) {
         .split_whitespace()
         .map(str::to_lowercase)
         .collect();
-    let passes = |event: &lb_shared::event::Numbered| {
+    let passes = |host: &str, event: &lb_shared::event::Numbered| {
         let kind = event.event.what.topic();
-        words.iter().all(|word| match word.strip_prefix("kind:") {
-            Some(wanted) => kind == wanted,
-            None => {
-                let text = format!(
-                    "{} {kind} {} {} {}",
-                    event.event.what.name(),
-                    view.object_name(&event.event.object),
-                    event.event.text,
-                    event.event.why.as_deref().unwrap_or_default()
-                );
-                text.to_lowercase().contains(word)
+        words.iter().all(|word| {
+            if let Some(wanted) = word.strip_prefix("kind:") {
+                return kind == wanted;
             }
+            if let Some(wanted) = word.strip_prefix("host:") {
+                return host == wanted;
+            }
+            let text = format!(
+                "{} {kind} {} {} {}",
+                event.event.what.name(),
+                view.object_name(&event.event.object),
+                event.event.text,
+                event.event.why.as_deref().unwrap_or_default()
+            );
+            text.to_lowercase().contains(word)
         })
     };
-    let rows = data
+    let own = app.name().to_lowercase();
+    let mut rows: Vec<(u64, Key)> = data
         .events
         .iter()
         .rev()
-        .filter(|event| words.is_empty() || passes(event))
-        .map(|event| event.seq)
+        .filter(|event| words.is_empty() || passes(&own, event))
+        .map(|event| {
+            let (seat, seq) = (app.seat, event.seq);
+            (event.wall_ms, Key { seat, seq })
+        })
         .collect();
-    app.events.set(rows);
+    // What the others did later than the moment that is shown is not part of it.
+    let until = match &app.past {
+        Some(past) if past.then_ms.is_some() => view.wall_ms,
+        _ => u64::MAX,
+    };
+    for there in &app.elsewhere {
+        let host = there.host.to_lowercase();
+        let of_it = there
+            .events
+            .iter()
+            .rev()
+            .filter(|event| words.is_empty() || passes(&host, event))
+            .map(|event| {
+                let (seat, seq) = (there.seat, event.seq);
+                (there.ms(event), Key { seat, seq })
+            });
+        rows.extend(of_it.filter(|(ms, _)| *ms <= until));
+    }
+    if !app.elsewhere.is_empty() {
+        rows.sort_by_key(|row| Reverse(*row));
+    }
+    app.events.set(rows.into_iter().map(|(_, key)| key).collect());
     if app.follow {
         app.events.go(0);
     }

@@ -70,8 +70,8 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         return Vec::new();
     };
     let selected = || {
-        let seq = app.events.current().filter(|_| app.screen == Screen::Events)?;
-        Some(live.find(*seq)?.wall_ms)
+        let key = *app.events.current().filter(|_| app.screen == Screen::Events)?;
+        Some(app.event_ms(key, app.event(key)?))
     };
     let to = match action {
         Action::EventBefore => live

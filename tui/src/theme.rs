@@ -28,14 +28,20 @@ pub(crate) enum Theme {
     Terminal,
     /// Colours that people with any colour vision can tell apart, for true-colour terminals.
     Okabe,
+    /// Dark colours, for a light background on which yellow and cyan cannot be read.
+    Light,
+    /// Bright and bold, for projectors and bad light.
+    HighContrast,
     /// No colour at all.
     Mono,
 }
 
 impl Theme {
-    pub(crate) const ALL: [(&'static str, Self); 3] = [
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
         ("terminal", Self::Terminal),
         ("okabe", Self::Okabe),
+        ("light", Self::Light),
+        ("high-contrast", Self::HighContrast),
         ("mono", Self::Mono),
     ];
 
@@ -65,6 +71,28 @@ impl Theme {
                 Role::Override => plain.fg(Color::Rgb(0xcc, 0x79, 0xa7)),
                 Role::Title => plain.fg(Color::Rgb(0x56, 0xb4, 0xe9)),
                 Role::Rule | Role::Stale => plain.fg(Color::Rgb(0x80, 0x80, 0x80)),
+                Role::Cursor => plain.add_modifier(Modifier::REVERSED),
+            },
+            Self::Light => match role {
+                Role::Plain => plain,
+                Role::Master => plain.add_modifier(Modifier::BOLD),
+                Role::Warn => plain.fg(Color::Rgb(0x8a, 0x5a, 0x00)),
+                Role::Bad => plain
+                    .fg(Color::Rgb(0xb0, 0x00, 0x20))
+                    .add_modifier(Modifier::BOLD),
+                Role::Alarm => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
+                Role::Override => plain.fg(Color::Rgb(0x8b, 0x00, 0x8b)),
+                Role::Title => plain.fg(Color::Rgb(0x00, 0x4f, 0x9e)),
+                Role::Rule | Role::Stale => plain.fg(Color::Rgb(0x60, 0x60, 0x60)),
+                Role::Cursor => plain.add_modifier(Modifier::REVERSED),
+            },
+            Self::HighContrast => match role {
+                Role::Plain | Role::Rule | Role::Stale => plain,
+                Role::Master | Role::Title => plain.add_modifier(Modifier::BOLD),
+                Role::Warn => plain.fg(Color::LightYellow).add_modifier(Modifier::BOLD),
+                Role::Bad => plain.fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD),
+                Role::Alarm => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
+                Role::Override => plain.fg(Color::LightMagenta).add_modifier(Modifier::BOLD),
                 Role::Cursor => plain.add_modifier(Modifier::REVERSED),
             },
             // Only modifiers: a colour change, even to the default, would be an escape sequence that resets them.

@@ -17,6 +17,7 @@ mod mistakes;
 mod rules;
 mod similar;
 mod source;
+mod texts;
 mod tree;
 mod value;
 
@@ -27,6 +28,7 @@ pub use source::{
     Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, LINES_MAX, MATCHES_MAX,
     ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
 };
+pub use texts::{Kept, Texts};
 pub use tree::{BLOCKS_MAX, NESTING_MAX, STATEMENTS_MAX, TOKENS_MAX};
 
 use crate::model::Model;

@@ -2,6 +2,7 @@
 
 use super::findings::limit_reached;
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
+use std::collections::BTreeMap;
 
 /// The seam to the disk: a map in tests, the real thing in the shell.
 pub trait Files {
@@ -89,6 +90,8 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub struct Sources {
     pub files: Vec<SourceFile>,
+    /// The names each pattern matched.
+    pub globs: BTreeMap<String, Vec<String>>,
     pub(crate) lines: Vec<Line>,
 }
 
@@ -139,7 +142,7 @@ pub(crate) fn read(files: &dyn Files, path: &str) -> Read {
         open: Vec::new(),
     };
     let names = if is_pattern(path) {
-        files.glob(path)
+        reader.glob(path)
     } else {
         vec![path.to_owned()]
     };
@@ -183,6 +186,13 @@ struct Reader<'f> {
 }
 
 impl Reader<'_> {
+    /// The names a pattern matches.
+    fn glob(&mut self, pattern: &str) -> Vec<String> {
+        let names = self.files.glob(pattern);
+        self.sources.globs.insert(pattern.to_owned(), names.clone());
+        names
+    }
+
     fn limit(&mut self, what: &str, limit: usize, place: Option<Place>) {
         self.findings.push(limit_reached(what, limit, place));
         self.fatal = true;
@@ -298,7 +308,7 @@ impl Reader<'_> {
             let place = self.sources.whole(line);
             return self.limit("includes inside each other", INCLUDE_DEPTH_MAX, Some(place));
         }
-        let names = self.files.glob(&pattern);
+        let names = self.glob(&pattern);
         if names.len() > MATCHES_MAX {
             let place = self.sources.whole(line);
             return self.limit("files of one include", MATCHES_MAX, Some(place));

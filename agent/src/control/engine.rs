@@ -33,6 +33,13 @@ pub enum Ask {
         actor: Actor,
         dry_run: bool,
         force: bool,
+        /// It is taken back after so long unless it is confirmed.
+        confirm: Option<Duration>,
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The configuration that waits to be confirmed stays.
+    Confirm {
+        actor: Actor,
         reply: oneshot::Sender<Reply>,
     },
     /// All counters but those of servers, once the kernel's are read.
@@ -123,14 +130,26 @@ impl Engine {
     }
 
     /// Has the configuration loaded.
-    pub(super) async fn reload(&self, actor: Actor, dry_run: bool, force: bool) -> Reply {
+    pub(super) async fn reload(
+        &self,
+        actor: Actor,
+        dry_run: bool,
+        force: bool,
+        confirm: Option<Duration>,
+    ) -> Reply {
         self.ask(|reply| Ask::Reload {
             actor,
             dry_run,
             force,
+            confirm,
             reply,
         })
         .await
+    }
+
+    /// The configuration that waits to be confirmed stays.
+    pub(super) async fn confirm(&self, actor: Actor) -> Reply {
+        self.ask(|reply| Ask::Confirm { actor, reply }).await
     }
 
     /// What would happen; answered by a copy of the engine.

@@ -442,16 +442,28 @@ impl Session {
                 let actor = self.doors.actor(&self.peer).await;
                 self.doors.log.answer(asked, &actor)
             }
-            Request::Reload { dry_run, force } => {
+            Request::Reload { dry_run, force } => self.reload(dry_run, force, None).await,
+            Request::ReloadFor { force, for_ms } => {
+                let within = Duration::from_millis(for_ms);
+                self.reload(false, force, Some(within)).await
+            }
+            Request::Confirmed => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 let actor = self.doors.actor(&self.peer).await;
                 let engine = Arc::clone(&self.doors.engine);
-                finish(tokio::spawn(
-                    async move { engine.reload(actor, dry_run, force).await },
-                ))
-                .await
+                finish(tokio::spawn(async move { engine.confirm(actor).await })).await
             }
         }
+    }
+
+    async fn reload(&self, dry_run: bool, force: bool, confirm: Option<Duration>) -> Reply {
+        tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+        let actor = self.doors.actor(&self.peer).await;
+        let engine = Arc::clone(&self.doors.engine);
+        finish(tokio::spawn(async move {
+            engine.reload(actor, dry_run, force, confirm).await
+        }))
+        .await
     }
 }
 

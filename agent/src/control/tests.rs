@@ -126,6 +126,10 @@ fn answer(
     handle: impl Fn() -> Option<Arc<ControlHandle>>,
 ) {
     match ask {
+        Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
+            revision: 18,
+            ..Reloaded::default()
+        }))),
         Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(Counters {
             servers: Default::default(),
             ..fixture::demo().counters

@@ -1,5 +1,6 @@
 //! What the engine wants done. The shell carries it out and decides nothing.
 
+use super::confirm::Former;
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
 use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule};
@@ -57,6 +58,10 @@ pub enum Action {
     Answer(Ticket, Reply),
     /// Make these overrides durable and tell.
     Persist(PersistId, Vec<Override>),
+    /// Make the configuration to go back to durable, or forget it, and tell.
+    KeepFormer(PersistId, Option<Box<Former>>),
+    /// Whether scripts that others could change may run.
+    ScriptSecurity(bool),
     /// Write down what we own, for the next start: see [`Ledger`].
     Ledger(Ledger),
     /// Everything is put down: the process may end.
@@ -71,7 +76,7 @@ pub struct BatchId(pub u64);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(pub u64);
 
-/// Ties a write of the overrides to its result.
+/// Ties a write of the overrides, or of a former configuration, to its result.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct PersistId(pub u64);
 
@@ -90,6 +95,9 @@ pub struct Ledger {
     pub routes: Vec<Route>,
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Static addresses that are there by our doing: interface, address, length.
+    #[serde(default)]
+    pub static_addresses: Vec<(String, IpAddr, u8)>,
 }
 
 /// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.

@@ -45,13 +45,31 @@ impl Engine {
             changes,
             findings: new.findings.clone(),
             moves,
+            confirm_within_ms: None,
         };
         if new.dry_run {
             return self.answer(asked.map(|(ticket, _)| ticket), Reply::Reloaded(reloaded));
         }
+        if let Some(why) = self.reload_waits(&new) {
+            return self.refuse_reload(asked.map(|(ticket, _)| ticket), why);
+        }
+        if let Some(span) = new.confirm {
+            return self.try_model(new, reloaded, span);
+        }
+        self.forget_former();
         self.put_in_force(new, false);
         reloaded.revision = self.agent.config.revision;
         self.answer(asked.map(|(ticket, _)| ticket), Reply::Reloaded(reloaded));
+    }
+
+    /// A reload that came from here is refused for all to see, if nobody waits for an answer.
+    fn refuse_reload(&mut self, ticket: Option<super::Ticket>, refusal: Refusal) {
+        if ticket.is_none() {
+            let text = format!("{}; {}", refusal.message, refusal.hint);
+            self.agent.config.refused = vec![text.clone()];
+            self.say(What::ReloadRefused, "reload refused, nothing changed", Some(text));
+        }
+        self.answer(ticket, Reply::Refused(refusal));
     }
 
     fn master_lost_by(&self, new: &Model) -> Option<InstanceName> {
@@ -70,7 +88,10 @@ impl Engine {
             since_boot,
             asked,
             wall_ms,
-            ..
+            texts,
+            dry_run: _,
+            force: _,
+            confirm: _,
         } = new;
         let first = self.agent.config.revision == 0;
         let before = std::mem::replace(&mut self.model, model);
@@ -83,6 +104,11 @@ impl Engine {
             self.ipvs.touch(*entry);
         }
         self.config_view(&file, &findings);
+        self.confirm.in_force(texts);
+        let security = self.model.global.script_security;
+        if first || before.global.script_security != security {
+            self.queue.push_back(super::Action::ScriptSecurity(security));
+        }
         self.open_fifos(&before.global.fifos);
 
         self.debounce.set(self.model.host.interface_delays.clone());
@@ -128,6 +154,7 @@ impl Engine {
             self.give_pin(&name);
         }
         self.hold_changed(&before);
+        self.hold_static_addresses();
         self.apply_routing();
 
         let numbers = self
@@ -220,7 +247,7 @@ impl Engine {
             let want = self.held_by(&instance);
             let news = self
                 .net
-                .held(&instance.name)
+                .held(&Some(instance.name.clone()))
                 .is_none_or(|held| want.keys().any(|key| !held.contains_key(key)));
             self.hold_addresses(&instance.name, if news { instance.garp.repeat } else { 0 });
         }
@@ -239,6 +266,8 @@ impl Engine {
                 .filter(|it| it.severity >= Severity::Warning)
                 .count() as u32,
             refused: Vec::new(),
+            unconfirmed: self.confirm.view(),
+            restored: self.confirm.restored(),
         };
     }
 

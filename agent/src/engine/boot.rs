@@ -1,6 +1,7 @@
 //! What the engine is told once, at its start.
 
 use super::action::Ledger;
+use super::confirm::FormerNote;
 use super::input::NewModel;
 use lb_shared::state::Override;
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct Boot {
     pub model: NewModel,
     pub intent: StoredIntent,
+    /// The configuration to go back to, and what an earlier run noted about it.
+    pub former: Option<(NewModel, FormerNote)>,
     /// What an earlier run since the last reboot left; `None` on a clean start.
     pub previous: Option<Previous>,
     /// Unix time in milliseconds at the start.

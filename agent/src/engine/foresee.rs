@@ -416,7 +416,9 @@ impl World {
                 self.notes.push(format!("refused: {}", refusal.message));
             }
             Action::Persist(id, _) => self.inbox.push_back(Input::Persisted(id, Ok(()))),
+            Action::KeepFormer(id, _) => self.inbox.push_back(Input::FormerKept(id, Ok(()))),
             Action::Answer(..)
+            | Action::ScriptSecurity(_)
             | Action::Dump(..)
             | Action::Listen(_)
             | Action::WatchRouting(_)

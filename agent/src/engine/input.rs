@@ -2,6 +2,7 @@
 
 use super::action::{BatchId, PersistId, Ticket};
 use crate::bfd::Heard;
+use crate::config::Texts;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{DumpKind, JobId, JobOutcome, Model};
@@ -14,6 +15,7 @@ use lb_shared::names::InstanceName;
 use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One change of the world.
@@ -57,6 +59,10 @@ pub enum Input {
     Sample(Ticket),
     /// The overrides are on disk, or why they are not.
     Persisted(PersistId, Result<(), String>),
+    /// The former configuration is on disk, or no longer is, or why not.
+    FormerKept(PersistId, Result<(), String>),
+    /// Somebody confirms the configuration in force.
+    Confirm(Ticket, Actor),
     /// A file as keepalived writes it is wanted.
     Dump(DumpAsk),
     /// Say goodbye.
@@ -113,6 +119,10 @@ pub struct NewModel {
     pub force: bool,
     /// Unix time in milliseconds.
     pub wall_ms: u64,
+    /// The files it was made from.
+    pub texts: Arc<Texts>,
+    /// It is taken back after so long, unless somebody confirms it.
+    pub confirm: Option<Duration>,
 }
 
 /// A file that somebody asked for by a signal.

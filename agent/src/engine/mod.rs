@@ -11,6 +11,7 @@ mod adopt;
 mod apply;
 mod boot;
 mod commands;
+mod confirm;
 mod counters;
 mod debounce;
 mod dump;
@@ -23,11 +24,13 @@ mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
 mod plan;
+mod put_back;
 mod reconcile;
 mod report;
 mod routing;
 mod routing_keeper;
 mod sessions;
+mod static_addresses;
 mod steps;
 mod stop;
 mod tell;
@@ -37,12 +40,14 @@ mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
 pub use boot::{Boot, Previous, StoredIntent};
+pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 
 use crate::bfd::Sessions;
 use crate::health::Health;
 use crate::model::{Model, NotifyScripts, NotifyWho};
+use crate::net::AddressKey;
 use crate::track::Trackers;
 use crate::vrrp::{Ear, Routers};
 use lb_shared::counters::InstanceCounters;
@@ -71,12 +76,15 @@ pub struct Engine {
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    /// Static addresses that somebody removed.
+    put_back: put_back::PutBack<AddressKey>,
     routing: routing_keeper::RoutingKeeper,
     /// The kernel tells of routes and rules.
     watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
     intent: intent::Intent,
     commands: commands::Commands,
+    confirm: confirm::Confirm,
     jobs: jobs::Jobs,
     trials: trial::Trials,
     agent: AgentView,
@@ -144,11 +152,13 @@ impl Engine {
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            put_back: put_back::PutBack::default(),
             routing: routing_keeper::RoutingKeeper::default(),
             watches_routing: false,
             ipvs,
             intent,
             commands: commands::Commands::default(),
+            confirm: confirm::Confirm::default(),
             jobs: jobs::Jobs::default(),
             trials: trial::Trials::default(),
             agent: AgentView::default(),
@@ -225,6 +235,8 @@ impl Engine {
             Input::Test(ticket, asked) => self.on_test(ticket, &asked),
             Input::Sample(ticket) => self.on_sample(ticket),
             Input::Persisted(id, result) => self.on_persisted(id, result),
+            Input::FormerKept(id, result) => self.on_former_kept(id, result),
+            Input::Confirm(ticket, actor) => self.on_confirm(ticket, actor),
             Input::Dump(ask) => self.on_dump(ask),
             Input::Stop(mode) => self.on_stop(mode),
         }
@@ -258,9 +270,11 @@ impl Engine {
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.put_back.deadline(),
             self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
+            self.confirm.deadline(),
             self.trials.deadline(),
             self.gate_opens_at,
             self.stopping.as_ref().map(stop::Stopping::deadline),
@@ -274,6 +288,23 @@ impl Engine {
     /// What the emitted events add up to.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The virtual addresses that may be on this host: those of the model in force, before it those of the one to begin
+    /// with and of an earlier run.
+    pub fn virtual_addresses(&self) -> BTreeSet<IpAddr> {
+        let Some(boot) = &self.boot else {
+            return self.index.virtual_addresses.clone();
+        };
+        let earlier = boot.previous.iter().flat_map(|it| it.ledger.masters.values());
+        let earlier = earlier
+            .flat_map(|it| &it.addresses)
+            .map(|(_, address, _)| *address);
+        let instances = boot.model.model.instances.values();
+        let first = instances
+            .flat_map(|it| ground::addresses(it))
+            .map(|it| it.address);
+        earlier.chain(first).collect()
     }
 
     fn on_tick(&mut self) {
@@ -293,8 +324,10 @@ impl Engine {
         self.on_health_effects(effects);
         self.interfaces_on_tick();
         self.net_on_tick();
+        self.static_addresses_on_tick();
         self.routing_on_tick();
         self.expire_overrides();
+        self.restore_unconfirmed();
         self.expire_tests();
         let draining = self.is_draining();
         self.ipvs.on_tick(now, draining, &mut self.queue);

@@ -61,7 +61,9 @@ impl Engine {
         }
         for key in self.net.take_retries(self.now) {
             let holder = self.net.holders(&key).next().cloned();
-            if let Some(name) = holder {
+            if let Some(None) = holder {
+                self.hold_static_addresses();
+            } else if let Some(Some(name)) = holder {
                 let rounds = self.model.instances.get(&name).map_or(0, |it| it.garp.repeat);
                 self.hold_addresses(&name, rounds);
             } else if self.net.have().addresses.contains_key(&key) {
@@ -81,6 +83,7 @@ impl Engine {
         for key in lost {
             self.on_address_gone(key, true);
         }
+        self.hold_static_addresses();
         let ops = self.routing.all_again();
         self.net.send(ops, &mut self.queue);
         self.begin();
@@ -140,6 +143,7 @@ impl Engine {
         }
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
+        self.static_addresses_on_interface(name);
         self.routing_on_interface(name);
     }
 
@@ -235,8 +239,12 @@ impl Engine {
         if !stolen {
             return;
         }
-        let holders: Vec<InstanceName> = self.net.holders(&key).cloned().collect();
-        for name in holders {
+        let holders: Vec<_> = self.net.holders(&key).cloned().collect();
+        for owner in holders {
+            let Some(name) = owner else {
+                self.on_static_address_lost(key);
+                continue;
+            };
             let text = format!("{} was removed by somebody else", self.place(&key));
             self.emit(
                 What::AddressLost,
@@ -257,7 +265,7 @@ impl Engine {
         self.refresh_grounds(name.as_deref());
     }
 
-    fn place(&self, key: &AddressKey) -> String {
+    pub(super) fn place(&self, key: &AddressKey) -> String {
         let device = self
             .net
             .have()

@@ -92,14 +92,23 @@ impl Engine {
             None if self.keeps_addresses() => return,
             None => (Held::new(), Vec::new()),
         };
-        self.net.set_held(name, want, announcements, &mut self.queue);
+        self.net
+            .set_held(&Some(name.clone()), want, announcements, &mut self.queue);
         if master {
             self.hold_routing(name, false);
         }
     }
 
     pub(super) fn held_by(&self, instance: &model::Instance) -> Held {
-        super::ground::addresses(instance)
+        self.placed_addresses(super::ground::addresses(instance))
+    }
+
+    /// As the kernel is told them, where their interfaces are there.
+    pub(super) fn placed_addresses<'a>(
+        &self,
+        addresses: impl Iterator<Item = &'a model::VirtualAddress>,
+    ) -> Held {
+        addresses
             .filter_map(|address| {
                 let link = self.net.have().link(&address.device)?;
                 Some((
@@ -112,6 +121,7 @@ impl Engine {
                         label: address.label.clone(),
                         scope: address.scope,
                         broadcast: address.broadcast,
+                        extras: address.extras.clone(),
                         ours: true,
                         usable: true,
                     },

@@ -42,7 +42,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,6 +100,11 @@ pub enum Message {
     },
     /// Somebody wants the configuration read again.
     Reload(ReloadAsk),
+    /// Somebody confirms the configuration in force.
+    Confirm {
+        actor: Actor,
+        reply: ReplyTo,
+    },
     /// A reload was refused before it came to the engine: for whoever asked, and for everybody unless it was only
     /// tried.
     Refused {
@@ -189,6 +195,10 @@ pub struct Shell {
 pub struct ReloadAsk {
     pub dry_run: bool,
     pub force: bool,
+    /// It is taken back after so long unless it is confirmed.
+    pub confirm: Option<Duration>,
+    /// Addresses that are on the host as virtual ones: the core says which.
+    pub held: BTreeSet<IpAddr>,
     /// `None`: SIGHUP.
     pub asked: Option<(ReplyTo, Actor)>,
 }
@@ -392,7 +402,11 @@ impl Core {
                 self.feed(Input::Test(ticket, asked));
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
-            Message::Reload(ask) => (self.shell.reload)(ask),
+            Message::Reload(ask) => self.reload(ask),
+            Message::Confirm { actor, reply } => {
+                let ticket = self.ticket(reply);
+                self.feed(Input::Confirm(ticket, actor));
+            }
             Message::Refused {
                 reply,
                 findings,
@@ -406,11 +420,6 @@ impl Core {
                 }
             }
             Message::Loaded { mut new, asked } => {
-                if !new.dry_run {
-                    self.shell
-                        .runner
-                        .enforce_script_security(new.model.global.script_security);
-                }
                 new.asked = asked.map(|(reply, actor)| (self.ticket(reply), actor));
                 self.feed(Input::Model(new));
             }
@@ -444,6 +453,11 @@ impl Core {
         }
     }
 
+    fn reload(&self, mut ask: ReloadAsk) {
+        ask.held = self.engine.virtual_addresses();
+        (self.shell.reload)(ask);
+    }
+
     fn ticket(&mut self, reply: ReplyTo) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
@@ -457,9 +471,11 @@ impl Core {
             match Signal::try_from(number) {
                 Ok(Signal::SIGHUP) => {
                     service_manager::notify("RELOADING=1");
-                    (self.shell.reload)(ReloadAsk {
+                    self.reload(ReloadAsk {
                         dry_run: false,
                         force: true,
+                        confirm: None,
+                        held: BTreeSet::new(),
                         asked: None,
                     });
                 }
@@ -523,6 +539,8 @@ impl Core {
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),
                 Action::Run(id, job) => self.shell.runner.run(id, job),
                 Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
+                Action::KeepFormer(id, former) => self.shell.store.former(id, former),
+                Action::ScriptSecurity(enforce) => self.shell.runner.enforce_script_security(enforce),
                 Action::Ledger(ledger) => {
                     let slots = self.shell.stamps.slots_for(ledger.masters.keys());
                     self.shell.store.ledger(ledger, slots);

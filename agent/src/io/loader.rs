@@ -1,9 +1,9 @@
 //! Reads the configuration from disk, at the start and for every reload, away from the core thread.
 
 use super::core::{Message, Post, ReloadAsk};
-use super::files::{HostUsers, load_from_disk};
+use super::files::{DiskFiles, HostUsers, load_from_disk};
 use super::numbers;
-use crate::config::{self, Facts, Loaded};
+use crate::config::{self, Facts, Kept, Loaded, Texts};
 use crate::engine::NewModel;
 use crate::model::Model;
 use lb_shared::diagnostic::{Diagnostic, Severity};
@@ -13,6 +13,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -30,8 +31,6 @@ pub struct Loader {
     config_id: Option<String>,
     vrrp_only: bool,
     checks_only: bool,
-    /// Virtual addresses of the configuration read last: on this host they are ours, not its own.
-    held: BTreeSet<IpAddr>,
 }
 
 /// The way to the loader's thread.
@@ -59,7 +58,6 @@ impl Loader {
             config_id,
             vrrp_only,
             checks_only,
-            held: BTreeSet::new(),
         }
     }
 
@@ -68,20 +66,24 @@ impl Loader {
         &self.file
     }
 
-    /// These addresses on the host were put there by an earlier run: they are not its own either.
-    pub fn hold(&mut self, addresses: impl Iterator<Item = IpAddr>) {
-        self.held.extend(addresses);
+    /// Reads it now. `held`: addresses on this host that are virtual ones, not its own.
+    pub fn load(&self, held: &BTreeSet<IpAddr>) -> Loaded {
+        self.halved(load(&self.file, self.config_id.clone(), Some(held), None))
     }
 
-    /// Reads it now.
-    pub fn load(&mut self) -> Loaded {
-        let mut loaded = load(&self.file, self.config_id.clone(), Some(&self.held), None);
+    /// Reads a configuration again as it was once read.
+    pub fn load_kept(&self, file: &str, texts: &Texts, held: &BTreeSet<IpAddr>) -> Loaded {
+        let disk = DiskFiles;
+        let kept = Kept { texts, disk: &disk };
+        let loaded = with_facts(self.config_id.clone(), Some(held), None, |facts| {
+            config::load(&kept, file, facts)
+        });
+        self.halved(loaded)
+    }
+
+    /// Without the half that `-P` or `-C` leaves out.
+    fn halved(&self, mut loaded: Loaded) -> Loaded {
         if let Some(model) = &mut loaded.model {
-            let lists = model
-                .instances
-                .values()
-                .flat_map(|it| [&it.addresses, &it.excluded_addresses]);
-            self.held = lists.flatten().map(|it| it.address).collect();
             if self.vrrp_only {
                 model.services.clear();
             }
@@ -96,7 +98,7 @@ impl Loader {
     }
 
     /// A thread that reads on demand and tells the core.
-    pub fn start(mut self, post: Post) -> io::Result<Reloads> {
+    pub fn start(self, post: Post) -> io::Result<Reloads> {
         let (asks, inbox) = mpsc::channel::<ReloadAsk>();
         std::thread::Builder::new().name("loader".into()).spawn(move || {
             while let Ok(first) = inbox.recv() {
@@ -108,14 +110,9 @@ impl Loader {
         Ok(Reloads { asks })
     }
 
-    fn reload(&mut self, post: &Post, ask: ReloadAsk) {
-        let held = self.held.clone();
-        let loaded = self.load();
+    fn reload(&self, post: &Post, ask: ReloadAsk) {
+        let loaded = self.load(&ask.held);
         let refused = loaded.is_refused();
-        if refused || ask.dry_run {
-            // The addresses in force stay those of the model in force.
-            self.held = held;
-        }
         match loaded.model {
             Some(model) if !refused => {
                 let new = NewModel {
@@ -128,6 +125,8 @@ impl Loader {
                     dry_run: ask.dry_run,
                     force: ask.force,
                     wall_ms: super::clock::wall_ms(),
+                    texts: Arc::new(Texts::of(loaded.sources)),
+                    confirm: ask.confirm,
                 };
                 post.send(Message::Loaded {
                     new: Box::new(new),
@@ -187,6 +186,17 @@ pub fn load(
     held: Option<&BTreeSet<IpAddr>>,
     judged: Option<Option<&Model>>,
 ) -> Loaded {
+    with_facts(config_id, held, judged, |facts| {
+        load_from_disk(&file.display().to_string(), facts)
+    })
+}
+
+fn with_facts(
+    config_id: Option<String>,
+    held: Option<&BTreeSet<IpAddr>>,
+    judged: Option<Option<&Model>>,
+    read: impl FnOnce(&Facts<'_>) -> Loaded,
+) -> Loaded {
     let hostname =
         nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let short = hostname.split('.').next().unwrap_or_default().to_owned();
@@ -206,7 +216,7 @@ pub fn load(
         seed: super::clock::boot_us(),
         environment: &environment,
     };
-    load_from_disk(&file.display().to_string(), &facts)
+    read(&facts)
 }
 
 fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
@@ -379,11 +389,15 @@ mod tests {
         let signal = || ReloadAsk {
             dry_run: false,
             force: true,
+            confirm: None,
+            held: BTreeSet::new(),
             asked: None,
         };
         let question = || ReloadAsk {
             dry_run: true,
             force: false,
+            confirm: None,
+            held: BTreeSet::new(),
             asked: Some((Box::new(drop), Actor::default())),
         };
         let asks = [signal(), signal(), question(), signal(), question(), question()];

@@ -12,6 +12,7 @@ pub mod dump;
 pub mod events;
 pub mod fifo;
 pub mod files;
+pub mod former;
 pub mod ipvs_socket;
 pub mod lane;
 pub mod loader;

@@ -3,8 +3,8 @@
 //! JSON with a version and a checksum, replaced atomically (write, fsync, rename, fsync of the folder), the previous
 //! generation kept beside it. Written on a thread of their own, since a disk may take its time.
 
-use super::{clock, events};
-use crate::engine::{Ledger, PersistId, Previous, StoredIntent};
+use super::{clock, events, former};
+use crate::engine::{Former, Ledger, PersistId, Previous, StoredIntent};
 use lb_shared::event::Numbered;
 use lb_shared::state::Override;
 use serde::de::DeserializeOwned;
@@ -48,6 +48,11 @@ struct LedgerFile {
 }
 
 pub(super) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    encode_within(value, SIZE_MAX)
+}
+
+/// As [`encode`], with a limit of its own.
+pub(super) fn encode_within<T: Serialize>(value: &T, limit: u64) -> io::Result<Vec<u8>> {
     let body = serde_json::to_string(value)?;
     let envelope = Envelope {
         version: VERSION,
@@ -56,9 +61,9 @@ pub(super) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     };
     let mut bytes = serde_json::to_vec_pretty(&envelope)?;
     bytes.push(b'\n');
-    if bytes.len() as u64 > SIZE_MAX {
+    if bytes.len() as u64 > limit {
         // It would not be read again.
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
+        return Err(too_large(io::ErrorKind::FileTooLarge, limit));
     }
     Ok(bytes)
 }
@@ -75,7 +80,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         .map_err(|e| format!("version {} cannot be read: {e}", envelope.version))
 }
 
+fn too_large(kind: io::ErrorKind, limit: u64) -> io::Error {
+    io::Error::new(kind, format!("larger than {} MiB", limit >> 20))
+}
+
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    read_within(path, SIZE_MAX)
+}
+
+/// As [`read_bounded`], with a limit of its own.
+pub(super) fn read_within(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -84,9 +98,9 @@ pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 4 MiB"));
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(io::ErrorKind::InvalidData, limit));
     }
     Ok(bytes)
 }
@@ -280,8 +294,16 @@ impl Stamps {
 enum Order {
     Events(Vec<Numbered>),
     Finish,
+    Former(PersistId, Option<Box<Former>>),
     Intent(PersistId, Vec<Override>),
     Ledger(Ledger, BTreeMap<String, u64>),
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Written {
+    Intent,
+    Former,
 }
 
 /// The thread that writes.
@@ -291,11 +313,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// `done` hears of each write of the overrides, on the store's thread.
+    /// `done` hears of each write of the overrides and of a former configuration, on the store's thread.
     pub fn start(
         state_dir: PathBuf,
         run_dir: PathBuf,
-        done: impl Fn(PersistId, Result<(), String>) + Send + 'static,
+        done: impl Fn(Written, PersistId, Result<(), String>) + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
@@ -303,10 +325,18 @@ impl Store {
                 match order {
                     Order::Finish => break,
                     Order::Events(events) => events::save(&state_dir, &events),
+                    Order::Former(id, kept) => {
+                        let result = former::save(&state_dir, kept.as_deref());
+                        done(Written::Former, id, result);
+                    }
                     Order::Intent(id, overrides) => {
                         let path = state_dir.join(INTENT);
                         let result = encode(&overrides).and_then(|bytes| replace(&path, &bytes));
-                        done(id, result.map_err(|e| format!("{}: {e}", path.display())));
+                        done(
+                            Written::Intent,
+                            id,
+                            result.map_err(|e| format!("{}: {e}", path.display())),
+                        );
                     }
                     Order::Ledger(ledger, slots) => {
                         let file = LedgerFile {
@@ -332,6 +362,11 @@ impl Store {
     /// Makes the overrides durable.
     pub fn persist(&self, id: PersistId, overrides: Vec<Override>) {
         let _ = self.orders.send(Order::Intent(id, overrides));
+    }
+
+    /// Makes the configuration to go back to durable, or forgets it.
+    pub fn former(&self, id: PersistId, kept: Option<Box<Former>>) {
+        let _ = self.orders.send(Order::Former(id, kept));
     }
 
     /// Writes the ledger down.

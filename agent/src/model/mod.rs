@@ -29,9 +29,9 @@ pub use notify::{
 pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch, ProcessMatch,
-    ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript,
-    VrrpVersion,
+    AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
+    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess,
+    VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -50,7 +50,8 @@ pub struct Model {
     pub sessions: BTreeMap<String, Arc<BfdSession>>,
     pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
-    /// `static_routes` and `static_rules`: there whatever the instances do.
+    /// `static_ipaddress`, `static_routes` and `static_rules`: there whatever the instances do.
+    pub static_addresses: Vec<VirtualAddress>,
     pub static_routes: Vec<Route>,
     pub static_rules: Vec<Rule>,
     pub layout: Layout,

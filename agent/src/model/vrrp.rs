@@ -124,6 +124,43 @@ pub struct VirtualAddress {
     pub broadcast: Option<IpAddr>,
     /// `no_track`: losing it does not cost mastership, its interface is not tracked.
     pub track: bool,
+    pub extras: AddressExtras,
+}
+
+/// What else the kernel is told of an address.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+pub struct AddressExtras {
+    /// The other end of a point-to-point link; the prefix length is then that of the other end.
+    pub peer: Option<IpAddr>,
+    /// `home` (IPv6): of mobile IPv6.
+    pub home: bool,
+    /// `-nodad` (IPv6): duplicates are looked for before it is used.
+    pub dad: bool,
+    /// `mngtmpaddr` (IPv6): temporary addresses are made after it.
+    pub temporary: bool,
+    pub noprefixroute: bool,
+    /// `autojoin`: the groups of a multicast address are joined.
+    pub autojoin: bool,
+    /// In seconds; zero: not chosen as the source of this host's own connections. `None`: for ever.
+    pub preferred_s: Option<u32>,
+}
+
+impl AddressExtras {
+    /// Whether an address that has `have` is as these want it. How long it is preferred runs down by itself, and
+    /// whether duplicates were looked for is past.
+    pub fn are_met_by(&self, have: &Self) -> bool {
+        let told = |it: &Self| Self {
+            dad: false,
+            preferred_s: None,
+            ..it.clone()
+        };
+        let preferred = match self.preferred_s {
+            None => have.preferred_s != Some(0),
+            Some(0) => have.preferred_s == Some(0),
+            Some(_) => true,
+        };
+        preferred && told(self) == told(have)
+    }
 }
 
 /// Gratuitous ARP and unsolicited neighbour adverts.

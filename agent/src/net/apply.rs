@@ -76,7 +76,7 @@ impl NetTable {
                 (address.ours, address.usable) = (true, true);
                 self.addresses.insert(*key, address);
             }
-            NetOp::RemoveAddress { key } => {
+            NetOp::RemoveAddress { key, .. } => {
                 if !self.links.contains_key(&key.link) {
                     return Err(ENODEV);
                 }
@@ -130,9 +130,8 @@ mod tests {
         let add = NetOp::AddAddress {
             key,
             address: Address::default(),
-            nodad: false,
         };
-        let remove = NetOp::RemoveAddress { key };
+        let remove = NetOp::RemoveAddress { key, peer: None };
         let cases = [
             (&add, 0, true),
             (&add, EEXIST, true),

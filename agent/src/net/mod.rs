@@ -25,10 +25,11 @@ pub enum NetOp {
     AddAddress {
         key: AddressKey,
         address: Address,
-        nodad: bool,
     },
     RemoveAddress {
         key: AddressKey,
+        /// The other end, if there is one.
+        peer: Option<IpAddr>,
     },
     AddRouting(Box<Routing>),
     RemoveRouting(Box<Routing>),
@@ -49,7 +50,7 @@ impl fmt::Display for NetOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddAddress { key, .. } => write!(f, "add address {key}"),
-            Self::RemoveAddress { key } => write!(f, "remove address {key}"),
+            Self::RemoveAddress { key, .. } => write!(f, "remove address {key}"),
             Self::AddRouting(it) => write!(f, "add {it}"),
             Self::RemoveRouting(it) => write!(f, "remove {it}"),
             Self::Announce { link, about, .. } => write!(f, "announce {about} on link {}", link.0),

@@ -73,12 +73,10 @@ pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
         builder.finish();
     };
     match op {
-        NetOp::AddAddress {
-            key,
-            address: it,
-            nodad,
-        } => address(RTM_NEWADDR, CREATE | EXCL | flags, add_message(key, it, *nodad)),
-        NetOp::RemoveAddress { key } => address(RTM_DELADDR, flags, address_message(key)),
+        NetOp::AddAddress { key, address: it } => {
+            address(RTM_NEWADDR, CREATE | EXCL | flags, add_message(key, it));
+        }
+        NetOp::RemoveAddress { key, peer } => address(RTM_DELADDR, flags, address_message(key, *peer)),
         NetOp::AddRouting(it) => routing::encode(out, seq, ack, true, it),
         NetOp::RemoveRouting(it) => routing::encode(out, seq, ack, false, it),
         NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
@@ -86,7 +84,7 @@ pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
     true
 }
 
-fn address_message(key: &AddressKey) -> AddressMessage {
+fn address_message(key: &AddressKey, peer: Option<IpAddr>) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = match key.address {
         IpAddr::V4(_) => AddressFamily::Inet,
@@ -95,12 +93,14 @@ fn address_message(key: &AddressKey) -> AddressMessage {
     message.header.prefix_len = key.prefix_len;
     message.header.index = key.link.0;
     message.attributes.push(AddressAttribute::Local(key.address));
-    message.attributes.push(AddressAttribute::Address(key.address));
+    let other_end = peer.unwrap_or(key.address);
+    message.attributes.push(AddressAttribute::Address(other_end));
     message
 }
 
-fn add_message(key: &AddressKey, address: &Address, nodad: bool) -> AddressMessage {
-    let mut message = address_message(key);
+fn add_message(key: &AddressKey, address: &Address) -> AddressMessage {
+    let extras = &address.extras;
+    let mut message = address_message(key, extras.peer);
     let attributes = &mut message.attributes;
     attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL_VRRP)));
     match key.address {
@@ -113,19 +113,28 @@ fn add_message(key: &AddressKey, address: &Address, nodad: bool) -> AddressMessa
                 attributes.push(AddressAttribute::Broadcast(broadcast));
             }
         }
-        IpAddr::V6(_) => {
-            if nodad {
-                message.header.flags = AddressHeaderFlags::Nodad;
-                attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-            }
-            // As keepalived: a virtual address of full length is not chosen as the source of this host's own
-            // connections, which would break when the address moves.
-            if key.prefix_len == 128 {
-                let mut life = CacheInfo::default();
-                (life.ifa_preferred, life.ifa_valid) = (0, u32::MAX);
-                attributes.push(AddressAttribute::CacheInfo(life));
-            }
-        }
+        IpAddr::V6(_) => {}
+    }
+    let mut flags = AddressFlags::empty();
+    // Duplicate detection would keep a virtual address unusable for a second or two after every take-over.
+    for (set, flag) in [
+        (key.address.is_ipv6() && !extras.dad, IFA_F_NODAD),
+        (extras.home, IFA_F_HOMEADDRESS),
+        (extras.temporary, IFA_F_MANAGETEMPADDR),
+        (extras.noprefixroute, IFA_F_NOPREFIXROUTE),
+        (extras.autojoin, IFA_F_MCAUTOJOIN),
+    ] {
+        flags.set(AddressFlags::from_bits_retain(flag), set);
+    }
+    if !flags.is_empty() {
+        // The old field has room for eight of them.
+        message.header.flags = AddressHeaderFlags::from_bits_retain((flags.bits() & 0xff) as u8);
+        attributes.push(AddressAttribute::Flags(flags));
+    }
+    if let Some(preferred_s) = extras.preferred_s {
+        let mut life = CacheInfo::default();
+        (life.ifa_preferred, life.ifa_valid) = (preferred_s, u32::MAX);
+        attributes.push(AddressAttribute::CacheInfo(life));
     }
     message
 }
@@ -212,11 +221,18 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;
 const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 const IFA_PROTO: u16 = 11;
+const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_OPTIMISTIC: u32 = 0x04;
 const IFA_F_DADFAILED: u32 = 0x08;
+const IFA_F_HOMEADDRESS: u32 = 0x10;
+const IFA_F_DEPRECATED: u32 = 0x20;
 const IFA_F_TENTATIVE: u32 = 0x40;
+const IFA_F_MANAGETEMPADDR: u32 = 0x100;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+const IFA_F_MCAUTOJOIN: u32 = 0x400;
 
 fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     let header: &[u8; ADDRESS_HEADER] = payload.first_chunk().ok_or(Malformed("address header"))?;
@@ -237,6 +253,14 @@ fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed
             IFA_ADDRESS => peer = Some(ip(family, &attribute)?),
             IFA_LABEL => address.label = Some(attribute.text()?.to_owned()),
             IFA_BROADCAST => address.broadcast = Some(ip(family, &attribute)?),
+            IFA_CACHEINFO => {
+                let preferred_s = attribute
+                    .array::<16>()?
+                    .first_chunk()
+                    .copied()
+                    .map(u32::from_ne_bytes);
+                address.extras.preferred_s = preferred_s.filter(|left| *left != u32::MAX);
+            }
             IFA_FLAGS => flags = attribute.u32()?,
             IFA_PROTO => address.ours = attribute.u8()? == PROTOCOL_VRRP,
             _ => {}
@@ -248,6 +272,15 @@ fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed
         address: local.or(peer).ok_or(Malformed("address: none in it"))?,
         prefix_len,
     };
+    address.extras.peer = peer.filter(|peer| *peer != key.address);
+    let extras = &mut address.extras;
+    if flags & IFA_F_DEPRECATED != 0 {
+        extras.preferred_s = Some(0);
+    }
+    extras.home = flags & IFA_F_HOMEADDRESS != 0;
+    extras.temporary = flags & IFA_F_MANAGETEMPADDR != 0;
+    extras.noprefixroute = flags & IFA_F_NOPREFIXROUTE != 0;
+    extras.autojoin = flags & IFA_F_MCAUTOJOIN != 0;
     let tentative = flags & IFA_F_TENTATIVE != 0 && flags & IFA_F_OPTIMISTIC == 0;
     address.usable = !tentative && flags & IFA_F_DADFAILED == 0;
     Ok(Some(if kind == RTM_NEWADDR {
@@ -268,6 +301,7 @@ fn ip(family: u8, attribute: &Attribute<'_>) -> Result<IpAddr, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::AddressExtras;
     use crate::wire::netlink::{Body, messages};
     use proptest::prelude::*;
 
@@ -304,11 +338,17 @@ mod tests {
             broadcast: Some([10, 5, 0, 255].into()),
             ours: true,
             usable: true,
+            extras: AddressExtras {
+                peer: Some([10, 6, 0, 1].into()),
+                noprefixroute: true,
+                autojoin: true,
+                preferred_s: Some(0),
+                ..AddressExtras::default()
+            },
         };
         let (kind, flags, payload) = message(&NetOp::AddAddress {
             key,
             address: address.clone(),
-            nodad: false,
         });
         assert_eq!((kind, flags), (RTM_NEWADDR, 0x605));
         assert_eq!(decode(kind, &payload), Ok(Some(Notice::Address(key, address))));
@@ -316,11 +356,18 @@ mod tests {
 
     #[test]
     fn an_ipv6_virtual_address_skips_detection_and_is_no_source_of_own_connections() {
-        let add = |prefix_len, nodad| {
+        let add = |dad, preferred_s| {
+            let address = Address {
+                extras: AddressExtras {
+                    dad,
+                    preferred_s,
+                    ..AddressExtras::default()
+                },
+                ..Address::default()
+            };
             let op = NetOp::AddAddress {
-                key: key("2001:db8::100", prefix_len),
-                address: Address::default(),
-                nodad,
+                key: key("2001:db8::100", 128),
+                address,
             };
             let (.., payload) = message(&op);
             let life = attributes(&payload[ADDRESS_HEADER..])
@@ -330,16 +377,17 @@ mod tests {
             (payload[2], attribute_kinds(&payload).contains(&IFA_FLAGS), life)
         };
         assert_eq!(
-            add(128, true),
+            add(false, Some(0)),
             (2, true, Some(vec![0, 0, 0, 0, 255, 255, 255, 255]))
         );
-        assert_eq!(add(64, false), (0, false, None));
+        assert_eq!(add(true, None), (0, false, None));
     }
 
     #[test]
     fn a_removal_names_address_and_length_only() {
         let op = NetOp::RemoveAddress {
             key: key("10.5.0.100", 32),
+            peer: None,
         };
         let (kind, flags, payload) = message(&op);
         assert_eq!((kind, flags), (RTM_DELADDR, 5));

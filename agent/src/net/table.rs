@@ -1,6 +1,7 @@
 //! Links and addresses: one type for what is wanted and for what the kernel has.
 
 use super::Routing;
+use crate::model::AddressExtras;
 use crate::wire::LinkIndex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -39,6 +40,7 @@ pub struct Address {
     pub broadcast: Option<IpAddr>,
     /// IFA_PROTO 18: an agent or keepalived put it there. False on kernels before 5.18.
     pub ours: bool,
+    pub extras: AddressExtras,
     /// Tentative or failed duplicate address detection (IPv6): not usable as a source.
     pub usable: bool,
 }

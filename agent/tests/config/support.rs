@@ -2,7 +2,9 @@
 
 use lb_shared::diagnostic::Severity;
 use lbagent::config::{Content, Facts, FileError, Files, Loaded, ScriptFact, ScriptState, Users, load};
-use lbagent::model::{Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress};
+use lbagent::model::{
+    AddressExtras, Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -166,6 +168,9 @@ fn address(address: &VirtualAddress) -> String {
     }
     if let Some(broadcast) = address.broadcast {
         let _ = write!(text, " brd {broadcast}");
+    }
+    if address.extras != AddressExtras::default() {
+        let _ = write!(text, " {:?}", address.extras);
     }
     if !address.track {
         text.push_str(" no_track");
@@ -379,6 +384,9 @@ fn service(it: &Service, out: &mut String) {
 /// The model as text that a reviewer can compare with the file.
 pub(crate) fn dump(model: &Model) -> String {
     let mut out = format!("{:?}\n", model.global);
+    for it in &model.static_addresses {
+        let _ = writeln!(out, "static {}", address(it));
+    }
     for route in &model.static_routes {
         let _ = writeln!(out, "{route:?}");
     }

@@ -19,6 +19,8 @@ pub(crate) fn again(node: Node, ago: Duration) -> Start {
         .map(|name| (name.clone(), ago))
         .collect();
     Start {
+        texts: Default::default(),
+        former: None,
         model: model(100, service("rr", 3)),
         net: node.net,
         ipvs: node.ipvs,

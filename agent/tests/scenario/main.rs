@@ -1,6 +1,7 @@
 //! One behaviour each, from inputs to actions, as an operator would tell it.
 
 mod bfd;
+mod confirm;
 mod crash;
 mod dump;
 mod guards;
@@ -15,6 +16,7 @@ mod refusals;
 mod reload;
 mod routing;
 mod source;
+mod static_addresses;
 mod sync;
 mod telling;
 mod trial;

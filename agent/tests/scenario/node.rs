@@ -8,9 +8,10 @@ use lb_shared::request::{Act, Reloaded, Reply, Role, Verb};
 use lb_shared::state::{Override, Target};
 use lb_shared::units::{Mono, Weight};
 use lbagent::bfd::Heard;
+use lbagent::config::Texts;
 use lbagent::engine::{
-    Action, Boot, Command, Engine, Input, IpvsNews, Ledger, NetNews, NewModel, OpError, Previous,
-    StoredIntent, Ticket,
+    Action, Boot, Command, Engine, Former, FormerNote, Input, IpvsNews, Ledger, NetNews, NewModel, OpError,
+    Previous, StoredIntent, Ticket,
 };
 use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::ipvs::IpvsOp;
@@ -53,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) replies: BTreeMap<Ticket, Reply>,
     pub(crate) checks: BTreeMap<CheckId, CheckJob>,
     pub(crate) disk: Vec<Override>,
+    /// The configuration to go back to, as the disk has it.
+    pub(crate) former: Option<Former>,
     pub(crate) disk_works: bool,
     pub(crate) ledger: Ledger,
     /// Operations the kernel refuses.
@@ -66,6 +69,8 @@ pub(crate) struct Node {
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
     pub(crate) next_ticket: u64,
+    /// Ticks since time last moved.
+    pub(crate) ticks_without_time: u32,
 }
 
 pub(crate) const NEIGHBOR: &str = "192.0.2.3";
@@ -208,6 +213,8 @@ pub(crate) fn new_model(model: Model) -> NewModel {
         dry_run: false,
         force: true,
         wall_ms: 1_000_000,
+        texts: Arc::default(),
+        confirm: None,
     }
 }
 
@@ -284,11 +291,15 @@ fn refusal() -> OpError {
 /// What a node finds at its start.
 pub(crate) struct Start {
     pub(crate) model: Model,
+    /// What the model was made from.
+    pub(crate) texts: Arc<Texts>,
     pub(crate) net: NetTable,
     pub(crate) ipvs: Option<IpvsTable>,
     pub(crate) disk: Vec<Override>,
     pub(crate) intent_lost: bool,
     pub(crate) previous: Option<Previous>,
+    /// The configuration to go back to.
+    pub(crate) former: Option<(NewModel, FormerNote)>,
     /// `expire_nodest_conn` and `expire_quiescent_template`; `None` without IPVS.
     pub(crate) settings: Option<&'static str>,
     /// Unix time in milliseconds.
@@ -307,11 +318,13 @@ impl Start {
     pub(crate) fn with(model: Model) -> Self {
         Self {
             model,
+            texts: Arc::default(),
             net: host(),
             ipvs: Some(IpvsTable::default()),
             disk: Vec::new(),
             intent_lost: false,
             previous: None,
+            former: None,
             settings: Some("0"),
             wall_ms: 1_000_000,
             since_boot: Duration::ZERO,
@@ -327,6 +340,7 @@ impl Start {
         let boot = Boot {
             model: NewModel {
                 since_boot: self.since_boot,
+                texts: self.texts,
                 ..new_model(self.model)
             },
             intent: StoredIntent {
@@ -334,6 +348,7 @@ impl Start {
                 trouble: self.intent_lost.then(|| "unreadable".to_owned()),
                 lost: self.intent_lost,
             },
+            former: self.former,
             previous: self.previous,
             wall_ms: self.wall_ms,
             host: "lb1".into(),
@@ -349,6 +364,7 @@ impl Start {
             replies: BTreeMap::new(),
             checks: BTreeMap::new(),
             disk: self.disk,
+            former: None,
             disk_works: true,
             ledger: Ledger::default(),
             refuses_net: |_| false,
@@ -358,6 +374,7 @@ impl Start {
             slow_disk: false,
             neighbor: false,
             next_ticket: 0,
+            ticks_without_time: 0,
         };
         prepare(&mut node);
         node.drain();
@@ -438,6 +455,15 @@ impl Node {
                 };
                 return self.later(self.slow_disk, Input::Persisted(id, result));
             }
+            Action::KeepFormer(id, former) => {
+                let result = if self.disk_works {
+                    self.former = former.map(|it| *it);
+                    Ok(())
+                } else {
+                    Err("disk full".to_owned())
+                };
+                return self.later(self.slow_disk, Input::FormerKept(id, result));
+            }
             Action::Ledger(ledger) => self.ledger = ledger,
             Action::Finished => self.did.push(Did::Finished),
             Action::Run(id, job) if job.report => {
@@ -466,7 +492,8 @@ impl Node {
             | Action::Fifos(_)
             | Action::Processes(_)
             | Action::Numbers(_)
-            | Action::BfdPaths(_) => {}
+            | Action::BfdPaths(_)
+            | Action::ScriptSecurity(_) => {}
         }
         None
     }
@@ -528,10 +555,7 @@ impl Node {
                 self.feed(Input::Checked(id, outcome));
             }
             match self.engine.next_deadline() {
-                Some(at) if at <= end => {
-                    self.now = self.now.max(at);
-                    self.feed(Input::Tick);
-                }
+                Some(at) if at <= end => self.tick_at(at),
                 _ => break,
             }
         }
@@ -558,10 +582,18 @@ impl Node {
     pub(crate) fn stand_still(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            self.feed(Input::Tick);
+            self.tick_at(at);
         }
         self.now = end;
+        self.feed(Input::Tick);
+    }
+
+    /// An engine that is never done with a moment would keep a test for ever.
+    fn tick_at(&mut self, at: Mono) {
+        let stands = at <= self.now;
+        self.ticks_without_time = if stands { self.ticks_without_time + 1 } else { 0 };
+        assert!(self.ticks_without_time < 1_000, "time stands still at {at:?}");
+        self.now = self.now.max(at);
         self.feed(Input::Tick);
     }
 
@@ -587,6 +619,15 @@ impl Node {
             Some(Reply::Reloaded(plan)) => plan,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Asks for a reload; the answer comes when it comes.
+    pub(crate) fn reload(&mut self, new: NewModel) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let asked = Some((ticket, Actor::default()));
+        self.feed(Input::Model(Box::new(NewModel { asked, ..new })));
+        ticket
     }
 
     /// Commands as a user with this role.

@@ -295,6 +295,11 @@ impl World {
             self.nodes[node].kernel.net.addresses.remove(&key);
             self.tell(node, [lbagent::engine::NetNews::AddressGone(key)]);
         }
+        // And the route of the next one, which keeps its address.
+        let routers = &self.plan.cluster.routers;
+        let next = routers[(vr + 1) % routers.len()].clone();
+        let news = self.nodes[node].kernel.steal_route(&next);
+        self.tell(node, news);
     }
 
     fn planted_key(&self, node: usize, vr: usize) -> Option<AddressKey> {
@@ -512,6 +517,8 @@ impl World {
             dry_run: false,
             force: true,
             wall_ms: wall_ms(self.now),
+            texts: Default::default(),
+            confirm: None,
         };
         self.feed_or_defer(node, Cause::Reload { edits: file }, Input::Model(Box::new(new)));
     }

@@ -272,6 +272,14 @@ impl World {
                     );
                 }
             }
+            let there = self.nodes[node].kernel.routing_of(router);
+            if there != (master, master) {
+                let role = self.role(node, vr);
+                return self.fail(
+                    "S3",
+                    format!("n{node} is {role:?} for VI {vr}; its route and rule are there: {there:?}"),
+                );
+            }
         }
     }
 

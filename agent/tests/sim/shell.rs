@@ -58,7 +58,10 @@ impl World {
                 dry_run: false,
                 force: false,
                 wall_ms: wall_ms(now),
+                texts: Default::default(),
+                confirm: None,
             },
+            former: None,
             intent: it.disk.read_intent(),
             previous,
             wall_ms: wall_ms(now),
@@ -141,7 +144,10 @@ impl World {
             | Action::Processes(_)
             | Action::BfdPaths(_)
             | Action::BfdSend(..)
-            | Action::Numbers(_) => {}
+            | Action::Numbers(_)
+            | Action::ScriptSecurity(_)
+            // No reload of the simulator waits to be confirmed.
+            | Action::KeepFormer(..) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
                 self.nodes[node]

@@ -2,7 +2,9 @@
 
 use lb_shared::names::Family;
 use lb_shared::units::{Priority, Vrid};
-use lbagent::model::{Authentication, Garp, Instance, NotifyScripts, Tracking, VirtualAddress, VrrpVersion};
+use lbagent::model::{
+    AddressExtras, Authentication, Garp, Instance, NotifyScripts, Tracking, VirtualAddress, VrrpVersion,
+};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -60,6 +62,7 @@ pub(crate) fn address(address: IpAddr) -> VirtualAddress {
         scope: 0,
         broadcast: None,
         track: true,
+        extras: AddressExtras::default(),
     }
 }
 

@@ -96,17 +96,24 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         } => act::demote(&call, out, &targets, hard, &waiting, &acting),
         Verb::Release { targets, acting } => act::release(&call, out, &targets, &acting),
         Verb::Undo { acting } => act::undo(&call, out, &acting),
+        Verb::Reload { confirmed: true, .. } => reload::confirm(&call, out),
         Verb::Reload {
             dry_run,
             force,
             drain_removed,
-        } => reload::run(&call, out, &How::new(dry_run, force, drain_removed.as_deref())?),
+            confirm,
+            confirmed: false,
+        } => reload::run(
+            &call,
+            out,
+            &How::new(dry_run, force, drain_removed.as_deref(), confirm.as_deref())?,
+        ),
         Verb::Log {
             level,
             lasting,
             dry_run,
         } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
-        Verb::Config(_) => reload::run(&call, out, &How::new(true, true, None)?),
+        Verb::Config(_) => reload::run(&call, out, &How::new(true, true, None, None)?),
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests, .. } => {
             site.only("raw")?;

@@ -7,12 +7,13 @@ use crate::connect;
 use crate::fleet;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::client::Client;
 use lb_shared::counters::Counters;
 use lb_shared::duration;
 use lb_shared::json;
 use lb_shared::names::ServerId;
 use lb_shared::request::Reloaded;
-use lb_shared::text::{escape, thousands};
+use lb_shared::text::{escape, span, thousands};
 use std::time::Duration;
 
 /// How a reload is asked for.
@@ -22,16 +23,53 @@ pub(crate) struct How {
     force: bool,
     /// Servers that go drain first: for so long at most, if there is a limit.
     drain_removed: Option<Option<Duration>>,
+    /// The one in force now comes back after so long, unless the new one is confirmed.
+    confirm: Option<Duration>,
 }
 
 impl How {
-    pub(crate) fn new(dry_run: bool, force: bool, drain_removed: Option<&str>) -> Result<Self, Trouble> {
+    pub(crate) fn new(
+        dry_run: bool,
+        force: bool,
+        drain_removed: Option<&str>,
+        confirm: Option<&str>,
+    ) -> Result<Self, Trouble> {
         Ok(Self {
+            confirm: confirm.map(duration::parse).transpose()?,
             dry_run,
             force,
             drain_removed: drain_removed.map(duration::parse_or_never).transpose()?,
         })
     }
+}
+
+impl How {
+    fn load(&self, client: &mut Client) -> Result<Reloaded, Trouble> {
+        Ok(match self.confirm {
+            Some(within) if !self.dry_run => client.reload_for(self.force, within)?,
+            Some(_) | None => client.reload(self.dry_run, self.force)?,
+        })
+    }
+}
+
+/// `reload --confirmed`.
+pub(crate) fn confirm(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
+    let Call { site, global, look } = *call;
+    site.may_act()?;
+    fleet::sections(site, global, look, out, |global, _, out| {
+        let mut client = connect::client(global)?;
+        let host = client.snapshot()?.state.agent.host;
+        let kept = client.confirm()?;
+        match global.output {
+            Output::Json | Output::Jsonl => {
+                out.line(&json::document(&host, json::reloaded(&kept)).to_string())?;
+            }
+            Output::Table | Output::Wide | Output::Name => {
+                out.line(&format!("confirmed: r{} stays", kept.revision))?;
+            }
+        }
+        Ok(())
+    })
 }
 
 pub(crate) fn run(call: &Call<'_>, out: &mut Out, how: &How) -> Result<(), Trouble> {
@@ -67,7 +105,7 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
     let counters = client.counters().unwrap_or_default();
     let mut drains: Vec<String> = Vec::new();
     let reloaded = match how.drain_removed {
-        None => client.reload(how.dry_run, how.force)?,
+        None => how.load(&mut client)?,
         Some(limit) => {
             let plan = client.reload(true, how.force)?;
             let outgoing = Outgoing::of(&before.state, &plan, limit, how.force);
@@ -75,9 +113,7 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
                 drains = outgoing.plan(&mut client, &before)?;
                 plan
             } else {
-                outgoing.drain_then(global, look, out, &mut client, |client| {
-                    Ok(client.reload(false, how.force)?)
-                })?
+                outgoing.drain_then(global, look, out, &mut client, |client| how.load(client))?
             }
         }
     };
@@ -125,6 +161,12 @@ pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters) -> Vec<Stri
     lines.extend(it.moves.iter().map(|line| format!("  {}", escape(line))));
     for finding in &it.findings {
         lines.extend(finding.line().lines().map(escape));
+    }
+    if let Some(ms) = it.confirm_within_ms {
+        let within = span(Duration::from_millis(ms));
+        lines.push(format!(
+            "r{before} comes back in {within}, unless you keep this one: lbctl reload --confirmed"
+        ));
     }
     if it.dry_run {
         lines.push("result: would be accepted".into());

@@ -118,6 +118,14 @@ pub fn wrap(paragraph: &str, columns: usize) -> Vec<String> {
 
 /// Explains an object; `None` when there is no such object.
 pub fn why(view: &View<'_>, object: &ObjectId) -> Option<Why> {
+    let mut why = explained(view, object)?;
+    if let Some(text) = problems::unconfirmed(view) {
+        why.sentence.push_str(&format!(" Configuration {text}."));
+    }
+    Some(why)
+}
+
+fn explained(view: &View<'_>, object: &ObjectId) -> Option<Why> {
     match object {
         ObjectId::Agent => None,
         ObjectId::Instance(name) => instance(view, name),

@@ -161,6 +161,7 @@ fn a_reload_shows_what_it_changes_first() {
     answer(
         &mut bench,
         Reply::Reloaded(Reloaded {
+            confirm_within_ms: None,
             dry_run: true,
             revision: 18,
             changes: vec![

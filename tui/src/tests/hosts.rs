@@ -8,9 +8,13 @@ use crate::theme::Theme;
 use crate::view;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lb_shared::client::Update;
+use lb_shared::event::What;
 use lb_shared::fixture::{self, Demo};
-use lb_shared::request::{Hello, Role};
-use lb_shared::state::{ObjectId, VrrpState};
+use lb_shared::names::ServerId;
+use lb_shared::request::{
+    Act, Acted, Hello, Outcome, Refusal, RefusalCode, Reply, Request, Role, TargetReport,
+};
+use lb_shared::state::{Admin, ObjectId, VrrpState};
 use std::time::Duration;
 
 /// A dashboard of several hosts with messages of its own time.
@@ -254,5 +258,200 @@ fn every_size_and_key_can_be_taken() {
             hosts.send(None, Msg::Resize(size.0, size.1));
             assert_eq!(hosts.picture().lines().count(), usize::from(size.1));
         }
+    }
+}
+
+/// The requests that went out since the last look, and to which host.
+fn asked(hosts: &mut Hosts) -> Vec<(usize, u64, Act)> {
+    hosts
+        .cmds
+        .drain(..)
+        .filter_map(|(seat, cmd)| match cmd {
+            Cmd::Ask(ticket, Request::Act(act)) => Some((seat, ticket, act)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn agree(hosts: &mut Hosts, (seat, ticket, act): (usize, u64, Act), outcome: &Outcome) {
+    let report = |target| TargetReport {
+        target,
+        outcome: outcome.clone(),
+        change: "weight 100 -> 0".into(),
+        active: None,
+    };
+    let reply = Reply::Acted(Acted {
+        dry_run: act.dry_run,
+        op: 1,
+        targets: act.targets.into_iter().map(report).collect(),
+        effects: vec!["web: 3 of 6 servers in rotation, weight 300, quorum 200: ok".into()],
+        warnings: Vec::new(),
+    });
+    hosts.send(Some(seat), Msg::Answer(ticket, Ok(Box::new(reply))));
+}
+
+/// lb1 and lb2, both of which answer.
+fn two(size: (u16, u16)) -> Hosts {
+    let mut hosts = Hosts::pair(size);
+    hosts.connect(2, "lb3", fixture::lb2());
+    hosts.silent.clear();
+    hosts
+}
+
+#[test]
+fn a_change_on_all_hosts_is_tried_on_each_asked_once_and_done_one_after_the_other() {
+    for size in SIZES {
+        let mut hosts = two(size);
+        hosts.keys("a 2 j Tab j j d");
+        let tried = asked(&mut hosts);
+        assert_eq!(
+            tried.iter().map(|(seat, ..)| *seat).collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert!(tried.iter().all(|(_, _, act)| act.dry_run));
+        for ask in tried {
+            agree(&mut hosts, ask, &Outcome::Done);
+        }
+        picture("drain-all", size, hosts.picture());
+        // No name, no drain.
+        hosts.keys("Enter");
+        assert_eq!(asked(&mut hosts), []);
+        hosts.keys("w e b Enter");
+        for seat in 0..3 {
+            let mut doing = asked(&mut hosts);
+            assert_eq!(doing.len(), 1, "the next host waits for the one before");
+            let ask = doing.remove(0);
+            assert_eq!((ask.0, ask.2.dry_run), (seat, false));
+            agree(&mut hosts, ask, &Outcome::Done);
+        }
+        assert!(hosts.board.front().dialog.is_none());
+        let note = hosts.board.front().note.clone().unwrap().0;
+        assert_eq!(note, "drain 1 server: done on lb1, lb2, lb3");
+    }
+}
+
+#[test]
+fn one_host_that_refuses_or_is_silent_keeps_all_from_changing() {
+    let mut hosts = two((80, 24));
+    hosts.keys("a 2 j Tab j j d");
+    let mut tried = asked(&mut hosts);
+    let (seat, ticket, _) = tried.pop().unwrap();
+    for ask in tried {
+        agree(&mut hosts, ask, &Outcome::Done);
+    }
+    let refusal = Refusal::new(RefusalCode::Quorum, "web would fall below its quorum", "");
+    hosts.send(
+        Some(seat),
+        Msg::Answer(ticket, Ok(Box::new(Reply::Refused(refusal)))),
+    );
+    let shown = hosts.picture();
+    assert!(shown.contains("lb3: web would fall below its quorum"), "{shown}");
+    assert!(shown.contains("Nothing was changed on any host."), "{shown}");
+    // lb3 does not answer at all.
+    let mut hosts = Hosts::pair((80, 24));
+    hosts.keys("a 2 j Tab j j d");
+    let shown = hosts.picture();
+    assert!(shown.contains("lb3: not connected"), "{shown}");
+    hosts.keys("w e b Enter");
+    assert!(asked(&mut hosts).iter().all(|(_, _, act)| act.dry_run));
+}
+
+#[test]
+fn a_host_that_fails_in_the_middle_stops_the_rest_and_what_was_done_is_told() {
+    let mut hosts = two((80, 24));
+    hosts.keys("a 2 j Tab j j d");
+    for ask in asked(&mut hosts) {
+        agree(&mut hosts, ask, &Outcome::Done);
+    }
+    hosts.keys("w e b Enter");
+    let first = asked(&mut hosts).remove(0);
+    agree(&mut hosts, first, &Outcome::Done);
+    let (seat, ticket, _) = asked(&mut hosts).remove(0);
+    let gone = Failure {
+        message: "the agent closed the connection".into(),
+        hint: String::new(),
+    };
+    hosts.send(Some(seat), Msg::Answer(ticket, Err(gone)));
+    assert_eq!(asked(&mut hosts), []);
+    let shown = hosts.picture();
+    assert!(shown.contains("Done on lb1."), "{shown}");
+    assert!(shown.contains("may have been done nevertheless"), "{shown}");
+}
+
+#[test]
+fn a_question_for_all_hosts_closes_when_the_target_changes_on_another_one() {
+    let mut hosts = two((80, 24));
+    hosts.keys("a 2 j Tab j j d");
+    for ask in asked(&mut hosts) {
+        agree(&mut hosts, ask, &Outcome::Done);
+    }
+    let id: ServerId = "203.0.113.10:443/tcp/198.51.100.23:443".parse().unwrap();
+    let mut snapshot = fixture::lb2().snapshot;
+    snapshot.state.servers.get_mut(&id).unwrap().admin = Admin::Disabled;
+    hosts.send(
+        Some(1),
+        Msg::Link(News::Update(Update::Snapshot(Box::new(snapshot)))),
+    );
+    assert!(hosts.board.front().dialog.is_none());
+    let note = hosts.board.front().note.clone().unwrap().0;
+    assert_eq!(note, "nothing was done: web/198.51.100.23:443 is now OFF on lb2");
+}
+
+#[test]
+fn a_promote_is_of_the_host_in_front_whatever_the_scope() {
+    let mut hosts = two((80, 24));
+    hosts.keys("a 5 j j P");
+    let tried = asked(&mut hosts);
+    assert_eq!(tried.iter().map(|(seat, ..)| *seat).collect::<Vec<_>>(), [0]);
+}
+
+/// lb2 becomes master of VI_int a moment before lb1 has noticed, by clocks of which lb2's is ahead.
+fn failover(ahead_ms: i64) -> Demo {
+    let mut lb2 = fixture::lb2();
+    lb2.snapshot.wall_ms = lb2.snapshot.wall_ms.strict_add_signed(ahead_ms);
+    let mut event = lb2.events.iter().find(|it| it.seq == 1_185).unwrap().clone();
+    event.seq = 77;
+    event.wall_ms = event.wall_ms.strict_add_signed(ahead_ms - 14);
+    event.event.what = What::BecameMaster;
+    event.event.text = "BACKUP -> MASTER".into();
+    event.event.why = Some("heard a priority below ours".into());
+    lb2.events = vec![event];
+    lb2
+}
+
+#[test]
+fn the_events_of_all_hosts_are_one_story() {
+    for size in SIZES {
+        let mut hosts = Hosts::of(fixture::demo(), failover(0), size);
+        hosts.keys("4 j j");
+        picture("events-hosts", size, hosts.picture());
+    }
+    // The cursor is on the MASTER that became BACKUP; the row below it is lb2's.
+    let mut hosts = Hosts::of(fixture::demo(), failover(0), (140, 40));
+    hosts.keys("4 / h o s t : l b 2 Enter");
+    let app = hosts.board.front();
+    let rows: Vec<(usize, u64)> = app.events.rows.iter().map(|key| (key.seat, key.seq)).collect();
+    assert_eq!(rows, [(1, 77)]);
+    // It is opened where it happened.
+    hosts.keys("Enter");
+    let app = hosts.board.front();
+    assert_eq!(app.label, "lb2");
+    assert_eq!(
+        app.detail.last().unwrap().object,
+        ObjectId::Instance("VI_int".into())
+    );
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_and_taken_into_account() {
+    for ahead_ms in [0, 90_000, -90_000] {
+        let mut hosts = Hosts::of(fixture::demo(), failover(ahead_ms), (140, 40));
+        hosts.keys("4");
+        let app = hosts.board.front();
+        let order: Vec<(usize, u64)> = app.events.rows.iter().map(|key| (key.seat, key.seq)).collect();
+        let at = |key| order.iter().position(|it| *it == key).unwrap();
+        assert_eq!(at((1, 77)), at((0, 1_185)) + 1, "{ahead_ms}: {order:?}");
+        let told = hosts.picture().contains("(clock ");
+        assert_eq!(told, ahead_ms != 0, "{}", hosts.picture());
     }
 }

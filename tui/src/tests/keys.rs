@@ -9,6 +9,7 @@ use lb_shared::event::{Change, Event, Numbered, What};
 use lb_shared::fixture;
 use lb_shared::request::{Act, Acted, Outcome, Reply, Request, Role, TargetReport, Verb, WeightChange};
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
+use lb_shared::trial::{TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::units::Weight;
 use std::time::Duration;
 
@@ -193,6 +194,7 @@ fn a_reload_is_tried_first() {
         }
     );
     let plan = lb_shared::request::Reloaded {
+        confirm_within_ms: None,
         dry_run: true,
         revision: 18,
         changes: vec!["+ vs:203.0.113.12:443/tcp".into()],
@@ -218,10 +220,12 @@ fn act_everywhere(bench: &mut Bench) -> Vec<(u64, Request)> {
             "u",
             "w",
             "x",
+            "t",
             "P",
             "D",
             "R",
             ": reload Enter",
+            ": undo Enter",
             ": drain web Enter",
         ] {
             bench.keys(screen).keys(key).keys("Enter Enter Esc Esc Esc");
@@ -356,10 +360,11 @@ fn a_filter_narrows_while_it_is_typed_and_escape_clears_it() {
 fn events_are_narrowed_by_kind_and_words() {
     let mut bench = Bench::demo(80, 24);
     bench.keys("4 / kind:check Enter");
-    assert_eq!(bench.app.events.rows, [1_186]);
+    let seqs = |bench: &Bench| -> Vec<u64> { bench.app.events.rows.iter().map(|key| key.seq).collect() };
+    assert_eq!(seqs(&bench), [1_186]);
     bench.keys("Esc 5 j j e");
     assert_eq!(bench.app.screen, Screen::Events);
-    assert_eq!(bench.app.events.rows, [1_185, 1_184]);
+    assert_eq!(seqs(&bench), [1_185, 1_184]);
 }
 
 #[test]
@@ -415,4 +420,192 @@ fn every_key_does_something_defined_everywhere() {
             }
         }
     }
+}
+
+fn type_line(bench: &mut Bench, line: &str) {
+    bench.keys(":");
+    for c in line.chars() {
+        bench.code(KeyCode::Char(c));
+    }
+    bench.keys("Enter");
+}
+
+#[test]
+fn a_test_runs_the_checks_at_once_and_shows_how_they_ended() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G t");
+    let (ticket, request) = bench.asked().pop().unwrap();
+    let Request::Test(ask) = request else {
+        panic!("{request:?}");
+    };
+    assert_eq!((ask.servers.len(), ask.dry_run), (1, false));
+    let check = |end, detail: &str| TestedCheck {
+        kind: "HTTP_GET".into(),
+        target: "[2001:db8:20::4]:443 /healthz".into(),
+        end,
+        took_us: Some(2_100),
+        detail: detail.into(),
+        weight: None,
+    };
+    let tested = Tested {
+        dry_run: false,
+        servers: vec![TestedServer {
+            server: ask.servers[0].clone(),
+            checks: vec![
+                check(TestEnd::Passed, ""),
+                check(TestEnd::Failed, "status 503, want 200-299"),
+            ],
+        }],
+    };
+    bench.send(Msg::Answer(ticket, Ok(Box::new(Reply::Tested(tested)))));
+    super::golden::picture("test", (80, 24), bench.picture());
+    // Once more, then away.
+    bench.keys("t");
+    assert_eq!(bench.asked().len(), 1);
+    bench.keys("Esc d");
+    assert!(bench.app.trial.is_none());
+    assert_eq!(bench.asked().len(), 1, "keys reach the list again");
+}
+
+#[test]
+fn an_undo_is_asked_like_any_change() {
+    let mut bench = Bench::demo(80, 24);
+    type_line(&mut bench, "undo");
+    let (ticket, request) = bench.asked().pop().unwrap();
+    let act = act(request);
+    assert_eq!((act.verb, act.dry_run, act.targets.len()), (Verb::Undo, true, 0));
+    let report = TargetReport {
+        target: server("203.0.113.10:443/tcp/198.51.100.24:443"),
+        outcome: Outcome::Done,
+        change: "weight 0 -> 100".into(),
+        active: None,
+    };
+    let reply = Reply::Acted(Acted {
+        dry_run: true,
+        op: 1,
+        targets: vec![report],
+        effects: Vec::new(),
+        warnings: Vec::new(),
+    });
+    bench.send(Msg::Answer(ticket, Ok(Box::new(reply))));
+    assert!(
+        bench.picture().contains("Undo your last change on lb1"),
+        "{}",
+        bench.picture()
+    );
+    bench.keys("Enter");
+    assert!(!super::keys::act(bench.asked().pop().unwrap().1).dry_run);
+}
+
+#[test]
+fn one_goes_back_to_the_screen_before_and_to_what_was_open_there() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("5 j Enter 3");
+    let back = KeyEvent::new(KeyCode::Char('o'), KeyModifiers::CONTROL);
+    bench.send(Msg::Key(back));
+    assert_eq!(bench.app.screen, Screen::Vrrp);
+    assert_eq!(bench.app.detail.len(), 1);
+    bench.send(Msg::Key(back));
+    assert_eq!((bench.app.screen, bench.app.detail.len()), (Screen::Servers, 0));
+}
+
+#[test]
+fn a_pane_alone_shows_more_of_its_rows() {
+    let mut bench = Bench::demo(80, 24);
+    for (keys, more, gone) in [
+        ("2", "web6", "2 servers, 0 up"),
+        ("2 j Tab", "198.51.100.26:443", "203.0.113.53:53/udp"),
+        ("4", "failed (exit 1)", "Event 1"),
+        ("1 Tab", "VI_int", "State, last 60 min"),
+    ] {
+        bench.keys("Esc Esc Esc").keys(keys);
+        assert!(bench.picture().contains(gone), "{keys}: {}", bench.picture());
+        bench.keys("z");
+        let picture = bench.picture();
+        assert!(
+            picture.contains(more) && !picture.contains(gone),
+            "{keys}: {picture}"
+        );
+        // Esc ends it before anything else.
+        bench.keys("Esc");
+        assert!(bench.picture().contains(gone), "{keys}: {}", bench.picture());
+    }
+}
+
+#[test]
+fn rates_become_totals() {
+    let mut demo = fixture::demo();
+    for counters in demo.counters.servers.values_mut() {
+        (counters.connections, counters.bytes_in) = (1_000_000, 5_000_000_000);
+    }
+    let mut bench = Bench::of(demo, 140, 40);
+    bench.keys("2 #");
+    let picture = bench.picture();
+    assert!(
+        picture.contains("CONNS") && !picture.contains(" CPS "),
+        "{picture}"
+    );
+    // Six servers of a million each.
+    assert!(
+        picture.contains("6,000,000") && picture.contains("30.0G"),
+        "{picture}"
+    );
+    bench.keys("#");
+    assert!(bench.picture().contains(" CPS "));
+}
+
+#[test]
+fn command_lines_are_remembered_and_completed() {
+    let mut bench = Bench::demo(80, 24);
+    type_line(&mut bench, "sort -active");
+    type_line(&mut bench, "servers");
+    assert_eq!(bench.app.screen, Screen::Servers);
+    bench.keys(":").code(KeyCode::Up).code(KeyCode::Up);
+    let text = |bench: &Bench| match &bench.app.prompt {
+        Prompt::Command { text, .. } => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(text(&bench), "sort -active");
+    bench.keys("Enter");
+    assert_eq!(bench.app.order.servers, (crate::order::By::Active, true));
+    bench.keys(":");
+    for c in "dra".chars() {
+        bench.code(KeyCode::Char(c));
+    }
+    bench.code(KeyCode::Tab);
+    assert_eq!(text(&bench), "drain ");
+    for c in "web/198.51.100.2".chars() {
+        bench.code(KeyCode::Char(c));
+    }
+    bench.code(KeyCode::Tab);
+    assert_eq!(text(&bench), "drain web/198.51.100.2", "it is one of several");
+    bench.code(KeyCode::Char('1')).code(KeyCode::Tab);
+    assert_eq!(text(&bench), "drain web/198.51.100.21:443");
+    bench.code(KeyCode::Esc);
+    type_line(&mut bench, "sort by");
+    assert!(
+        bench.picture().contains("sort takes one of state name"),
+        "{}",
+        bench.picture()
+    );
+}
+
+#[test]
+fn the_listed_events_and_the_picture_go_into_files() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("4 / kind:vrrp Enter");
+    bench.cmds.clear();
+    type_line(&mut bench, "export /tmp/events.jsonl");
+    let [Cmd::Write(path, text)] = bench.cmds.as_slice() else {
+        panic!("{:?}", bench.cmds);
+    };
+    assert_eq!(path, "/tmp/events.jsonl");
+    assert_eq!(text.lines().count(), 1);
+    assert!(text.starts_with('{') && text.contains("\"VI_int\""), "{text}");
+    bench.cmds.clear();
+    type_line(&mut bench, "w picture.txt");
+    let [Cmd::Write(_, text)] = bench.cmds.as_slice() else {
+        panic!("{:?}", bench.cmds);
+    };
+    assert!(text.contains("[4 Events]"), "{text}");
 }

@@ -95,7 +95,7 @@ fn on_the_events_one_goes_to_the_selected_one() {
     let mut bench = Bench::demo(80, 24);
     bench.keys("4 j T");
     let wanted = *bench.app.events.current().unwrap();
-    let wanted = bench.app.live().unwrap().find(wanted).unwrap().wall_ms;
+    let wanted = bench.app.live().unwrap().find(wanted.seq).unwrap().wall_ms;
     assert_eq!(travel(&mut bench), wanted);
 }
 

@@ -41,7 +41,7 @@ fn content(scene: &Scene<'_>, dialog: &Dialog) -> (String, Vec<Row>) {
                 say(&mut lines, &escape(part), Role::Plain);
             }
             lines.push(Row::default());
-            say(&mut lines, "Nothing was changed.", Role::Plain);
+            say(&mut lines, &so_far(dialog), Role::Plain);
             if let Some(way) = way_round(scene, dialog, refusal.code) {
                 say(
                     &mut lines,
@@ -57,6 +57,9 @@ fn content(scene: &Scene<'_>, dialog: &Dialog) -> (String, Vec<Row>) {
             lines.push(Row::default());
             say(&mut lines, &escape(message), Role::Bad);
             say(&mut lines, &escape(hint), Role::Plain);
+            if dialog.all {
+                say(&mut lines, &so_far(dialog), Role::Plain);
+            }
             lines.push(Row::default());
             lines.push(row("          [ Close ]", Role::Cursor));
             return (format!("Failed: {name}"), lines);
@@ -73,7 +76,10 @@ fn content(scene: &Scene<'_>, dialog: &Dialog) -> (String, Vec<Row>) {
             lines.push(Row::default());
             say(&mut lines, "the agent is at it; Esc stops waiting", Role::Plain);
         }
-        Verdict::Effect(acted) => effect(scene, &mut lines, acted),
+        Verdict::Effect(acted) => {
+            effect(scene, &mut lines, acted);
+            others(scene, &mut lines, dialog);
+        }
         Verdict::Plan(plan) => changes(&mut lines, plan),
     }
     if dialog.idle() {
@@ -101,6 +107,38 @@ fn content(scene: &Scene<'_>, dialog: &Dialog) -> (String, Vec<Row>) {
     (name, lines)
 }
 
+/// What was done before something went wrong.
+fn so_far(dialog: &Dialog) -> String {
+    match dialog.done.as_slice() {
+        [] if dialog.all => "Nothing was changed on any host.".into(),
+        [] => "Nothing was changed.".into(),
+        done => format!(
+            "Done on {}. Nothing was changed on the hosts after it.",
+            done.join(", ")
+        ),
+    }
+}
+
+/// Other hosts that have the same servers and are not told.
+fn others(scene: &Scene<'_>, lines: &mut Vec<Row>, dialog: &Dialog) {
+    let fleet = &scene.app.fleet;
+    if dialog.all || dialog.kind.takes_instances() || !fleet.several() {
+        return;
+    }
+    let here = scene.app.name();
+    let names: Vec<&str> = fleet
+        .hosts
+        .iter()
+        .map(|host| host.name.as_str())
+        .filter(|name| *name != here)
+        .collect();
+    let text = format!(
+        "Only on {here}; {} would go on as before. Esc, then a: changes on all hosts.",
+        names.join(", ")
+    );
+    say(lines, &text, Role::Plain);
+}
+
 fn title(scene: &Scene<'_>, dialog: &Dialog) -> String {
     let verb = dialog.kind.title();
     let force = match (dialog.force, dialog.cut) {
@@ -108,14 +146,28 @@ fn title(scene: &Scene<'_>, dialog: &Dialog) -> String {
         (false, true) => " --cut",
         (false, false) => "",
     };
-    let host = escape(&scene.data.state.agent.host);
+    let host = match dialog.all {
+        true => {
+            let hosts: Vec<&str> = dialog.parts.iter().map(|part| part.host.as_str()).collect();
+            format!("all hosts ({})", hosts.join(", "))
+        }
+        false => escape(&scene.data.state.agent.host),
+    };
     match (dialog.kind, dialog.targets.as_slice()) {
+        (Kind::Undo, _) => format!("Undo your last change on {host}"),
         (Kind::Reload, _) => format!("Reload the configuration of {host}{force}"),
         (_, [Target::Instance(name)]) => format!("{verb} {} on {host}{force}", escape(&name.0)),
         (kind, several) if kind.takes_instances() => {
             format!("{verb} {} on {host}{force}", count(several.len(), "instance"))
         }
-        (_, several) => format!("{verb} {}{force}", count(several.len(), "server")),
+        (_, several) => {
+            let on = if dialog.all {
+                format!(" on {host}")
+            } else {
+                String::new()
+            };
+            format!("{verb} {}{on}{force}", count(several.len(), "server"))
+        }
     }
 }
 

@@ -3,24 +3,37 @@
 use super::Scene;
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
-use super::words::{moment, what};
+use super::words::{clock, moment, spark, what};
 use crate::data::event_mark;
 use crate::mouse::{self, Spot};
+use crate::story::Key;
 use crate::theme::{Role, of_mark};
 use lb_shared::event::Numbered;
 use lb_shared::state::ObjectId;
 use lb_shared::text::escape;
 use lb_shared::view::rfc3339;
 use lb_shared::why::wrap;
+use std::collections::VecDeque;
 
 /// Lines of the lower pane.
 const BELOW: u16 = 5;
 const BELOW_WIDE: u16 = 9;
+/// Lines of the pane that shows how many there were.
+const RATE: u16 = 4;
+/// Cells of it, and the time of one.
+const CELLS: usize = 120;
+const CELL_MS: u64 = 30_000;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let list = &scene.app.events;
     let below = if area.height > 26 { BELOW_WIDE } else { BELOW };
-    let height = usize::from(area.height.saturating_sub(below + 3));
+    let below = if scene.app.zoom { 0 } else { below };
+    let rate = if scene.wide && below == BELOW_WIDE {
+        RATE
+    } else {
+        0
+    };
+    let height = usize::from(area.height.saturating_sub(below + 3 + rate));
     let top = list.top(height);
     let lines: Vec<Line> = list
         .rows
@@ -28,17 +41,17 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         .enumerate()
         .skip(top)
         .take(height)
-        .filter_map(|(nth, seq)| {
-            let event = scene.data.find(*seq)?;
-            Some(line(scene, event, nth, nth == list.at()))
-        })
+        .filter_map(|(nth, key)| Some(line(scene, *key, scene.app.event(*key)?, nth)))
         .collect();
-    let layout = [
+    let mut layout = vec![
         Column::new("TIME", 8).gap(0),
         Column::new("KIND", 8),
         Column::new("OBJECT", 22).max(40).keep_end(),
         Column::new("WHAT", 20).max(200),
     ];
+    if scene.app.fleet.several() {
+        layout.insert(1, Column::new("HOST", 4).max(12));
+    }
     let (head, rows) = table(&layout, &lines, usize::from(area.width));
     paint.rule(area.x, area.y, area.width, "", "");
     paint.row(area.x, area.y + 1, area.width, &head);
@@ -59,12 +72,65 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         height: below + 1,
         ..area
     };
-    let selected = list.current().and_then(|seq| scene.data.find(*seq));
+    if below == 0 {
+        return;
+    }
+    if rate > 0 {
+        let above = Area {
+            y: lower.y - rate,
+            height: rate,
+            ..area
+        };
+        paint.panes(above, &[rates(scene)]);
+    }
+    let selected = list
+        .current()
+        .and_then(|key| Some((*key, scene.app.event(*key)?)));
     let pane = match selected {
-        Some(event) => explain(scene, event, usize::from(area.width)),
+        Some((key, event)) => explain(scene, key, event, usize::from(area.width)),
         None => Pane::new("", "", Vec::new()),
     };
     paint.panes(lower, &[pane]);
+}
+
+/// How many of the listed events fell into each half minute of the last hour.
+fn rates(scene: &Scene<'_>) -> Pane {
+    let app = scene.app;
+    let now_ms = scene.view.wall_ms;
+    let mut cells = VecDeque::from(vec![0_u64; CELLS]);
+    for key in &app.events.rows {
+        let Some(event) = app.event(*key) else { continue };
+        let Some(ago) = now_ms.checked_sub(app.event_ms(*key, event)) else {
+            continue;
+        };
+        let nth = usize::try_from(ago / CELL_MS).unwrap_or(CELLS);
+        if let Some(cell) = CELLS.checked_sub(nth + 1).and_then(|at| cells.get_mut(at)) {
+            *cell += 1;
+        }
+    }
+    let peak = cells.iter().copied().max().unwrap_or(0);
+    let hour = |minutes: u64| -> String {
+        let at = now_ms.saturating_sub(minutes * 60_000);
+        clock(at).chars().take(5).collect()
+    };
+    let hours = format!(
+        "            {:<30}{:<30}{:<30}{:<25}{}",
+        hour(60),
+        hour(45),
+        hour(30),
+        hour(15),
+        hour(0)
+    );
+    let rows = vec![
+        row(format!("   events   {}", spark(&cells, CELLS)), Role::Plain),
+        row(hours, Role::Rule),
+        Row::default(),
+    ];
+    Pane::new(
+        "Rate, last 60 min, 1 cell = 30 s",
+        format!("peak {peak} in 30 s"),
+        rows,
+    )
 }
 
 /// The name an event's object is shown by.
@@ -72,28 +138,56 @@ pub(crate) fn name(scene: &Scene<'_>, object: &ObjectId) -> String {
     escape(&scene.view.object_name(object))
 }
 
-fn line(scene: &Scene<'_>, event: &Numbered, nth: usize, cursor: bool) -> Line {
+fn line(scene: &Scene<'_>, key: Key, event: &Numbered, nth: usize) -> Line {
+    let app = scene.app;
     let mark = event_mark(event);
+    let mut cells = vec![
+        (moment(app.event_ms(key, event), scene.view.wall_ms), Role::Plain),
+        (event.event.what.topic().to_owned(), of_mark(mark)),
+        (name(scene, &event.event.object), Role::Plain),
+        (what(event), Role::Plain),
+    ];
+    if app.fleet.several() {
+        cells.insert(1, (app.event_host(key), Role::Plain));
+    }
     Line {
         mark,
-        cursor,
+        cursor: nth == app.events.at(),
         marked: false,
         spot: Some(Spot::Row(mouse::Pane::Events, nth)),
-        cells: vec![
-            (moment(event.wall_ms, scene.view.wall_ms), Role::Plain),
-            (event.event.what.topic().to_owned(), of_mark(mark)),
-            (name(scene, &event.event.object), Role::Plain),
-            (what(event), Role::Plain),
-        ],
+        cells,
     }
 }
 
+/// The hosts whose events are merged, and how far their clocks are off.
+pub(crate) fn merged(scene: &Scene<'_>) -> String {
+    let app = scene.app;
+    let mut text = format!("of {}", app.name());
+    for there in &app.elsewhere {
+        let ahead = there.ahead_ms;
+        let sign = if ahead < 0 { "-" } else { "+" };
+        let off = lb_shared::text::span(std::time::Duration::from_millis(ahead.unsigned_abs()));
+        text.push_str(&match ahead.abs() {
+            0..1_000 => format!(" {}", there.host),
+            _ => format!(" {} (clock {sign}{off})", there.host),
+        });
+    }
+    text
+}
+
 /// Reason, cause and effects.
-fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
+fn explain(scene: &Scene<'_>, key: Key, event: &Numbered, columns: usize) -> Pane {
     let data = scene.data;
+    let app = scene.app;
+    let own = key.seat == app.seat;
+    let host = if app.fleet.several() {
+        format!("  {}", app.event_host(key))
+    } else {
+        String::new()
+    };
     let mut rows = vec![row(
         format!(
-            " {}  {}  {}  {}",
+            " {}{host}  {}  {}  {}",
             rfc3339(event.wall_ms),
             event.event.what.name(),
             name(scene, &event.event.object),
@@ -121,7 +215,7 @@ fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
             event.seq
         )
     };
-    if let Some(cause) = data.cause(event) {
+    if let Some(cause) = data.cause(event).filter(|_| own) {
         say(
             "cause",
             &format!(
@@ -131,10 +225,14 @@ fn explain(scene: &Scene<'_>, event: &Numbered, columns: usize) -> Pane {
             ),
         );
     }
-    let effects: Vec<String> = data.effects(event).into_iter().take(6).map(brief).collect();
+    let effects = data.effects(event).into_iter().filter(|_| own);
+    let effects: Vec<String> = effects.take(6).map(brief).collect();
     if !effects.is_empty() {
         say("effects", &effects.join("; "));
     }
-    let least: Vec<Row> = rows;
-    Pane::new(format!("Event {}", event.seq), "", least)
+    let elsewhere = app.elsewhere_of(key, event);
+    if !elsewhere.is_empty() {
+        say("elsewhere", &elsewhere.join("; "));
+    }
+    Pane::new(format!("Event {}", event.seq), "", rows)
 }

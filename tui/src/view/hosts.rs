@@ -7,14 +7,33 @@ use super::words::short;
 use crate::fleet::{HostRow, Standing};
 use crate::mouse::{self, Spot};
 use crate::theme::{Role, of_mark};
-use lb_shared::text::{cut, escape, span};
+use lb_shared::text::{count, cut, escape, span};
 use lb_shared::why::wrap;
 
-/// Columns of a host in the table of routers.
+/// Columns of a host in tables with a column for each.
 const CELL: usize = 17;
+const CELL_WIDE: usize = 24;
+/// The most servers that are compared.
+const SERVERS_MAX: usize = 12;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
-    let panes = [hosts(scene, area), routers(scene, area), differences(scene, area)];
+    let mut panes = vec![
+        hosts(scene, area),
+        routers(scene, area),
+        next(scene, area),
+        differences(scene, area),
+        health(scene, area),
+        links(scene),
+    ];
+    panes.retain(|pane| !pane.rows.is_empty());
+    // A low terminal has no room for air.
+    if area.height < 26 {
+        for pane in &mut panes {
+            if pane.rows.pop_if(|row| row.is_empty()).is_some() {
+                pane.least = pane.least.min(pane.rows.len());
+            }
+        }
+    }
     paint.panes(area, &panes);
 }
 
@@ -111,9 +130,16 @@ fn line(host: &HostRow, nth: usize, cursor: bool) -> Line {
 fn routers(scene: &Scene<'_>, area: Area) -> Pane {
     let fleet = &scene.app.fleet;
     let width = usize::from(area.width);
+    let cell = if scene.wide { CELL_WIDE } else { CELL };
     let mut head = format!("   {:<10} {:<5} {:<6}", "INSTANCE", "VRID", "IF");
+    if scene.wide {
+        head.push_str(" VIPS ");
+    }
     for host in &fleet.hosts {
-        head.push_str(&format!(" {:<CELL$}", cut(&host.name, CELL)));
+        head.push_str(&format!(" {}", fitted(&host.name, cell)));
+    }
+    if scene.wide {
+        head.push_str(" MASTERS");
     }
     let mut rows = vec![row(cut(&head, width), Role::Title)];
     for router in &fleet.routers {
@@ -127,8 +153,23 @@ fn routers(scene: &Scene<'_>, area: Area) -> Pane {
             ),
             Role::Plain,
         );
-        for (mark, text) in &router.cells {
-            line.push(format!(" {}", fitted(text, CELL)), of_mark(*mark));
+        if scene.wide {
+            line.push(format!(" {:>4} ", router.addresses), Role::Plain);
+        }
+        for it in &router.cells {
+            let text = match (&it.age, scene.wide) {
+                (Some(age), true) => format!("{} {age:>6}", fitted(&it.text, 15)),
+                _ => it.text.clone(),
+            };
+            line.push(format!(" {}", fitted(&text, cell)), of_mark(it.mark));
+        }
+        if scene.wide {
+            let look = if router.masters == 1 {
+                Role::Plain
+            } else {
+                Role::Bad
+            };
+            line.push(format!(" {:>7}", router.masters), look);
         }
         rows.push(line);
     }
@@ -148,6 +189,101 @@ fn fitted(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(blanks))
 }
 
+/// Who would be master if the master were lost.
+fn next(scene: &Scene<'_>, area: Area) -> Pane {
+    let fleet = &scene.app.fleet;
+    let mut rows = Vec::new();
+    for it in &fleet.next {
+        let mut line = row(format!(" {} ", it.mark), of_mark(it.mark));
+        let notes: String = it.notes.iter().map(|note| format!("; {note}")).collect();
+        let text = format!("{}{notes}", it.text);
+        line.push(format!("{} ", fitted(&it.name, 10)), Role::Plain);
+        let room = usize::from(area.width).saturating_sub(15);
+        let parts = if scene.wide {
+            wrap(&text, room)
+        } else {
+            vec![cut(&text, room)]
+        };
+        let mut parts = parts.into_iter();
+        line.push(parts.next().unwrap_or_default(), Role::Plain);
+        rows.push(line);
+        rows.extend(parts.map(|part| row(format!("              {part}"), Role::Plain)));
+    }
+    if !rows.is_empty() {
+        rows.push(Row::default());
+    }
+    let mut pane = Pane::new("If the master is lost", "from the hosts that answer", rows);
+    pane.least = pane.rows.len().min(5);
+    pane
+}
+
+/// How the servers of the service under the cursor of screen 2 are on each host.
+fn health(scene: &Scene<'_>, area: Area) -> Pane {
+    let fleet = &scene.app.fleet;
+    let health = &fleet.health;
+    if health.rows.is_empty() {
+        return Pane::default();
+    }
+    let cell = if scene.wide { CELL_WIDE } else { CELL };
+    let mut head = format!("   {:<24}", "SERVER");
+    for host in &fleet.hosts {
+        head.push_str(&format!(" {}", fitted(&host.name, cell)));
+    }
+    let mut rows = vec![row(cut(&head, usize::from(area.width)), Role::Title)];
+    for it in health.rows.iter().take(SERVERS_MAX) {
+        let mut line = row(format!(" {} ", it.mark), of_mark(it.mark));
+        line.push(fitted(&it.server, 24), Role::Plain);
+        for (mark, text) in &it.cells {
+            line.push(format!(" {}", fitted(text, cell)), of_mark(*mark));
+        }
+        rows.push(line);
+    }
+    if health.rows.len() > SERVERS_MAX {
+        rows.push(row(
+            format!("   and {} more", health.rows.len() - SERVERS_MAX),
+            Role::Plain,
+        ));
+    }
+    rows.push(Row::default());
+    Pane::new("Health as seen from each host", health.service.clone(), rows)
+}
+
+/// How each host is reached.
+fn links(scene: &Scene<'_>) -> Pane {
+    let rows = scene
+        .app
+        .fleet
+        .hosts
+        .iter()
+        .map(|host| {
+            let way = &host.way;
+            let (standing, look) = match way.up {
+                None => ("connecting".to_owned(), Role::Plain),
+                Some((true, since)) => (format!("up {}", span(since)), Role::Plain),
+                Some((false, since)) => (format!("down {}", span(since)), Role::Bad),
+            };
+            let mut line = row(
+                format!(
+                    "   {} {} ",
+                    fitted(&host.name, 12),
+                    fitted(&escape(&way.path), 32)
+                ),
+                Role::Plain,
+            );
+            line.push(format!("{standing:<12}"), look);
+            line.push(
+                format!(" {:<14}", count(way.reconnects as usize, "reconnect")),
+                Role::Plain,
+            );
+            if let Some(failure) = &way.last_failure {
+                line.push(format!(" last error: {failure}"), Role::Plain);
+            }
+            line
+        })
+        .collect();
+    Pane::new("Links", "", rows)
+}
+
 fn differences(scene: &Scene<'_>, area: Area) -> Pane {
     let found = &scene.app.fleet.differences;
     let mut rows = Vec::new();
@@ -163,6 +299,7 @@ fn differences(scene: &Scene<'_>, area: Area) -> Pane {
     if rows.is_empty() {
         rows.push(row("   the hosts agree on everything", Role::Plain));
     }
+    rows.push(Row::default());
     let mut pane = Pane::new("Differences", found.len().to_string(), rows);
     pane.least = pane.rows.len().min(3);
     pane

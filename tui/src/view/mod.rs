@@ -13,6 +13,7 @@ mod servers;
 mod services;
 mod small;
 mod table;
+mod trial;
 mod vrrp;
 mod words;
 
@@ -29,6 +30,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
+pub(crate) use words::took;
 use words::{clock, short};
 
 /// What the drawing of a screen looks at.
@@ -170,6 +172,9 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     if let Some(at) = app.columns.open {
         columns::draw(scene, paint, area, at);
     }
+    if let Some(trial) = &app.trial {
+        trial::draw(scene, paint, area, trial);
+    }
     if let Some(dialog) = &app.dialog {
         confirm::draw(scene, paint, area, dialog);
     }
@@ -219,6 +224,9 @@ fn connection(scene: &Scene<'_>) -> Row {
     }
     if app.read_only {
         right.push("READ ONLY ", Role::Warn);
+    }
+    if app.all_hosts {
+        right.push(if scene.wide { "ALL HOSTS   " } else { "ALL " }, Role::Alarm);
     }
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
@@ -323,10 +331,13 @@ fn second_line(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
             }
         }
         Screen::Events => {
-            left.push(
-                format!(" {}   newest first   ", count(data.events.len(), "event")),
-                Role::Plain,
-            );
+            let elsewhere: usize = app.elsewhere.iter().map(|it| it.events.len()).sum();
+            let all = count(data.events.len() + elsewhere, "event");
+            left.push(format!(" {all}   "), Role::Plain);
+            if app.fleet.several() {
+                left.push(format!("{}   ", events::merged(scene)), Role::Plain);
+            }
+            left.push("newest first   ", Role::Plain);
             let follow = if app.follow { "on" } else { "off" };
             left.push(format!("follow: {follow}   "), Role::Plain);
         }

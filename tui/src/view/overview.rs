@@ -21,6 +21,13 @@ const GAP: u16 = 1;
 const MINUTES: usize = 60;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    if scene.app.zoom {
+        let alone = match scene.app.second_pane {
+            true => problem_pane(scene, area.width, usize::from(area.height) - 1),
+            false => instances(scene, area, usize::from(area.height) - 2),
+        };
+        return paint.panes(area, &[alone]);
+    }
     if scene.wide {
         let main = Area {
             width: area.width - SIDE - GAP,
@@ -38,9 +45,9 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         paint.panes_inset(side, &side_panes(scene, side), 1);
     } else {
         let mut panes = vec![
-            instances(scene, area),
+            instances(scene, area, third(area)),
             why(scene, area.width),
-            problem_pane(scene, area.width),
+            problem_pane(scene, area.width, 8),
             strips(scene),
         ];
         if !scene.data.state.overrides.is_empty() && area.height > 24 {
@@ -56,7 +63,7 @@ fn main_panes(scene: &Scene<'_>, area: Area) -> Vec<Pane> {
         pane
     };
     vec![
-        blank(instances(scene, area)),
+        blank(instances(scene, area, third(area))),
         blank(why(scene, area.width)),
         blank(vrrp::masters(scene, area.width)),
         blank(strips(scene)),
@@ -69,7 +76,7 @@ fn side_panes(scene: &Scene<'_>, area: Area) -> Vec<Pane> {
         pane.rows.push(Row::default());
         pane
     };
-    let mut panes = vec![blank(problem_pane(scene, area.width))];
+    let mut panes = vec![blank(problem_pane(scene, area.width, 6))];
     if !scene.data.state.overrides.is_empty() {
         panes.push(blank(overrides(scene, area.width)));
     }
@@ -79,10 +86,14 @@ fn side_panes(scene: &Scene<'_>, area: Area) -> Vec<Pane> {
     panes
 }
 
-fn instances(scene: &Scene<'_>, area: Area) -> Pane {
+/// Rows for the instances beside everything else.
+fn third(area: Area) -> usize {
+    usize::from(area.height / 3).max(4)
+}
+
+fn instances(scene: &Scene<'_>, area: Area, height: usize) -> Pane {
     let app = scene.app;
     let all = app.instances.rows.len();
-    let height = usize::from(area.height / 3).max(4);
     let focused = app.screen == Screen::Vrrp || !app.second_pane;
     let (head, rows) = vrrp::table_rows(scene, usize::from(area.width), height, focused);
     let mut lines = vec![head];
@@ -103,7 +114,7 @@ pub(crate) fn why(scene: &Scene<'_>, columns: u16) -> Pane {
     }
 }
 
-fn problem_pane(scene: &Scene<'_>, columns: u16) -> Pane {
+fn problem_pane(scene: &Scene<'_>, columns: u16, height: usize) -> Pane {
     let app = scene.app;
     let found = &scene.data.problems;
     let at = app.second_pane.then(|| app.problems.at());
@@ -111,7 +122,6 @@ fn problem_pane(scene: &Scene<'_>, columns: u16) -> Pane {
     if found.is_empty() {
         rows.push(row("   nothing is wrong", Role::Plain));
     }
-    let height = if scene.wide { 6 } else { 8 };
     let top = app.problems.top(height).min(found.len().saturating_sub(1));
     let seen = found
         .get(top..(top + height).min(found.len()))
@@ -134,7 +144,7 @@ fn problem_pane(scene: &Scene<'_>, columns: u16) -> Pane {
         Column::new("", 6).max(8),
         Column::new("", 10).max(120),
     ];
-    if scene.wide {
+    if scene.wide && !scene.app.zoom {
         let short: Vec<Line> = lines.clone();
         let (_, heads) = table(&layout[..3], &short, columns);
         for (head, problem) in heads.into_iter().zip(seen) {

@@ -121,6 +121,7 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
         .get(&it.id.service)
         .is_none_or(|service| service.method == "NAT");
     let plain = |text: String| (text, Role::Plain);
+    let sums = scene.app.sums;
     let touched = view.server_override(&it.id).is_some();
     vec![
         (it.word().to_owned(), mark),
@@ -132,10 +133,18 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
         ),
         plain(number(counters.map(|it| it.active))),
         plain(number(counters.map(|it| it.inactive))),
-        plain(number(counters.map(|it| it.connections_per_s))),
-        plain(rate(counters.map(|it| it.bytes_in_per_s))),
+        plain(number(counters.map(|it| {
+            if sums {
+                it.connections
+            } else {
+                it.connections_per_s
+            }
+        }))),
+        plain(rate(
+            counters.map(|it| if sums { it.bytes_in } else { it.bytes_in_per_s }),
+        )),
         plain(if replies_pass {
-            rate(counters.map(|it| it.bytes_out_per_s))
+            rate(counters.map(|it| if sums { it.bytes_out } else { it.bytes_out_per_s }))
         } else {
             "-".into()
         }),
@@ -163,7 +172,7 @@ const SERVER: Column = Column::new("SERVER", 20)
 const WEIGHT: Column = Column::new("WEIGHT", 7).max(13).right().by(By::Weight);
 const ACTIVE: Column = Column::new("ACTIVE", 8).max(11).right().by(By::Active);
 const INACT: Column = Column::new("INACT", 7).max(11).right();
-const CPS: Column = Column::new("CPS", 6).max(9).right().by(By::PerSecond);
+const CPS: Column = Column::new("CPS", 6).max(12).right().by(By::PerSecond);
 const IN: Column = Column::new("IN", 6).gap(2).right();
 const OUT: Column = Column::new("OUT", 6).right();
 const CHECK: Column = Column::new("CHECK", 18).gap(2).max(48);
@@ -188,8 +197,20 @@ fn all_table(scene: &Scene<'_>, lines: &[Line], columns: usize) -> (Row, Vec<Row
     if !scene.wide {
         layout[0].min = 7;
     }
-    let layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Servers, it.title)));
+    let layout = layout.map(|it| {
+        let hidden = !scene.app.columns.shows(Screen::Servers, it.title);
+        let title = counted(scene, it.title);
+        Column { title, ..it }.hidden(hidden)
+    });
     table(&layout, lines, columns)
+}
+
+/// The title of a column: what is counted per second may be shown as a sum.
+pub(crate) fn counted(scene: &Scene<'_>, title: &'static str) -> &'static str {
+    match title {
+        "CPS" if scene.app.sums => "CONNS",
+        title => title,
+    }
 }
 
 /// The servers of one service: its name is in the title already.
@@ -221,8 +242,12 @@ pub(crate) fn member_table(scene: &Scene<'_>, lines: &[Line], columns: usize) ->
         }
     }
     // The servers below a service stand in the order of their addresses.
-    let layout = layout
-        .map(|it| Column { by: None, ..it }.hidden(!scene.app.columns.shows(Screen::Servers, it.title)));
+    let layout = layout.map(|it| {
+        let hidden = !scene.app.columns.shows(Screen::Servers, it.title);
+        let title = counted(scene, it.title);
+        let by = None;
+        Column { by, title, ..it }.hidden(hidden)
+    });
     table(&layout, &lines, columns)
 }
 

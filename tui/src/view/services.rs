@@ -18,7 +18,16 @@ use std::time::Duration;
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let app = scene.app;
     let all = app.services.rows.len();
-    let height = (usize::from(area.height) / 2).saturating_sub(3).max(4);
+    let current = app
+        .services
+        .current()
+        .and_then(|key| scene.view.state.services.get(key));
+    let half = (usize::from(area.height) / 2).saturating_sub(3).max(4);
+    let alone = usize::from(area.height).saturating_sub(3).max(4);
+    if let Some(service) = current.filter(|_| app.zoom && app.second_pane) {
+        return paint.panes(area, &[members(scene, service, area, alone)]);
+    }
+    let height = if app.zoom { alone } else { half };
     let (head, rows) = service_rows(scene, usize::from(area.width), height);
     let mut lines = vec![head];
     lines.extend(rows);
@@ -29,12 +38,8 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let mut first = Pane::new("", "", lines);
     first.least = first.rows.len().min(height + 2);
     let mut panes = vec![first];
-    if let Some(service) = app
-        .services
-        .current()
-        .and_then(|key| scene.view.state.services.get(key))
-    {
-        panes.push(members(scene, service, area));
+    if let Some(service) = current.filter(|_| !app.zoom) {
+        panes.push(members(scene, service, area, half));
         if scene.wide && area.height > 26 {
             panes.extend(closer(scene, service));
         }
@@ -73,13 +78,16 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
         Column::new("QUORUM", 8).max(15).right().drop(7),
         Column::new("ACTIVE", 8).max(11).right().by(By::Active),
         Column::new("INACT", 8).max(11).right().drop(8),
-        Column::new("CPS", 6).max(9).right().by(By::PerSecond),
+        Column::new("CPS", 6).max(12).right().by(By::PerSecond),
         Column::new("IN", 6).gap(2).right().drop(9),
         Column::new("OUT", 6).right().drop(9),
         Column::new("VRRP", 8).gap(2).max(16).drop(10),
         Column::new("TREND", trend).gap(2).drop(1),
     ];
-    let layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Services, it.title)));
+    let mut layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Services, it.title)));
+    for column in &mut layout {
+        column.title = servers::counted(scene, column.title);
+    }
     table(&layout, &lines, columns)
 }
 
@@ -93,6 +101,7 @@ fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role
     // Replies of DR and TUN do not pass this host.
     let replies_pass = it.method == "NAT";
     let plain = |text: String| (text, Role::Plain);
+    let sums = scene.app.sums;
     vec![
         (it.state.word().to_owned(), of_mark(mark)),
         plain(view.service_name(&it.key)),
@@ -103,10 +112,18 @@ fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role
         plain(format!("{}/{}", it.live_weight, it.quorum)),
         plain(number(totals.map(|it| it.active))),
         plain(number(totals.map(|it| it.inactive))),
-        plain(number(totals.map(|it| it.connections_per_s))),
-        plain(rate(totals.map(|it| it.bytes_in_per_s))),
+        plain(number(totals.map(|it| {
+            if sums {
+                it.connections
+            } else {
+                it.connections_per_s
+            }
+        }))),
+        plain(rate(
+            totals.map(|it| if sums { it.bytes_in } else { it.bytes_in_per_s }),
+        )),
         plain(if replies_pass {
-            rate(totals.map(|it| it.bytes_out_per_s))
+            rate(totals.map(|it| if sums { it.bytes_out } else { it.bytes_out_per_s }))
         } else {
             "-".into()
         }),
@@ -127,10 +144,9 @@ fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role
     ]
 }
 
-fn members(scene: &Scene<'_>, service: &ServiceView, area: Area) -> Pane {
+fn members(scene: &Scene<'_>, service: &ServiceView, area: Area, height: usize) -> Pane {
     let app = scene.app;
     let list = &app.members;
-    let height = (usize::from(area.height) / 2).saturating_sub(3).max(4);
     let name = escape(&scene.view.service_name(&service.key));
     let title = if scene.wide {
         format!(

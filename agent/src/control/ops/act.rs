@@ -19,9 +19,22 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refusal> {
     if call.op == "reload" {
-        let request = Request::Reload {
-            dry_run: call.flag("dry_run")?,
-            force: call.flag("force")?,
+        let (dry_run, force) = (call.flag("dry_run")?, call.flag("force")?);
+        let request = match (call.span("confirm")?, call.flag("confirmed")?) {
+            (None, false) => Request::Reload { dry_run, force },
+            (Some(_), false) if dry_run => Request::Reload { dry_run, force },
+            (Some(within), false) => Request::ReloadFor {
+                force,
+                for_ms: ms(within),
+            },
+            (None, true) if !dry_run && !force => Request::Confirmed,
+            (Some(_) | None, true) => {
+                return Err(Refusal::new(
+                    RefusalCode::BadRequest,
+                    "\"confirmed\" stands alone: it loads nothing",
+                    "see docs/socket.md",
+                ));
+            }
         };
         return match session.answer(request).await {
             Reply::Reloaded(reloaded) => Ok(json::reloaded(&reloaded)),

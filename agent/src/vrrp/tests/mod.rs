@@ -13,7 +13,8 @@ mod transitions;
 
 use super::*;
 use crate::model::{
-    Authentication, Garp, Instance, NotifyState, NotifyWho, SyncGroup, Tracking, VirtualAddress, VrrpVersion,
+    AddressExtras, Authentication, Garp, Instance, NotifyState, NotifyWho, SyncGroup, Tracking,
+    VirtualAddress, VrrpVersion,
 };
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
@@ -65,6 +66,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
             scope: 0,
             broadcast: None,
             track: true,
+            extras: AddressExtras::default(),
         }],
         excluded_addresses: Vec::new(),
         routes: Vec::new(),
