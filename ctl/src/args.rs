@@ -413,7 +413,9 @@ pub(crate) enum ConfigVerb {
         #[arg(value_name = "KEYWORD")]
         keyword: String,
     },
-    /// What the file on disk would change of what is in force; changes nothing
+    /// What is in force: includes read, definitions put in, secrets hidden, each line with its file and number
+    Show,
+    /// What the file on disk would change of what is in force, from what to what; changes nothing
     Diff,
 }
 

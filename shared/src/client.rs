@@ -8,6 +8,7 @@ use crate::history::{History, HistoryAsk, Past};
 use crate::host::Ssh;
 use crate::loglevel::{LogAsk, LogView};
 use crate::request::{Act, Acted, Hello, MetricsAsk, Refusal, Reloaded, Reply, Request, Snapshot};
+use crate::shown::Shown;
 use crate::trial::{TestAsk, Tested};
 use crate::view::View;
 use crate::whatif::{Foreseen, WhatIf};
@@ -238,6 +239,14 @@ impl Client {
     pub fn confirm(&mut self) -> Result<Reloaded, ClientError> {
         match self.ask(&Request::Confirmed)? {
             Reply::Reloaded(reloaded) => Ok(reloaded),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&mut self) -> Result<Shown, ClientError> {
+        match self.ask(&Request::Config)? {
+            Reply::Config(shown) => Ok(*shown),
             _ => Err(ClientError::Unexpected),
         }
     }

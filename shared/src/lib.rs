@@ -32,6 +32,7 @@ pub mod problems;
 pub mod request;
 pub mod schema;
 pub mod select;
+pub mod shown;
 #[cfg(feature = "client")]
 pub mod site;
 pub mod state;

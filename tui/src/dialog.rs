@@ -166,6 +166,7 @@ impl Verdict {
             Reply::Reloaded(reloaded) => Self::Plan(reloaded),
             Reply::Refused(refusal) => Self::Refused(refusal),
             Reply::Hello(_)
+            | Reply::Config(_)
             | Reply::Snapshot(_)
             | Reply::Counters(_)
             | Reply::Events(_)

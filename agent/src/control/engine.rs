@@ -42,6 +42,8 @@ pub enum Ask {
         actor: Actor,
         reply: oneshot::Sender<Reply>,
     },
+    /// The configuration in force is to be shown.
+    Config { reply: oneshot::Sender<Reply> },
     /// All counters but those of servers, once the kernel's are read.
     Counters { reply: oneshot::Sender<Reply> },
     /// The counters of the servers that follow this one, a slice of them; an empty one is the end.
@@ -150,6 +152,11 @@ impl Engine {
     /// The configuration that waits to be confirmed stays.
     pub(super) async fn confirm(&self, actor: Actor) -> Reply {
         self.ask(|reply| Ask::Confirm { actor, reply }).await
+    }
+
+    /// The configuration in force.
+    pub(super) async fn config(&self) -> Reply {
+        self.ask(|reply| Ask::Config { reply }).await
     }
 
     /// What would happen; answered by a copy of the engine.

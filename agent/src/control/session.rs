@@ -447,6 +447,10 @@ impl Session {
                 let within = Duration::from_millis(for_ms);
                 self.reload(false, force, Some(within)).await
             }
+            Request::Config => {
+                tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+                self.doors.engine.config().await
+            }
             Request::Confirmed => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 let actor = self.doors.actor(&self.peer).await;

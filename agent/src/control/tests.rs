@@ -126,6 +126,7 @@ fn answer(
     handle: impl Fn() -> Option<Arc<ControlHandle>>,
 ) {
     match ask {
+        Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()
@@ -677,8 +678,24 @@ fn every_request_needs_exactly_its_role() {
                 dry_run: true,
                 force: false,
             },
+            Role::Viewer,
+        ),
+        (
+            Request::Reload {
+                dry_run: false,
+                force: false,
+            },
             Role::Admin,
         ),
+        (
+            Request::ReloadFor {
+                force: false,
+                for_ms: 60_000,
+            },
+            Role::Admin,
+        ),
+        (Request::Confirmed, Role::Admin),
+        (Request::Config, Role::Viewer),
     ];
     let doors = doors();
     for (request, needed) in table {

@@ -20,6 +20,7 @@ use super::store::{self, Stamps, Store};
 use super::sys;
 use super::sysctl;
 use super::vrrp::Sockets;
+use crate::config::Texts;
 use crate::engine::{
     Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
 };
@@ -100,6 +101,10 @@ pub enum Message {
     },
     /// Somebody wants the configuration read again.
     Reload(ReloadAsk),
+    /// Somebody wants the configuration in force shown.
+    Config {
+        reply: ReplyTo,
+    },
     /// Somebody confirms the configuration in force.
     Confirm {
         actor: Actor,
@@ -182,13 +187,28 @@ pub struct Shell {
     /// Tells the clients what happened; must not wait.
     pub tell: Box<dyn Fn(Event)>,
     pub signals: SignalFd,
-    /// Asks the loader to read the configuration again.
-    pub reload: Box<dyn Fn(ReloadAsk)>,
+    /// Asks the loader to read the configuration again, or to show it.
+    pub reload: Box<dyn Fn(Wish)>,
     pub run_dir: PathBuf,
     pub stop_mode: StopMode,
     pub pid_file: Option<PathBuf>,
     /// Learns that the agent has started.
     pub herald: Herald,
+}
+
+/// What the loader is asked for.
+pub enum Wish {
+    Reload(ReloadAsk),
+    Show(ShowAsk),
+}
+
+/// A wish for the configuration in force to be shown.
+pub struct ShowAsk {
+    /// The name of its first file.
+    pub file: String,
+    pub revision: u64,
+    pub texts: Arc<Texts>,
+    pub reply: ReplyTo,
 }
 
 /// A wish for the configuration to be read again.
@@ -403,6 +423,16 @@ impl Core {
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => self.reload(ask),
+            Message::Config { reply } => {
+                let (file, revision, texts) = self.engine.in_force();
+                let asked = ShowAsk {
+                    file: file.to_owned(),
+                    revision,
+                    texts,
+                    reply,
+                };
+                (self.shell.reload)(Wish::Show(asked));
+            }
             Message::Confirm { actor, reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Confirm(ticket, actor));
@@ -455,7 +485,7 @@ impl Core {
 
     fn reload(&self, mut ask: ReloadAsk) {
         ask.held = self.engine.virtual_addresses();
-        (self.shell.reload)(ask);
+        (self.shell.reload)(Wish::Reload(ask));
     }
 
     fn ticket(&mut self, reply: ReplyTo) -> Ticket {

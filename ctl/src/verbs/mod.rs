@@ -14,6 +14,7 @@ mod proxy;
 mod raw;
 mod record;
 mod reload;
+mod show;
 mod single;
 mod stats;
 pub(crate) mod status;
@@ -113,7 +114,10 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             lasting,
             dry_run,
         } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
-        Verb::Config(_) => reload::run(&call, out, &How::new(true, true, None, None)?),
+        Verb::Config(ConfigVerb::Show) => show::run(&call, out),
+        Verb::Config(ConfigVerb::Diff | ConfigVerb::Explain { .. }) => {
+            reload::run(&call, out, &How::new(true, true, None, None)?)
+        }
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests, .. } => {
             site.only("raw")?;

@@ -161,6 +161,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             moves: Vec::new(),
             confirm_within_ms: None,
         }))),
+        Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()
