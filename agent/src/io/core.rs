@@ -65,6 +65,9 @@ const TOKEN_BFD: u64 = 5;
 /// Where an answer goes; whoever asked may be gone by then.
 pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
 
+/// Where a slice of servers with their counters goes.
+pub type ServersTo = Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>;
+
 /// What other threads tell the core.
 pub enum Message {
     Input(Input),
@@ -82,7 +85,7 @@ pub enum Message {
     /// And those of the servers that follow this one, as they were counted by then.
     ServerCounters {
         after: Option<ServerId>,
-        reply: Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>,
+        reply: ServersTo,
     },
     /// Somebody wants to know how the last checks of these servers ended.
     Runs {
