@@ -1,4 +1,5 @@
 //! Lists as they stream, and verbs that look back, against an agent's control room.
+#![allow(clippy::unwrap_used, reason = "what a test is made of may fail it")]
 
 mod agent;
 
