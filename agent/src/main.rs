@@ -426,7 +426,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         stamps,
         tell: Box::new(move |event| control.emit(event)),
         signals,
-        reload: Box::new(move |ask: ReloadAsk| reload.ask(ask)),
+        reload: Box::new(move |wish| reload.ask(wish)),
         run_dir: run.run_dir.clone(),
         stop_mode: StopMode {
             keep_addresses: run.keep_addresses,
@@ -466,11 +466,18 @@ fn message(ask: control::Ask) -> Message {
             act,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
+        control::Ask::Config { reply } => Message::Config {
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
             actor,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Counters { reply } => Message::Counters {
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::ServerCounters { after, reply } => Message::ServerCounters {
+            after,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Runs { servers, reply } => Message::Runs {

@@ -4,6 +4,7 @@ mod act;
 mod fifo;
 mod past;
 mod read;
+pub(super) mod rows;
 pub(super) mod watch;
 
 use super::session::Session;
@@ -184,6 +185,7 @@ pub(super) enum By {
     History,
     Test,
     Log,
+    Shown,
     Truth,
     Act,
     /// The session itself, before it comes here.
@@ -191,7 +193,7 @@ pub(super) enum By {
 }
 
 /// Every op.
-pub(super) const OPS: [(&str, By); 31] = [
+pub(super) const OPS: [(&str, By); 32] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("schema", By::Schema),
@@ -204,6 +206,7 @@ pub(super) const OPS: [(&str, By); 31] = [
     ("why", By::Read),
     ("stats", By::Read),
     ("config", By::Read),
+    ("config-show", By::Shown),
     ("events", By::Read),
     ("ops", By::Read),
     ("watch", By::Session),
@@ -243,6 +246,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::Metrics) => read::metrics(session, call).await,
         Some(By::History) => past::history(session, call).await,
         Some(By::Test) => act::test(session, call).await,
+        Some(By::Shown) => read::config_show(session).await,
         Some(By::Log) => act::log(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,
