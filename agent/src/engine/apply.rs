@@ -243,10 +243,8 @@ impl Engine {
             .collect();
         for instance in changed {
             let want = self.held_by(&instance);
-            let news = self
-                .net
-                .held(&Some(instance.name.clone()))
-                .is_none_or(|held| want.keys().any(|key| !held.contains_key(key)));
+            let held = self.net.held(&Some(instance.name.clone()));
+            let news = want.keys().any(|key| held.binary_search(key).is_err());
             self.hold_addresses(&instance.name, if news { instance.garp.repeat } else { 0 });
         }
     }

@@ -48,7 +48,8 @@ pub(super) struct Outcome {
 pub(super) struct NetKeeper {
     have: NetTable,
     known: bool,
-    held: BTreeMap<Owner, Held>,
+    /// What each owner should have now, sorted. Thousands of instances hold one or two addresses each.
+    held: BTreeMap<Owner, Box<[AddressKey]>>,
     /// How many owners want an address: two may share one.
     wanted: BTreeMap<AddressKey, u32>,
     /// Addresses that are ours to remove.
@@ -95,16 +96,16 @@ impl NetKeeper {
         self.owned.contains(key)
     }
 
-    /// What an owner should have now.
-    pub(super) fn held(&self, owner: &Owner) -> Option<&Held> {
-        self.held.get(owner)
+    /// What an owner should have now, sorted.
+    pub(super) fn held(&self, owner: &Owner) -> &[AddressKey] {
+        self.held.get(owner).map_or(&[], |held| held)
     }
 
     /// Who should have this address.
     pub(super) fn holders<'a>(&'a self, key: &'a AddressKey) -> impl Iterator<Item = &'a Owner> + 'a {
         self.held
             .iter()
-            .filter(move |(_, held)| held.contains_key(key))
+            .filter(move |(_, held)| held.binary_search(key).is_ok())
             .map(|(name, _)| name)
     }
 
@@ -271,7 +272,7 @@ impl NetKeeper {
         for key in want.keys() {
             *self.wanted.entry(*key).or_default() += 1;
         }
-        for key in before.keys() {
+        for key in &before {
             if let Some(count) = self.wanted.get_mut(key) {
                 *count -= 1;
                 if *count == 0 {
@@ -280,7 +281,7 @@ impl NetKeeper {
             }
         }
         let removable: BTreeSet<AddressKey> = before
-            .keys()
+            .iter()
             .filter(|key| self.owned.contains(key) && !self.wanted.contains_key(key))
             .copied()
             .collect();
@@ -294,7 +295,7 @@ impl NetKeeper {
         let ours = want.keys().filter(|key| !foreign(key)).copied();
         self.owned.extend(ours.collect::<Vec<_>>());
         if !want.is_empty() {
-            self.held.insert(owner.clone(), want);
+            self.held.insert(owner.clone(), want.into_keys().collect());
         }
         ops.extend(announcements);
         self.send(ops, out);

@@ -1,7 +1,6 @@
 //! Addresses of `static_ipaddress`: there whatever the instances do, put back when somebody removes them.
 
 use super::Engine;
-use super::net_keeper::Held;
 use crate::model::VirtualAddress;
 use crate::net::AddressKey;
 use lb_shared::event::What;
@@ -15,10 +14,10 @@ impl Engine {
         }
         let want = self.placed_addresses(self.model.static_addresses.iter());
         let held = self.net.held(&None);
-        if want.is_empty() && held.is_none() {
+        if want.is_empty() && held.is_empty() {
             return;
         }
-        for key in held.into_iter().flat_map(Held::keys) {
+        for key in held {
             if !want.contains_key(key) {
                 self.put_back.forget(key);
             }
@@ -77,7 +76,7 @@ impl Engine {
 
     /// For the ledger: those that are ours to remove.
     pub(super) fn static_addresses_held(&self) -> Vec<(String, std::net::IpAddr, u8)> {
-        let held = self.net.held(&None).into_iter().flat_map(Held::keys);
+        let held = self.net.held(&None).iter();
         held.filter(|key| self.net.is_owned(key))
             .filter_map(|key| {
                 let link = self.net.have().links.get(&key.link)?;
