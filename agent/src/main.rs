@@ -476,6 +476,10 @@ fn message(ask: control::Ask) -> Message {
         control::Ask::Counters { reply } => Message::Counters {
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
+        control::Ask::ServerCounters { after, reply } => Message::ServerCounters {
+            after,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
         control::Ask::Runs { servers, reply } => Message::Runs {
             servers,
             reply: Box::new(move |answer| drop(reply.send(answer))),

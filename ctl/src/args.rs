@@ -86,6 +86,9 @@ pub(crate) struct Global {
         global = true
     )]
     pub(crate) watch: Option<String>,
+    /// Verbs that read: as it was within the last 15 minutes; -5m, 09:07:27 or 2026-11-20T09:07:27Z
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, global = true)]
+    pub(crate) at: Option<String>,
     /// How long a connection may take, each
     #[arg(long, value_name = "DUR", default_value = "5s", global = true)]
     pub(crate) connect_timeout: String,

@@ -15,6 +15,7 @@ pub mod differences;
 pub mod drain;
 pub mod duration;
 pub mod event;
+pub mod excerpt;
 pub mod filter;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;

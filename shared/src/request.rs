@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
+use crate::excerpt::{Excerpt, ExcerptAsk};
 use crate::history::{History, HistoryAsk, Past};
 use crate::loglevel::{LogAsk, LogView};
 use crate::shown::Shown;
@@ -68,6 +69,8 @@ pub enum Request {
     Confirmed,
     /// The configuration in force: [`Reply::Config`].
     Config,
+    /// A part of the state: [`Reply::Excerpt`]s, the last of which says so, or [`Reply::Refused`].
+    Excerpt(ExcerptAsk),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -267,6 +270,7 @@ impl Request {
             | Self::History(_)
             | Self::Past { .. }
             | Self::Config
+            | Self::Excerpt(_)
             | Self::Reload { dry_run: true, .. } => Role::Viewer,
             Self::Act(act) => act.verb.role(),
             Self::Test(_) => Role::Operator,
@@ -291,6 +295,7 @@ impl Request {
             Self::Test(_) => "test",
             Self::Log(_) => "log",
             Self::Config => "config-show",
+            Self::Excerpt(_) => "excerpt",
         }
     }
 }
@@ -320,6 +325,7 @@ pub enum Reply {
     Tested(Tested),
     Log(LogView),
     Config(Box<Shown>),
+    Excerpt(Box<Excerpt>),
 }
 
 /// Who answers.

@@ -177,6 +177,7 @@ impl Verdict {
             | Reply::History(_)
             | Reply::Past(_)
             | Reply::Tested(_)
+            | Reply::Excerpt(_)
             | Reply::Log(_) => Self::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),

@@ -386,7 +386,7 @@ impl Session {
                 })
             }
             Request::Snapshot => Reply::Snapshot(Box::new(self.doors.hub.seen().snapshot(self.role))),
-            Request::Counters => match self.doors.engine.counters().await {
+            Request::Counters => match self.doors.engine.counters_soon().await {
                 Ok(counters) => Reply::Counters(Box::new((*counters).clone())),
                 Err(refusal) => Reply::Refused(refusal),
             },
@@ -398,9 +398,9 @@ impl Session {
                     .map(|event| (**event).clone())
                     .collect(),
             ),
-            Request::Watch => Reply::Refused(Refusal::new(
+            Request::Watch | Request::Excerpt(_) => Reply::Refused(Refusal::new(
                 RefusalCode::BadRequest,
-                "a watch has no single answer",
+                "this has more than one answer",
                 "",
             )),
             Request::Metrics(asked) => match self.doors.metrics(asked).await {

@@ -1,5 +1,6 @@
 use super::*;
 use lb_shared::client::{Client, ClientError, Update};
+use lb_shared::counters::Counters;
 use lb_shared::event::{Change, What};
 use lb_shared::fixture;
 use lb_shared::frame;
@@ -125,12 +126,19 @@ fn answer(
     handle: impl Fn() -> Option<Arc<ControlHandle>>,
 ) {
     match ask {
-        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
         Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()
         }))),
+        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(Counters {
+            servers: Default::default(),
+            ..fixture::demo().counters
+        })))),
+        Ask::ServerCounters { after, reply } => drop(reply.send(match after {
+            None => fixture::demo().counters.servers.into_iter().collect(),
+            Some(_) => Vec::new(),
+        })),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,
             revision: 18,

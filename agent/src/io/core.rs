@@ -27,6 +27,7 @@ use crate::engine::{
 use crate::model::DumpKind;
 use crate::notify::loglines;
 use anyhow::Context as _;
+use lb_shared::counters::ServerCounters;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::history::ServerRuns;
@@ -64,6 +65,9 @@ const TOKEN_BFD: u64 = 5;
 /// Where an answer goes; whoever asked may be gone by then.
 pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
 
+/// Where a slice of servers with their counters goes.
+pub type ServersTo = Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>;
+
 /// What other threads tell the core.
 pub enum Message {
     Input(Input),
@@ -74,9 +78,14 @@ pub enum Message {
         act: Act,
         reply: ReplyTo,
     },
-    /// Somebody wants all counters.
+    /// Somebody wants all counters but those of servers, once the kernel's are read.
     Counters {
         reply: ReplyTo,
+    },
+    /// And those of the servers that follow this one, as they were counted by then.
+    ServerCounters {
+        after: Option<ServerId>,
+        reply: ServersTo,
     },
     /// Somebody wants to know how the last checks of these servers ended.
     Runs {
@@ -407,6 +416,9 @@ impl Core {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
             }
+            Message::ServerCounters { after, reply } => {
+                reply(self.engine.counters_of_servers(after.as_ref()));
+            }
             Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
             Message::Test { asked, reply } => {
                 let ticket = self.ticket(reply);
@@ -555,6 +567,10 @@ impl Core {
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
                 Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
+                Action::ReadSysctls(paths) => {
+                    let read = |path: String| sysctl::read(&path).ok().map(|value| (path, value));
+                    failed.push(Input::Sysctls(paths.into_iter().filter_map(read).collect()));
+                }
                 Action::DumpIpvs => self.shell.ipvs.dump(),
                 Action::Check(id, job) => self.shell.dialler.begin(id, *job),
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),

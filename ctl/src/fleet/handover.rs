@@ -50,13 +50,13 @@ pub(crate) fn find(
     if how == Handover::Never {
         return Ok(Handing::default());
     }
-    let others = super::look(&site.others, global);
+    let others = super::look(&site.others, global, None);
     judge(&others, ours, targets, how, force).map_err(Trouble::from)
 }
 
 /// The host of the cluster that can take over all targets, as far as its agent says.
 pub(crate) fn successor(site: &Site, global: &Global, ours: &Snapshot, targets: &[Target]) -> Option<String> {
-    let others = super::look(&site.others, global);
+    let others = super::look(&site.others, global, None);
     let can = |seen: &Seen| {
         targets.iter().all(|target| {
             let Target::Instance(name) = target else {

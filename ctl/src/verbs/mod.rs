@@ -28,7 +28,7 @@ use crate::connect;
 use crate::fleet;
 use crate::help;
 use crate::look::{Look, Out};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, usage};
 use lb_shared::site::Site;
 use list::Kind;
 use reload::How;
@@ -62,6 +62,12 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
+    }
+    if cli.global.at.is_some() && !looks_back(&verb) {
+        return Err(usage(
+            "--at is for status, vrrp, services, servers, show, why and stats",
+            "history and events --since tell of the past, too",
+        ));
     }
     let site = connect::site(&cli.global)?;
     let one = match site.hosts.as_slice() {
@@ -129,6 +135,20 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         reading if site.hosts.len() == 1 => read(reading, &one, look, out),
         reading => read_all(reading, &call, out),
     }
+}
+
+/// Whether a verb can be asked of a moment in the past.
+fn looks_back(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Status { .. }
+            | Verb::Vrrp { .. }
+            | Verb::Services { .. }
+            | Verb::Servers { .. }
+            | Verb::Show { .. }
+            | Verb::Why { .. }
+            | Verb::Stats { .. }
+    )
 }
 
 /// A verb that only looks, at one host.

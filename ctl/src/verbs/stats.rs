@@ -20,7 +20,7 @@ type Servers<'a> = (String, &'a ServerCounters, &'a Look);
 
 pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, targets: &[String]) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let (snapshot, counters) = connect::look(&mut client)?;
+    let (snapshot, counters) = connect::look(&mut client, connect::at(global, look)?)?;
     let Some(counters) = counters else {
         return Err(Refusal::new(RefusalCode::Busy, "the agent gave no counters", "try again").into());
     };

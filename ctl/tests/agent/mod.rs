@@ -1,6 +1,7 @@
 //! An agent's real control room with a made-up core behind it, and the program beside it.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use lb_shared::counters::Counters;
 use lb_shared::event::{Change, Event, What};
 use lb_shared::fixture;
 use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
@@ -141,7 +142,14 @@ fn answer(ask: Ask, handle: &ControlHandle) {
         Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
         Ask::Test { asked, reply } => drop(reply.send(Reply::Tested(tested(asked)))),
         Ask::Foresee { reply, .. } => drop(reply.send(Reply::Foreseen(Default::default()))),
-        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
+        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(Counters {
+            servers: Default::default(),
+            ..fixture::demo().counters
+        })))),
+        Ask::ServerCounters { after, reply } => drop(reply.send(match after {
+            None => fixture::demo().counters.servers.into_iter().collect(),
+            Some(_) => Vec::new(),
+        })),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,
             revision: 18,

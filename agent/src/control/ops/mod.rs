@@ -4,6 +4,7 @@ mod act;
 mod fifo;
 mod past;
 mod read;
+pub(super) mod rows;
 pub(super) mod watch;
 
 use super::session::Session;
