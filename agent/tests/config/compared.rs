@@ -50,14 +50,14 @@ fn configurations() -> Vec<String> {
     let system = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system");
     let mut texts = Vec::new();
     for folder in ["parity", "words"] {
-        for entry in fs::read_dir(system.join(folder)).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for entry in fs::read_dir(system.join(folder)).expect("a folder") {
+            let text = fs::read_to_string(entry.expect("an entry").path()).expect("a text");
             let sections = text.split("\n=== ").flat_map(|it| it.split("\n--- then"));
             texts.extend(sections.flat_map(|it| it.split("\n+++ ")).map(str::to_owned));
         }
     }
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/many-words/director.conf");
-    texts.push(fs::read_to_string(example).unwrap());
+    texts.push(fs::read_to_string(example).expect("a text"));
     // The line after a mark is its title.
     let titled = |text: &str| text.starts_with("=== ") || !text.starts_with(['#', '!']);
     for text in &mut texts {
@@ -90,7 +90,7 @@ fn compared() -> BTreeSet<(String, String)> {
         let mut blocks = vec!["(root)".to_owned()];
         for it in &shown.statements {
             blocks.truncate(usize::from(it.depth) + 1);
-            let block = blocks.last().unwrap().clone();
+            let block = blocks.last().expect("the root stays").clone();
             if block.starts_with('(') && block != "(root)" {
                 let first = if block == "(address line)" {
                     "<ADDRESS>"
