@@ -13,6 +13,7 @@ mod routing;
 mod script;
 mod service;
 mod sync;
+mod vmac;
 mod vrrp;
 mod watch;
 mod weigh;

@@ -82,6 +82,9 @@ impl Engine {
         let crashed = boot.previous.is_some();
         let earlier = boot.previous.as_ref().map(|it| it.ledger.clone());
         let lost = boot.intent.lost;
+        if let Some(earlier) = &earlier {
+            self.vmacs.take_over(earlier);
+        }
         self.put_in_force(first, crashed);
         self.tell_of_former();
         // What was concluded from the kernel must outlast the next crash, too.

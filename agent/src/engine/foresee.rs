@@ -175,6 +175,7 @@ impl World {
         );
         let ground = Ground {
             link,
+            sends_by: None,
             source: Some(address),
             own_addresses: vec![address],
             faults: Default::default(),
@@ -423,6 +424,7 @@ impl World {
             | Action::Dump(..)
             | Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::ReadSysctls(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)
             | Action::Processes(_)

@@ -32,6 +32,8 @@ pub enum Input {
     Ipvs(IpvsNews),
     /// Values under /proc/sys/net/ipv4/vs that a drain changes, as they are; known only where there is IPVS.
     IpvsSettings(BTreeMap<&'static str, String>),
+    /// Those of the values that were asked for that could be read.
+    Sysctls(BTreeMap<String, String>),
     /// A check is over.
     Checked(CheckId, CheckOutcome),
     /// A script is over.

@@ -36,6 +36,7 @@ mod stop;
 mod tell;
 mod trial;
 mod undo;
+mod vmacs;
 mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
@@ -76,6 +77,7 @@ pub struct Engine {
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    vmacs: vmacs::Vmacs,
     /// Static addresses that somebody removed.
     put_back: put_back::PutBack<AddressKey>,
     routing: routing_keeper::RoutingKeeper,
@@ -152,6 +154,7 @@ impl Engine {
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            vmacs: vmacs::Vmacs::default(),
             put_back: put_back::PutBack::default(),
             routing: routing_keeper::RoutingKeeper::default(),
             watches_routing: false,
@@ -203,6 +206,7 @@ impl Engine {
             }
             Input::Net(news) => self.on_net(news),
             Input::Ipvs(news) => self.on_ipvs(news),
+            Input::Sysctls(found) => self.on_sysctls(found),
             Input::IpvsSettings(found) => self.on_ipvs_settings(found),
             Input::Checked(id, outcome) => self.on_checked(id, &outcome),
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
@@ -270,6 +274,7 @@ impl Engine {
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.vmacs.deadline(),
             self.put_back.deadline(),
             self.routing.deadline(),
             self.intent.deadline(),
@@ -324,6 +329,7 @@ impl Engine {
         self.on_health_effects(effects);
         self.interfaces_on_tick();
         self.net_on_tick();
+        self.vmacs_on_tick();
         self.static_addresses_on_tick();
         self.routing_on_tick();
         self.expire_overrides();

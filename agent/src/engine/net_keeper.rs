@@ -317,8 +317,13 @@ impl NetKeeper {
             return;
         }
         for op in &ops {
-            // A refusal here will be reported by the kernel in its own time.
-            let _ = self.have.apply(op);
+            match op {
+                // The kernel numbers it, and tells of it and of its state.
+                NetOp::AddLink(_) | NetOp::RaiseLink { .. } => {}
+                NetOp::RemoveLink { link } => drop(self.on_link_gone(*link)),
+                // A refusal here will be reported by the kernel in its own time.
+                _ => drop(self.have.apply(op)),
+            }
             if let Some(key) = address_of(op) {
                 // Whatever was heard of it was heard of the time before.
                 self.doubts.remove(&key);
@@ -414,9 +419,14 @@ impl NetKeeper {
 fn address_of(op: &NetOp) -> Option<AddressKey> {
     match op {
         NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key, .. } => Some(*key),
-        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Announce { .. } | NetOp::Sysctl { .. } => {
-            None
-        }
+        NetOp::AddRouting(_)
+        | NetOp::RemoveRouting(_)
+        | NetOp::AddLink(_)
+        | NetOp::QuietLink { .. }
+        | NetOp::RaiseLink { .. }
+        | NetOp::RemoveLink { .. }
+        | NetOp::Announce { .. }
+        | NetOp::Sysctl { .. } => None,
     }
 }
 
@@ -444,6 +454,7 @@ mod tests {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

@@ -36,6 +36,9 @@ impl Engine {
             NetNews::Done(id, failures) => {
                 let outcome = self.net.on_done(self.now, id, failures);
                 for (op, error) in outcome.refused {
+                    if self.on_vmac_refused(&op, &error.text) {
+                        continue;
+                    }
                     self.say(What::KernelRefused, op.to_string(), Some(error.text));
                 }
                 for key in outcome.recovered {
@@ -141,6 +144,7 @@ impl Engine {
         if self.index.by_interface.contains_key(name) || self.index.by_tracker.contains_key(&tracker) {
             self.say(what, format!("interface {name} {word}"), None);
         }
+        self.vmacs_on_link(name);
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
         self.static_addresses_on_interface(name);
@@ -200,6 +204,7 @@ impl Engine {
             self.net.have(),
             &self.debounce,
             &self.index.virtual_addresses,
+            &self.vmacs,
         );
         let mut effects = Vec::new();
         self.routers.on_ground(self.now, name, ground, &mut effects);

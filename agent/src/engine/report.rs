@@ -260,7 +260,7 @@ impl Engine {
         Some(match id {
             ObjectId::Agent => {
                 let mut view = self.agent.clone();
-                view.kernel_trouble = (self.net.trouble())
+                view.kernel_trouble = (self.net.trouble().chain(self.vmacs.trouble()))
                     .chain(self.routing.trouble())
                     .chain(self.ipvs.trouble())
                     .collect();

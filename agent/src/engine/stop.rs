@@ -80,6 +80,7 @@ impl Engine {
                     .set_held(&Some(name), Held::new(), Vec::new(), &mut self.queue);
             }
             self.net.set_held(&None, Held::new(), Vec::new(), &mut self.queue);
+            self.drop_all_vmacs();
         }
         if !mode.hand_over {
             let mut effects = Vec::new();
@@ -185,6 +186,7 @@ impl Engine {
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
         let (routes, rules) = self.routing_held();
+        let (links, link_sysctls) = self.vmacs.for_ledger();
         let ledger = super::Ledger {
             masters,
             services,
@@ -192,6 +194,8 @@ impl Engine {
             routes,
             rules,
             static_addresses: self.static_addresses_held(),
+            links,
+            link_sysctls,
         };
         if ledger != self.ledger {
             self.ledger = ledger.clone();

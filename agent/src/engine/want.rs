@@ -9,7 +9,7 @@ use crate::ipvs::table::{
 };
 use crate::model::{self, Forwarding, TunnelType};
 use crate::net::{Address, AddressKey, NetOp, announce};
-use lb_shared::names::{InstanceName, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::names::{Family, InstanceName, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::state::SyncView;
 use std::collections::BTreeMap;
 
@@ -92,6 +92,12 @@ impl Engine {
             None if self.keeps_addresses() => return,
             None => (Held::new(), Vec::new()),
         };
+        if rounds > 0 || !master {
+            // Not with every reload.
+            if let Some(instance) = self.model.instances.get(name).cloned() {
+                self.vmac_routes(&instance, master);
+            }
+        }
         self.net
             .set_held(&Some(name.clone()), want, announcements, &mut self.queue);
         if master {
@@ -100,7 +106,36 @@ impl Engine {
     }
 
     pub(super) fn held_by(&self, instance: &model::Instance) -> Held {
-        self.placed_addresses(super::ground::addresses(instance))
+        let mut held = self.placed_addresses(super::ground::addresses(instance));
+        held.extend(self.link_local_of(instance));
+        held
+    }
+
+    /// An interface of the instance's own has the link-local address that its adverts come from, as keepalived does it;
+    /// while it is MASTER, since the neighbours' switches see the group that goes with it.
+    fn link_local_of(&self, instance: &model::Instance) -> Option<(AddressKey, Address)> {
+        if instance.family != Family::Inet6 {
+            return None;
+        }
+        let link = self.vmac_of(instance)?;
+        let have = self.net.have();
+        let address = super::ground::source(instance, have, &self.index.virtual_addresses)?;
+        let key = AddressKey {
+            link,
+            address,
+            prefix_len: 64,
+        };
+        let extras = model::AddressExtras {
+            preferred_s: Some(0),
+            ..model::AddressExtras::default()
+        };
+        let value = Address {
+            extras,
+            ours: true,
+            usable: true,
+            ..Address::default()
+        };
+        Some((key, value))
     }
 
     /// As the kernel is told them, where their interfaces are there.

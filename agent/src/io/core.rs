@@ -572,6 +572,10 @@ impl Core {
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
                 Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
+                Action::ReadSysctls(paths) => {
+                    let read = |path: String| sysctl::read(&path).ok().map(|value| (path, value));
+                    failed.push(Input::Sysctls(paths.into_iter().filter_map(read).collect()));
+                }
                 Action::DumpIpvs => self.shell.ipvs.dump(),
                 Action::Check(id, job) => self.shell.dialler.begin(id, *job),
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),

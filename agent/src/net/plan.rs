@@ -139,6 +139,7 @@ mod tests {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1500,
             mac: vec![2, 0, 0, 0, 0, 1],
         }

@@ -3,15 +3,19 @@
 //! What goes out is built with `netlink-packet-route`. What comes in is read attribute by attribute: a link carries
 //! dozens of nested ones that we do not need, and a whole message must not fail because a newer kernel changed one.
 
-use super::{Address, AddressKey, Link, NetOp, NetTable, RoutingGone, routing};
+use super::{Address, AddressKey, Link, NetOp, NetTable, NewLink, RoutingGone, routing};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::flags::{ACK, CREATE, DUMP, EXCL};
 use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
+use netlink_packet_core::Emitable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
-use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage, MacVlanMode,
+};
 use std::net::IpAddr;
 
 /// The notification groups that tell of links and addresses.
@@ -67,21 +71,69 @@ impl NetTable {
 /// Appends an operation; `ack`: the kernel answers even when it succeeds. False: it is not one for netlink.
 pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
     let flags = if ack { ACK } else { 0 };
-    let mut address = |kind, flags, message| {
-        let mut builder = Builder::new(out, kind, flags, seq);
-        builder.emit(&message);
-        builder.finish();
-    };
     match op {
         NetOp::AddAddress { key, address: it } => {
-            address(RTM_NEWADDR, CREATE | EXCL | flags, add_message(key, it));
+            emit(
+                out,
+                RTM_NEWADDR,
+                CREATE | EXCL | flags,
+                seq,
+                &add_message(key, it),
+            );
         }
-        NetOp::RemoveAddress { key, peer } => address(RTM_DELADDR, flags, address_message(key, *peer)),
+        NetOp::RemoveAddress { key, peer } => {
+            emit(out, RTM_DELADDR, flags, seq, &address_message(key, *peer));
+        }
         NetOp::AddRouting(it) => routing::encode(out, seq, ack, true, it),
         NetOp::RemoveRouting(it) => routing::encode(out, seq, ack, false, it),
+        NetOp::AddLink(new) => emit(out, RTM_NEWLINK, CREATE | EXCL | flags, seq, &link_message(new)),
+        NetOp::QuietLink { name } => emit(out, RTM_NEWLINK, flags, seq, &quiet_message(name)),
+        NetOp::RaiseLink { name } => emit(out, RTM_NEWLINK, flags, seq, &raise_message(name)),
+        NetOp::RemoveLink { link } => {
+            let mut message = LinkMessage::default();
+            message.header.index = link.0;
+            emit(out, RTM_DELLINK, flags, seq, &message);
+        }
         NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
     }
     true
+}
+
+fn emit(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32, message: &impl Emitable) {
+    let mut builder = Builder::new(out, kind, flags, seq);
+    builder.emit(message);
+    builder.finish();
+}
+
+fn link_message(new: &NewLink) -> LinkMessage {
+    let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)]);
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(new.name.clone()),
+        LinkAttribute::Link(new.over.0),
+        LinkAttribute::Address(new.mac.to_vec()),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::MacVlan), LinkInfo::Data(mode)]),
+    ];
+    message
+}
+
+/// Not part of the creation: the kernel does not take it there.
+fn quiet_message(name: &str) -> LinkMessage {
+    let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]),
+    ];
+    message
+}
+
+fn raise_message(name: &str) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+    message
 }
 
 fn address_message(key: &AddressKey, peer: Option<IpAddr>) -> AddressMessage {
@@ -173,6 +225,9 @@ const IFF_MULTICAST: u32 = 0x1000;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_LINK_NETNSID: u16 = 37;
 
 fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     let header: &[u8; LINK_HEADER] = payload.first_chunk().ok_or(Malformed("link header"))?;
@@ -196,12 +251,18 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         loopback: flags & IFF_LOOPBACK != 0,
         mtu: 0,
         mac: Vec::new(),
+        private_over: None,
     };
+    let (mut below, mut private) = (None, false);
     for attribute in attributes(&payload[LINK_HEADER..]) {
         let attribute = attribute?;
         match attribute.kind {
             IFLA_IFNAME => link.name = attribute.text()?.to_owned(),
             IFLA_MTU => link.mtu = attribute.u32()?,
+            IFLA_LINK => below = Some(LinkIndex(attribute.u32()?)),
+            // Then the number of the link below is that of another namespace.
+            IFLA_LINK_NETNSID => private = false,
+            IFLA_LINKINFO => private = is_private_macvlan(attribute.value)?,
             IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
             _ => {}
         }
@@ -210,7 +271,33 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         // Notifications about wireless and the like carry no name and say nothing we keep.
         return Ok(None);
     }
+    link.private_over = below.filter(|_| private);
     Ok(Some(Notice::Link(link)))
+}
+
+fn is_private_macvlan(info: &[u8]) -> Result<bool, Malformed> {
+    const IFLA_INFO_KIND: u16 = 1;
+    const IFLA_INFO_DATA: u16 = 2;
+    const IFLA_MACVLAN_MODE: u16 = 1;
+    const PRIVATE: u32 = 1;
+    let (mut macvlan, mut private) = (false, false);
+    for part in attributes(info) {
+        let part = part?;
+        match part.kind {
+            IFLA_INFO_KIND => macvlan = part.text()? == "macvlan",
+            // What others put there is laid out otherwise: the kind comes first.
+            IFLA_INFO_DATA if macvlan => {
+                for word in attributes(part.value) {
+                    let word = word?;
+                    if word.kind == IFLA_MACVLAN_MODE {
+                        private = word.u32()? == PRIVATE;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(macvlan && private)
 }
 
 // ifaddrmsg: family u8, prefixlen u8, flags u8, scope u8, index u32.

@@ -20,6 +20,9 @@ pub struct Link {
     pub mtu: u32,
     /// Six bytes on Ethernet; empty where there is no such thing.
     pub mac: Vec<u8>,
+    /// The link below, where this one is a macvlan in private mode.
+    #[serde(default)]
+    pub private_over: Option<LinkIndex>,
 }
 
 /// What tells two addresses of one host apart.

@@ -213,6 +213,9 @@ fn instance(it: &Instance, out: &mut String) {
         it.advert_interval,
         it.down_timer_adverts,
     );
+    if let Some(vmac) = &it.vmac {
+        let _ = writeln!(out, "  {vmac:?}");
+    }
     let flags = [
         ("nopreempt", !it.preempt),
         ("check_unicast_source", it.check_unicast_source),

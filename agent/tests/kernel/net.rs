@@ -5,7 +5,7 @@ use lbagent::engine::{BatchId, NetNews, OpError};
 use lbagent::io::lane::NetLane;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::model::AddressExtras;
-use lbagent::net::{Address, AddressKey, NetOp, NetTable, announce, plan};
+use lbagent::net::{Address, AddressKey, NetOp, NetTable, NewLink, announce, plan};
 use lbagent::wire::LinkIndex;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,6 +201,61 @@ fn addresses_come_and_go_as_planned_and_the_monitor_tells() {
         assert_eq!(host.submit(4, gone.clone()), []);
         assert_eq!(host.submit(5, gone), [], "what is gone already is no failure");
         assert_eq!(host.table(), before);
+    });
+}
+
+#[test]
+fn a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is() {
+    if !wanted("a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    let link = LinkIndex(one.index("eth0"));
+    one.run(|| {
+        let host = Host::start();
+        let mac = [0, 0, 0x5e, 0, 1, 51];
+        let name = "vrrp.51".to_owned();
+        let new = NewLink {
+            name: name.clone(),
+            over: link,
+            mac,
+        };
+        let quiet = NetOp::QuietLink { name: name.clone() };
+        let raise = NetOp::RaiseLink { name: name.clone() };
+        let ops = vec![NetOp::AddLink(new.clone()), quiet, raise];
+        assert_eq!(host.submit(1, ops), []);
+        let table = host.table();
+        let made = table.link(&name).expect("it is there");
+        assert_eq!((made.private_over, made.running), (Some(link), true));
+        assert_eq!(made.mac, mac);
+        assert_eq!(table.links[&link].private_over, None);
+        assert_eq!(
+            table.on_link(made.index).count(),
+            0,
+            "it made an address of its own"
+        );
+        let shown = one.sh("ip -d link show vrrp.51");
+        assert!(
+            shown.contains("macvlan mode private") && shown.contains("addrgenmode none"),
+            "{shown}"
+        );
+        let again = host.submit(2, vec![NetOp::AddLink(new.clone())]);
+        assert!(
+            again[0].1.text.contains("another name behind use_vmac"),
+            "{again:?}"
+        );
+        one.sh("ip link add bridge.51 link eth0 type macvlan mode bridge");
+        assert_eq!(host.table().link("bridge.51").unwrap().private_over, None);
+        let gone = vec![NetOp::RemoveLink { link: made.index }];
+        assert_eq!(host.submit(3, gone.clone()), []);
+        assert_eq!(host.submit(4, gone), [], "what is gone already is no failure");
+        // Its parent is gone: whoever wants it hears of that.
+        let orphan = NewLink {
+            over: LinkIndex(4_711),
+            ..new
+        };
+        assert_eq!(host.submit(5, vec![NetOp::AddLink(orphan)]), []);
+        assert!(host.table().link(&name).is_none());
     });
 }
 

@@ -20,4 +20,5 @@ mod static_addresses;
 mod sync;
 mod telling;
 mod trial;
+mod vmac;
 mod whatif;

@@ -21,7 +21,7 @@ use lbagent::model::{
     Check, CheckKind, Forwarding, Instance, JobEnd, JobOutcome, Model, QuorumScripts, Scheduler, Server,
     ServerScripts, Service, TcpCheck,
 };
-use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, NewLink};
 use lbagent::vrrp::{Advert, Datagram, Effect, Ground, Routers};
 use lbagent::wire::LinkIndex;
 use lbagent::wire::bfd::{Packet, State};
@@ -70,6 +70,9 @@ pub(crate) struct Node {
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
     pub(crate) next_ticket: u64,
+    pub(crate) link_news: VecDeque<Input>,
+    /// Values under /proc/sys.
+    pub(crate) sysctls: BTreeMap<String, String>,
     /// Ticks since time last moved.
     pub(crate) ticks_without_time: u32,
 }
@@ -91,6 +94,7 @@ pub(crate) fn host() -> NetTable {
         arp: true,
         multicast: true,
         loopback: false,
+        private_over: None,
         mtu: 1500,
         mac: vec![2, 0, 0, 0, 0, 1],
     };
@@ -238,6 +242,7 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
     );
     let ground = Ground {
         link: Some(LinkIndex(2)),
+        sends_by: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: Default::default(),
@@ -375,6 +380,8 @@ impl Start {
             slow_disk: false,
             neighbor: false,
             next_ticket: 0,
+            link_news: VecDeque::new(),
+            sysctls: BTreeMap::new(),
             ticks_without_time: 0,
         };
         prepare(&mut node);
@@ -391,11 +398,25 @@ impl Node {
         self.drain();
     }
 
+    /// What the kernel tells of a link when an operation made or changed it.
+    fn tell_of_link(&mut self, op: &NetOp) {
+        let news = match op {
+            NetOp::AddLink(NewLink { name, .. }) | NetOp::RaiseLink { name } => {
+                self.net.link(name).cloned().map(NetNews::Link)
+            }
+            NetOp::RemoveLink { link } => Some(NetNews::LinkGone(*link)),
+            _ => None,
+        };
+        self.link_news.extend(news.map(Input::Net));
+    }
+
     fn drain(&mut self) {
         let mut answers = VecDeque::new();
         loop {
             while let Some(action) = self.engine.poll_action() {
-                answers.extend(self.carry_out(action));
+                let answer = self.carry_out(action);
+                answers.append(&mut self.link_news);
+                answers.extend(answer);
             }
             match answers.pop_front() {
                 Some(input) => self.engine.handle(self.now, input),
@@ -414,6 +435,10 @@ impl Node {
                         refused.push((place, refusal()));
                     } else {
                         let _ = self.net.apply(&op);
+                        self.tell_of_link(&op);
+                        if let NetOp::Sysctl { path, value } = &op {
+                            self.sysctls.insert(path.clone(), value.clone());
+                        }
                     }
                     self.did.push(Did::Net(op));
                 }
@@ -438,6 +463,12 @@ impl Node {
                     None => IpvsNews::Missing("no ip_vs in this kernel (modprobe ip_vs)".into()),
                 };
                 return self.later(self.slow, Input::Ipvs(news));
+            }
+            Action::ReadSysctls(paths) => {
+                let found = paths
+                    .into_iter()
+                    .filter_map(|it| Some((it.clone(), self.sysctls.get(&it)?.clone())));
+                return Some(Input::Sysctls(found.collect()));
             }
             Action::Check(id, job) => {
                 self.did.push(Did::Checked);

@@ -335,6 +335,10 @@ impl World {
             NetOp::RemoveAddress { .. }
             | NetOp::AddRouting(_)
             | NetOp::RemoveRouting(_)
+            | NetOp::AddLink(_)
+            | NetOp::QuietLink { .. }
+            | NetOp::RaiseLink { .. }
+            | NetOp::RemoveLink { .. }
             | NetOp::Sysctl { .. } => {}
         }
     }

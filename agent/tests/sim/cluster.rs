@@ -312,6 +312,7 @@ impl Cluster {
             family: vr.family,
             version: vr.version,
             vrid: Vrid::new(vr.vrid).expect("drawn from 1 on"),
+            vmac: None,
             interface: Some(DEVICES[vr.segment].to_owned()),
             initial_master: base == 255,
             priority,

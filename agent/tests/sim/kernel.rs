@@ -6,7 +6,7 @@ use lbagent::engine::{NetNews, OpError};
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::ipvs::{IpvsOp, Settled, settle};
 use lbagent::net::apply::is_settled;
-use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, Routing, RoutingGone};
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, NewLink, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
 use std::net::IpAddr;
 
@@ -52,6 +52,7 @@ impl Kernel {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1500,
             mac: vec![
                 2,
@@ -222,7 +223,18 @@ impl Kernel {
             }
             (Ok(()), NetOp::RemoveAddress { key, .. }) => (Some(NetNews::AddressGone(*key)), Ok(())),
             (Ok(()), NetOp::RemoveRouting(it)) => (Some(NetNews::RoutingGone(gone(it))), Ok(())),
-            (Ok(()), NetOp::AddRouting(_) | NetOp::Announce { .. } | NetOp::Sysctl { .. }) => (None, Ok(())),
+            (Ok(()), NetOp::AddLink(NewLink { name, .. }) | NetOp::RaiseLink { name }) => {
+                let link = self.net.link(name).cloned();
+                (link.map(NetNews::Link), Ok(()))
+            }
+            (Ok(()), NetOp::RemoveLink { link }) => (Some(NetNews::LinkGone(*link)), Ok(())),
+            (
+                Ok(()),
+                NetOp::AddRouting(_)
+                | NetOp::QuietLink { .. }
+                | NetOp::Announce { .. }
+                | NetOp::Sysctl { .. },
+            ) => (None, Ok(())),
         }
     }
 

@@ -535,7 +535,13 @@ impl World {
                 NetOp::AddAddress { key, .. } => self.vr_of_address(key.address),
                 NetOp::Announce { about, .. } => self.vr_of_address(*about),
                 NetOp::AddRouting(it) => self.plan.cluster.routers.iter().position(|vr| vr.owns(it)),
-                NetOp::RemoveAddress { .. } | NetOp::RemoveRouting(_) | NetOp::Sysctl { .. } => continue,
+                NetOp::RemoveAddress { .. }
+                | NetOp::RemoveRouting(_)
+                | NetOp::AddLink(_)
+                | NetOp::QuietLink { .. }
+                | NetOp::RaiseLink { .. }
+                | NetOp::RemoveLink { .. }
+                | NetOp::Sysctl { .. } => continue,
             };
             let Some(vr) = vr else {
                 continue;

@@ -15,6 +15,7 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         family: Family::Inet,
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).expect("1 to 255"),
+        vmac: None,
         interface: Some("eth0".into()),
         initial_master: priority == 255,
         priority: Priority::new(priority).expect("1 to 255"),

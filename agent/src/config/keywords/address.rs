@@ -137,6 +137,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                         let what = format!("'{other}' is known but does not act yet");
                         let note = match other {
                             "track_group" => static_net::NO_GROUP,
+                            "use_vmac" => super::vrrp::NO_VMAC,
                             _ => "the address is put on the interface without it",
                         };
                         cx.warn("L-13", word.span, what, &[note]);

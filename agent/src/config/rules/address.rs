@@ -39,7 +39,8 @@ pub(super) fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
 pub(super) fn addresses(
     it: &RawInstance,
     family: Family,
-    interface: Option<&str>,
+    // Of its own family, and of the other.
+    (home, interface): (Option<&str>, Option<&str>),
     cx: &mut Cx<'_>,
 ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
     let mut seen = BTreeSet::new();
@@ -65,7 +66,13 @@ pub(super) fn addresses(
             );
             continue;
         }
-        let Some(address) = virtual_address(line, interface, &mut told_length, cx) else {
+        // As keepalived: an interface of the instance's own is for its own family.
+        let device = if Family::of(line.address) == family {
+            home
+        } else {
+            interface
+        };
+        let Some(address) = virtual_address(line, device, &mut told_length, cx) else {
             continue;
         };
         if !seen.insert((address.address, address.device.clone())) {

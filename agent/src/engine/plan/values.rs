@@ -130,6 +130,7 @@ impl Settings for Instance {
             version,
             vrid,
             interface,
+            vmac,
             initial_master,
             priority,
             advert_interval,
@@ -168,6 +169,8 @@ impl Settings for Instance {
         say.one("state", if *initial_master { "MASTER" } else { "BACKUP" })
             .one("virtual_router_id", vrid.get())
             .maybe("interface", interface.as_ref())
+            .maybe("use_vmac", vmac.as_ref())
+            .flag("vmac_xmit_base", vmac.as_ref().is_some_and(|it| it.sends_on_base))
             .one("priority", priority.get())
             .span("advert_int", *advert_interval)
             .one("version", word(version))

@@ -41,6 +41,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         family: Family::Inet,
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).unwrap(),
+        vmac: None,
         interface: Some("eth0".into()),
         initial_master: false,
         priority: Priority::new(priority).unwrap(),
@@ -100,6 +101,7 @@ pub(super) fn vi6(vrid: u8, priority: u8) -> Instance {
 pub(super) fn ground(source: &str) -> Ground {
     Ground {
         link: Some(LINK),
+        sends_by: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: BTreeSet::new(),
