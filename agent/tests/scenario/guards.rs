@@ -233,7 +233,7 @@ fn what_was_seen_has_to_hold_still() {
             let asked = Act {
                 dry_run,
                 force,
-                ..act(verb, &[target.clone()])
+                ..act(verb, std::slice::from_ref(&target))
             };
             match node.act_if(asked, seen(target.clone(), wrong)) {
                 Reply::Refused(refusal) => {
@@ -250,7 +250,7 @@ fn what_was_seen_has_to_hold_still() {
         assert!(node.position(changed).is_none(), "{wrong}: {:?}", node.did);
         let dry = Act {
             dry_run: true,
-            ..act(verb, &[target.clone()])
+            ..act(verb, std::slice::from_ref(&target))
         };
         let reply = node.act_if(dry, seen(target.clone(), right));
         assert!(matches!(reply, Reply::Acted(_)), "{right}: {reply:?}");
