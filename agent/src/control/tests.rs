@@ -18,6 +18,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -195,7 +196,7 @@ fn answer(ask: Ask, log: &Mutex<Vec<Noted>>, handle: impl Fn() -> Option<Arc<Con
                     && let Some(view) = fixture::demo().snapshot.state.servers.get(&id)
                 {
                     let mut view = view.clone();
-                    view.admin = Admin::Drained;
+                    Arc::make_mut(&mut view).admin = Admin::Drained;
                     handle.emit(Event {
                         what: What::DrainFinished,
                         object: ObjectId::Server(id),
@@ -203,7 +204,7 @@ fn answer(ask: Ask, log: &Mutex<Vec<Noted>>, handle: impl Fn() -> Option<Arc<Con
                         why: None,
                         actor: Some(actor.clone()),
                         at: view.since,
-                        changes: vec![Change::Put(Object::Server(Box::new(view)))],
+                        changes: vec![Change::Put(Object::Server(view))],
                     });
                 }
             }
@@ -620,16 +621,16 @@ fn fifo_lines_are_those_of_keepalived() {
     for (what, object) in [
         (
             What::BecameBackup,
-            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+            Object::Instance(Arc::clone(&state.instances[&"VI_int".into()])),
         ),
         // It has other settings: that is no change of state.
         (
             What::InstanceChanged,
-            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+            Object::Instance(Arc::clone(&state.instances[&"VI_int".into()])),
         ),
         (
             What::PriorityChanged,
-            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+            Object::Instance(Arc::clone(&state.instances[&"VI_int".into()])),
         ),
         (
             What::GroupChanged,
@@ -637,11 +638,11 @@ fn fifo_lines_are_those_of_keepalived() {
         ),
         (
             What::ServerDown,
-            Object::Server(Box::new(state.servers[&server].clone())),
+            Object::Server(Arc::clone(&state.servers[&server])),
         ),
         (
             What::QuorumLost,
-            Object::Service(Box::new(state.services[&service].clone())),
+            Object::Service(Arc::clone(&state.services[&service])),
         ),
     ] {
         room.handle.as_ref().unwrap().emit(Event {
