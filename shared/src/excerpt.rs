@@ -417,6 +417,7 @@ mod tests {
     use crate::json;
     use crate::problems::problems;
     use crate::why;
+    use std::sync::Arc;
 
     fn pieces(ask: &ExcerptAsk) -> Vec<Excerpt> {
         let demo = fixture::demo();
@@ -493,9 +494,9 @@ mod tests {
         let mut snapshot = fixture::demo().snapshot;
         let template = snapshot.state.servers.values().next().unwrap().clone();
         for port in 1..=2_500 {
-            let mut view = template.clone();
+            let mut view = template.as_ref().clone();
             view.id.server.port = port;
-            snapshot.state.servers.insert(view.id.clone(), view);
+            snapshot.state.servers.insert(view.id.clone(), Arc::new(view));
         }
         let view = View::of(&snapshot);
         let want: Vec<ServerId> = view.servers().map(|it| it.id.clone()).collect();
@@ -517,7 +518,8 @@ mod tests {
         let mut snapshot = fixture::demo().snapshot;
         let keys: Vec<ServiceKey> = snapshot.state.services.keys().cloned().collect();
         for key in &keys[..2] {
-            snapshot.state.services.get_mut(key).unwrap().name = Some("twice".into());
+            let service = snapshot.state.services.get_mut(key).unwrap();
+            Arc::make_mut(service).name = Some("twice".into());
         }
         let view = View::of(&snapshot);
         let ask = ExcerptAsk {

@@ -313,7 +313,7 @@ pub(crate) fn tally_of<'a>(order: &[&'static str], words: impl Iterator<Item = (
 pub fn instances(state: &State) -> Tally {
     tally(
         &["MASTER2", "MASTER", "BACKUP", "FAULT", "INIT"],
-        state.instances.values().map(instance_word),
+        state.instances.values().map(|it| instance_word(it)),
     )
 }
 
@@ -327,7 +327,7 @@ pub fn services(state: &State) -> Tally {
 
 /// Servers by word.
 pub fn servers(state: &State) -> Tally {
-    tally(&SERVER_WORDS, state.servers.values().map(ServerView::word))
+    tally(&SERVER_WORDS, state.servers.values().map(|it| it.word()))
 }
 
 /// `2 MASTER, 1 BACKUP`; `none` of nothing.

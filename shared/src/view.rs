@@ -171,14 +171,14 @@ impl<'a> View<'a> {
 
     /// The services: those not up first, then as in the file.
     pub fn services(&self) -> Vec<&'a ServiceView> {
-        let mut services: Vec<_> = self.state.services.values().collect();
+        let mut services: Vec<_> = self.state.services.values().map(|it| &**it).collect();
         services.sort_by_key(|view| (rank(view.state), view.order));
         services
     }
 
     /// All servers, by service as in the file.
     pub fn servers(&self) -> impl Iterator<Item = &'a ServerView> + use<'a> {
-        let mut services: Vec<_> = self.state.services.values().collect();
+        let mut services: Vec<_> = self.state.services.values().map(|it| &**it).collect();
         services.sort_by_key(|view| view.order);
         let state = self.state;
         services.into_iter().flat_map(|view| state.servers_of(&view.key))

@@ -67,6 +67,28 @@ pub struct Layout {
 }
 
 impl Model {
+    /// Takes over, from the model before, every service that is the same: two that are one are compared at once.
+    pub fn keep_services_of(&mut self, before: &Self) {
+        for (key, service) in &mut self.services {
+            if let Some(known) = before.services.get(key)
+                && known == service
+            {
+                *service = Arc::clone(known);
+            }
+        }
+    }
+
+    /// The services that `before` did not have like this.
+    pub fn services_not_in(&self, before: &Self) -> Vec<Arc<Service>> {
+        let same = |it: &&Arc<Service>| {
+            before
+                .services
+                .get(&it.key)
+                .is_some_and(|known| Arc::ptr_eq(known, it))
+        };
+        self.services.values().filter(|it| !same(it)).cloned().collect()
+    }
+
     /// Whether anything in it may start a script.
     pub fn runs_scripts(&self) -> bool {
         let in_server = |server: &Server| {

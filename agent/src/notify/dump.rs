@@ -33,7 +33,7 @@ pub struct Source<'a> {
 impl Source<'_> {
     fn routers(&self) -> impl Iterator<Item = (&Instance, &InstanceView)> {
         let views = &self.state.instances;
-        (self.model.instances.values()).filter_map(|it| Some((&**it, views.get(&it.name)?)))
+        (self.model.instances.values()).filter_map(|it| Some((&**it, &**views.get(&it.name)?)))
     }
 
     /// When an instance came into its state, in seconds of Unix time.

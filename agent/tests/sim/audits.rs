@@ -11,6 +11,7 @@ use lbagent::ipvs::IpvsOp;
 use lbagent::net::NetOp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const SECOND: u64 = 1_000_000;
 /// Between two looks at everything.
@@ -601,7 +602,7 @@ impl World {
 
     /// L4 and L5: the table is what the views say, and the views are what the servers do.
     fn audit_services(&mut self, node: usize) {
-        let views: Vec<ServiceView> = self.nodes[node].view.services.values().cloned().collect();
+        let views: Vec<Arc<ServiceView>> = self.nodes[node].view.services.values().cloned().collect();
         for view in &views {
             let ServiceKey::Single(key) = view.key else {
                 continue;

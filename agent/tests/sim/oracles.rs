@@ -128,6 +128,7 @@ impl World {
             .view
             .instances
             .get(&self.plan.cluster.routers[vr].name)
+            .map(|view| &**view)
     }
 
     pub(crate) fn vr_of(&self, name: &InstanceName) -> Option<usize> {

@@ -211,6 +211,7 @@ mod tests {
     use super::*;
     use lb_shared::fixture;
     use lb_shared::state::SyncView;
+    use std::sync::Arc;
 
     fn sync(sends: bool) -> Option<SyncView> {
         Some(SyncView {
@@ -232,7 +233,7 @@ mod tests {
             let mut ours = snapshot.clone();
             ours.state.agent.sync = here;
             let edge = ours.state.instances.get_mut(&"VI_edge".into()).unwrap();
-            edge.state = VrrpState::Backup;
+            Arc::make_mut(edge).state = VrrpState::Backup;
             let mut holder = Seen {
                 snapshot,
                 counters: Some(counters),

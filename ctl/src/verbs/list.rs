@@ -153,7 +153,7 @@ fn rows(
                 global,
                 look,
                 view,
-                rows.filter(|it| passes(Item::Instance(it))),
+                rows.map(|it| &**it).filter(|it| passes(Item::Instance(it))),
                 short,
             )
         }
@@ -549,7 +549,7 @@ pub(crate) mod text {
     }
 
     pub(crate) fn vrrp(view: &View<'_>, look: &Look) -> String {
-        let rows = view.state.instances.values().collect();
+        let rows = view.state.instances.values().map(|it| &**it).collect();
         grid(
             &columns::vrrp(look.wide),
             rows,

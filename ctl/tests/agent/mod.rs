@@ -197,7 +197,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             }
             for target in act.targets {
                 let Target::Server(id) = target else { continue };
-                let mut view = fixture::demo().snapshot.state.servers[&id].clone();
+                let mut view = fixture::demo().snapshot.state.servers[&id].as_ref().clone();
                 view.admin = Admin::Drained;
                 view.effective = Some(Weight::ZERO);
                 handle.emit(Event {
@@ -207,7 +207,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
                     why: None,
                     actor: Some(actor.clone()),
                     at: view.since,
-                    changes: vec![Change::Put(Object::Server(Box::new(view)))],
+                    changes: vec![Change::Put(Object::Server(Arc::new(view)))],
                 });
             }
         }
