@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn an_interface_of_the_instance_s_own_is_shown_with_the_one_below() {
         let demo = fixture::demo();
-        let mut it = demo.snapshot.state.instances[&"VI_edge".into()].clone();
+        let mut it = InstanceView::clone(&demo.snapshot.state.instances[&"VI_edge".into()]);
         assert_eq!(place(&it), "eth0");
         it.vmac = Some("vrrp.51 00:00:5e:00:01:33".into());
         assert_eq!(place(&it), "vrrp.51@eth0");
