@@ -253,11 +253,11 @@ def dashboard():
             starts = []
             for _ in range(5):
                 with Screen(node, argv) as screen:
-                    starts.append(screen.read(20, b" LIVE"))
+                    starts.append(screen.read(20, b"LIVE"))
             print(f"lbtui with {many}: first screen after {statistics.median(starts) * 1000:.0f} ms (median of 5; target: 150)")
             for name, keys in (("overview", b""), ("servers", b"3"), ("events", b"4")):
                 with Screen(node, argv) as screen:
-                    screen.read(20, b" LIVE")
+                    screen.read(20, b"LIVE")
                     screen.keys(keys)
                     screen.read(3)
                     before, written, agent = ticks(screen.pid), screen.written, ticks(d.process.pid)

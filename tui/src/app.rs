@@ -410,7 +410,13 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     }
     let mut cmds = match msg {
         Msg::Key(event) if event.kind == KeyEventKind::Release => Vec::new(),
-        Msg::Key(event) => input::on_key(app, &event),
+        Msg::Key(event) => {
+            // Keys typed faster than pictures are drawn find the rows of the screen that was just opened.
+            if app.stir {
+                order::arrange(app);
+            }
+            input::on_key(app, &event)
+        }
         Msg::Mouse(event) => mouse::on_mouse(app, event),
         Msg::Paste(text) => input::on_paste(app, &text),
         Msg::Resize(width, height) => {
