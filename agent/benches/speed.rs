@@ -244,6 +244,7 @@ fn links() -> NetTable {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

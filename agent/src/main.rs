@@ -426,7 +426,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         stamps,
         tell: Box::new(move |event| control.emit(event)),
         signals,
-        reload: Box::new(move |ask: ReloadAsk| reload.ask(ask)),
+        reload: Box::new(move |wish| reload.ask(wish)),
         run_dir: run.run_dir.clone(),
         stop_mode: StopMode {
             keep_addresses: run.keep_addresses,
@@ -459,11 +459,16 @@ fn message(ask: control::Ask) -> Message {
             actor,
             role,
             act,
+            expect,
             reply,
         } => Message::Act {
             role,
             actor,
             act,
+            expect,
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::Config { reply } => Message::Config {
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
@@ -471,6 +476,10 @@ fn message(ask: control::Ask) -> Message {
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Counters { reply } => Message::Counters {
+            reply: Box::new(move |answer| drop(reply.send(answer))),
+        },
+        control::Ask::ServerCounters { after, reply } => Message::ServerCounters {
+            after,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Runs { servers, reply } => Message::Runs {

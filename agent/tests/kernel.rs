@@ -8,5 +8,7 @@ mod ipvs;
 mod lab;
 #[path = "kernel/net.rs"]
 mod net;
+#[path = "kernel/routing.rs"]
+mod routing;
 #[path = "kernel/vrrp.rs"]
 mod vrrp;

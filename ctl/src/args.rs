@@ -86,6 +86,9 @@ pub(crate) struct Global {
         global = true
     )]
     pub(crate) watch: Option<String>,
+    /// Verbs that read: as it was within the last 15 minutes; -5m, 09:07:27 or 2026-11-20T09:07:27Z
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, global = true)]
+    pub(crate) at: Option<String>,
     /// How long a connection may take, each
     #[arg(long, value_name = "DUR", default_value = "5s", global = true)]
     pub(crate) connect_timeout: String,
@@ -145,6 +148,9 @@ pub(crate) struct Acting {
     /// The same key within ten minutes acts once
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Only if it is still so: state=up,weight=100,priority=150,override=none, or some of them
+    #[arg(long, value_name = "FACTS")]
+    pub(crate) expect: Option<String>,
     /// Effects this program knows of and the agent does not.
     #[arg(skip)]
     pub(crate) effects: Vec<String>,
@@ -209,6 +215,9 @@ pub(crate) enum Verb {
     Stats {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
+        /// What was counted since you last asked so; the agent's own counters are never set back
+        #[arg(long, conflicts_with = "at")]
+        since_last: bool,
     },
     /// Weight 0, and let connections end
     Drain(Drain),
@@ -346,6 +355,9 @@ pub(crate) enum Verb {
         /// The archive to write
         #[arg(short, long, value_name = "FILE.tar.gz")]
         write: PathBuf,
+        /// Put other addresses in the place of public ones, each the same everywhere
+        #[arg(long)]
+        redact: bool,
     },
     /// Hosts of the cluster: reachability, versions, roles, clocks
     Hosts,
@@ -410,7 +422,9 @@ pub(crate) enum ConfigVerb {
         #[arg(value_name = "KEYWORD")]
         keyword: String,
     },
-    /// What the file on disk would change of what is in force; changes nothing
+    /// What is in force: includes read, definitions put in, secrets hidden, each line with its file and number
+    Show,
+    /// What the file on disk would change of what is in force, from what to what; changes nothing
     Diff,
 }
 

@@ -317,7 +317,7 @@ pub(crate) fn servers<'a>(wide: bool) -> Vec<Column<Server<'a>>> {
                     .state
                     .services
                     .get(&row.it.id.service)
-                    .is_some_and(passes_back);
+                    .is_some_and(|it| passes_back(it));
                 rate(row.look, counted(row, |it| it.bytes_out_per_s).filter(|_| back))
             })
             .by(|row| counted(row, |it| it.bytes_out_per_s).unwrap_or(0)),

@@ -9,6 +9,7 @@ use lb_shared::state::{DrainThen, ObjectId, Target};
 use lb_shared::text::width;
 use lb_shared::view::View;
 use lb_shared::why;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn look(width: Option<usize>, wide: bool) -> Look {
@@ -329,8 +330,9 @@ fn two_masters_a_clock_and_a_server_that_only_one_host_knows_are_differences() {
     let state = &mut other.snapshot.state;
     // Names may differ: the VRID, the family and the network make it the same one.
     let mut renamed = state.instances.remove(&"VI_edge".into()).unwrap();
-    renamed.name = "outside".into();
-    renamed.state = lb_shared::state::VrrpState::Master;
+    let view = Arc::make_mut(&mut renamed);
+    view.name = "outside".into();
+    view.state = lb_shared::state::VrrpState::Master;
     state.instances.insert(renamed.name.clone(), renamed);
     state.servers.remove(&id_of());
     state.agent.version = "0.4.0".into();

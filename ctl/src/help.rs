@@ -179,6 +179,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl config explain virtual_router_id",
             "lbctl config diff",
+            "lbctl config show",
             "lbctl config diff --cluster edge",
         ],
     ),

@@ -13,8 +13,12 @@ use std::fmt::Write as _;
 pub(crate) const NAME: &str = "lbagent-socket";
 
 /// What ops do that are no verbs.
-const OTHERS: [(&str, &str); 6] = [
+const OTHERS: [(&str, &str); 7] = [
     ("config", "The configuration in force: file, revision, findings"),
+    (
+        "config-show",
+        "What the configuration in force says, block by block; secrets hidden",
+    ),
     ("hello", "Versions, host, role, features"),
     ("ops", "What is under way"),
     ("ping", "Whether somebody is there"),

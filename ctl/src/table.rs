@@ -71,99 +71,127 @@ impl Grid {
         }
     }
 
+    /// The same columns without a row.
+    pub(crate) fn head(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            right: self.right.clone(),
+            drop: self.drop.clone(),
+            rows: Vec::new(),
+        }
+    }
+
     /// The lines of the table.
-    pub(crate) fn lines(mut self, look: &Look) -> Vec<String> {
-        let mut widths = self.widths(look);
-        if let Some(columns) = look.width {
-            while total(&widths) > columns {
-                let next = (0..self.names.len())
-                    .filter(|at| self.drop[*at] > 0)
-                    .min_by_key(|at| self.drop[*at]);
-                let Some(at) = next else { break };
-                self.remove(at);
-                widths.remove(at);
-            }
-            self.squeeze(&mut widths, columns);
-        }
+    pub(crate) fn lines(self, look: &Look) -> Vec<String> {
+        let layout = Layout::of(&self, &[], look);
         let mut lines = Vec::with_capacity(self.rows.len() + 1);
-        if look.headers {
-            let names: Vec<String> = self.names.iter().map(|name| (*name).to_owned()).collect();
-            lines.push(self.line(&names, &widths, None, look));
-        }
-        for (mark, cells) in &self.rows {
-            lines.push(self.line(cells, &widths, Some(*mark), look));
-        }
+        lines.extend(layout.head(look));
+        lines.extend(layout.lines(&self, look));
         lines
     }
+}
 
-    fn widths(&self, look: &Look) -> Vec<usize> {
-        (0..self.names.len())
-            .map(|at| {
-                let cells = self.rows.iter().map(|(_, cells)| text::width(&cells[at]));
-                let name = if look.headers { self.names[at].len() } else { 0 };
-                cells.max().unwrap_or(0).max(name)
-            })
-            .collect()
-    }
+/// Which columns are shown and how wide: found from some rows, good for all that follow.
+pub(crate) struct Layout {
+    columns: Vec<Shown>,
+}
 
-    fn remove(&mut self, at: usize) {
-        self.names.remove(at);
-        self.right.remove(at);
-        self.drop.remove(at);
-        for (_, cells) in &mut self.rows {
-            cells.remove(at);
-        }
-    }
+struct Shown {
+    /// Its place among the grid's cells.
+    at: usize,
+    name: &'static str,
+    right: bool,
+    width: usize,
+    cut: Cut,
+}
 
-    /// Shortens addresses in the middle first, so that their port stays, then the last column.
-    fn squeeze(&mut self, widths: &mut [usize], columns: usize) {
-        let over = |widths: &[usize]| total(widths).saturating_sub(columns);
-        for name in ["ADDRESS", "SERVER"] {
-            if let Some(at) = self.names.iter().position(|known| *known == name)
-                && over(widths) > 0
-            {
-                widths[at] = widths[at].saturating_sub(over(widths)).max(12.min(widths[at]));
-                for (_, cells) in &mut self.rows {
-                    cells[at] = text::cut_middle(&cells[at], widths[at]);
+/// What is done with a cell that is wider than its column.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Cut {
+    /// It moves the rest of its line.
+    No,
+    Middle,
+    End,
+}
+
+impl Layout {
+    /// For rows such as these. `floors` are widths that later rows will need, by the names of columns.
+    pub(crate) fn of(grid: &Grid, floors: &[(&str, usize)], look: &Look) -> Self {
+        let mut columns: Vec<Shown> = grid
+            .names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| {
+                let cells = grid.rows.iter().map(|(_, cells)| text::width(&cells[at]));
+                let name_width = if look.headers { name.len() } else { 0 };
+                let floor = floors.iter().find(|(known, _)| known == name);
+                Shown {
+                    at,
+                    name,
+                    right: grid.right[at],
+                    width: cells
+                        .max()
+                        .unwrap_or(0)
+                        .max(name_width)
+                        .max(floor.map_or(0, |it| it.1)),
+                    cut: Cut::No,
                 }
+            })
+            .collect();
+        if let Some(width) = look.width {
+            while total(&columns) > width {
+                let next = (0..columns.len())
+                    .filter(|nth| grid.drop[columns[*nth].at] > 0)
+                    .min_by_key(|nth| grid.drop[columns[*nth].at]);
+                let Some(nth) = next else { break };
+                columns.remove(nth);
             }
+            squeeze(&mut columns, width);
         }
-        if over(widths) > 0
-            && let Some(last) = widths.len().checked_sub(1)
-        {
-            let name = if self.names.is_empty() {
-                0
-            } else {
-                self.names[last].len()
-            };
-            widths[last] = widths[last]
-                .saturating_sub(over(widths))
-                .max(name.min(widths[last]));
-            for (_, cells) in &mut self.rows {
-                cells[last] = text::cut(&cells[last], widths[last]);
-            }
-        }
+        Self { columns }
     }
 
-    fn line(&self, cells: &[String], widths: &[usize], mark: Option<char>, look: &Look) -> String {
+    /// The line of names, where one is wanted.
+    pub(crate) fn head(&self, look: &Look) -> Option<String> {
+        let names = self.columns.iter().map(|it| it.name.to_owned()).collect();
+        look.headers.then(|| self.line(names, None, look))
+    }
+
+    /// The rows of a grid with the same columns.
+    pub(crate) fn lines(&self, grid: &Grid, look: &Look) -> impl Iterator<Item = String> {
+        grid.rows.iter().map(|(mark, cells)| {
+            let shown = self.columns.iter().map(|it| match it.cut {
+                Cut::No => cells[it.at].clone(),
+                Cut::Middle => text::cut_middle(&cells[it.at], it.width),
+                Cut::End => text::cut(&cells[it.at], it.width),
+            });
+            self.line(shown.collect(), Some(*mark), look)
+        })
+    }
+
+    fn line(&self, cells: Vec<String>, mark: Option<char>, look: &Look) -> String {
         let mut line = String::new();
-        for (at, cell) in cells.iter().enumerate() {
-            if at > 0 {
+        for (nth, (cell, column)) in cells.iter().zip(&self.columns).enumerate() {
+            if nth > 0 {
                 line.push_str("  ");
             }
-            let pad = " ".repeat(widths[at].saturating_sub(text::width(cell)));
-            let state = matches!(self.names[at], "S" | "STATE");
+            let pad = column.width.saturating_sub(text::width(cell));
+            let pad = std::iter::repeat_n(' ', pad);
+            let painted;
             let shown = match mark {
-                Some(mark) if state => look.paint(mark, cell),
-                Some(_) | None => cell.clone(),
+                Some(mark) if matches!(column.name, "S" | "STATE") => {
+                    painted = look.paint(mark, cell);
+                    &painted
+                }
+                Some(_) | None => cell,
             };
-            if self.right[at] {
-                line.push_str(&pad);
-                line.push_str(&shown);
+            if column.right {
+                line.extend(pad);
+                line.push_str(shown);
             } else {
-                line.push_str(&shown);
-                if at + 1 < cells.len() {
-                    line.push_str(&pad);
+                line.push_str(shown);
+                if nth + 1 < cells.len() {
+                    line.extend(pad);
                 }
             }
         }
@@ -172,8 +200,33 @@ impl Grid {
     }
 }
 
-fn total(widths: &[usize]) -> usize {
-    widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
+/// Shortens addresses in the middle first, so that their port stays, then the last column.
+fn squeeze(columns: &mut [Shown], width: usize) {
+    let over = |columns: &[Shown]| total(columns).saturating_sub(width);
+    for name in ["ADDRESS", "SERVER"] {
+        let over = over(columns);
+        if let Some(it) = columns.iter_mut().find(|it| it.name == name)
+            && over > 0
+        {
+            it.width = it.width.saturating_sub(over).max(12.min(it.width));
+            it.cut = Cut::Middle;
+        }
+    }
+    let over = over(columns);
+    if let Some(last) = columns.last_mut()
+        && over > 0
+    {
+        last.width = last
+            .width
+            .saturating_sub(over)
+            .max(last.name.len().min(last.width));
+        last.cut = Cut::End;
+    }
+}
+
+fn total(columns: &[Shown]) -> usize {
+    let widths: usize = columns.iter().map(|it| it.width).sum();
+    widths + 2 * columns.len().saturating_sub(1)
 }
 
 #[cfg(test)]

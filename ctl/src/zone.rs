@@ -87,6 +87,26 @@ impl Zone {
         format!("{:02}:{:02}:{:02}", local / 3_600, local / 60 % 60, local % 60)
     }
 
+    /// The last time before `now_ms` at which clocks showed `09:07:27` or `09:07`; both in Unix time in milliseconds.
+    pub(crate) fn last(&self, text: &str, now_ms: u64) -> Option<u64> {
+        let parts: Vec<i64> = text
+            .split(':')
+            .map(|part| part.parse().ok().filter(|_| part.len() == 2))
+            .collect::<Option<_>>()?;
+        let (hour, minute, second) = match parts.as_slice() {
+            [hour, minute] => (*hour, *minute, 0),
+            [hour, minute, second] => (*hour, *minute, *second),
+            _ => return None,
+        };
+        if !((0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second)) {
+            return None;
+        }
+        let now = i64::try_from(now_ms / 1_000).ok()?;
+        let local = now + i64::from(self.offset(now));
+        let since = (local - hour * 3_600 - minute * 60 - second).rem_euclid(86_400);
+        u64::try_from(now - since).ok().map(|at| at * 1_000)
+    }
+
     /// `2026-11-20` of a Unix time in milliseconds.
     pub(crate) fn date(&self, wall_ms: u64) -> String {
         let at = i64::try_from(wall_ms / 1_000).unwrap_or(0);

@@ -2,12 +2,16 @@
 
 use crate::counters::Counters;
 use crate::event::Numbered;
+use crate::excerpt::{Excerpt, ExcerptAsk, Reading};
+use crate::expect::Expected;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
 use crate::history::{History, HistoryAsk, Past};
 use crate::host::Ssh;
 use crate::loglevel::{LogAsk, LogView};
 use crate::request::{Act, Acted, Hello, MetricsAsk, Refusal, Reloaded, Reply, Request, Snapshot};
+use crate::shown::Shown;
 use crate::trial::{TestAsk, Tested};
+use crate::view::View;
 use crate::whatif::{Foreseen, WhatIf};
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
@@ -215,6 +219,17 @@ impl Client {
         }
     }
 
+    /// As [`Client::act`], if what was seen still holds. Expecting nothing is an act that older agents know, too.
+    pub fn act_if(&mut self, act: Act, expect: Vec<Expected>) -> Result<Acted, ClientError> {
+        if expect.is_empty() {
+            return self.act(act);
+        }
+        match self.ask(&Request::ActIf(act, expect))? {
+            Reply::Acted(acted) => Ok(acted),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
     /// Has the configuration loaded again, or tried.
     pub fn reload(&mut self, dry_run: bool, force: bool) -> Result<Reloaded, ClientError> {
         match self.ask(&Request::Reload { dry_run, force })? {
@@ -236,6 +251,14 @@ impl Client {
     pub fn confirm(&mut self) -> Result<Reloaded, ClientError> {
         match self.ask(&Request::Confirmed)? {
             Reply::Reloaded(reloaded) => Ok(reloaded),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&mut self) -> Result<Shown, ClientError> {
+        match self.ask(&Request::Config)? {
+            Reply::Config(shown) => Ok(*shown),
             _ => Err(ClientError::Unexpected),
         }
     }
@@ -285,6 +308,82 @@ impl Client {
         match self.ask(&Request::Past { wall_ms })? {
             Reply::Past(past) => Ok(*past),
             _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// A part of the state, piece by piece, as each comes in.
+    ///
+    /// Of an agent that does not know the question yet, everything is asked and the pieces are cut here.
+    pub fn excerpts<E: From<ClientError>>(
+        &mut self,
+        ask: &ExcerptAsk,
+        mut each: impl FnMut(Excerpt) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut answer = self.ask(&Request::Excerpt(ask.clone()));
+        loop {
+            let more = match answer {
+                Ok(Reply::Excerpt(excerpt)) => {
+                    let more = excerpt.more;
+                    each(*excerpt)?;
+                    more
+                }
+                Err(ClientError::Refused(refusal)) if frame::is_unknown(&refusal) => {
+                    return self.cut(ask, each);
+                }
+                Ok(_) => return Err(ClientError::Unexpected.into()),
+                Err(error) => return Err(error.into()),
+            };
+            if !more {
+                return Ok(());
+            }
+            answer = match self.receive(Some(REPLY_TIMEOUT)) {
+                Ok(Some(Reply::Refused(refusal))) => Err(ClientError::Refused(refusal)),
+                Ok(Some(reply)) => Ok(reply),
+                Ok(None) => Err(ClientError::Silent(REPLY_TIMEOUT)),
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// The same of one piece: only lists have more.
+    pub fn excerpt(&mut self, ask: &ExcerptAsk) -> Result<Excerpt, ClientError> {
+        let mut got = None;
+        self.excerpts(ask, |excerpt| {
+            got.get_or_insert(excerpt);
+            Ok::<(), ClientError>(())
+        })?;
+        got.ok_or(ClientError::Unexpected)
+    }
+
+    fn cut<E: From<ClientError>>(
+        &mut self,
+        ask: &ExcerptAsk,
+        mut each: impl FnMut(Excerpt) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (snapshot, counters) = match ask.at_wall_ms {
+            Some(at) => {
+                let past = self.past(at)?;
+                (past.snapshot, past.counters)
+            }
+            None => {
+                let counters = match self.counters() {
+                    Ok(counters) => Some(counters),
+                    Err(ClientError::Refused(_)) => None,
+                    Err(error) => return Err(error.into()),
+                };
+                (self.snapshot()?, counters)
+            }
+        };
+        let view = View::of(&snapshot).with_counters(counters.as_ref());
+        let mut reading = Reading::new(&view, ask).map_err(ClientError::Refused)?;
+        loop {
+            let mut excerpt = reading.next(&view, snapshot.seq);
+            excerpt.snapshot.role = snapshot.role;
+            let more = excerpt.more;
+            each(excerpt)?;
+            if !more {
+                return Ok(());
+            }
         }
     }
 

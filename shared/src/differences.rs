@@ -358,6 +358,7 @@ pub fn same<'a>(of: &InstanceView, on: &'a State) -> Option<&'a InstanceView> {
     let wanted = Router::of(of);
     on.instances
         .values()
+        .map(|it| &**it)
         .find(|instance| Router::of(instance) == wanted)
 }
 

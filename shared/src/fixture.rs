@@ -14,6 +14,7 @@ use crate::state::{
 };
 use crate::units::{Mono, Weight};
 use crate::view::Peers;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Unix time in milliseconds of the fixture's now.
@@ -216,7 +217,7 @@ fn routers(state: &mut State, counters: &mut Counters) {
                 ..InstanceCounters::default()
             },
         );
-        state.instances.insert(view.name.clone(), view);
+        state.instances.insert(view.name.clone(), Arc::new(view));
     }
     state.groups.insert(
         group.clone(),
@@ -390,7 +391,7 @@ fn services(state: &mut State, counters: &mut Counters) {
             counters
                 .servers
                 .insert(id.clone(), server_counters(plan, nth, all.len() as u64, &view));
-            state.servers.insert(id, view);
+            state.servers.insert(id, Arc::new(view));
         }
         let mail = plan.name == "mail";
         let sorry: Option<ServerKey> = mail.then(|| "198.51.100.69:25".parse().expect("a literal"));
@@ -420,7 +421,7 @@ fn services(state: &mut State, counters: &mut Counters) {
         }
         state.services.insert(
             key.clone(),
-            ServiceView {
+            Arc::new(ServiceView {
                 entries: match &key {
                     ServiceKey::Single(entry) => vec![*entry],
                     ServiceKey::Group { .. } => Vec::new(),
@@ -443,7 +444,7 @@ fn services(state: &mut State, counters: &mut Counters) {
                 sorry,
                 programmed: Programmed::Yes,
                 instance: plan.instance.map(InstanceName::from),
-            },
+            }),
         );
     }
 }
@@ -536,7 +537,7 @@ fn drain(state: &mut State) {
         .parse()
         .expect("a literal");
     let began = at(9, 17, 12);
-    if let Some(server) = state.servers.get_mut(&id) {
+    if let Some(server) = state.servers.get_mut(&id).map(Arc::make_mut) {
         server.admin = Admin::Draining;
         server.effective = Some(Weight::ZERO);
         server.source = WeightSource::Operator;
@@ -546,7 +547,7 @@ fn drain(state: &mut State) {
             deadline: Some(began + Duration::from_secs(600)),
             active_at_start: 4_655,
         });
-        if let Some(service) = state.services.get_mut(&id.service) {
+        if let Some(service) = state.services.get_mut(&id.service).map(Arc::make_mut) {
             service.live_weight = 400;
         }
     }
@@ -630,6 +631,7 @@ pub fn lb2() -> Demo {
     let state = &mut demo.snapshot.state;
     state.agent.host = "lb2".into();
     for (name, instance) in &mut state.instances {
+        let instance = Arc::make_mut(instance);
         let held = matches!(name.0.as_str(), "VI_int" | "VI_mgmt");
         instance.state = if held {
             VrrpState::Master
@@ -643,7 +645,7 @@ pub fn lb2() -> Demo {
         instance.master = None;
     }
     state.overrides.clear();
-    for server in state.servers.values_mut() {
+    for server in state.servers.values_mut().map(Arc::make_mut) {
         if server.admin != Admin::Enabled {
             server.admin = Admin::Enabled;
             server.drain = None;
@@ -689,7 +691,7 @@ pub fn big() -> Demo {
                     .parse()
                     .expect("written by us"),
             };
-            let mut view = template.clone();
+            let mut view = template.as_ref().clone();
             view.id = id.clone();
             if nth % 62 == 0 {
                 view.health = Health::Down;
@@ -697,16 +699,16 @@ pub fn big() -> Demo {
                 view.reason = "connection refused".into();
             }
             demo.counters.servers.insert(id.clone(), sample.clone());
-            state.servers.insert(id, view);
+            state.servers.insert(id, Arc::new(view));
         }
         state.services.insert(
             key.clone(),
-            ServiceView {
+            Arc::new(ServiceView {
                 order: s,
                 name: Some(format!("svc-{s:03}")),
                 key,
-                ..service.clone()
-            },
+                ..service.as_ref().clone()
+            }),
         );
     }
     demo

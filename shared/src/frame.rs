@@ -10,7 +10,7 @@
 //! left-over bytes are an error. An answer longer than one frame travels as several [`Kind::Part`]s and a last
 //! [`Kind::Reply`].
 
-use crate::request::{Reply, Request};
+use crate::request::{Refusal, RefusalCode, Reply, Request};
 use std::fmt;
 
 /// The first byte of the binary dialect.
@@ -192,6 +192,14 @@ fn whole<T>(body: &[u8], decoded: Result<(T, usize), bincode::error::DecodeError
     }
 }
 
+/// Whether an agent refused a request since its version does not have it.
+///
+/// It knows no variant of that number, which is told in the words of [`FrameError::Decode`].
+pub fn is_unknown(refusal: &Refusal) -> bool {
+    let told = FrameError::Decode(String::new()).to_string();
+    refusal.code == RefusalCode::BadRequest && refusal.message.starts_with(&told)
+}
+
 /// Puts the frames of answers together, however the bytes arrive.
 #[derive(Debug, Default)]
 pub struct Assembler {
@@ -327,6 +335,19 @@ mod tests {
             bytes[4] = kind;
             assert_eq!(head(bytes), want, "length {length}, kind {kind}");
         }
+    }
+
+    #[test]
+    fn a_request_of_a_later_version_is_told_from_a_bad_one() {
+        let refused = |error: FrameError| Refusal::new(RefusalCode::BadRequest, error.to_string(), "");
+        let unknown = decode_request(&[250]).unwrap_err();
+        assert!(is_unknown(&refused(unknown)));
+        assert!(!is_unknown(&refused(decode_request(&[1, 0]).unwrap_err())));
+        assert!(!is_unknown(&Refusal::new(
+            RefusalCode::BadRequest,
+            "'x' is no weight",
+            ""
+        )));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::units::Mono;
 use crate::view::{View, rfc3339};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// How far back the agent remembers, in milliseconds.
 pub const KEPT_MS: u64 = 15 * 60 * 1_000;
@@ -237,17 +238,11 @@ impl State {
             ObjectId::Instance(name) => self
                 .instances
                 .get(name)
-                .map(|it| Object::Instance(Box::new(it.clone()))),
+                .map(|it| Object::Instance(Arc::clone(it))),
             ObjectId::Group(name) => self.groups.get(name).cloned().map(Object::Group),
             ObjectId::Tracker(name) => self.trackers.get(name).cloned().map(Object::Tracker),
-            ObjectId::Service(key) => self
-                .services
-                .get(key)
-                .map(|it| Object::Service(Box::new(it.clone()))),
-            ObjectId::Server(id) => self
-                .servers
-                .get(id)
-                .map(|it| Object::Server(Box::new(it.clone()))),
+            ObjectId::Service(key) => self.services.get(key).map(|it| Object::Service(Arc::clone(it))),
+            ObjectId::Server(id) => self.servers.get(id).map(|it| Object::Server(Arc::clone(it))),
             ObjectId::Override(target) => self.overrides.get(target).cloned().map(Object::Override),
         }
     }
@@ -292,10 +287,10 @@ mod tests {
         let state = fixture::demo().snapshot.state;
         let server = state.servers.values().next().unwrap().clone();
         let instance = state.instances.values().next().unwrap().clone();
-        let mut changed = server.clone();
+        let mut changed = server.as_ref().clone();
         changed.reason = "status 503".into();
         let cases = [
-            vec![Change::Put(Object::Server(Box::new(changed)))],
+            vec![Change::Put(Object::Server(Arc::new(changed)))],
             vec![Change::Remove(ObjectId::Server(server.id.clone()))],
             vec![
                 Change::Remove(ObjectId::Instance(instance.name.clone())),

@@ -61,8 +61,8 @@ pub fn status(view: &View<'_>) -> Value {
         "problems": list(problems::problems(view), |it| problem(view, &it)),
         "overrides": list(view.state.overrides.values(), |it| change(view, it)),
         "vrrp": tally(problems::instances(view.state)),
-        "services": tally(problems::services(view.state)),
-        "servers": tally(problems::servers(view.state)),
+        "services": tally(view.service_tally()),
+        "servers": tally(view.server_tally()),
         "traffic": view.totals().map(|totals| json!({
             "active": totals.active,
             "inactive": totals.inactive,

@@ -15,6 +15,8 @@ pub mod differences;
 pub mod drain;
 pub mod duration;
 pub mod event;
+pub mod excerpt;
+pub mod expect;
 pub mod filter;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
@@ -31,6 +33,7 @@ pub mod problems;
 pub mod request;
 pub mod schema;
 pub mod select;
+pub mod shown;
 #[cfg(feature = "client")]
 pub mod site;
 pub mod state;

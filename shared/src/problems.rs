@@ -285,11 +285,20 @@ fn down_servers(view: &View<'_>) -> Vec<Problem> {
 /// How many objects are in each state, by word, in the order in which they are told.
 pub type Tally = Vec<(&'static str, usize)>;
 
+/// The words of services and of servers, in the order in which they are told.
+pub(crate) const SERVICE_WORDS: [&str; 4] = ["UP", "SORRY", "DOWN", "INIT"];
+pub(crate) const SERVER_WORDS: [&str; 6] = ["UP", "DRAIN", "DRAINED", "OFF", "DOWN", "INIT"];
+
 fn tally<'a>(order: &[&'static str], words: impl Iterator<Item = &'a str>) -> Tally {
+    tally_of(order, words.map(|word| (word, 1)))
+}
+
+/// The same of words that were counted already.
+pub(crate) fn tally_of<'a>(order: &[&'static str], words: impl Iterator<Item = (&'a str, u64)>) -> Tally {
     let mut counts = vec![0; order.len()];
-    for word in words {
+    for (word, count) in words {
         if let Some(at) = order.iter().position(|known| *known == word) {
-            counts[at] += 1;
+            counts[at] += count as usize;
         }
     }
     order
@@ -304,24 +313,21 @@ fn tally<'a>(order: &[&'static str], words: impl Iterator<Item = &'a str>) -> Ta
 pub fn instances(state: &State) -> Tally {
     tally(
         &["MASTER2", "MASTER", "BACKUP", "FAULT", "INIT"],
-        state.instances.values().map(instance_word),
+        state.instances.values().map(|it| instance_word(it)),
     )
 }
 
 /// Services by state.
 pub fn services(state: &State) -> Tally {
     tally(
-        &["UP", "SORRY", "DOWN", "INIT"],
+        &SERVICE_WORDS,
         state.services.values().map(|view| view.state.word()),
     )
 }
 
 /// Servers by word.
 pub fn servers(state: &State) -> Tally {
-    tally(
-        &["UP", "DRAIN", "DRAINED", "OFF", "DOWN", "INIT"],
-        state.servers.values().map(ServerView::word),
-    )
+    tally(&SERVER_WORDS, state.servers.values().map(|it| it.word()))
 }
 
 /// `2 MASTER, 1 BACKUP`; `none` of nothing.

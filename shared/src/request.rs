@@ -3,8 +3,11 @@
 use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
+use crate::excerpt::{Excerpt, ExcerptAsk};
+use crate::expect::Expected;
 use crate::history::{History, HistoryAsk, Past};
 use crate::loglevel::{LogAsk, LogView};
+use crate::shown::Shown;
 use crate::state::{DrainThen, Pin, State, Target};
 use crate::trial::{TestAsk, Tested};
 use crate::units::{Mono, Weight};
@@ -65,6 +68,12 @@ pub enum Request {
     ReloadFor { force: bool, for_ms: u64 },
     /// The configuration that waits to be confirmed stays: [`Reply::Reloaded`] or [`Reply::Refused`].
     Confirmed,
+    /// The configuration in force: [`Reply::Config`].
+    Config,
+    /// A part of the state: [`Reply::Excerpt`]s, the last of which says so, or [`Reply::Refused`].
+    Excerpt(ExcerptAsk),
+    /// As [`Request::Act`], if what was seen of its targets still holds; else [`Reply::Refused`].
+    ActIf(Act, Vec<Expected>),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -262,8 +271,11 @@ impl Request {
             | Self::WhatIf(_)
             | Self::Metrics(_)
             | Self::History(_)
-            | Self::Past { .. } => Role::Viewer,
-            Self::Act(act) => act.verb.role(),
+            | Self::Past { .. }
+            | Self::Config
+            | Self::Excerpt(_)
+            | Self::Reload { dry_run: true, .. } => Role::Viewer,
+            Self::Act(act) | Self::ActIf(act, _) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed | Self::Log(_) => Role::Admin,
         }
@@ -278,13 +290,15 @@ impl Request {
             Self::Events { .. } => "events",
             Self::Watch => "watch",
             Self::WhatIf(_) => "what-if",
-            Self::Act(act) => act.verb.word(),
+            Self::Act(act) | Self::ActIf(act, _) => act.verb.word(),
             Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed => "reload",
             Self::Metrics(_) => "metrics",
             Self::History(_) => "history",
             Self::Past { .. } => "past",
             Self::Test(_) => "test",
             Self::Log(_) => "log",
+            Self::Config => "config-show",
+            Self::Excerpt(_) => "excerpt",
         }
     }
 }
@@ -313,6 +327,8 @@ pub enum Reply {
     Past(Box<Past>),
     Tested(Tested),
     Log(LogView),
+    Config(Box<Shown>),
+    Excerpt(Box<Excerpt>),
 }
 
 /// Who answers.

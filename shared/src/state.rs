@@ -13,17 +13,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a client can show about an agent.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub agent: AgentView,
-    pub instances: BTreeMap<InstanceName, InstanceView>,
+    pub instances: BTreeMap<InstanceName, Arc<InstanceView>>,
     pub groups: BTreeMap<GroupName, GroupView>,
     pub trackers: BTreeMap<TrackerName, TrackerView>,
-    pub services: BTreeMap<ServiceKey, ServiceView>,
-    pub servers: BTreeMap<ServerId, ServerView>,
+    pub services: BTreeMap<ServiceKey, Arc<ServiceView>>,
+    pub servers: BTreeMap<ServerId, Arc<ServerView>>,
     pub overrides: BTreeMap<Target, Override>,
 }
 
@@ -31,11 +32,11 @@ pub struct State {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Object {
     Agent(AgentView),
-    Instance(Box<InstanceView>),
+    Instance(Arc<InstanceView>),
     Group(GroupView),
     Tracker(TrackerView),
-    Service(Box<ServiceView>),
-    Server(Box<ServerView>),
+    Service(Arc<ServiceView>),
+    Server(Arc<ServerView>),
     Override(Override),
 }
 
@@ -533,20 +534,16 @@ impl State {
             .chain(
                 self.instances
                     .values()
-                    .map(|view| Object::Instance(Box::new(view.clone()))),
+                    .map(|view| Object::Instance(Arc::clone(view))),
             )
             .chain(self.groups.values().map(|view| Object::Group(view.clone())))
             .chain(self.trackers.values().map(|view| Object::Tracker(view.clone())))
             .chain(
                 self.services
                     .values()
-                    .map(|view| Object::Service(Box::new(view.clone()))),
+                    .map(|view| Object::Service(Arc::clone(view))),
             )
-            .chain(
-                self.servers
-                    .values()
-                    .map(|view| Object::Server(Box::new(view.clone()))),
-            )
+            .chain(self.servers.values().map(|view| Object::Server(Arc::clone(view))))
             .chain(self.overrides.values().map(|view| Object::Override(view.clone())))
     }
 
@@ -562,17 +559,17 @@ impl State {
         self.servers
             .range(first..)
             .take_while(move |(id, _)| id.service == *service)
-            .map(|(_, view)| view)
+            .map(|(_, view)| &**view)
     }
 
     fn put(&mut self, object: Object) {
         match object {
             Object::Agent(view) => self.agent = view,
-            Object::Instance(view) => drop(self.instances.insert(view.name.clone(), *view)),
+            Object::Instance(view) => drop(self.instances.insert(view.name.clone(), view)),
             Object::Group(view) => drop(self.groups.insert(view.name.clone(), view)),
             Object::Tracker(view) => drop(self.trackers.insert(view.name.clone(), view)),
-            Object::Service(view) => drop(self.services.insert(view.key.clone(), *view)),
-            Object::Server(view) => drop(self.servers.insert(view.id.clone(), *view)),
+            Object::Service(view) => drop(self.services.insert(view.key.clone(), view)),
+            Object::Server(view) => drop(self.servers.insert(view.id.clone(), view)),
             Object::Override(view) => drop(self.overrides.insert(view.target.clone(), view)),
         }
     }
@@ -635,7 +632,7 @@ mod tests {
             ("192.0.2.1:80/tcp", "198.51.100.1:80"),
             ("fwmark:8", "[2001:db8::1]:80"),
         ] {
-            state.put(Object::Server(Box::new(server(service, address))));
+            state.put(Object::Server(Arc::new(server(service, address))));
         }
         let mut folded = State::default();
         state.as_events().iter().for_each(|event| folded.apply(event));
@@ -650,7 +647,7 @@ mod tests {
             ("192.0.2.1:80/tcp", "[2001:db8::1]:80"),
             ("192.0.2.1:81/tcp", "198.51.100.1:80"),
         ] {
-            state.put(Object::Server(Box::new(server(service, address))));
+            state.put(Object::Server(Arc::new(server(service, address))));
         }
         let key = "192.0.2.1:80/tcp".parse().unwrap();
         assert_eq!(state.servers_of(&key).count(), 2);

@@ -1,11 +1,14 @@
 //! A state as somebody looks at it: with its counters, the time, and the names objects are shown by.
 
 use crate::counters::{InstanceCounters, ServerCounters};
+use crate::excerpt::{Excerpt, Sums};
 use crate::names::{InstanceName, ServerId, ServerKey, ServiceKey};
+use crate::problems::{self, Tally};
 use crate::request::Snapshot;
 use crate::state::{ObjectId, Override, ServerView, ServiceState, ServiceView, State, Target};
 use crate::text;
 use crate::units::Mono;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,11 +25,13 @@ pub struct View<'a> {
     /// Unix time in milliseconds at `now`.
     pub wall_ms: u64,
     peers: Option<&'a Peers>,
+    /// Of what is not in the state, when that is an excerpt.
+    sums: Option<&'a Sums>,
     names: BTreeMap<&'a ServiceKey, &'a str>,
 }
 
 /// Sums over the servers of a service, or over all.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     pub active: u64,
     pub inactive: u64,
@@ -73,6 +78,7 @@ impl<'a> View<'a> {
             now,
             wall_ms,
             peers: None,
+            sums: None,
             names: unique_names(state),
         }
     }
@@ -80,6 +86,24 @@ impl<'a> View<'a> {
     /// A snapshot as it came from an agent.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         Self::new(&snapshot.state, snapshot.now, snapshot.wall_ms)
+    }
+
+    /// A part of a state, with its counters and the sums over what is left out.
+    pub fn excerpt(excerpt: &'a Excerpt) -> Self {
+        let mut view = Self::of(&excerpt.snapshot).with_counters(excerpt.counters.as_ref());
+        view.names
+            .retain(|_, name| !excerpt.sums.shared_names.contains(*name));
+        view.sums = Some(&excerpt.sums);
+        view
+    }
+
+    /// Names in `part` that do not single a service out, since one of this view has the same.
+    pub(crate) fn shared_names(&self, part: &State) -> BTreeSet<String> {
+        part.services
+            .values()
+            .filter(|it| !self.names.contains_key(&it.key))
+            .filter_map(|it| it.name.clone())
+            .collect()
     }
 
     /// The same with counters.
@@ -160,14 +184,14 @@ impl<'a> View<'a> {
 
     /// The services: those not up first, then as in the file.
     pub fn services(&self) -> Vec<&'a ServiceView> {
-        let mut services: Vec<_> = self.state.services.values().collect();
+        let mut services: Vec<_> = self.state.services.values().map(|it| &**it).collect();
         services.sort_by_key(|view| (rank(view.state), view.order));
         services
     }
 
     /// All servers, by service as in the file.
     pub fn servers(&self) -> impl Iterator<Item = &'a ServerView> + use<'a> {
-        let mut services: Vec<_> = self.state.services.values().collect();
+        let mut services: Vec<_> = self.state.services.values().map(|it| &**it).collect();
         services.sort_by_key(|view| view.order);
         let state = self.state;
         services.into_iter().flat_map(|view| state.servers_of(&view.key))
@@ -175,9 +199,28 @@ impl<'a> View<'a> {
 
     /// How many servers of a service are UP, and how many there are.
     pub fn up_of(&self, key: &ServiceKey) -> (usize, usize) {
+        if let Some(sum) = self.sums.and_then(|sums| sums.of_services.get(key)) {
+            return (sum.up as usize, sum.all as usize);
+        }
         self.state.servers_of(key).fold((0, 0), |(up, all), server| {
             (up + usize::from(server.word() == "UP"), all + 1)
         })
+    }
+
+    /// Services by state.
+    pub fn service_tally(&self) -> Tally {
+        match self.sums.and_then(|sums| sums.all.as_ref()) {
+            Some(all) => all.service_tally(),
+            None => problems::services(self.state),
+        }
+    }
+
+    /// Servers by word.
+    pub fn server_tally(&self) -> Tally {
+        match self.sums.and_then(|sums| sums.all.as_ref()) {
+            Some(all) => all.server_tally(),
+            None => problems::servers(self.state),
+        }
     }
 
     /// What was counted for a server.
@@ -192,6 +235,9 @@ impl<'a> View<'a> {
 
     /// Sums over a service; `None` without counters.
     pub fn service_totals(&self, key: &ServiceKey) -> Option<Totals> {
+        if let Some(sum) = self.sums.and_then(|sums| sums.of_services.get(key)) {
+            return sum.totals;
+        }
         let counters = self.counters?;
         let mut totals = Totals::default();
         let first = ServerId {
@@ -212,6 +258,9 @@ impl<'a> View<'a> {
 
     /// Sums over everything; `None` without counters.
     pub fn totals(&self) -> Option<Totals> {
+        if let Some(all) = self.sums.and_then(|sums| sums.all.as_ref()) {
+            return all.totals;
+        }
         let mut totals = Totals::default();
         self.counters?
             .servers
@@ -277,4 +326,11 @@ pub fn rfc3339(wall_ms: u64) -> String {
     const LAST_MS: u64 = 253_402_300_799_999;
     let at = std::time::UNIX_EPOCH + Duration::from_millis(wall_ms.min(LAST_MS));
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// The moment that RFC 3339 text names, in Unix time in milliseconds.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let at = humantime::parse_rfc3339(text).ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(ms(since))
 }

@@ -166,6 +166,7 @@ impl Verdict {
             Reply::Reloaded(reloaded) => Self::Plan(reloaded),
             Reply::Refused(refusal) => Self::Refused(refusal),
             Reply::Hello(_)
+            | Reply::Config(_)
             | Reply::Snapshot(_)
             | Reply::Counters(_)
             | Reply::Events(_)
@@ -176,6 +177,7 @@ impl Verdict {
             | Reply::History(_)
             | Reply::Past(_)
             | Reply::Tested(_)
+            | Reply::Excerpt(_)
             | Reply::Log(_) => Self::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),

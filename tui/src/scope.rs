@@ -72,7 +72,10 @@ impl Part {
 fn word(state: &State, target: &Target) -> &'static str {
     match target {
         Target::Server(id) => state.servers.get(id).map_or("gone", |server| server.word()),
-        Target::Instance(name) => state.instances.get(name).map_or("gone", problems::instance_word),
+        Target::Instance(name) => state
+            .instances
+            .get(name)
+            .map_or("gone", |it| problems::instance_word(it)),
     }
 }
 

@@ -218,7 +218,7 @@ pub(crate) fn limit_reached(what: &str, limit: usize, place: Option<Place>) -> D
     finding
 }
 
-const MASK: &str = "********";
+pub(crate) const MASK: &str = "********";
 
 /// Hides what follows a secret keyword, whether the reader of blocks met it (`column`) or only the eye does.
 fn mask(place: &mut Place, column: Option<u32>) {
@@ -261,7 +261,7 @@ fn secret_column(excerpt: &str) -> Option<u32> {
     None
 }
 
-fn looks_secret(word: &str) -> bool {
+pub(crate) fn looks_secret(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     word == "password" || (word.len() >= 6 && similar::distance(&word, "auth_pass", 2).is_some())
 }

@@ -15,6 +15,7 @@ mod keywords;
 mod lexer;
 mod mistakes;
 mod rules;
+mod show;
 mod similar;
 mod source;
 mod texts;
@@ -24,6 +25,7 @@ mod value;
 pub use explain::{compatibility_page, configuration_page, explain, unknown};
 pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};
+pub use show::show;
 pub use source::{
     Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, LINES_MAX, MATCHES_MAX,
     ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,

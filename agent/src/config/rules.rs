@@ -13,6 +13,7 @@ mod routing;
 mod script;
 mod service;
 mod sync;
+mod vmac;
 mod vrrp;
 mod watch;
 mod weigh;
@@ -34,6 +35,8 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     vrrp::objects(&raw, &followed, &mut model, cx);
     bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
+    "static addresses".clone_into(&mut cx.object);
+    model.static_addresses = address::fixed(&raw, cx);
     "static routes".clone_into(&mut cx.object);
     model.static_routes = routing::routes(&raw.routes, cx);
     model.static_rules = routing::rules(&raw.policy_rules, cx);

@@ -3,9 +3,10 @@
 use super::history::{self, Samples};
 use super::hub::Hub;
 use super::limits;
-use lb_shared::counters::Counters;
+use lb_shared::counters::{Counters, ServerCounters};
 use lb_shared::drain;
 use lb_shared::event::Actor;
+use lb_shared::expect::Expected;
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
@@ -15,7 +16,7 @@ use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, oneshot};
 
@@ -27,6 +28,8 @@ pub enum Ask {
         /// What the connection may do: an undo must be allowed what it does.
         role: Role,
         act: Act,
+        /// What was seen of its targets: it is done only if that still holds.
+        expect: Vec<Expected>,
         reply: oneshot::Sender<Reply>,
     },
     Reload {
@@ -42,8 +45,14 @@ pub enum Ask {
         actor: Actor,
         reply: oneshot::Sender<Reply>,
     },
-    Counters {
-        reply: oneshot::Sender<Reply>,
+    /// The configuration in force is to be shown.
+    Config { reply: oneshot::Sender<Reply> },
+    /// All counters but those of servers, once the kernel's are read.
+    Counters { reply: oneshot::Sender<Reply> },
+    /// The counters of the servers that follow this one, a slice of them; an empty one is the end.
+    ServerCounters {
+        after: Option<ServerId>,
+        reply: oneshot::Sender<Vec<(ServerId, ServerCounters)>>,
     },
     /// How the last checks of these servers ended.
     Runs {
@@ -84,6 +93,16 @@ pub(super) struct Engine {
     to: ToEngine,
     hub: Arc<Hub>,
     counters: Mutex<Sampled>,
+    /// The last counters, to be had while new ones are read.
+    known: std::sync::Mutex<Option<Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    counters: Arc<Counters>,
+    at: Instant,
+    /// How long reading them took.
+    took: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -100,15 +119,17 @@ impl Engine {
             to,
             hub,
             counters: Mutex::default(),
+            known: std::sync::Mutex::default(),
         }
     }
 
     /// Carries an act to the engine, which also knows the keys it has answered already.
-    pub(super) async fn act(&self, actor: Actor, role: Role, act: Act) -> Reply {
+    pub(super) async fn act(&self, actor: Actor, role: Role, act: Act, expect: Vec<Expected>) -> Reply {
         self.ask(|reply| Ask::Act {
             actor,
             role,
             act,
+            expect,
             reply,
         })
         .await
@@ -137,6 +158,11 @@ impl Engine {
         self.ask(|reply| Ask::Confirm { actor, reply }).await
     }
 
+    /// The configuration in force.
+    pub(super) async fn config(&self) -> Reply {
+        self.ask(|reply| Ask::Config { reply }).await
+    }
+
     /// What would happen; answered by a copy of the engine.
     pub(super) async fn foresee(&self, asked: WhatIf) -> Reply {
         self.ask(|reply| Ask::Foresee { asked, reply }).await
@@ -160,30 +186,81 @@ impl Engine {
     }
 
     /// All counters, at most a second old; whoever asks meanwhile shares the answer.
-    pub(super) async fn counters(&self) -> Result<Arc<Counters>, Refusal> {
-        let mut sampled = self.counters.lock().await;
-        if sampled.at.is_some_and(|at| at.elapsed() < limits::COUNTERS_FRESH) {
-            return Ok(Arc::clone(&sampled.counters));
+    pub(super) async fn counters(self: &Arc<Self>) -> Result<Arc<Counters>, Refusal> {
+        let engine = Arc::clone(self);
+        // Goes on when nobody waits any more: what it brings is good for the next who asks.
+        let reading = tokio::spawn(async move { engine.read_counters().await });
+        match tokio::time::timeout(limits::COUNTERS, reading).await {
+            Ok(Ok(counters)) => counters,
+            Ok(Err(_)) => Err(stopping()),
+            Err(_) => Err(slow(limits::COUNTERS)),
         }
-        match self
-            .ask_within(limits::COUNTERS, |reply| Ask::Counters { reply })
-            .await
-        {
-            Reply::Counters(mut counters) => {
-                sampled.remember(&self.hub, &mut counters);
-                sampled.at = Some(Instant::now());
-                sampled.counters = Arc::new(*counters);
-                Ok(Arc::clone(&sampled.counters))
+    }
+
+    async fn read_counters(&self) -> Result<Arc<Counters>, Refusal> {
+        let mut sampled = self.counters.lock().await;
+        if let Some(fresh) = sampled.fresh() {
+            return Ok(fresh);
+        }
+        let began = Instant::now();
+        let read = self.sample().await?;
+        let counters = sampled.remember(&self.hub, read);
+        let known = Known {
+            counters: Arc::clone(&counters),
+            at: Instant::now(),
+            took: began.elapsed(),
+        };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(counters)
+    }
+
+    /// The counters without a wait that people notice: where reading them takes long, those read last are given and new
+    /// ones read behind the answer. They say themselves of which moment they are.
+    pub(super) async fn counters_soon(self: &Arc<Self>) -> Result<Arc<Counters>, Refusal> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(known)
+                if known.took > limits::COUNTERS_QUICK && known.at.elapsed() < limits::COUNTERS_STALE =>
+            {
+                // Reading is not to take more than a share of the time, however often somebody looks.
+                let fresh = limits::COUNTERS_FRESH.max(known.took * limits::COUNTERS_SHARE);
+                if known.at.elapsed() >= fresh {
+                    let engine = Arc::clone(self);
+                    tokio::spawn(async move { engine.counters().await });
+                }
+                Ok(known.counters)
             }
-            Reply::Refused(refusal) => Err(refusal),
-            other => Err(Refusal::new(
-                RefusalCode::Internal,
-                format!(
-                    "the engine answered counters with {:?}",
-                    std::mem::discriminant(&other)
-                ),
-                "",
-            )),
+            Some(_) | None => self.counters().await,
+        }
+    }
+
+    /// Has the kernel read, then takes the servers slice by slice: between two slices the core does its work.
+    async fn sample(&self) -> Result<Counters, Refusal> {
+        let mut counters = match self.ask(|reply| Ask::Counters { reply }).await {
+            Reply::Counters(counters) => *counters,
+            Reply::Refused(refusal) => return Err(refusal),
+            other => {
+                return Err(Refusal::new(
+                    RefusalCode::Internal,
+                    format!(
+                        "the engine answered counters with {:?}",
+                        std::mem::discriminant(&other)
+                    ),
+                    "",
+                ));
+            }
+        };
+        loop {
+            let after = counters.servers.last_key_value().map(|(id, _)| id.clone());
+            let (reply, answer) = oneshot::channel();
+            if !(self.to.0)(Ask::ServerCounters { after, reply }) {
+                return Err(stopping());
+            }
+            let slice = answer.await.map_err(|_| stopping())?;
+            if slice.is_empty() {
+                return Ok(counters);
+            }
+            counters.servers.extend(slice);
         }
     }
 
@@ -193,30 +270,41 @@ impl Engine {
 
     async fn ask_within(&self, limit: Duration, ask: impl FnOnce(oneshot::Sender<Reply>) -> Ask) -> Reply {
         let (reply, answer) = oneshot::channel();
-        let gone = || {
-            Reply::Refused(Refusal::new(
-                RefusalCode::Internal,
-                "the agent is stopping",
-                "ask again when it runs",
-            ))
-        };
+        let gone = || Reply::Refused(stopping());
         if !(self.to.0)(ask(reply)) {
             return gone();
         }
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => gone(),
-            Err(_) => Reply::Refused(Refusal::new(
-                RefusalCode::Busy,
-                format!("the engine did not answer within {} s", limit.as_secs()),
-                "look at lbctl status and events before you repeat it: it may still be done",
-            )),
+            Err(_) => Reply::Refused(slow(limit)),
         }
     }
 }
 
+fn stopping() -> Refusal {
+    Refusal::new(
+        RefusalCode::Internal,
+        "the agent is stopping",
+        "ask again when it runs",
+    )
+}
+
+fn slow(limit: Duration) -> Refusal {
+    Refusal::new(
+        RefusalCode::Busy,
+        format!("the engine did not answer within {} s", limit.as_secs()),
+        "look at lbctl status and events before you repeat it: it may still be done",
+    )
+}
+
 impl Sampled {
-    fn remember(&mut self, hub: &Hub, counters: &mut Counters) {
+    fn fresh(&self) -> Option<Arc<Counters>> {
+        let fresh = self.at.is_some_and(|at| at.elapsed() < limits::COUNTERS_FRESH);
+        fresh.then(|| Arc::clone(&self.counters))
+    }
+
+    fn remember(&mut self, hub: &Hub, mut counters: Counters) -> Arc<Counters> {
         let seen = hub.seen();
         let draining = |id: &ServerId| {
             seen.state
@@ -232,6 +320,9 @@ impl Sampled {
                 server.drain_eta_s = drain::eta(samples.make_contiguous()).map(|eta| eta.as_secs());
             }
         }
+        self.at = Some(Instant::now());
+        self.counters = Arc::new(counters);
+        Arc::clone(&self.counters)
     }
 }
 

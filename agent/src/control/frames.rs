@@ -1,7 +1,9 @@
 //! A connection that speaks frames: request, reply, request, reply; or a watch until it ends.
 
+use super::excerpts::Excerpts;
 use super::limits::{self, Budget};
 use super::session::Session;
+use lb_shared::excerpt::ExcerptAsk;
 use lb_shared::frame::{self, FIRST_BYTE, FrameError, HEAD_LEN, Kind, PREFACE_LEN, VERSION, Version};
 use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
 use std::io;
@@ -49,6 +51,11 @@ async fn talk(session: &Session, stream: &mut UnixStream, refusal: Option<Refusa
         if matches!(request, Request::Watch) {
             session.doors.count(word, None);
             return watch(session, stream).await;
+        }
+        if let Request::Excerpt(ask) = request {
+            let refused = excerpts(session, stream, ask).await?;
+            session.doors.count(word, refused);
+            continue;
         }
         let reply = session.answer(request).await;
         session.doors.count(
@@ -142,6 +149,30 @@ async fn follow(session: &Session, writer: &mut tokio::net::unix::WriteHalf<'_>)
                 }
                 Err(RecvError::Closed) => return Ok(()),
             }
+        }
+    }
+}
+
+/// A part of the state, in as many answers as it takes. Between them nothing of the state is held for a slow reader.
+async fn excerpts(
+    session: &Session,
+    stream: &mut UnixStream,
+    ask: ExcerptAsk,
+) -> io::Result<Option<RefusalCode>> {
+    let mut excerpts = match Excerpts::open(session, ask).await {
+        Ok(excerpts) => excerpts,
+        Err(refusal) => {
+            let code = refusal.code;
+            send(stream, &Reply::Refused(refusal)).await?;
+            return Ok(Some(code));
+        }
+    };
+    loop {
+        let (excerpt, left) = excerpts.next().await;
+        send(stream, &Reply::Excerpt(Box::new(excerpt))).await?;
+        match left {
+            Some(left) => excerpts = left,
+            None => return Ok(None),
         }
     }
 }

@@ -169,7 +169,7 @@ impl Frame {
                 Some(_) | None => state.servers.keys().cloned().collect(),
             },
             words: shared(
-                state.servers.values().map(ServerWord::of).collect(),
+                state.servers.values().map(|it| ServerWord::of(it)).collect(),
                 last.map(|it| &it.words),
             ),
             numbers: numbers.map(|column| {

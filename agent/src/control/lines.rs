@@ -92,6 +92,17 @@ async fn talk(
                     }
                 }
             }
+            Ok(call) if call.rows && ops::rows::is_list(&call.op) => {
+                let (refused, sent) = match ops::rows::Rows::open(&session, &call).await {
+                    Ok(rows) => (None, rows.run(&lines, &call).await),
+                    Err(refusal) => (
+                        Some(refusal.code),
+                        lines.send(refusal_line(call.id.as_ref(), &refusal)).await,
+                    ),
+                };
+                session.doors.count(ops::name(&call.op), refused);
+                sent
+            }
             Ok(call) => {
                 let answer = ops::answer(&session, &call).await;
                 let refused = answer.as_ref().err().map(|it| it.code);

@@ -6,6 +6,7 @@
 //! [`ToEngine`]; what they do is decided there.
 
 mod engine;
+mod excerpts;
 mod frames;
 mod history;
 mod hub;

@@ -1,6 +1,8 @@
 use super::*;
 use lb_shared::client::{Client, ClientError, Update};
+use lb_shared::counters::Counters;
 use lb_shared::event::{Change, What};
+use lb_shared::expect::Expected;
 use lb_shared::fixture;
 use lb_shared::frame;
 use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
@@ -16,6 +18,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,14 +26,18 @@ use tokio::runtime::Runtime;
 
 mod docs;
 mod roles;
+mod same;
 mod schema;
 mod slow;
+
+/// Who asked for what, and what they had seen.
+type Noted = (lb_shared::event::Actor, Act, Vec<Expected>);
 
 /// The room with a core that answers from the fixture: drains are done at once, promotes refused.
 struct Room {
     handle: Option<Arc<ControlHandle>>,
     path: PathBuf,
-    acts: Arc<Mutex<Vec<(lb_shared::event::Actor, Act)>>>,
+    acts: Arc<Mutex<Vec<Noted>>>,
     _runtime: Runtime,
 }
 
@@ -119,17 +126,21 @@ impl Drop for Room {
     }
 }
 
-fn answer(
-    ask: Ask,
-    log: &Mutex<Vec<(lb_shared::event::Actor, Act)>>,
-    handle: impl Fn() -> Option<Arc<ControlHandle>>,
-) {
+fn answer(ask: Ask, log: &Mutex<Vec<Noted>>, handle: impl Fn() -> Option<Arc<ControlHandle>>) {
     match ask {
-        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
+        Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()
         }))),
+        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(Counters {
+            servers: Default::default(),
+            ..fixture::demo().counters
+        })))),
+        Ask::ServerCounters { after, reply } => drop(reply.send(match after {
+            None => fixture::demo().counters.servers.into_iter().collect(),
+            Some(_) => Vec::new(),
+        })),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,
             revision: 18,
@@ -143,9 +154,21 @@ fn answer(
             ..Foreseen::default()
         })))),
         Ask::Act {
-            actor, act, reply, ..
+            actor,
+            act,
+            expect,
+            reply,
+            ..
         } => {
-            log.lock().unwrap().push((actor.clone(), act.clone()));
+            log.lock().unwrap().push((actor.clone(), act.clone(), expect));
+            let wanted = act.message.strip_prefix("refuse ");
+            let code = RefusalCode::ALL.iter().find(|code| Some(code.word()) == wanted);
+            if let Some(code) = code {
+                let mut refusal = Refusal::new(*code, format!("refused: {code:?}"), "add --force");
+                refusal.details = vec![("service".into(), "web".into())];
+                drop(reply.send(Reply::Refused(refusal)));
+                return;
+            }
             if matches!(act.verb, Verb::Promote { .. }) {
                 let refusal = Refusal::new(RefusalCode::Fault, "VI_mgmt is in FAULT", "fix eth2");
                 drop(reply.send(Reply::Refused(refusal)));
@@ -173,7 +196,7 @@ fn answer(
                     && let Some(view) = fixture::demo().snapshot.state.servers.get(&id)
                 {
                     let mut view = view.clone();
-                    view.admin = Admin::Drained;
+                    Arc::make_mut(&mut view).admin = Admin::Drained;
                     handle.emit(Event {
                         what: What::DrainFinished,
                         object: ObjectId::Server(id),
@@ -181,7 +204,7 @@ fn answer(
                         why: None,
                         actor: Some(actor.clone()),
                         at: view.since,
-                        changes: vec![Change::Put(Object::Server(Box::new(view)))],
+                        changes: vec![Change::Put(Object::Server(view))],
                     });
                 }
             }
@@ -598,16 +621,16 @@ fn fifo_lines_are_those_of_keepalived() {
     for (what, object) in [
         (
             What::BecameBackup,
-            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+            Object::Instance(Arc::clone(&state.instances[&"VI_int".into()])),
         ),
         // It has other settings: that is no change of state.
         (
             What::InstanceChanged,
-            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+            Object::Instance(Arc::clone(&state.instances[&"VI_int".into()])),
         ),
         (
             What::PriorityChanged,
-            Object::Instance(Box::new(state.instances[&"VI_int".into()].clone())),
+            Object::Instance(Arc::clone(&state.instances[&"VI_int".into()])),
         ),
         (
             What::GroupChanged,
@@ -615,11 +638,11 @@ fn fifo_lines_are_those_of_keepalived() {
         ),
         (
             What::ServerDown,
-            Object::Server(Box::new(state.servers[&server].clone())),
+            Object::Server(Arc::clone(&state.servers[&server])),
         ),
         (
             What::QuorumLost,
-            Object::Service(Box::new(state.services[&service].clone())),
+            Object::Service(Arc::clone(&state.services[&service])),
         ),
     ] {
         room.handle.as_ref().unwrap().emit(Event {
@@ -669,8 +692,24 @@ fn every_request_needs_exactly_its_role() {
                 dry_run: true,
                 force: false,
             },
+            Role::Viewer,
+        ),
+        (
+            Request::Reload {
+                dry_run: false,
+                force: false,
+            },
             Role::Admin,
         ),
+        (
+            Request::ReloadFor {
+                force: false,
+                for_ms: 60_000,
+            },
+            Role::Admin,
+        ),
+        (Request::Confirmed, Role::Admin),
+        (Request::Config, Role::Viewer),
     ];
     let doors = doors();
     for (request, needed) in table {

@@ -40,6 +40,8 @@ pub enum Action {
     BfdPaths(BTreeMap<String, BfdPath>),
     /// Whether to tell when routes or rules of ours are removed.
     WatchRouting(bool),
+    /// Read these values under /proc/sys and tell.
+    ReadSysctls(Vec<String>),
     /// A packet of a BFD session.
     BfdSend(String, [u8; bfd::LENGTH]),
     /// The files whose numbers to watch, all of them, by the names of their trackers.
@@ -95,6 +97,14 @@ pub struct Ledger {
     pub routes: Vec<Route>,
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Static addresses that are there by our doing: interface, address, length.
+    #[serde(default)]
+    pub static_addresses: Vec<(String, IpAddr, u8)>,
+    /// Interfaces we made, and values under /proc/sys as they were before we changed them for these.
+    #[serde(default)]
+    pub links: BTreeSet<String>,
+    #[serde(default)]
+    pub link_sysctls: BTreeMap<String, String>,
 }
 
 /// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.

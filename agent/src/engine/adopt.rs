@@ -82,6 +82,9 @@ impl Engine {
         let crashed = boot.previous.is_some();
         let earlier = boot.previous.as_ref().map(|it| it.ledger.clone());
         let lost = boot.intent.lost;
+        if let Some(earlier) = &earlier {
+            self.vmacs.take_over(earlier);
+        }
         self.put_in_force(first, crashed);
         self.tell_of_former();
         // What was concluded from the kernel must outlast the next crash, too.
@@ -149,11 +152,26 @@ impl Engine {
     fn clean_up(&mut self, model: &Model, previous: Option<&Previous>) {
         let kept = |name: &InstanceName| self.adopted.contains(name);
         let keys_of = |instance: &Instance| self.held_by(instance).into_keys().collect::<Vec<_>>();
+        let of_ledger = |list: &[(String, std::net::IpAddr, u8)]| -> Vec<AddressKey> {
+            let place = |(device, address, prefix_len): &(String, _, _)| {
+                Some(AddressKey {
+                    link: self.net.have().link(device)?.index,
+                    address: *address,
+                    prefix_len: *prefix_len,
+                })
+            };
+            list.iter().filter_map(place).collect()
+        };
+        let left_static = previous.map_or_else(Vec::new, |it| of_ledger(&it.ledger.static_addresses));
+        let wanted_static = self.placed_addresses(model.static_addresses.iter());
+        let (kept_static, left_static): (Vec<_>, Vec<_>) =
+            (left_static.into_iter()).partition(|key| wanted_static.contains_key(key));
         let adopted: BTreeSet<AddressKey> = model
             .instances
             .values()
             .filter(|it| kept(&it.name))
             .flat_map(|it| keys_of(it))
+            .chain(kept_static)
             .collect();
         let mut stale: BTreeSet<AddressKey> = model
             .instances
@@ -161,19 +179,9 @@ impl Engine {
             .filter(|it| !kept(&it.name))
             .flat_map(|it| keys_of(it))
             .collect();
-        let earlier = previous
-            .iter()
-            .flat_map(|it| it.ledger.masters.values())
-            .flat_map(|it| &it.addresses);
-        for (device, address, prefix_len) in earlier {
-            if let Some(link) = self.net.have().link(device) {
-                stale.insert(AddressKey {
-                    link: link.index,
-                    address: *address,
-                    prefix_len: *prefix_len,
-                });
-            }
-        }
+        let earlier = previous.iter().flat_map(|it| it.ledger.masters.values());
+        stale.extend(earlier.flat_map(|it| of_ledger(&it.addresses)));
+        stale.extend(left_static);
         stale.retain(|key| !adopted.contains(key));
         self.net.adopt(adopted);
         self.remove_leftovers(&stale);

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Engine {
-    pub(super) fn on_model(&mut self, new: NewModel) {
+    pub(super) fn on_model(&mut self, mut new: NewModel) {
+        new.model.keep_services_of(&self.model);
         let changes = plan::changes(&self.model, &new.model);
         let moves = self.moves(&new.model);
         let asked = new.asked.clone();
@@ -96,13 +97,8 @@ impl Engine {
         let first = self.agent.config.revision == 0;
         let before = std::mem::replace(&mut self.model, model);
         self.leaving = leaving(&before, &self.model);
-        for entry in self.index.by_entry.keys() {
-            self.ipvs.touch(*entry);
-        }
         self.index = Index::of(&self.model);
-        for entry in self.index.by_entry.keys() {
-            self.ipvs.touch(*entry);
-        }
+        self.touch_changed_services(&before);
         self.config_view(&file, &findings);
         self.confirm.in_force(texts);
         let security = self.model.global.script_security;
@@ -132,6 +128,7 @@ impl Engine {
         self.apply_sessions(&before);
         self.refresh_interfaces();
 
+        self.raise_vmacs();
         let startup_delay = if first {
             let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
             Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
@@ -154,7 +151,9 @@ impl Engine {
             self.give_pin(&name);
         }
         self.hold_changed(&before);
+        self.hold_static_addresses();
         self.apply_routing();
+        self.drop_vmacs();
 
         let numbers = self
             .trackers
@@ -246,7 +245,7 @@ impl Engine {
             let want = self.held_by(&instance);
             let news = self
                 .net
-                .held(&instance.name)
+                .held(&Some(instance.name.clone()))
                 .is_none_or(|held| want.keys().any(|key| !held.contains_key(key)));
             self.hold_addresses(&instance.name, if news { instance.garp.repeat } else { 0 });
         }
@@ -371,23 +370,32 @@ impl Engine {
         }
     }
 
-    /// Every object there is or was.
+    /// What IPVS holds for services that came, went or changed is looked at again, and so are their servers.
+    fn touch_changed_services(&mut self, before: &Model) {
+        let gone = before.services_not_in(&self.model);
+        let news = self.model.services_not_in(before);
+        for service in gone.iter().chain(&news) {
+            for entry in &service.entries {
+                self.ipvs.touch(*entry);
+            }
+        }
+        let servers = news.iter().flat_map(|service| {
+            service.servers.keys().map(|server| ServerId {
+                service: service.key.clone(),
+                server: *server,
+            })
+        });
+        self.touched.extend(servers.map(ObjectId::Server));
+    }
+
+    /// Every object there is or was, but for the servers.
     pub(super) fn touch_all(&mut self) {
         let objects = (self.model.instances.keys().cloned().map(ObjectId::Instance))
             .chain(self.model.groups.keys().cloned().map(ObjectId::Group))
             .chain(self.state.groups.keys().cloned().map(ObjectId::Group))
             .chain(self.index.by_tracker.keys().cloned().map(ObjectId::Tracker))
             .chain(self.state.trackers.keys().cloned().map(ObjectId::Tracker))
-            .chain(self.model.services.keys().cloned().map(ObjectId::Service))
-            .chain(self.model.services.values().flat_map(|service| {
-                let key = service.key.clone();
-                service.servers.keys().map(move |server| {
-                    ObjectId::Server(ServerId {
-                        service: key.clone(),
-                        server: *server,
-                    })
-                })
-            }));
+            .chain(self.model.services.keys().cloned().map(ObjectId::Service));
         self.touched.extend(objects);
     }
 

@@ -133,6 +133,12 @@ impl Confirm {
 }
 
 impl Engine {
+    /// The configuration in force: its first file, its number and what it was made from.
+    pub fn in_force(&self) -> (&str, u64, Arc<Texts>) {
+        let config = &self.agent.config;
+        (&config.file, config.revision, Arc::clone(&self.confirm.texts))
+    }
+
     /// Why a model may not come into force now: another one waits.
     pub(super) fn reload_waits(&self, new: &NewModel) -> Option<Refusal> {
         match &self.confirm.stage {

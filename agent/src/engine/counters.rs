@@ -8,10 +8,13 @@ use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::Reply;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 /// Counters younger than this are given out again.
 const SAMPLE_LIFE: Duration = Duration::from_millis(500);
+/// How many servers are told of at once: about a millisecond of work.
+const SERVERS_AT_ONCE: usize = 500;
 
 impl Engine {
     /// What the kernel counted for a server at the last look, over all entries of its service.
@@ -86,6 +89,7 @@ impl Engine {
         self.answer(last, Reply::Counters(Box::new(counters)));
     }
 
+    /// All but those of servers, which [`Engine::counters_of_servers`] gives slice by slice.
     fn counters(&self) -> Counters {
         let instances = self
             .model
@@ -93,11 +97,33 @@ impl Engine {
             .keys()
             .filter_map(|name| Some((name.clone(), self.routers.counters(name)?)))
             .collect();
-        let mut servers = BTreeMap::new();
-        for service in self.model.services.values() {
-            for server in service.servers.keys() {
+        Counters {
+            at: self.now,
+            instances,
+            servers: BTreeMap::new(),
+            checks: self.health.check_counters(),
+            check_lag_us: u64::try_from(self.health.check_lag(self.now).as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The counters of the first [`SERVERS_AT_ONCE`] servers after one, in their order; the end when there are fewer.
+    ///
+    /// Many thousand at once would hold up the next advert.
+    pub fn counters_of_servers(&self, after: Option<&ServerId>) -> Vec<(ServerId, ServerCounters)> {
+        let first = after.map_or(Bound::Unbounded, |id| Bound::Included(&id.service));
+        let services = self.model.services.range((first, Bound::Unbounded));
+        let mut slice = Vec::new();
+        for (key, service) in services {
+            let first = match after.filter(|id| id.service == *key) {
+                Some(id) => Bound::Excluded(&id.server),
+                None => Bound::Unbounded,
+            };
+            for server in service.servers.range((first, Bound::Unbounded)).map(|it| it.0) {
+                if slice.len() == SERVERS_AT_ONCE {
+                    return slice;
+                }
                 let id = ServerId {
-                    service: service.key.clone(),
+                    service: key.clone(),
                     server: *server,
                 };
                 let mut counters = self.server_counters(&id);
@@ -105,15 +131,9 @@ impl Engine {
                     counters.checked_at = Some(at);
                     counters.check_us = u64::try_from(took.as_micros()).ok();
                 }
-                servers.insert(id, counters);
+                slice.push((id, counters));
             }
         }
-        Counters {
-            at: self.now,
-            instances,
-            servers,
-            checks: self.health.check_counters(),
-            check_lag_us: u64::try_from(self.health.check_lag(self.now).as_micros()).unwrap_or(u64::MAX),
-        }
+        slice
     }
 }

@@ -175,6 +175,7 @@ impl World {
         );
         let ground = Ground {
             link,
+            sends_by: None,
             source: Some(address),
             own_addresses: vec![address],
             faults: Default::default(),
@@ -300,6 +301,7 @@ impl World {
                     wall_ms: self.wall_ms,
                     role: Role::Admin,
                     act: act.clone(),
+                    expect: Vec::new(),
                 };
                 self.inbox
                     .push_back(Input::Command(Ticket(self.tickets), command));
@@ -422,6 +424,7 @@ impl World {
             | Action::Dump(..)
             | Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::ReadSysctls(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)
             | Action::Processes(_)

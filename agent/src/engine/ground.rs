@@ -1,6 +1,7 @@
 //! What an instance stands on: its interface, its source address, and whether they carry it.
 
 use super::debounce::Debounce;
+use super::vmacs::{Standing, Vmacs};
 use crate::model;
 use crate::net::NetTable;
 use crate::vrrp::Ground;
@@ -14,6 +15,7 @@ pub(super) fn interfaces(instance: &model::Instance) -> BTreeSet<&str> {
         .map(|address| address.device.as_str())
         .chain(tracked_by_routes(instance))
         .chain(instance.interface.as_deref())
+        .chain(instance.vmac.as_ref().map(|it| it.name.as_str()))
         .collect()
 }
 
@@ -38,10 +40,16 @@ pub(super) fn ground(
     net: &NetTable,
     debounce: &Debounce,
     virtual_addresses: &BTreeSet<IpAddr>,
+    vmacs: &Vmacs,
 ) -> Ground {
     let mut faults = BTreeSet::new();
+    let vmac = instance.vmac.as_ref();
     let own = instance.interface.as_deref().map(|name| (name, net.link(name)));
     for name in interfaces(instance) {
+        if vmac.is_some_and(|it| it.name == name) {
+            faults.extend(vmac_fault(name, net, vmacs));
+            continue;
+        }
         let is_own = instance.interface.as_deref() == Some(name);
         let tracked = if is_own {
             !instance.ignore_own_interface
@@ -60,6 +68,8 @@ pub(super) fn ground(
         }
     }
     let link = own.and_then(|(_, link)| link).map(|link| link.index);
+    let by_itself = vmac.filter(|it| !it.sends_on_base && instance.unicast_peers.is_empty());
+    let sends_by = by_itself.and_then(|it| net.link(&it.name)).map(|link| link.index);
     let source = source(instance, net, virtual_addresses);
     if source.is_none() && faults.is_empty() {
         faults.insert(match (instance.source, &instance.interface) {
@@ -90,9 +100,26 @@ pub(super) fn ground(
         .collect();
     Ground {
         link,
+        sends_by,
         source,
         own_addresses,
         faults,
+    }
+}
+
+/// What is wrong with an interface of the instance's own. One whose parent is down or gone has nothing of its own to say.
+fn vmac_fault(name: &str, net: &NetTable, vmacs: &Vmacs) -> Option<String> {
+    match vmacs.standing(name)? {
+        Standing::Coming => None,
+        Standing::Wrong(why) => Some(format!("interface {name}: {why}")),
+        Standing::Fine => match net.link(name) {
+            None => Some(format!("interface {name} does not exist")),
+            Some(link) => {
+                let parent = link.private_over.and_then(|below| net.links.get(&below));
+                let alone = !link.running && parent.is_none_or(|it| it.running);
+                alone.then(|| format!("interface {name} is down"))
+            }
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
+use lb_shared::expect::Expected;
 use lb_shared::names::InstanceName;
 use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
@@ -31,6 +32,8 @@ pub enum Input {
     Ipvs(IpvsNews),
     /// Values under /proc/sys/net/ipv4/vs that a drain changes, as they are; known only where there is IPVS.
     IpvsSettings(BTreeMap<&'static str, String>),
+    /// Those of the values that were asked for that could be read.
+    Sysctls(BTreeMap<String, String>),
     /// A check is over.
     Checked(CheckId, CheckOutcome),
     /// A script is over.
@@ -144,6 +147,8 @@ pub struct Command {
     /// What they may do.
     pub role: Role,
     pub act: Act,
+    /// What they saw of the targets.
+    pub expect: Vec<Expected>,
 }
 
 /// What a stop leaves behind.

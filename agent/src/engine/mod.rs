@@ -24,16 +24,19 @@ mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
 mod plan;
+mod put_back;
 mod reconcile;
 mod report;
 mod routing;
 mod routing_keeper;
 mod sessions;
+mod static_addresses;
 mod steps;
 mod stop;
 mod tell;
 mod trial;
 mod undo;
+mod vmacs;
 mod want;
 
 pub use action::{Action, BatchId, Ledger, LedgerMaster, PersistId, Ticket};
@@ -45,6 +48,7 @@ pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, S
 use crate::bfd::Sessions;
 use crate::health::Health;
 use crate::model::{Model, NotifyScripts, NotifyWho};
+use crate::net::AddressKey;
 use crate::track::Trackers;
 use crate::vrrp::{Ear, Routers};
 use lb_shared::counters::InstanceCounters;
@@ -73,6 +77,9 @@ pub struct Engine {
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    vmacs: vmacs::Vmacs,
+    /// Static addresses that somebody removed.
+    put_back: put_back::PutBack<AddressKey>,
     routing: routing_keeper::RoutingKeeper,
     /// The kernel tells of routes and rules.
     watches_routing: bool,
@@ -147,6 +154,8 @@ impl Engine {
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            vmacs: vmacs::Vmacs::default(),
+            put_back: put_back::PutBack::default(),
             routing: routing_keeper::RoutingKeeper::default(),
             watches_routing: false,
             ipvs,
@@ -197,6 +206,7 @@ impl Engine {
             }
             Input::Net(news) => self.on_net(news),
             Input::Ipvs(news) => self.on_ipvs(news),
+            Input::Sysctls(found) => self.on_sysctls(found),
             Input::IpvsSettings(found) => self.on_ipvs_settings(found),
             Input::Checked(id, outcome) => self.on_checked(id, &outcome),
             Input::Ran(id, outcome) => self.on_ran(id, &outcome),
@@ -264,6 +274,8 @@ impl Engine {
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.vmacs.deadline(),
+            self.put_back.deadline(),
             self.routing.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
@@ -317,6 +329,8 @@ impl Engine {
         self.on_health_effects(effects);
         self.interfaces_on_tick();
         self.net_on_tick();
+        self.vmacs_on_tick();
+        self.static_addresses_on_tick();
         self.routing_on_tick();
         self.expire_overrides();
         self.restore_unconfirmed();

@@ -19,7 +19,10 @@ use std::time::Duration;
 /// How long after the kernel's answer notifications from before it may still arrive.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// The addresses an instance should have on the interfaces.
+/// Who wants an address, a route or a rule: an instance; `None`: the file itself (`static_ipaddress` and the like).
+pub(super) type Owner = Option<InstanceName>;
+
+/// The addresses an owner should have on the interfaces.
 pub(super) type Held = BTreeMap<AddressKey, Address>;
 
 /// An operation on an address that the kernel refused.
@@ -45,8 +48,8 @@ pub(super) struct Outcome {
 pub(super) struct NetKeeper {
     have: NetTable,
     known: bool,
-    held: BTreeMap<InstanceName, Held>,
-    /// How many instances want an address: two may share one.
+    held: BTreeMap<Owner, Held>,
+    /// How many owners want an address: two may share one.
     wanted: BTreeMap<AddressKey, u32>,
     /// Addresses that are ours to remove.
     owned: BTreeSet<AddressKey>,
@@ -87,13 +90,18 @@ impl NetKeeper {
         self.owned.contains(key) || self.wanted.contains_key(key)
     }
 
-    /// What an instance should have now.
-    pub(super) fn held(&self, name: &InstanceName) -> Option<&Held> {
-        self.held.get(name)
+    /// Whether it is ours to remove.
+    pub(super) fn is_owned(&self, key: &AddressKey) -> bool {
+        self.owned.contains(key)
     }
 
-    /// Instances that should have this address.
-    pub(super) fn holders<'a>(&'a self, key: &'a AddressKey) -> impl Iterator<Item = &'a InstanceName> + 'a {
+    /// What an owner should have now.
+    pub(super) fn held(&self, owner: &Owner) -> Option<&Held> {
+        self.held.get(owner)
+    }
+
+    /// Who should have this address.
+    pub(super) fn holders<'a>(&'a self, key: &'a AddressKey) -> impl Iterator<Item = &'a Owner> + 'a {
         self.held
             .iter()
             .filter(move |(_, held)| held.contains_key(key))
@@ -250,16 +258,16 @@ impl NetKeeper {
         self.owned.extend(keys);
     }
 
-    /// Makes an instance hold exactly `want`, then sends `frames` on the same lane, so that an address is announced
+    /// Makes an owner hold exactly `want`, then sends `frames` on the same lane, so that an address is announced
     /// once it exists.
     pub(super) fn set_held(
         &mut self,
-        name: &InstanceName,
+        owner: &Owner,
         want: Held,
         announcements: Vec<NetOp>,
         out: &mut VecDeque<Action>,
     ) {
-        let before = self.held.remove(name).unwrap_or_default();
+        let before = self.held.remove(owner).unwrap_or_default();
         for key in want.keys() {
             *self.wanted.entry(*key).or_default() += 1;
         }
@@ -277,9 +285,16 @@ impl NetKeeper {
             .copied()
             .collect();
         let mut ops = plan(&want, &self.have, &removable);
-        self.owned.extend(want.keys().copied());
+        // A virtual address leaves with its mastership, whoever put it there. A static one that was there without us may
+        // be the host's own: it stays.
+        let foreign = |key: &AddressKey| {
+            let there = self.have.addresses.get(key);
+            owner.is_none() && there.is_some_and(|it| !it.ours)
+        };
+        let ours = want.keys().filter(|key| !foreign(key)).copied();
+        self.owned.extend(ours.collect::<Vec<_>>());
         if !want.is_empty() {
-            self.held.insert(name.clone(), want);
+            self.held.insert(owner.clone(), want);
         }
         ops.extend(announcements);
         self.send(ops, out);
@@ -302,13 +317,18 @@ impl NetKeeper {
             return;
         }
         for op in &ops {
-            // A refusal here will be reported by the kernel in its own time.
-            let _ = self.have.apply(op);
+            match op {
+                // The kernel numbers it, and tells of it and of its state.
+                NetOp::AddLink(_) | NetOp::RaiseLink { .. } => {}
+                NetOp::RemoveLink { link } => drop(self.on_link_gone(*link)),
+                // A refusal here will be reported by the kernel in its own time.
+                _ => drop(self.have.apply(op)),
+            }
             if let Some(key) = address_of(op) {
                 // Whatever was heard of it was heard of the time before.
                 self.doubts.remove(&key);
             }
-            if let NetOp::RemoveAddress { key } = op {
+            if let NetOp::RemoveAddress { key, .. } = op {
                 self.owned.remove(key);
             }
         }
@@ -398,10 +418,15 @@ impl NetKeeper {
 
 fn address_of(op: &NetOp) -> Option<AddressKey> {
     match op {
-        NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key } => Some(*key),
-        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Announce { .. } | NetOp::Sysctl { .. } => {
-            None
-        }
+        NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key, .. } => Some(*key),
+        NetOp::AddRouting(_)
+        | NetOp::RemoveRouting(_)
+        | NetOp::AddLink(_)
+        | NetOp::QuietLink { .. }
+        | NetOp::RaiseLink { .. }
+        | NetOp::RemoveLink { .. }
+        | NetOp::Announce { .. }
+        | NetOp::Sysctl { .. } => None,
     }
 }
 
@@ -429,6 +454,7 @@ mod tests {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };
@@ -440,7 +466,7 @@ mod tests {
             address: [10, 0, 9, 10].into(),
             prefix_len: 32,
         };
-        let name = InstanceName::from("VI_1");
+        let name = Some(InstanceName::from("VI_1"));
         let held = Held::from([(key, Address::default())]);
         let mut out = VecDeque::new();
         keeper.set_held(&name, held.clone(), Vec::new(), &mut out);

@@ -36,6 +36,9 @@ impl Engine {
             NetNews::Done(id, failures) => {
                 let outcome = self.net.on_done(self.now, id, failures);
                 for (op, error) in outcome.refused {
+                    if self.on_vmac_refused(&op, &error.text) {
+                        continue;
+                    }
                     self.say(What::KernelRefused, op.to_string(), Some(error.text));
                 }
                 for key in outcome.recovered {
@@ -61,7 +64,9 @@ impl Engine {
         }
         for key in self.net.take_retries(self.now) {
             let holder = self.net.holders(&key).next().cloned();
-            if let Some(name) = holder {
+            if let Some(None) = holder {
+                self.hold_static_addresses();
+            } else if let Some(Some(name)) = holder {
                 let rounds = self.model.instances.get(&name).map_or(0, |it| it.garp.repeat);
                 self.hold_addresses(&name, rounds);
             } else if self.net.have().addresses.contains_key(&key) {
@@ -81,6 +86,7 @@ impl Engine {
         for key in lost {
             self.on_address_gone(key, true);
         }
+        self.hold_static_addresses();
         let ops = self.routing.all_again();
         self.net.send(ops, &mut self.queue);
         self.begin();
@@ -138,8 +144,10 @@ impl Engine {
         if self.index.by_interface.contains_key(name) || self.index.by_tracker.contains_key(&tracker) {
             self.say(what, format!("interface {name} {word}"), None);
         }
+        self.vmacs_on_link(name);
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
+        self.static_addresses_on_interface(name);
         self.routing_on_interface(name);
     }
 
@@ -196,6 +204,7 @@ impl Engine {
             self.net.have(),
             &self.debounce,
             &self.index.virtual_addresses,
+            &self.vmacs,
         );
         let mut effects = Vec::new();
         self.routers.on_ground(self.now, name, ground, &mut effects);
@@ -235,8 +244,12 @@ impl Engine {
         if !stolen {
             return;
         }
-        let holders: Vec<InstanceName> = self.net.holders(&key).cloned().collect();
-        for name in holders {
+        let holders: Vec<_> = self.net.holders(&key).cloned().collect();
+        for owner in holders {
+            let Some(name) = owner else {
+                self.on_static_address_lost(key);
+                continue;
+            };
             let text = format!("{} was removed by somebody else", self.place(&key));
             self.emit(
                 What::AddressLost,
@@ -257,7 +270,7 @@ impl Engine {
         self.refresh_grounds(name.as_deref());
     }
 
-    fn place(&self, key: &AddressKey) -> String {
+    pub(super) fn place(&self, key: &AddressKey) -> String {
         let device = self
             .net
             .have()

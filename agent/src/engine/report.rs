@@ -10,6 +10,7 @@ use crate::vrrp;
 use lb_shared::event::{Actor, Change, Event, What};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName};
 use lb_shared::state::{Object, ObjectId, Programmed, ServiceView};
+use std::sync::Arc;
 
 impl Engine {
     pub(super) fn on_router_effects(&mut self, effects: Vec<vrrp::Effect>) {
@@ -260,7 +261,7 @@ impl Engine {
         Some(match id {
             ObjectId::Agent => {
                 let mut view = self.agent.clone();
-                view.kernel_trouble = (self.net.trouble())
+                view.kernel_trouble = (self.net.trouble().chain(self.vmacs.trouble()))
                     .chain(self.routing.trouble())
                     .chain(self.ipvs.trouble())
                     .collect();
@@ -273,12 +274,12 @@ impl Engine {
                 let mut view = self.routers.view(name)?;
                 let place = self.model.layout.instances.get(name);
                 view.place = place.cloned().unwrap_or_default();
-                Object::Instance(Box::new(view))
+                Object::Instance(Arc::new(view))
             }
             ObjectId::Group(name) => Object::Group(self.routers.group_view(name)?),
             ObjectId::Tracker(name) => Object::Tracker(self.trackers.view(name)?),
-            ObjectId::Service(key) => Object::Service(Box::new(self.service_view(key)?)),
-            ObjectId::Server(id) => Object::Server(Box::new(self.health.server_view(id)?)),
+            ObjectId::Service(key) => Object::Service(Arc::new(self.service_view(key)?)),
+            ObjectId::Server(id) => Object::Server(Arc::new(self.health.server_view(id)?)),
             ObjectId::Override(target) => Object::Override(self.intent.get(target)?.clone()),
         })
     }

@@ -1,6 +1,6 @@
 //! Which routes and rules should be there, and what becomes of them.
 
-use super::routing_keeper::Owner;
+use super::net_keeper::Owner;
 use super::{Action, Engine, Ledger};
 use crate::model::{Route, Rule};
 use crate::net::{Link, NetOp, Routing, RoutingGone};
@@ -95,19 +95,27 @@ impl Engine {
 
     /// The kernel answered an operation on a route or a rule.
     pub(super) fn on_routing_answer(&mut self, op: &NetOp, refusal: Option<String>) {
-        match (op, refusal) {
-            (NetOp::AddRouting(it), Some(text)) => {
-                if self.routing.on_refused(self.now, it, text.clone()) {
+        let (it, sets) = match op {
+            NetOp::AddRouting(it) => (it, true),
+            NetOp::RemoveRouting(it) => (it, false),
+            _ => return,
+        };
+        match refusal {
+            Some(text) => {
+                let news = match sets {
+                    true => self.routing.on_refused(self.now, it, text.clone()),
+                    false => self.routing.on_kept(self.now, it, text.clone()),
+                };
+                if news {
                     self.say(What::KernelRefused, op.to_string(), Some(text));
                 }
             }
-            (NetOp::AddRouting(it), None) => {
-                if self.routing.on_taken(it) {
-                    self.say(What::KernelRecovered, format!("{it}: the kernel took it"), None);
-                }
+            // One that is wanted again meanwhile has an answer of its own to come.
+            None if sets == self.routing.is_wanted(it) && self.routing.on_done(it) => {
+                let did = if sets { "took" } else { "removed" };
+                self.say(What::KernelRecovered, format!("{it}: the kernel {did} it"), None);
             }
-            (_, Some(text)) => self.say(What::KernelRefused, op.to_string(), Some(text)),
-            (_, None) => {}
+            None => {}
         }
         self.touch(ObjectId::Agent);
     }
@@ -133,11 +141,17 @@ impl Engine {
         }
     }
 
-    /// Takes away what an earlier run left and nobody wants now.
+    /// Takes away what an earlier run left and nobody wants now: what it wrote down, and what it may have been taking
+    /// away when it ended.
     pub(super) fn clean_routing(&mut self, earlier: &Ledger) {
+        let instances = self.model.instances.values();
+        let lists = instances.map(|it| (&it.routes, &it.rules));
         // An interface without a carrier keeps its routes.
-        let left: Vec<Routing> = self
-            .placed_on(|_| true, &earlier.routes, &earlier.rules)
+        let left: BTreeSet<Routing> = lists
+            .chain([(&earlier.routes, &earlier.rules)])
+            .flat_map(|(routes, rules)| self.placed_on(|_| true, routes, rules))
+            .collect();
+        let left: Vec<Routing> = left
             .into_iter()
             .rev()
             .filter(|it| !self.routing.is_wanted(it))

@@ -4,27 +4,20 @@
 //! whatever is wanted is sent when it becomes wanted, and again whenever it may have been lost: somebody removed it, its
 //! interface was down, notifications were missed.
 
+use super::net_keeper::Owner;
+use super::put_back::PutBack;
 use crate::net::{NetOp, Routing, RoutingGone};
-use lb_shared::names::InstanceName;
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-/// Between two attempts to put one back that somebody else keeps removing.
-const PUT_BACK_PAUSE: Duration = Duration::from_secs(1);
-
-/// Who wants them: an instance; `None`: the file itself (`static_routes`, `static_rules`).
-pub(super) type Owner = Option<InstanceName>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoutingKeeper {
     held: BTreeMap<Owner, BTreeSet<Routing>>,
     /// Refused by the kernel: its words.
     failed: BTreeMap<Routing, String>,
-    /// To be sent again, then.
-    again: BTreeMap<Routing, Mono>,
-    /// When it was last put back.
-    put_back: BTreeMap<Routing, Mono>,
+    /// Also of those that are to go and that the kernel did not let go.
+    put_back: PutBack<Routing>,
+    leaving: BTreeSet<Routing>,
 }
 
 impl RoutingKeeper {
@@ -40,6 +33,11 @@ impl RoutingKeeper {
             .collect();
         for it in &gone {
             self.forget(it);
+        }
+        for it in &want {
+            if self.leaving.remove(it) {
+                self.forget(it);
+            }
         }
         let new = want.iter().filter(|it| anew || !before.contains(it));
         let ops = gone.iter().map(remove).chain(new.map(add)).collect();
@@ -76,18 +74,10 @@ impl RoutingKeeper {
             .filter(|it| it.is(gone) && it.is_tracked())
             .cloned()
             .collect();
-        let mut at_once = Vec::new();
-        for it in missing {
-            let last = self.put_back.get(&it).map(|at| *at + PUT_BACK_PAUSE);
-            match last.filter(|at| *at > now) {
-                Some(at) => drop(self.again.insert(it, at)),
-                None => {
-                    self.put_back.insert(it.clone(), now);
-                    at_once.push(it);
-                }
-            }
-        }
-        at_once
+        missing
+            .into_iter()
+            .filter(|it| self.put_back.on_lost(now, it))
+            .collect()
     }
 
     /// The kernel refused to set one. True when that is news.
@@ -96,32 +86,46 @@ impl RoutingKeeper {
             return false;
         }
         let news = self.failed.insert(it.clone(), text).is_none();
-        self.again.insert(it.clone(), now + PUT_BACK_PAUSE);
+        self.put_back.on_refused(now, it);
         news
     }
 
-    /// The kernel has it. True when it was refused before.
-    pub(super) fn on_taken(&mut self, it: &Routing) -> bool {
+    /// The kernel refused to remove one. True when that is news.
+    pub(super) fn on_kept(&mut self, now: Mono, it: &Routing, text: String) -> bool {
+        if self.is_wanted(it) {
+            return false;
+        }
+        self.leaving.insert(it.clone());
+        self.put_back.on_refused(now, it);
+        self.failed.insert(it.clone(), text).is_none()
+    }
+
+    /// One that should have been removed is still there.
+    pub(super) fn removal_waits(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// The kernel did as it was told. True when it was refused before.
+    pub(super) fn on_done(&mut self, it: &Routing) -> bool {
+        self.leaving.remove(it);
         self.failed.remove(it).is_some()
     }
 
     /// What is to be tried again now.
     pub(super) fn take_due(&mut self, now: Mono) -> Vec<NetOp> {
-        let due: Vec<Routing> = self
-            .again
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(it, _)| it.clone())
-            .collect();
-        for it in &due {
-            self.again.remove(it);
-            self.put_back.insert(it.clone(), now);
-        }
-        due.iter().map(add).collect()
+        let due = self.put_back.take_due(now);
+        let again = |it: &Routing| {
+            if self.leaving.contains(it) {
+                remove(it)
+            } else {
+                add(it)
+            }
+        };
+        due.iter().map(again).collect()
     }
 
     pub(super) fn deadline(&self) -> Option<Mono> {
-        self.again.values().min().copied()
+        self.put_back.deadline()
     }
 
     /// What has been refused, for people.
@@ -131,8 +135,7 @@ impl RoutingKeeper {
 
     fn forget(&mut self, it: &Routing) {
         self.failed.remove(it);
-        self.again.remove(it);
-        self.put_back.remove(it);
+        self.put_back.forget(it);
     }
 }
 

@@ -76,8 +76,11 @@ impl Engine {
         if !self.keeps_addresses() {
             self.drop_routing();
             for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
-                self.net.set_held(&name, Held::new(), Vec::new(), &mut self.queue);
+                self.net
+                    .set_held(&Some(name), Held::new(), Vec::new(), &mut self.queue);
             }
+            self.net.set_held(&None, Held::new(), Vec::new(), &mut self.queue);
+            self.drop_all_vmacs();
         }
         if !mode.hand_over {
             let mut effects = Vec::new();
@@ -123,7 +126,11 @@ impl Engine {
         let Some(stopping) = &mut self.stopping else {
             return;
         };
-        if stopping.stage == StopStage::Addresses && self.net.at_rest() && !self.net.removal_waits() {
+        if stopping.stage == StopStage::Addresses
+            && self.net.at_rest()
+            && !self.net.removal_waits()
+            && !self.routing.removal_waits()
+        {
             stopping.stage = StopStage::Ipvs;
             if stopping.may_touch_ipvs() {
                 if self.model.global.lvs_flush_on_stop {
@@ -179,12 +186,16 @@ impl Engine {
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
         let (routes, rules) = self.routing_held();
+        let (links, link_sysctls) = self.vmacs.for_ledger();
         let ledger = super::Ledger {
             masters,
             services,
             sysctls,
             routes,
             rules,
+            static_addresses: self.static_addresses_held(),
+            links,
+            link_sysctls,
         };
         if ledger != self.ledger {
             self.ledger = ledger.clone();

@@ -9,7 +9,7 @@ use crate::ipvs::table::{
 };
 use crate::model::{self, Forwarding, TunnelType};
 use crate::net::{Address, AddressKey, NetOp, announce};
-use lb_shared::names::{InstanceName, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::names::{Family, InstanceName, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::state::SyncView;
 use std::collections::BTreeMap;
 
@@ -92,14 +92,58 @@ impl Engine {
             None if self.keeps_addresses() => return,
             None => (Held::new(), Vec::new()),
         };
-        self.net.set_held(name, want, announcements, &mut self.queue);
+        if rounds > 0 || !master {
+            // Not with every reload.
+            if let Some(instance) = self.model.instances.get(name).cloned() {
+                self.vmac_routes(&instance, master);
+            }
+        }
+        self.net
+            .set_held(&Some(name.clone()), want, announcements, &mut self.queue);
         if master {
             self.hold_routing(name, false);
         }
     }
 
     pub(super) fn held_by(&self, instance: &model::Instance) -> Held {
-        super::ground::addresses(instance)
+        let mut held = self.placed_addresses(super::ground::addresses(instance));
+        held.extend(self.link_local_of(instance));
+        held
+    }
+
+    /// An interface of the instance's own has the link-local address that its adverts come from, as keepalived does it;
+    /// while it is MASTER, since the neighbours' switches see the group that goes with it.
+    fn link_local_of(&self, instance: &model::Instance) -> Option<(AddressKey, Address)> {
+        if instance.family != Family::Inet6 {
+            return None;
+        }
+        let link = self.vmac_of(instance)?;
+        let have = self.net.have();
+        let address = super::ground::source(instance, have, &self.index.virtual_addresses)?;
+        let key = AddressKey {
+            link,
+            address,
+            prefix_len: 64,
+        };
+        let extras = model::AddressExtras {
+            preferred_s: Some(0),
+            ..model::AddressExtras::default()
+        };
+        let value = Address {
+            extras,
+            ours: true,
+            usable: true,
+            ..Address::default()
+        };
+        Some((key, value))
+    }
+
+    /// As the kernel is told them, where their interfaces are there.
+    pub(super) fn placed_addresses<'a>(
+        &self,
+        addresses: impl Iterator<Item = &'a model::VirtualAddress>,
+    ) -> Held {
+        addresses
             .filter_map(|address| {
                 let link = self.net.have().link(&address.device)?;
                 Some((
@@ -112,6 +156,7 @@ impl Engine {
                         label: address.label.clone(),
                         scope: address.scope,
                         broadcast: address.broadcast,
+                        extras: address.extras.clone(),
                         ours: true,
                         usable: true,
                     },

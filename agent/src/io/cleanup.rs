@@ -52,7 +52,10 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
     });
     let ops: Vec<NetOp> = stale
         .iter()
-        .map(|key| NetOp::RemoveAddress { key: *key })
+        .map(|key| NetOp::RemoveAddress {
+            key: *key,
+            peer: table.addresses.get(key).and_then(|it| it.extras.peer),
+        })
         .collect();
     lane.submit(BatchId(1), ops);
     let failures = wait.recv_timeout(PATIENCE).context("the kernel did not answer")?;

@@ -20,14 +20,17 @@ use super::store::{self, Stamps, Store};
 use super::sys;
 use super::sysctl;
 use super::vrrp::Sockets;
+use crate::config::Texts;
 use crate::engine::{
     Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
 };
 use crate::model::DumpKind;
 use crate::notify::loglines;
 use anyhow::Context as _;
+use lb_shared::counters::ServerCounters;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
+use lb_shared::expect::Expected;
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
@@ -63,6 +66,9 @@ const TOKEN_BFD: u64 = 5;
 /// Where an answer goes; whoever asked may be gone by then.
 pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
 
+/// Where a slice of servers with their counters goes.
+pub type ServersTo = Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>;
+
 /// What other threads tell the core.
 pub enum Message {
     Input(Input),
@@ -71,11 +77,18 @@ pub enum Message {
         actor: Actor,
         role: Role,
         act: Act,
+        /// What was seen of its targets.
+        expect: Vec<Expected>,
         reply: ReplyTo,
     },
-    /// Somebody wants all counters.
+    /// Somebody wants all counters but those of servers, once the kernel's are read.
     Counters {
         reply: ReplyTo,
+    },
+    /// And those of the servers that follow this one, as they were counted by then.
+    ServerCounters {
+        after: Option<ServerId>,
+        reply: ServersTo,
     },
     /// Somebody wants to know how the last checks of these servers ended.
     Runs {
@@ -94,6 +107,10 @@ pub enum Message {
     },
     /// Somebody wants the configuration read again.
     Reload(ReloadAsk),
+    /// Somebody wants the configuration in force shown.
+    Config {
+        reply: ReplyTo,
+    },
     /// Somebody confirms the configuration in force.
     Confirm {
         actor: Actor,
@@ -176,13 +193,28 @@ pub struct Shell {
     /// Tells the clients what happened; must not wait.
     pub tell: Box<dyn Fn(Event)>,
     pub signals: SignalFd,
-    /// Asks the loader to read the configuration again.
-    pub reload: Box<dyn Fn(ReloadAsk)>,
+    /// Asks the loader to read the configuration again, or to show it.
+    pub reload: Box<dyn Fn(Wish)>,
     pub run_dir: PathBuf,
     pub stop_mode: StopMode,
     pub pid_file: Option<PathBuf>,
     /// Learns that the agent has started.
     pub herald: Herald,
+}
+
+/// What the loader is asked for.
+pub enum Wish {
+    Reload(ReloadAsk),
+    Show(ShowAsk),
+}
+
+/// A wish for the configuration in force to be shown.
+pub struct ShowAsk {
+    /// The name of its first file.
+    pub file: String,
+    pub revision: u64,
+    pub texts: Arc<Texts>,
+    pub reply: ReplyTo,
 }
 
 /// A wish for the configuration to be read again.
@@ -370,6 +402,7 @@ impl Core {
                 actor,
                 role,
                 act,
+                expect,
                 reply,
             } => {
                 let ticket = self.ticket(reply);
@@ -380,12 +413,16 @@ impl Core {
                         wall_ms: clock::wall_ms(),
                         role,
                         act,
+                        expect,
                     },
                 ));
             }
             Message::Counters { reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Sample(ticket));
+            }
+            Message::ServerCounters { after, reply } => {
+                reply(self.engine.counters_of_servers(after.as_ref()));
             }
             Message::Runs { servers, reply } => reply(self.engine.check_runs(&servers)),
             Message::Test { asked, reply } => {
@@ -394,6 +431,16 @@ impl Core {
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => self.reload(ask),
+            Message::Config { reply } => {
+                let (file, revision, texts) = self.engine.in_force();
+                let asked = ShowAsk {
+                    file: file.to_owned(),
+                    revision,
+                    texts,
+                    reply,
+                };
+                (self.shell.reload)(Wish::Show(asked));
+            }
             Message::Confirm { actor, reply } => {
                 let ticket = self.ticket(reply);
                 self.feed(Input::Confirm(ticket, actor));
@@ -446,7 +493,7 @@ impl Core {
 
     fn reload(&self, mut ask: ReloadAsk) {
         ask.held = self.engine.virtual_addresses();
-        (self.shell.reload)(ask);
+        (self.shell.reload)(Wish::Reload(ask));
     }
 
     fn ticket(&mut self, reply: ReplyTo) -> Ticket {
@@ -525,6 +572,10 @@ impl Core {
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
                 Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
+                Action::ReadSysctls(paths) => {
+                    let read = |path: String| sysctl::read(&path).ok().map(|value| (path, value));
+                    failed.push(Input::Sysctls(paths.into_iter().filter_map(read).collect()));
+                }
                 Action::DumpIpvs => self.shell.ipvs.dump(),
                 Action::Check(id, job) => self.shell.dialler.begin(id, *job),
                 Action::CancelCheck(id) => self.shell.dialler.cancel(id),

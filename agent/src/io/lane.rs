@@ -139,7 +139,11 @@ impl Net {
             NetOp::AddAddress { .. }
             | NetOp::RemoveAddress { .. }
             | NetOp::AddRouting(_)
-            | NetOp::RemoveRouting(_) => Ok(()),
+            | NetOp::RemoveRouting(_)
+            | NetOp::AddLink(_)
+            | NetOp::QuietLink { .. }
+            | NetOp::RaiseLink { .. }
+            | NetOp::RemoveLink { .. } => Ok(()),
         }
     }
 }
@@ -149,7 +153,11 @@ fn is_for_route(op: &NetOp) -> bool {
         NetOp::AddAddress { .. }
         | NetOp::RemoveAddress { .. }
         | NetOp::AddRouting(_)
-        | NetOp::RemoveRouting(_) => true,
+        | NetOp::RemoveRouting(_)
+        | NetOp::AddLink(_)
+        | NetOp::QuietLink { .. }
+        | NetOp::RaiseLink { .. }
+        | NetOp::RemoveLink { .. } => true,
         NetOp::Announce { .. } | NetOp::Sysctl { .. } => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the configuration from disk, at the start and for every reload, away from the core thread.
 
-use super::core::{Message, Post, ReloadAsk};
+use super::core::{Message, Post, ReloadAsk, ShowAsk, Wish};
 use super::files::{DiskFiles, HostUsers, load_from_disk};
 use super::numbers;
 use crate::config::{self, Facts, Kept, Loaded, Texts};
@@ -35,13 +35,13 @@ pub struct Loader {
 
 /// The way to the loader's thread.
 pub struct Reloads {
-    asks: mpsc::Sender<ReloadAsk>,
+    wishes: mpsc::Sender<Wish>,
 }
 
 impl Reloads {
-    /// Reads the file when it is this one's turn.
-    pub fn ask(&self, ask: ReloadAsk) {
-        let _ = self.asks.send(ask);
+    /// Does it when it is this one's turn.
+    pub fn ask(&self, wish: Wish) {
+        let _ = self.wishes.send(wish);
     }
 }
 
@@ -99,15 +99,35 @@ impl Loader {
 
     /// A thread that reads on demand and tells the core.
     pub fn start(self, post: Post) -> io::Result<Reloads> {
-        let (asks, inbox) = mpsc::channel::<ReloadAsk>();
+        let (wishes, inbox) = mpsc::channel::<Wish>();
         std::thread::Builder::new().name("loader".into()).spawn(move || {
             while let Ok(first) = inbox.recv() {
-                for ask in fewer(std::iter::once(first).chain(inbox.try_iter())) {
+                let mut asks = Vec::new();
+                for wish in std::iter::once(first).chain(inbox.try_iter()) {
+                    match wish {
+                        Wish::Reload(ask) => asks.push(ask),
+                        Wish::Show(ask) => self.show(ask),
+                    }
+                }
+                for ask in fewer(asks.into_iter()) {
                     self.reload(&post, ask);
                 }
             }
         })?;
-        Ok(Reloads { asks })
+        Ok(Reloads { wishes })
+    }
+
+    fn show(&self, ask: ShowAsk) {
+        let disk = DiskFiles;
+        let kept = Kept {
+            texts: &ask.texts,
+            disk: &disk,
+        };
+        let mut shown = with_facts(self.config_id.clone(), None, None, |facts| {
+            config::show(&kept, &ask.file, facts)
+        });
+        shown.revision = ask.revision;
+        (ask.reply)(Reply::Config(Box::new(shown)));
     }
 
     fn reload(&self, post: &Post, ask: ReloadAsk) {
@@ -191,12 +211,12 @@ pub fn load(
     })
 }
 
-fn with_facts(
+fn with_facts<T>(
     config_id: Option<String>,
     held: Option<&BTreeSet<IpAddr>>,
     judged: Option<Option<&Model>>,
-    read: impl FnOnce(&Facts<'_>) -> Loaded,
-) -> Loaded {
+    read: impl FnOnce(&Facts<'_>) -> T,
+) -> T {
     let hostname =
         nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let short = hostname.split('.').next().unwrap_or_default().to_owned();

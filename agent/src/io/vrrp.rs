@@ -371,6 +371,8 @@ fn open_sender_v6() -> io::Result<Socket> {
     socket.set_multicast_hops_v6(255)?;
     socket.set_unicast_hops_v6(255)?;
     socket.set_multicast_loop_v6(false)?;
+    // The first advert by a virtual MAC's interface leaves before its address is there.
+    socket.set_freebind_v6(true)?;
     socket.set_tclass_v6(TRAFFIC_CLASS)?;
     socket.set_priority(PRIORITY)?;
     Ok(socket)

@@ -29,9 +29,9 @@ pub use notify::{
 pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch, ProcessMatch,
-    ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess, VrrpScript,
-    VrrpVersion,
+    AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
+    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, Vmac,
+    VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};
@@ -50,7 +50,8 @@ pub struct Model {
     pub sessions: BTreeMap<String, Arc<BfdSession>>,
     pub files: BTreeMap<String, Arc<TrackFile>>,
     pub services: BTreeMap<ServiceKey, Arc<Service>>,
-    /// `static_routes` and `static_rules`: there whatever the instances do.
+    /// `static_ipaddress`, `static_routes` and `static_rules`: there whatever the instances do.
+    pub static_addresses: Vec<VirtualAddress>,
     pub static_routes: Vec<Route>,
     pub static_rules: Vec<Rule>,
     pub layout: Layout,
@@ -66,6 +67,28 @@ pub struct Layout {
 }
 
 impl Model {
+    /// Takes over, from the model before, every service that is the same: two that are one are compared at once.
+    pub fn keep_services_of(&mut self, before: &Self) {
+        for (key, service) in &mut self.services {
+            if let Some(known) = before.services.get(key)
+                && known == service
+            {
+                *service = Arc::clone(known);
+            }
+        }
+    }
+
+    /// The services that `before` did not have like this.
+    pub fn services_not_in(&self, before: &Self) -> Vec<Arc<Service>> {
+        let same = |it: &&Arc<Service>| {
+            before
+                .services
+                .get(&it.key)
+                .is_some_and(|known| Arc::ptr_eq(known, it))
+        };
+        self.services.values().filter(|it| !same(it)).cloned().collect()
+    }
+
     /// Whether anything in it may start a script.
     pub fn runs_scripts(&self) -> bool {
         let in_server = |server: &Server| {

@@ -6,6 +6,7 @@ use super::notify::{NotifyScripts, Script};
 use super::routing::{Route, Rule};
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Instance {
     pub vrid: Vrid,
     /// `None` only for a unicast instance without `interface`.
     pub interface: Option<String>,
+    /// `use_vmac`: adverts and addresses are on an interface of its own.
+    pub vmac: Option<Vmac>,
     /// `state MASTER`: matters only together with priority 255 (as keepalived).
     pub initial_master: bool,
     pub priority: Priority,
@@ -91,6 +94,28 @@ pub struct Instance {
     pub debug: u8,
 }
 
+/// An interface with the virtual router's MAC, on the instance's `interface`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Vmac {
+    pub name: String,
+    pub mac: [u8; 6],
+    /// `vmac_xmit_base`: adverts leave by `interface` itself.
+    pub sends_on_base: bool,
+}
+
+impl Vmac {
+    /// `00:00:5e:00:01:33`.
+    pub fn mac_text(mac: [u8; 6]) -> String {
+        mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
+}
+
+impl fmt::Display for Vmac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, Self::mac_text(self.mac))
+    }
+}
+
 /// What becomes of the checksum that keepalived up to 1.3.6 computes for version 3 to IPv4 peers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OldChecksum {
@@ -124,6 +149,43 @@ pub struct VirtualAddress {
     pub broadcast: Option<IpAddr>,
     /// `no_track`: losing it does not cost mastership, its interface is not tracked.
     pub track: bool,
+    pub extras: AddressExtras,
+}
+
+/// What else the kernel is told of an address.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+pub struct AddressExtras {
+    /// The other end of a point-to-point link; the prefix length is then that of the other end.
+    pub peer: Option<IpAddr>,
+    /// `home` (IPv6): of mobile IPv6.
+    pub home: bool,
+    /// `-nodad` (IPv6): duplicates are looked for before it is used.
+    pub dad: bool,
+    /// `mngtmpaddr` (IPv6): temporary addresses are made after it.
+    pub temporary: bool,
+    pub noprefixroute: bool,
+    /// `autojoin`: the groups of a multicast address are joined.
+    pub autojoin: bool,
+    /// In seconds; zero: not chosen as the source of this host's own connections. `None`: for ever.
+    pub preferred_s: Option<u32>,
+}
+
+impl AddressExtras {
+    /// Whether an address that has `have` is as these want it. How long it is preferred runs down by itself, and
+    /// whether duplicates were looked for is past.
+    pub fn are_met_by(&self, have: &Self) -> bool {
+        let told = |it: &Self| Self {
+            dad: false,
+            preferred_s: None,
+            ..it.clone()
+        };
+        let preferred = match self.preferred_s {
+            None => have.preferred_s != Some(0),
+            Some(0) => have.preferred_s == Some(0),
+            Some(_) => true,
+        };
+        preferred && told(self) == told(have)
+    }
 }
 
 /// Gratuitous ARP and unsolicited neighbour adverts.

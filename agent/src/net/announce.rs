@@ -104,6 +104,7 @@ mod tests {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1500,
             mac: MAC.to_vec(),
         }

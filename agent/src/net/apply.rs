@@ -1,6 +1,7 @@
 //! What the kernel does with an operation: as a pure function for plans and simulations, and what its refusals mean.
 
-use super::{NetOp, NetTable, Routing};
+use super::{Link, NetOp, NetTable, Routing};
+use crate::wire::LinkIndex;
 
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
@@ -12,6 +13,8 @@ const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
 const EROFS: i32 = 30;
 const EADDRNOTAVAIL: i32 = 99;
+const EOPNOTSUPP: i32 = 95;
+const EAFNOSUPPORT: i32 = 97;
 const ENETDOWN: i32 = 100;
 const ENETUNREACH: i32 = 101;
 const EHOSTUNREACH: i32 = 113;
@@ -27,7 +30,12 @@ pub fn is_settled(op: &NetOp, errno: i32) -> bool {
         NetOp::RemoveRouting(_) => matches!(errno, ESRCH | ENOENT | ENODEV),
         // A link that is gone took its addresses with it.
         NetOp::RemoveAddress { .. } => matches!(errno, EADDRNOTAVAIL | ENODEV),
-        NetOp::Announce { .. } => false,
+        NetOp::Announce { .. } | NetOp::RaiseLink { .. } => false,
+        // The link below is gone, and whoever wants this one will hear of it.
+        NetOp::AddLink(_) => errno == ENODEV,
+        // A kernel without IPv6 makes none.
+        NetOp::QuietLink { .. } => matches!(errno, EAFNOSUPPORT | EOPNOTSUPP),
+        NetOp::RemoveLink { .. } => errno == ENODEV,
         // A kernel without this switch has nothing to switch.
         NetOp::Sysctl { .. } => errno == ENOENT,
     }
@@ -41,6 +49,13 @@ pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
             Some("IPv6 is off on this interface: set net.ipv6.conf.INTERFACE.disable_ipv6 to 0")
         }
         (NetOp::AddAddress { .. } | NetOp::Announce { .. }, ENODEV | ENXIO) => Some("the interface is gone"),
+        (NetOp::AddLink(_), EEXIST) => Some(
+            "an interface of this name is there already: remove it, or write another name behind use_vmac",
+        ),
+        (NetOp::AddLink(_), EOPNOTSUPP) => Some("this kernel has no macvlan: load the module macvlan"),
+        (NetOp::AddLink(_), EINVAL) => {
+            Some("no macvlan can be on that interface: it is not Ethernet, or is part of a macvlan itself")
+        }
         (NetOp::AddRouting(_), ENETUNREACH | EHOSTUNREACH) => {
             Some("no interface reaches the gateway: name its interface with dev, or write onlink")
         }
@@ -76,7 +91,7 @@ impl NetTable {
                 (address.ours, address.usable) = (true, true);
                 self.addresses.insert(*key, address);
             }
-            NetOp::RemoveAddress { key } => {
+            NetOp::RemoveAddress { key, .. } => {
                 if !self.links.contains_key(&key.link) {
                     return Err(ENODEV);
                 }
@@ -99,6 +114,35 @@ impl NetTable {
                 if !self.routing.remove(it) {
                     return Err(ESRCH);
                 }
+            }
+            NetOp::AddLink(new) => {
+                let below = self.links.get(&new.over).ok_or(ENODEV)?.clone();
+                if self.link(&new.name).is_some() {
+                    return Err(EEXIST);
+                }
+                let last = self.links.keys().next_back().map_or(0, |index| index.0);
+                let link = Link {
+                    index: LinkIndex(last + 1),
+                    name: new.name.clone(),
+                    running: false,
+                    mac: new.mac.to_vec(),
+                    private_over: Some(new.over),
+                    ..below
+                };
+                self.links.insert(link.index, link);
+            }
+            NetOp::QuietLink { name } => drop(self.link(name).ok_or(ENODEV)?),
+            NetOp::RaiseLink { name } => {
+                let index = self.link(name).ok_or(ENODEV)?.index;
+                let below = self.links[&index].private_over;
+                let running = below.is_none_or(|it| self.links.get(&it).is_some_and(|it| it.running));
+                if let Some(link) = self.links.get_mut(&index) {
+                    link.running = running;
+                }
+            }
+            NetOp::RemoveLink { link } => {
+                self.links.remove(link).ok_or(ENODEV)?;
+                self.addresses.retain(|key, _| key.link != *link);
             }
             NetOp::Announce { link, .. } => {
                 self.links.get(link).ok_or(ENODEV)?;
@@ -130,9 +174,8 @@ mod tests {
         let add = NetOp::AddAddress {
             key,
             address: Address::default(),
-            nodad: false,
         };
-        let remove = NetOp::RemoveAddress { key };
+        let remove = NetOp::RemoveAddress { key, peer: None };
         let cases = [
             (&add, 0, true),
             (&add, EEXIST, true),

@@ -25,13 +25,26 @@ pub enum NetOp {
     AddAddress {
         key: AddressKey,
         address: Address,
-        nodad: bool,
     },
     RemoveAddress {
         key: AddressKey,
+        /// The other end, if there is one.
+        peer: Option<IpAddr>,
     },
     AddRouting(Box<Routing>),
     RemoveRouting(Box<Routing>),
+    /// A new macvlan in private mode, down.
+    AddLink(NewLink),
+    /// It is to have no IPv6 address of its own making.
+    QuietLink {
+        name: String,
+    },
+    RaiseLink {
+        name: String,
+    },
+    RemoveLink {
+        link: LinkIndex,
+    },
     /// A frame to send as it is: gratuitous ARP or an unsolicited neighbour advert.
     Announce {
         link: LinkIndex,
@@ -45,13 +58,26 @@ pub enum NetOp {
     },
 }
 
+/// What a new link is to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewLink {
+    pub name: String,
+    /// The link below.
+    pub over: LinkIndex,
+    pub mac: [u8; 6],
+}
+
 impl fmt::Display for NetOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddAddress { key, .. } => write!(f, "add address {key}"),
-            Self::RemoveAddress { key } => write!(f, "remove address {key}"),
+            Self::RemoveAddress { key, .. } => write!(f, "remove address {key}"),
             Self::AddRouting(it) => write!(f, "add {it}"),
             Self::RemoveRouting(it) => write!(f, "remove {it}"),
+            Self::AddLink(it) => write!(f, "add interface {} on link {}", it.name, it.over.0),
+            Self::QuietLink { name } => write!(f, "keep interface {name} from making addresses"),
+            Self::RaiseLink { name } => write!(f, "set interface {name} up"),
+            Self::RemoveLink { link } => write!(f, "remove link {}", link.0),
             Self::Announce { link, about, .. } => write!(f, "announce {about} on link {}", link.0),
             Self::Sysctl { path, value } => write!(f, "set {path} to {value}"),
         }

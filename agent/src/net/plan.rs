@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// The operations that make `want` of `have`: additions, then replacements, then removals.
 ///
 /// Of what is not wanted only what is in `owned` is removed. An address that somebody else put there satisfies us as it
-/// is; one of ours with another label, scope or broadcast address is replaced, since the kernel can edit none of them.
+/// is; one of ours with another label, scope, broadcast address or the like is replaced, since the kernel can edit none of them.
 pub fn plan(
     want: &BTreeMap<AddressKey, Address>,
     have: &NetTable,
@@ -20,9 +20,9 @@ pub fn plan(
     for (key, address) in want {
         match have.addresses.get(key) {
             Some(now) if same(key, address, now, have) || !is_ours(key, now) => {}
-            Some(_) => {
+            Some(now) => {
                 going.insert(*key);
-                replaced.push(NetOp::RemoveAddress { key: *key });
+                replaced.push(remove(key, now));
                 replaced.push(add(key, address));
             }
             None => match other_length(key, have) {
@@ -30,7 +30,7 @@ pub fn plan(
                 // IPv6 holds an address once, whatever its prefix length.
                 Some((other, now)) if is_ours(other, now) => {
                     going.insert(*other);
-                    replaced.push(NetOp::RemoveAddress { key: *other });
+                    replaced.push(remove(other, now));
                     replaced.push(add(key, address));
                 }
                 Some(_) => {}
@@ -38,8 +38,11 @@ pub fn plan(
         }
     }
     for key in owned {
-        if have.addresses.contains_key(key) && !want.contains_key(key) && going.insert(*key) {
-            removed.push(NetOp::RemoveAddress { key: *key });
+        if let Some(now) = have.addresses.get(key)
+            && !want.contains_key(key)
+            && going.insert(*key)
+        {
+            removed.push(remove(key, now));
         }
     }
     let mut ops = keep_secondaries(want, have, &going);
@@ -53,13 +56,21 @@ fn add(key: &AddressKey, address: &Address) -> NetOp {
     NetOp::AddAddress {
         key: *key,
         address: address.clone(),
-        // Duplicate detection would keep a virtual address unusable for a second or two after every take-over.
-        nodad: key.address.is_ipv6(),
+    }
+}
+
+fn remove(key: &AddressKey, now: &Address) -> NetOp {
+    NetOp::RemoveAddress {
+        key: *key,
+        peer: now.extras.peer,
     }
 }
 
 /// Whether the kernel's address needs no change.
 fn same(key: &AddressKey, want: &Address, have: &Address, table: &NetTable) -> bool {
+    if !want.extras.are_met_by(&have.extras) {
+        return false;
+    }
     // The kernel derives an IPv6 scope from the address; label and broadcast do not exist.
     if key.address.is_ipv6() {
         return true;
@@ -115,6 +126,7 @@ fn same_subnet(a: &AddressKey, b: &AddressKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::AddressExtras;
     use crate::net::Link;
     use proptest::collection::btree_set;
     use proptest::prelude::*;
@@ -127,6 +139,7 @@ mod tests {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1500,
             mac: vec![2, 0, 0, 0, 0, 1],
         }
@@ -164,12 +177,18 @@ mod tests {
     /// An address as the configuration can ask for it, or as it can be found.
     fn any_address(key: AddressKey, found: bool) -> impl Strategy<Value = Address> {
         let labels = prop_oneof![Just(None), Just(Some(format!("eth{}:1", key.link.0)))];
-        (labels, prop_oneof![Just(0u8), Just(253)], any::<bool>()).prop_map(move |(label, scope, ours)| {
+        let scopes = prop_oneof![Just(0u8), Just(253)];
+        let rest = (any::<bool>(), any::<bool>());
+        (labels, scopes, rest).prop_map(move |(label, scope, (ours, noprefixroute))| {
             let v4 = key.address.is_ipv4();
             Address {
                 label: label.filter(|_| v4),
                 scope: if v4 { scope } else { 0 },
                 broadcast: None,
+                extras: AddressExtras {
+                    noprefixroute,
+                    ..AddressExtras::default()
+                },
                 ours: found && ours,
                 usable: true,
             }
@@ -227,7 +246,7 @@ mod tests {
         ) {
             let have = table(have);
             let ops = plan(&want, &have, &owned);
-            let gone = |op: &NetOp| matches!(op, NetOp::RemoveAddress { key } if !want.contains_key(key));
+            let gone = |op: &NetOp| matches!(op, NetOp::RemoveAddress { key, .. } if !want.contains_key(key));
             if let Some(first) = ops.iter().position(gone) {
                 for op in &ops[first..] {
                     if let NetOp::AddAddress { key, .. } = op {
@@ -240,20 +259,31 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_skips_duplicate_detection_and_an_ipv4_one_has_none() {
-        let want = BTreeMap::from([
-            (key("10.0.0.9/32"), Address::default()),
-            (key("2001:db8::9/128"), Address::default()),
-        ]);
-        let ops = plan(&want, &table([]), &BTreeSet::new());
-        let nodad: Vec<_> = ops
-            .iter()
-            .map(|op| match op {
-                NetOp::AddAddress { key, nodad, .. } => (key.address.is_ipv6(), *nodad),
-                other => panic!("{other}"),
-            })
-            .collect();
-        assert_eq!(nodad, [(false, false), (true, true)]);
+    fn an_address_of_ours_with_other_extras_is_replaced_and_removed_with_its_peer() {
+        let it = key("10.0.0.9/32");
+        let with = |change: fn(&mut AddressExtras)| {
+            let mut address = Address::default();
+            change(&mut address.extras);
+            address
+        };
+        let peer = with(|it| it.peer = Some([10, 0, 0, 10].into()));
+        let cases = [
+            (peer.clone(), true),
+            (with(|it| it.noprefixroute = true), true),
+            (with(|it| it.preferred_s = Some(0)), true),
+            // It runs down by itself.
+            (with(|it| it.preferred_s = Some(100)), false),
+            (with(|it| it.dad = true), false),
+        ];
+        for (now, replaced) in cases {
+            let want = BTreeMap::from([(it, Address::default())]);
+            let removal = NetOp::RemoveAddress {
+                key: it,
+                peer: now.extras.peer,
+            };
+            let ops = plan(&want, &table([(it, now.clone())]), &BTreeSet::from([it]));
+            assert_eq!(ops.first(), replaced.then_some(&removal), "{now:?}");
+        }
     }
 
     #[test]
@@ -282,7 +312,8 @@ mod tests {
             assert_eq!(
                 ops.last(),
                 Some(&NetOp::RemoveAddress {
-                    key: key("10.0.0.1/24")
+                    key: key("10.0.0.1/24"),
+                    peer: None,
                 }),
                 "{name}"
             );

@@ -3,15 +3,19 @@
 //! What goes out is built with `netlink-packet-route`. What comes in is read attribute by attribute: a link carries
 //! dozens of nested ones that we do not need, and a whole message must not fail because a newer kernel changed one.
 
-use super::{Address, AddressKey, Link, NetOp, NetTable, RoutingGone, routing};
+use super::{Address, AddressKey, Link, NetOp, NetTable, NewLink, RoutingGone, routing};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::flags::{ACK, CREATE, DUMP, EXCL};
 use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
+use netlink_packet_core::Emitable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
-use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage, MacVlanMode,
+};
 use std::net::IpAddr;
 
 /// The notification groups that tell of links and addresses.
@@ -67,26 +71,72 @@ impl NetTable {
 /// Appends an operation; `ack`: the kernel answers even when it succeeds. False: it is not one for netlink.
 pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
     let flags = if ack { ACK } else { 0 };
-    let mut address = |kind, flags, message| {
-        let mut builder = Builder::new(out, kind, flags, seq);
-        builder.emit(&message);
-        builder.finish();
-    };
     match op {
-        NetOp::AddAddress {
-            key,
-            address: it,
-            nodad,
-        } => address(RTM_NEWADDR, CREATE | EXCL | flags, add_message(key, it, *nodad)),
-        NetOp::RemoveAddress { key } => address(RTM_DELADDR, flags, address_message(key)),
+        NetOp::AddAddress { key, address: it } => {
+            emit(
+                out,
+                RTM_NEWADDR,
+                CREATE | EXCL | flags,
+                seq,
+                &add_message(key, it),
+            );
+        }
+        NetOp::RemoveAddress { key, peer } => {
+            emit(out, RTM_DELADDR, flags, seq, &address_message(key, *peer));
+        }
         NetOp::AddRouting(it) => routing::encode(out, seq, ack, true, it),
         NetOp::RemoveRouting(it) => routing::encode(out, seq, ack, false, it),
+        NetOp::AddLink(new) => emit(out, RTM_NEWLINK, CREATE | EXCL | flags, seq, &link_message(new)),
+        NetOp::QuietLink { name } => emit(out, RTM_NEWLINK, flags, seq, &quiet_message(name)),
+        NetOp::RaiseLink { name } => emit(out, RTM_NEWLINK, flags, seq, &raise_message(name)),
+        NetOp::RemoveLink { link } => {
+            let mut message = LinkMessage::default();
+            message.header.index = link.0;
+            emit(out, RTM_DELLINK, flags, seq, &message);
+        }
         NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
     }
     true
 }
 
-fn address_message(key: &AddressKey) -> AddressMessage {
+fn emit(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32, message: &impl Emitable) {
+    let mut builder = Builder::new(out, kind, flags, seq);
+    builder.emit(message);
+    builder.finish();
+}
+
+fn link_message(new: &NewLink) -> LinkMessage {
+    let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)]);
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(new.name.clone()),
+        LinkAttribute::Link(new.over.0),
+        LinkAttribute::Address(new.mac.to_vec()),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::MacVlan), LinkInfo::Data(mode)]),
+    ];
+    message
+}
+
+/// Not part of the creation: the kernel does not take it there.
+fn quiet_message(name: &str) -> LinkMessage {
+    let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]),
+    ];
+    message
+}
+
+fn raise_message(name: &str) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+    message
+}
+
+fn address_message(key: &AddressKey, peer: Option<IpAddr>) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = match key.address {
         IpAddr::V4(_) => AddressFamily::Inet,
@@ -95,12 +145,14 @@ fn address_message(key: &AddressKey) -> AddressMessage {
     message.header.prefix_len = key.prefix_len;
     message.header.index = key.link.0;
     message.attributes.push(AddressAttribute::Local(key.address));
-    message.attributes.push(AddressAttribute::Address(key.address));
+    let other_end = peer.unwrap_or(key.address);
+    message.attributes.push(AddressAttribute::Address(other_end));
     message
 }
 
-fn add_message(key: &AddressKey, address: &Address, nodad: bool) -> AddressMessage {
-    let mut message = address_message(key);
+fn add_message(key: &AddressKey, address: &Address) -> AddressMessage {
+    let extras = &address.extras;
+    let mut message = address_message(key, extras.peer);
     let attributes = &mut message.attributes;
     attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL_VRRP)));
     match key.address {
@@ -113,19 +165,28 @@ fn add_message(key: &AddressKey, address: &Address, nodad: bool) -> AddressMessa
                 attributes.push(AddressAttribute::Broadcast(broadcast));
             }
         }
-        IpAddr::V6(_) => {
-            if nodad {
-                message.header.flags = AddressHeaderFlags::Nodad;
-                attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-            }
-            // As keepalived: a virtual address of full length is not chosen as the source of this host's own
-            // connections, which would break when the address moves.
-            if key.prefix_len == 128 {
-                let mut life = CacheInfo::default();
-                (life.ifa_preferred, life.ifa_valid) = (0, u32::MAX);
-                attributes.push(AddressAttribute::CacheInfo(life));
-            }
-        }
+        IpAddr::V6(_) => {}
+    }
+    let mut flags = AddressFlags::empty();
+    // Duplicate detection would keep a virtual address unusable for a second or two after every take-over.
+    for (set, flag) in [
+        (key.address.is_ipv6() && !extras.dad, IFA_F_NODAD),
+        (extras.home, IFA_F_HOMEADDRESS),
+        (extras.temporary, IFA_F_MANAGETEMPADDR),
+        (extras.noprefixroute, IFA_F_NOPREFIXROUTE),
+        (extras.autojoin, IFA_F_MCAUTOJOIN),
+    ] {
+        flags.set(AddressFlags::from_bits_retain(flag), set);
+    }
+    if !flags.is_empty() {
+        // The old field has room for eight of them.
+        message.header.flags = AddressHeaderFlags::from_bits_retain((flags.bits() & 0xff) as u8);
+        attributes.push(AddressAttribute::Flags(flags));
+    }
+    if let Some(preferred_s) = extras.preferred_s {
+        let mut life = CacheInfo::default();
+        (life.ifa_preferred, life.ifa_valid) = (preferred_s, u32::MAX);
+        attributes.push(AddressAttribute::CacheInfo(life));
     }
     message
 }
@@ -164,6 +225,9 @@ const IFF_MULTICAST: u32 = 0x1000;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_LINK_NETNSID: u16 = 37;
 
 fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     let header: &[u8; LINK_HEADER] = payload.first_chunk().ok_or(Malformed("link header"))?;
@@ -187,12 +251,18 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         loopback: flags & IFF_LOOPBACK != 0,
         mtu: 0,
         mac: Vec::new(),
+        private_over: None,
     };
+    let (mut below, mut private) = (None, false);
     for attribute in attributes(&payload[LINK_HEADER..]) {
         let attribute = attribute?;
         match attribute.kind {
             IFLA_IFNAME => link.name = attribute.text()?.to_owned(),
             IFLA_MTU => link.mtu = attribute.u32()?,
+            IFLA_LINK => below = Some(LinkIndex(attribute.u32()?)),
+            // Then the number of the link below is that of another namespace.
+            IFLA_LINK_NETNSID => private = false,
+            IFLA_LINKINFO => private = is_private_macvlan(attribute.value)?,
             IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
             _ => {}
         }
@@ -201,7 +271,33 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         // Notifications about wireless and the like carry no name and say nothing we keep.
         return Ok(None);
     }
+    link.private_over = below.filter(|_| private);
     Ok(Some(Notice::Link(link)))
+}
+
+fn is_private_macvlan(info: &[u8]) -> Result<bool, Malformed> {
+    const IFLA_INFO_KIND: u16 = 1;
+    const IFLA_INFO_DATA: u16 = 2;
+    const IFLA_MACVLAN_MODE: u16 = 1;
+    const PRIVATE: u32 = 1;
+    let (mut macvlan, mut private) = (false, false);
+    for part in attributes(info) {
+        let part = part?;
+        match part.kind {
+            IFLA_INFO_KIND => macvlan = part.text()? == "macvlan",
+            // What others put there is laid out otherwise: the kind comes first.
+            IFLA_INFO_DATA if macvlan => {
+                for word in attributes(part.value) {
+                    let word = word?;
+                    if word.kind == IFLA_MACVLAN_MODE {
+                        private = word.u32()? == PRIVATE;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(macvlan && private)
 }
 
 // ifaddrmsg: family u8, prefixlen u8, flags u8, scope u8, index u32.
@@ -212,11 +308,18 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;
 const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 const IFA_PROTO: u16 = 11;
+const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_OPTIMISTIC: u32 = 0x04;
 const IFA_F_DADFAILED: u32 = 0x08;
+const IFA_F_HOMEADDRESS: u32 = 0x10;
+const IFA_F_DEPRECATED: u32 = 0x20;
 const IFA_F_TENTATIVE: u32 = 0x40;
+const IFA_F_MANAGETEMPADDR: u32 = 0x100;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+const IFA_F_MCAUTOJOIN: u32 = 0x400;
 
 fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     let header: &[u8; ADDRESS_HEADER] = payload.first_chunk().ok_or(Malformed("address header"))?;
@@ -237,6 +340,14 @@ fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed
             IFA_ADDRESS => peer = Some(ip(family, &attribute)?),
             IFA_LABEL => address.label = Some(attribute.text()?.to_owned()),
             IFA_BROADCAST => address.broadcast = Some(ip(family, &attribute)?),
+            IFA_CACHEINFO => {
+                let preferred_s = attribute
+                    .array::<16>()?
+                    .first_chunk()
+                    .copied()
+                    .map(u32::from_ne_bytes);
+                address.extras.preferred_s = preferred_s.filter(|left| *left != u32::MAX);
+            }
             IFA_FLAGS => flags = attribute.u32()?,
             IFA_PROTO => address.ours = attribute.u8()? == PROTOCOL_VRRP,
             _ => {}
@@ -248,6 +359,15 @@ fn decode_address(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed
         address: local.or(peer).ok_or(Malformed("address: none in it"))?,
         prefix_len,
     };
+    address.extras.peer = peer.filter(|peer| *peer != key.address);
+    let extras = &mut address.extras;
+    if flags & IFA_F_DEPRECATED != 0 {
+        extras.preferred_s = Some(0);
+    }
+    extras.home = flags & IFA_F_HOMEADDRESS != 0;
+    extras.temporary = flags & IFA_F_MANAGETEMPADDR != 0;
+    extras.noprefixroute = flags & IFA_F_NOPREFIXROUTE != 0;
+    extras.autojoin = flags & IFA_F_MCAUTOJOIN != 0;
     let tentative = flags & IFA_F_TENTATIVE != 0 && flags & IFA_F_OPTIMISTIC == 0;
     address.usable = !tentative && flags & IFA_F_DADFAILED == 0;
     Ok(Some(if kind == RTM_NEWADDR {
@@ -268,6 +388,7 @@ fn ip(family: u8, attribute: &Attribute<'_>) -> Result<IpAddr, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::AddressExtras;
     use crate::wire::netlink::{Body, messages};
     use proptest::prelude::*;
 
@@ -304,11 +425,17 @@ mod tests {
             broadcast: Some([10, 5, 0, 255].into()),
             ours: true,
             usable: true,
+            extras: AddressExtras {
+                peer: Some([10, 6, 0, 1].into()),
+                noprefixroute: true,
+                autojoin: true,
+                preferred_s: Some(0),
+                ..AddressExtras::default()
+            },
         };
         let (kind, flags, payload) = message(&NetOp::AddAddress {
             key,
             address: address.clone(),
-            nodad: false,
         });
         assert_eq!((kind, flags), (RTM_NEWADDR, 0x605));
         assert_eq!(decode(kind, &payload), Ok(Some(Notice::Address(key, address))));
@@ -316,11 +443,18 @@ mod tests {
 
     #[test]
     fn an_ipv6_virtual_address_skips_detection_and_is_no_source_of_own_connections() {
-        let add = |prefix_len, nodad| {
+        let add = |dad, preferred_s| {
+            let address = Address {
+                extras: AddressExtras {
+                    dad,
+                    preferred_s,
+                    ..AddressExtras::default()
+                },
+                ..Address::default()
+            };
             let op = NetOp::AddAddress {
-                key: key("2001:db8::100", prefix_len),
-                address: Address::default(),
-                nodad,
+                key: key("2001:db8::100", 128),
+                address,
             };
             let (.., payload) = message(&op);
             let life = attributes(&payload[ADDRESS_HEADER..])
@@ -330,16 +464,17 @@ mod tests {
             (payload[2], attribute_kinds(&payload).contains(&IFA_FLAGS), life)
         };
         assert_eq!(
-            add(128, true),
+            add(false, Some(0)),
             (2, true, Some(vec![0, 0, 0, 0, 255, 255, 255, 255]))
         );
-        assert_eq!(add(64, false), (0, false, None));
+        assert_eq!(add(true, None), (0, false, None));
     }
 
     #[test]
     fn a_removal_names_address_and_length_only() {
         let op = NetOp::RemoveAddress {
             key: key("10.5.0.100", 32),
+            peer: None,
         };
         let (kind, flags, payload) = message(&op);
         assert_eq!((kind, flags), (RTM_DELADDR, 5));

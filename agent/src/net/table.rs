@@ -1,6 +1,7 @@
 //! Links and addresses: one type for what is wanted and for what the kernel has.
 
 use super::Routing;
+use crate::model::AddressExtras;
 use crate::wire::LinkIndex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,6 +20,9 @@ pub struct Link {
     pub mtu: u32,
     /// Six bytes on Ethernet; empty where there is no such thing.
     pub mac: Vec<u8>,
+    /// The link below, where this one is a macvlan in private mode.
+    #[serde(default)]
+    pub private_over: Option<LinkIndex>,
 }
 
 /// What tells two addresses of one host apart.
@@ -39,6 +43,7 @@ pub struct Address {
     pub broadcast: Option<IpAddr>,
     /// IFA_PROTO 18: an agent or keepalived put it there. False on kernels before 5.18.
     pub ours: bool,
+    pub extras: AddressExtras,
     /// Tentative or failed duplicate address detection (IPv6): not usable as a source.
     pub usable: bool,
 }

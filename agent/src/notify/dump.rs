@@ -33,7 +33,7 @@ pub struct Source<'a> {
 impl Source<'_> {
     fn routers(&self) -> impl Iterator<Item = (&Instance, &InstanceView)> {
         let views = &self.state.instances;
-        (self.model.instances.values()).filter_map(|it| Some((&**it, views.get(&it.name)?)))
+        (self.model.instances.values()).filter_map(|it| Some((&**it, &**views.get(&it.name)?)))
     }
 
     /// When an instance came into its state, in seconds of Unix time.
@@ -178,7 +178,7 @@ impl Source<'_> {
             "dont_track_primary": flag(cfg.ignore_own_interface),
             "skip_check_adv_addr": flag(cfg.skip_check_adv_addr),
             "strict_mode": flag(cfg.strict),
-            "vmac_ifname": "",
+            "vmac_ifname": cfg.vmac.as_ref().map_or("", |it| it.name.as_str()),
             "ifp_ifname": cfg.interface.clone().unwrap_or_default(),
             "master_priority": view.master.as_ref().map_or(0, |it| it.priority),
             "last_transition": self.since(view),

@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn view(master: Option<(&str, u8)>, faults: &[&str]) -> Object {
-        Object::Instance(Box::new(InstanceView {
+        Object::Instance(std::sync::Arc::new(InstanceView {
             place: String::new(),
             name: "VI_1".into(),
             group: None,
@@ -353,7 +353,7 @@ mod tests {
     fn services_speak_as_before() {
         let key: lb_shared::names::ServiceKey = "192.0.2.1:80/tcp".parse().unwrap();
         let view = |live_weight| {
-            Object::Service(Box::new(ServiceView {
+            Object::Service(std::sync::Arc::new(ServiceView {
                 order: 0,
                 key: key.clone(),
                 name: None,

@@ -14,6 +14,8 @@ use std::net::IpAddr;
 pub struct Ground {
     /// The link of its `interface`; `None` while it does not exist, and for a unicast instance without one.
     pub link: Option<LinkIndex>,
+    /// The link its adverts leave by, if it is another one.
+    pub sends_by: Option<LinkIndex>,
     /// The source of its adverts: the primary address, link-local for IPv6.
     pub source: Option<IpAddr>,
     /// Addresses of this host: adverts from them are our own.

@@ -6,7 +6,7 @@ use super::packet::address_bytes;
 use super::role::{Exit, Role};
 use super::router::Router;
 use super::routers::Routers;
-use crate::model::{Instance, NotifyState, SyncGroup, VrrpVersion};
+use crate::model::{Instance, NotifyState, SyncGroup, Vmac, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::state::VrrpState;
@@ -25,6 +25,7 @@ struct Identity {
     family: Family,
     version: VrrpVersion,
     interface: Option<String>,
+    vmac: Option<Vmac>,
     /// The source of a unicast router, the group of the others.
     place: (bool, Option<IpAddr>),
 }
@@ -37,6 +38,7 @@ impl Identity {
             family: cfg.family,
             version: cfg.version,
             interface: cfg.interface.clone(),
+            vmac: cfg.vmac.clone(),
             place: (
                 unicast,
                 if unicast {

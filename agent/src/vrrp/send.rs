@@ -112,7 +112,7 @@ impl Router {
         };
         for destination in destinations {
             self.wire.push(Advert {
-                link: ground.link,
+                link: ground.sends_by.or(ground.link),
                 source,
                 destination,
                 ttl: if destination.is_multicast() {

@@ -1,8 +1,11 @@
 //! A disk and a host made of maps, and a model as short text.
 
 use lb_shared::diagnostic::Severity;
-use lbagent::config::{Content, Facts, FileError, Files, Loaded, ScriptFact, ScriptState, Users, load};
-use lbagent::model::{Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress};
+use lb_shared::shown::Shown;
+use lbagent::config::{Content, Facts, FileError, Files, Loaded, ScriptFact, ScriptState, Users, load, show};
+use lbagent::model::{
+    AddressExtras, Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -118,6 +121,11 @@ pub(crate) fn load_text(text: &str) -> Loaded {
     load(&Disk::default().with(FILE, text), FILE, &facts())
 }
 
+/// The statements of what stands on a disk.
+pub(crate) fn show_disk(disk: &Disk) -> Shown {
+    show(disk, FILE, &facts())
+}
+
 /// The model of a text that is free of errors.
 pub(crate) fn model_of(text: &str) -> Model {
     let loaded = load_text(text);
@@ -167,6 +175,9 @@ fn address(address: &VirtualAddress) -> String {
     if let Some(broadcast) = address.broadcast {
         let _ = write!(text, " brd {broadcast}");
     }
+    if address.extras != AddressExtras::default() {
+        let _ = write!(text, " {:?}", address.extras);
+    }
     if !address.track {
         text.push_str(" no_track");
     }
@@ -208,6 +219,9 @@ fn instance(it: &Instance, out: &mut String) {
         it.advert_interval,
         it.down_timer_adverts,
     );
+    if let Some(vmac) = &it.vmac {
+        let _ = writeln!(out, "  {vmac:?}");
+    }
     let flags = [
         ("nopreempt", !it.preempt),
         ("check_unicast_source", it.check_unicast_source),
@@ -379,6 +393,9 @@ fn service(it: &Service, out: &mut String) {
 /// The model as text that a reviewer can compare with the file.
 pub(crate) fn dump(model: &Model) -> String {
     let mut out = format!("{:?}\n", model.global);
+    for it in &model.static_addresses {
+        let _ = writeln!(out, "static {}", address(it));
+    }
     for route in &model.static_routes {
         let _ = writeln!(out, "{route:?}");
     }

@@ -4,7 +4,8 @@ use super::lab::{Netns, expect, wanted};
 use lbagent::engine::{BatchId, NetNews, OpError};
 use lbagent::io::lane::NetLane;
 use lbagent::io::rtnl_socket::Monitor;
-use lbagent::net::{Address, AddressKey, NetOp, NetTable, announce, plan};
+use lbagent::model::AddressExtras;
+use lbagent::net::{Address, AddressKey, NetOp, NetTable, NewLink, announce, plan};
 use lbagent::wire::LinkIndex;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +14,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-struct Host {
+pub(crate) struct Host {
     lane: NetLane,
-    monitor: Monitor,
-    news: Receiver<NetNews>,
+    pub(crate) monitor: Monitor,
+    pub(crate) news: Receiver<NetNews>,
 }
 
 impl Host {
     /// A lane and a monitor in the namespace of this thread.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (sender, news) = mpsc::channel();
         let done = sender.clone();
         let host = Self {
@@ -40,12 +41,12 @@ impl Host {
         })
     }
 
-    fn table(&self) -> NetTable {
+    pub(crate) fn table(&self) -> NetTable {
         self.monitor.refresh();
         self.next_table()
     }
 
-    fn submit(&self, number: u64, ops: Vec<NetOp>) -> Vec<(usize, OpError)> {
+    pub(crate) fn submit(&self, number: u64, ops: Vec<NetOp>) -> Vec<(usize, OpError)> {
         self.lane.submit(BatchId(number), ops);
         expect(&self.news, "the end of a batch", |it| match it {
             NetNews::Done(BatchId(done), failed) if done == number => Some(failed),
@@ -66,8 +67,77 @@ fn add(key: AddressKey) -> NetOp {
     NetOp::AddAddress {
         key,
         address: Address::default(),
-        nodad: true,
     }
+}
+
+/// Not chosen as a source, as the virtual IPv6 addresses of full length are.
+fn deprecated() -> Address {
+    with(|it| it.preferred_s = Some(0))
+}
+
+fn with(change: impl FnOnce(&mut AddressExtras)) -> Address {
+    let mut address = Address::default();
+    change(&mut address.extras);
+    address
+}
+
+#[test]
+fn the_kernel_takes_and_tells_all_that_a_line_can_say_of_an_address() {
+    if !wanted("the_kernel_takes_and_tells_all_that_a_line_can_say_of_an_address") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    let link = one.index("eth0");
+    one.run(|| {
+        let host = Host::start();
+        let before = host.table();
+        let peer = |text: &str| Some(text.parse().unwrap());
+        let want = BTreeMap::from([
+            (key(link, "10.92.0.1", 30), with(|it| it.peer = peer("10.92.0.2"))),
+            (key(link, "10.92.1.1", 24), with(|it| it.noprefixroute = true)),
+            (key(link, "10.92.2.1", 24), deprecated()),
+            (key(link, "239.92.0.1", 32), with(|it| it.autojoin = true)),
+            (key(link, "2001:db8:92::1", 64), with(|it| it.home = true)),
+            (key(link, "2001:db8:92::2", 64), with(|it| it.temporary = true)),
+            (key(link, "2001:db8:92::3", 64), with(|it| it.dad = true)),
+            (
+                key(link, "2001:db8:92::4", 128),
+                with(|it| it.peer = peer("2001:db8:93::4")),
+            ),
+            (
+                key(link, "2001:db8:92::5", 64),
+                with(|it| it.preferred_s = Some(60)),
+            ),
+        ]);
+        assert_eq!(host.submit(1, plan(&want, &before, &BTreeSet::new())), []);
+        let shown = one.sh("ip addr show eth0");
+        for part in [
+            "10.92.0.1 peer 10.92.0.2/30",
+            "10.92.1.1/24 scope global noprefixroute",
+            "10.92.2.1/24 scope global deprecated",
+            "239.92.0.1/32 scope global autojoin",
+            "2001:db8:92::1/64 scope global nodad home",
+            "2001:db8:92::2/64 scope global nodad mngtmpaddr",
+            "2001:db8:92::3/64 scope global tentative",
+            "2001:db8:92::4 peer 2001:db8:93::4/128",
+        ] {
+            let squeezed = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(squeezed.contains(part), "no {part} in {squeezed}");
+        }
+        let routes = one.sh("ip route show dev eth0");
+        assert!(!routes.contains("10.92.1.0"), "{routes}");
+        let owned: BTreeSet<_> = want.keys().copied().collect();
+        assert_eq!(plan(&want, &host.table(), &owned), [], "as it was meant");
+        // One of them is meant otherwise now.
+        let mut other = want.clone();
+        other.insert(key(link, "10.92.0.1", 30), with(|it| it.peer = peer("10.92.0.3")));
+        assert_eq!(host.submit(2, plan(&other, &host.table(), &owned)), []);
+        assert_eq!(plan(&other, &host.table(), &owned), []);
+        assert_eq!(host.submit(3, plan(&BTreeMap::new(), &host.table(), &owned)), []);
+        let after = host.table();
+        let left: Vec<_> = after.addresses.keys().filter(|key| owned.contains(key)).collect();
+        assert!(left.is_empty(), "{left:?}");
+    });
 }
 
 #[test]
@@ -88,7 +158,7 @@ fn addresses_come_and_go_as_planned_and_the_monitor_tells() {
         let want = BTreeMap::from([
             (key(link, "10.91.0.100", 24), labelled.clone()),
             (key(link, "10.91.1.100", 32), Address::default()),
-            (key(link, "2001:db8:91::100", 128), Address::default()),
+            (key(link, "2001:db8:91::100", 128), deprecated()),
         ]);
         let ops = plan(&want, &before, &BTreeSet::new());
         assert_eq!(host.submit(1, ops.clone()), []);
@@ -131,6 +201,61 @@ fn addresses_come_and_go_as_planned_and_the_monitor_tells() {
         assert_eq!(host.submit(4, gone.clone()), []);
         assert_eq!(host.submit(5, gone), [], "what is gone already is no failure");
         assert_eq!(host.table(), before);
+    });
+}
+
+#[test]
+fn a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is() {
+    if !wanted("a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    let link = LinkIndex(one.index("eth0"));
+    one.run(|| {
+        let host = Host::start();
+        let mac = [0, 0, 0x5e, 0, 1, 51];
+        let name = "vrrp.51".to_owned();
+        let new = NewLink {
+            name: name.clone(),
+            over: link,
+            mac,
+        };
+        let quiet = NetOp::QuietLink { name: name.clone() };
+        let raise = NetOp::RaiseLink { name: name.clone() };
+        let ops = vec![NetOp::AddLink(new.clone()), quiet, raise];
+        assert_eq!(host.submit(1, ops), []);
+        let table = host.table();
+        let made = table.link(&name).expect("it is there");
+        assert_eq!((made.private_over, made.running), (Some(link), true));
+        assert_eq!(made.mac, mac);
+        assert_eq!(table.links[&link].private_over, None);
+        assert_eq!(
+            table.on_link(made.index).count(),
+            0,
+            "it made an address of its own"
+        );
+        let shown = one.sh("ip -d link show vrrp.51");
+        assert!(
+            shown.contains("macvlan mode private") && shown.contains("addrgenmode none"),
+            "{shown}"
+        );
+        let again = host.submit(2, vec![NetOp::AddLink(new.clone())]);
+        assert!(
+            again[0].1.text.contains("another name behind use_vmac"),
+            "{again:?}"
+        );
+        one.sh("ip link add bridge.51 link eth0 type macvlan mode bridge");
+        assert_eq!(host.table().link("bridge.51").unwrap().private_over, None);
+        let gone = vec![NetOp::RemoveLink { link: made.index }];
+        assert_eq!(host.submit(3, gone.clone()), []);
+        assert_eq!(host.submit(4, gone), [], "what is gone already is no failure");
+        // Its parent is gone: whoever wants it hears of that.
+        let orphan = NewLink {
+            over: LinkIndex(4_711),
+            ..new
+        };
+        assert_eq!(host.submit(5, vec![NetOp::AddLink(orphan)]), []);
+        assert!(host.table().link(&name).is_none());
     });
 }
 

@@ -3,6 +3,7 @@
 
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
+use lb_shared::expect::Expected;
 use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::request::{Act, Reloaded, Reply, Role, Verb};
 use lb_shared::state::{Override, Target};
@@ -20,7 +21,7 @@ use lbagent::model::{
     Check, CheckKind, Forwarding, Instance, JobEnd, JobOutcome, Model, QuorumScripts, Scheduler, Server,
     ServerScripts, Service, TcpCheck,
 };
-use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable};
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, NewLink};
 use lbagent::vrrp::{Advert, Datagram, Effect, Ground, Routers};
 use lbagent::wire::LinkIndex;
 use lbagent::wire::bfd::{Packet, State};
@@ -69,6 +70,11 @@ pub(crate) struct Node {
     /// What stands at the other end of BFD sessions answers.
     pub(crate) neighbor: bool,
     pub(crate) next_ticket: u64,
+    pub(crate) link_news: VecDeque<Input>,
+    /// Values under /proc/sys.
+    pub(crate) sysctls: BTreeMap<String, String>,
+    /// Ticks since time last moved.
+    pub(crate) ticks_without_time: u32,
 }
 
 pub(crate) const NEIGHBOR: &str = "192.0.2.3";
@@ -88,6 +94,7 @@ pub(crate) fn host() -> NetTable {
         arp: true,
         multicast: true,
         loopback: false,
+        private_over: None,
         mtu: 1500,
         mac: vec![2, 0, 0, 0, 0, 1],
     };
@@ -235,6 +242,7 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
     );
     let ground = Ground {
         link: Some(LinkIndex(2)),
+        sends_by: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: Default::default(),
@@ -372,6 +380,9 @@ impl Start {
             slow_disk: false,
             neighbor: false,
             next_ticket: 0,
+            link_news: VecDeque::new(),
+            sysctls: BTreeMap::new(),
+            ticks_without_time: 0,
         };
         prepare(&mut node);
         node.drain();
@@ -387,11 +398,25 @@ impl Node {
         self.drain();
     }
 
+    /// What the kernel tells of a link when an operation made or changed it.
+    fn tell_of_link(&mut self, op: &NetOp) {
+        let news = match op {
+            NetOp::AddLink(NewLink { name, .. }) | NetOp::RaiseLink { name } => {
+                self.net.link(name).cloned().map(NetNews::Link)
+            }
+            NetOp::RemoveLink { link } => Some(NetNews::LinkGone(*link)),
+            _ => None,
+        };
+        self.link_news.extend(news.map(Input::Net));
+    }
+
     fn drain(&mut self) {
         let mut answers = VecDeque::new();
         loop {
             while let Some(action) = self.engine.poll_action() {
-                answers.extend(self.carry_out(action));
+                let answer = self.carry_out(action);
+                answers.append(&mut self.link_news);
+                answers.extend(answer);
             }
             match answers.pop_front() {
                 Some(input) => self.engine.handle(self.now, input),
@@ -410,6 +435,10 @@ impl Node {
                         refused.push((place, refusal()));
                     } else {
                         let _ = self.net.apply(&op);
+                        self.tell_of_link(&op);
+                        if let NetOp::Sysctl { path, value } = &op {
+                            self.sysctls.insert(path.clone(), value.clone());
+                        }
                     }
                     self.did.push(Did::Net(op));
                 }
@@ -434,6 +463,12 @@ impl Node {
                     None => IpvsNews::Missing("no ip_vs in this kernel (modprobe ip_vs)".into()),
                 };
                 return self.later(self.slow, Input::Ipvs(news));
+            }
+            Action::ReadSysctls(paths) => {
+                let found = paths
+                    .into_iter()
+                    .filter_map(|it| Some((it.clone(), self.sysctls.get(&it)?.clone())));
+                return Some(Input::Sysctls(found.collect()));
             }
             Action::Check(id, job) => {
                 self.did.push(Did::Checked);
@@ -552,10 +587,7 @@ impl Node {
                 self.feed(Input::Checked(id, outcome));
             }
             match self.engine.next_deadline() {
-                Some(at) if at <= end => {
-                    self.now = self.now.max(at);
-                    self.feed(Input::Tick);
-                }
+                Some(at) if at <= end => self.tick_at(at),
                 _ => break,
             }
         }
@@ -582,10 +614,18 @@ impl Node {
     pub(crate) fn stand_still(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some(at) = self.engine.next_deadline().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            self.feed(Input::Tick);
+            self.tick_at(at);
         }
         self.now = end;
+        self.feed(Input::Tick);
+    }
+
+    /// An engine that is never done with a moment would keep a test for ever.
+    fn tick_at(&mut self, at: Mono) {
+        let stands = at <= self.now;
+        self.ticks_without_time = if stands { self.ticks_without_time + 1 } else { 0 };
+        assert!(self.ticks_without_time < 1_000, "time stands still at {at:?}");
+        self.now = self.now.max(at);
         self.feed(Input::Tick);
     }
 
@@ -635,7 +675,17 @@ impl Node {
         self.begin_as(uid, Role::Admin, act)
     }
 
+    /// As somebody who saw this of the targets.
+    pub(crate) fn act_if(&mut self, act: Act, expect: Vec<Expected>) -> Reply {
+        let ticket = self.begin_expecting(1001, Role::Admin, act, expect);
+        self.replies.remove(&ticket).expect("it is answered at once")
+    }
+
     fn begin_as(&mut self, uid: u32, role: Role, act: Act) -> Ticket {
+        self.begin_expecting(uid, role, act, Vec::new())
+    }
+
+    fn begin_expecting(&mut self, uid: u32, role: Role, act: Act, expect: Vec<Expected>) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let actor = Actor {
@@ -650,6 +700,7 @@ impl Node {
                 wall_ms: 1_000_000,
                 role,
                 act,
+                expect,
             },
         ));
         ticket

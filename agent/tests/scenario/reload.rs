@@ -5,10 +5,10 @@ use crate::operators::server;
 use lb_shared::event::What;
 use lb_shared::request::Verb;
 use lb_shared::state::{DrainThen, VrrpState};
-use lb_shared::units::Vrid;
+use lb_shared::units::{Vrid, Weight};
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
-use lbagent::model::Script;
+use lbagent::model::{Authentication, Script};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,4 +205,44 @@ fn a_plan_tells_that_a_backup_would_take_over() {
             && moves[0].contains("200 is above 150"),
         "{moves:?}"
     );
+}
+
+#[test]
+fn a_plan_tells_each_setting_from_what_to_what_and_no_secret() {
+    let old = |priority| {
+        let mut it = instance(priority);
+        it.authentication = Authentication::Pass(*b"hunter22");
+        let mut model = model(100, service("rr", 3));
+        model.instances.insert("VI_1".into(), Arc::new(it));
+        model
+    };
+    let mut node = Start::with(old(100)).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let mut new = old(150);
+    let mut it = (**new.instances.get(&"VI_1".into()).unwrap()).clone();
+    it.authentication = Authentication::Pass(*b"hunter33");
+    it.preempt_delay = Duration::from_millis(1_500);
+    it.addresses[0].address = "192.0.2.101".parse().unwrap();
+    new.instances.insert("VI_1".into(), Arc::new(it));
+    let mut service = service("wrr", 3);
+    let mut first = (*service.servers[&server_key(1)]).clone();
+    first.weight = Weight::clamped(3);
+    first.checks[0].retry = 2;
+    service.servers.insert(server_key(1), Arc::new(first));
+    let mut second = (*service.servers[&server_key(2)]).clone();
+    second.checks.clear();
+    service.servers.insert(server_key(2), Arc::new(second));
+    new.services.insert(service.key.clone(), Arc::new(service));
+    let plan = node.plan(new);
+    assert_eq!(
+        plan.changes,
+        [
+            "~ vrrp:VI_1 priority 100 -> 150, auth_pass changes (not shown), preempt_delay 0s -> 1.5s, \
+             virtual_ipaddress + 192.0.2.101/32 dev eth0 - 192.0.2.100/32 dev eth0",
+            "~ vs:192.0.2.100:80/tcp lb_algo rr -> wrr",
+            "~ rs:192.0.2.100:80/tcp/198.51.100.1:80 weight 1 -> 3, TCP_CHECK retry 0 -> 2",
+            "~ rs:192.0.2.100:80/tcp/198.51.100.2:80 checks - TCP_CHECK",
+        ]
+    );
+    assert!(!format!("{plan:?}").contains("hunter"), "{plan:?}");
 }

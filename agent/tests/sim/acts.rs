@@ -295,6 +295,11 @@ impl World {
             self.nodes[node].kernel.net.addresses.remove(&key);
             self.tell(node, [lbagent::engine::NetNews::AddressGone(key)]);
         }
+        // And the route of the next one, which keeps its address.
+        let routers = &self.plan.cluster.routers;
+        let next = routers[(vr + 1) % routers.len()].clone();
+        let news = self.nodes[node].kernel.steal_route(&next);
+        self.tell(node, news);
     }
 
     fn planted_key(&self, node: usize, vr: usize) -> Option<AddressKey> {
@@ -490,6 +495,7 @@ impl World {
             wall_ms: wall_ms(self.now),
             role: Role::Admin,
             act,
+            expect: Vec::new(),
         };
         self.feed_or_defer(node, Cause::Command, Input::Command(ticket, command));
     }

@@ -11,6 +11,7 @@ use lbagent::ipvs::IpvsOp;
 use lbagent::net::NetOp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const SECOND: u64 = 1_000_000;
 /// Between two looks at everything.
@@ -272,6 +273,14 @@ impl World {
                     );
                 }
             }
+            let there = self.nodes[node].kernel.routing_of(router);
+            if there != (master, master) {
+                let role = self.role(node, vr);
+                return self.fail(
+                    "S3",
+                    format!("n{node} is {role:?} for VI {vr}; its route and rule are there: {there:?}"),
+                );
+            }
         }
     }
 
@@ -327,6 +336,10 @@ impl World {
             NetOp::RemoveAddress { .. }
             | NetOp::AddRouting(_)
             | NetOp::RemoveRouting(_)
+            | NetOp::AddLink(_)
+            | NetOp::QuietLink { .. }
+            | NetOp::RaiseLink { .. }
+            | NetOp::RemoveLink { .. }
             | NetOp::Sysctl { .. } => {}
         }
     }
@@ -589,7 +602,7 @@ impl World {
 
     /// L4 and L5: the table is what the views say, and the views are what the servers do.
     fn audit_services(&mut self, node: usize) {
-        let views: Vec<ServiceView> = self.nodes[node].view.services.values().cloned().collect();
+        let views: Vec<Arc<ServiceView>> = self.nodes[node].view.services.values().cloned().collect();
         for view in &views {
             let ServiceKey::Single(key) = view.key else {
                 continue;

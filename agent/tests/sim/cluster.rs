@@ -4,11 +4,12 @@ use crate::random::Random;
 use lb_shared::names::{Family, GroupName, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::units::{Priority, Vrid, Weight};
 use lbagent::model::{
-    Authentication, Check, CheckKind, Forwarding, Garp, Global, Instance, InterfaceTrack, Model,
-    NotifyScripts, Persistence, QuorumScripts, Scheduler, Script, ScriptTrack, Server, ServerScripts,
-    Service, SorryServer, SyncGroup, TcpCheck, Tracking, UnicastPeer, VirtualAddress, VrrpScript,
-    VrrpVersion,
+    AddressExtras, Authentication, Check, CheckKind, Forwarding, Garp, Global, Instance, InterfaceTrack, Leg,
+    Model, NotifyScripts, PROTOCOL_OURS, Persistence, QuorumScripts, Route, RouteKind, Rule, RuleAction,
+    Scheduler, Script, ScriptTrack, Server, ServerScripts, Service, SorryServer, SyncGroup, TcpCheck,
+    Tracking, UnicastPeer, VirtualAddress, VrrpScript, VrrpVersion,
 };
+use lbagent::net::Routing;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -57,6 +58,78 @@ pub(crate) struct Vr {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) password: Option<[u8; 8]>,
     pub(crate) garp: Garp,
+}
+
+impl Vr {
+    /// Its route: there while it is MASTER.
+    pub(crate) fn route(&self) -> Route {
+        let segment = u8::try_from(self.segment).unwrap_or(0);
+        let destination = match self.family {
+            Family::Inet => (IpAddr::from([172, 16 + segment, self.vrid, 0]), 24),
+            Family::Inet6 => {
+                let words = [
+                    0x2001,
+                    0xdb8,
+                    99,
+                    u16::from(segment),
+                    u16::from(self.vrid),
+                    0,
+                    0,
+                    0,
+                ];
+                (IpAddr::from(words), 80)
+            }
+        };
+        Route {
+            family: self.family,
+            destination,
+            kind: RouteKind::Unicast,
+            table: 100,
+            scope: None,
+            metric: Some(1),
+            tos: 0,
+            protocol: PROTOCOL_OURS,
+            source: None,
+            metrics: BTreeMap::new(),
+            locked: 0,
+            legs: vec![Leg {
+                device: Some(DEVICES[self.segment].to_owned()),
+                ..Leg::default()
+            }],
+            track: true,
+        }
+    }
+
+    /// Its rule, which no two share.
+    pub(crate) fn rule(&self) -> Rule {
+        Rule {
+            family: self.family,
+            preference: 1_000 + 300 * u32::try_from(self.segment).unwrap_or(0) + u32::from(self.vrid),
+            invert: false,
+            from: None,
+            to: None,
+            iif: None,
+            oif: None,
+            tos: 0,
+            fwmark: None,
+            users: None,
+            ip_protocol: None,
+            source_ports: None,
+            destination_ports: None,
+            action: RuleAction::Lookup(100),
+            suppress_prefix_len: None,
+            protocol: PROTOCOL_OURS,
+            track: true,
+        }
+    }
+
+    /// Whether a route or a rule is this one's.
+    pub(crate) fn owns(&self, it: &Routing) -> bool {
+        match it {
+            Routing::Route(it, _) => *it == self.route(),
+            Routing::Rule(it) => *it == self.rule(),
+        }
+    }
 }
 
 /// A virtual server as every node has it.
@@ -239,6 +312,7 @@ impl Cluster {
             family: vr.family,
             version: vr.version,
             vrid: Vrid::new(vr.vrid).expect("drawn from 1 on"),
+            vmac: None,
             interface: Some(DEVICES[vr.segment].to_owned()),
             initial_master: base == 255,
             priority,
@@ -273,11 +347,12 @@ impl Cluster {
                     scope: 0,
                     broadcast: None,
                     track: true,
+                    extras: AddressExtras::default(),
                 })
                 .collect(),
             excluded_addresses: Vec::new(),
-            routes: Vec::new(),
-            rules: Vec::new(),
+            routes: vec![vr.route()],
+            rules: vec![vr.rule()],
             garp: vr.garp,
             tracking: Tracking {
                 interfaces: self

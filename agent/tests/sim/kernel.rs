@@ -1,12 +1,12 @@
 //! A node's kernel: links, addresses and the IPVS table, changed by the agent's operations and by other hands.
 
-use crate::cluster::{Cluster, DEVICES};
+use crate::cluster::{Cluster, DEVICES, Vr};
 use lb_shared::names::Family;
 use lbagent::engine::{NetNews, OpError};
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::ipvs::{IpvsOp, Settled, settle};
 use lbagent::net::apply::is_settled;
-use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, Routing, RoutingGone};
+use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, NewLink, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
 use std::net::IpAddr;
 
@@ -52,6 +52,7 @@ impl Kernel {
             arp: true,
             multicast: true,
             loopback: false,
+            private_over: None,
             mtu: 1500,
             mac: vec![
                 2,
@@ -140,6 +141,7 @@ impl Kernel {
             self.net.addresses.remove(key);
         }
         self.net.links.remove(&index);
+        self.drop_routes(index);
         let mut news: Vec<NetNews> = gone.into_iter().map(NetNews::AddressGone).collect();
         news.push(NetNews::LinkGone(index));
         news
@@ -156,7 +158,37 @@ impl Kernel {
             return Vec::new();
         }
         link.running = running;
-        vec![NetNews::Link(link.clone())]
+        let news = NetNews::Link(link.clone());
+        if !running {
+            self.drop_routes(index);
+        }
+        vec![news]
+    }
+
+    /// Without a word, as the kernel does with those of a link that goes.
+    fn drop_routes(&mut self, link: LinkIndex) {
+        let through = |it: &Routing| matches!(it, Routing::Route(_, links) if links.contains(&Some(link)));
+        self.net.routing.retain(|it| !through(it));
+    }
+
+    /// Somebody removes a virtual router's route; what the kernel tells of it.
+    pub(crate) fn steal_route(&mut self, vr: &Vr) -> Option<NetNews> {
+        let route = |it: &&Routing| matches!(it, Routing::Route(..)) && vr.owns(it);
+        let it = self.net.routing.iter().find(route)?.clone();
+        self.net.routing.remove(&it);
+        Some(NetNews::RoutingGone(gone(&it)))
+    }
+
+    /// Whether a virtual router's route is there, and its rule.
+    pub(crate) fn routing_of(&self, vr: &Vr) -> (bool, bool) {
+        let mut there = (false, false);
+        for it in self.net.routing.iter().filter(|it| vr.owns(it)) {
+            match it {
+                Routing::Route(..) => there.0 = true,
+                Routing::Rule(_) => there.1 = true,
+            }
+        }
+        there
     }
 
     /// Where an address is, with who put it there.
@@ -189,9 +221,20 @@ impl Kernel {
                     .map(|it| NetNews::Address(*key, it.clone()));
                 (news, Ok(()))
             }
-            (Ok(()), NetOp::RemoveAddress { key }) => (Some(NetNews::AddressGone(*key)), Ok(())),
+            (Ok(()), NetOp::RemoveAddress { key, .. }) => (Some(NetNews::AddressGone(*key)), Ok(())),
             (Ok(()), NetOp::RemoveRouting(it)) => (Some(NetNews::RoutingGone(gone(it))), Ok(())),
-            (Ok(()), NetOp::AddRouting(_) | NetOp::Announce { .. } | NetOp::Sysctl { .. }) => (None, Ok(())),
+            (Ok(()), NetOp::AddLink(NewLink { name, .. }) | NetOp::RaiseLink { name }) => {
+                let link = self.net.link(name).cloned();
+                (link.map(NetNews::Link), Ok(()))
+            }
+            (Ok(()), NetOp::RemoveLink { link }) => (Some(NetNews::LinkGone(*link)), Ok(())),
+            (
+                Ok(()),
+                NetOp::AddRouting(_)
+                | NetOp::QuietLink { .. }
+                | NetOp::Announce { .. }
+                | NetOp::Sysctl { .. },
+            ) => (None, Ok(())),
         }
     }
 

@@ -128,6 +128,7 @@ impl World {
             .view
             .instances
             .get(&self.plan.cluster.routers[vr].name)
+            .map(|view| &**view)
     }
 
     pub(crate) fn vr_of(&self, name: &InstanceName) -> Option<usize> {
@@ -528,18 +529,22 @@ impl World {
         }
     }
 
-    /// S4 for addresses and announcements.
+    /// S4 for addresses, announcements, routes and rules.
     fn judge_net(&mut self, node: usize, now: Mono, ops: &[NetOp], actions: &[Action]) {
         for op in ops {
-            let address = match op {
-                NetOp::AddAddress { key, .. } => key.address,
-                NetOp::Announce { about, .. } => *about,
+            let vr = match op {
+                NetOp::AddAddress { key, .. } => self.vr_of_address(key.address),
+                NetOp::Announce { about, .. } => self.vr_of_address(*about),
+                NetOp::AddRouting(it) => self.plan.cluster.routers.iter().position(|vr| vr.owns(it)),
                 NetOp::RemoveAddress { .. }
-                | NetOp::AddRouting(_)
                 | NetOp::RemoveRouting(_)
+                | NetOp::AddLink(_)
+                | NetOp::QuietLink { .. }
+                | NetOp::RaiseLink { .. }
+                | NetOp::RemoveLink { .. }
                 | NetOp::Sysctl { .. } => continue,
             };
-            let Some(vr) = self.vr_of_address(address) else {
+            let Some(vr) = vr else {
                 continue;
             };
             let after = self.role(node, vr);

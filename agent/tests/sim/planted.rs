@@ -35,6 +35,10 @@ pub(crate) enum Planted {
     DrainForgotten,
     /// A master in FAULT sends one more advert.
     OneMoreAdvert,
+    /// Routes and rules stay when mastership goes.
+    RoutesStay,
+    /// A backup sets the route of its virtual router again.
+    RouteOfBackup,
 }
 
 impl Planted {
@@ -48,6 +52,8 @@ impl Planted {
         Planted::NoSecondAnnouncement,
         Planted::DrainForgotten,
         Planted::OneMoreAdvert,
+        Planted::RoutesStay,
+        Planted::RouteOfBackup,
     ];
 
     /// Changes an advert on its way in; false if it never gets there.
@@ -99,7 +105,11 @@ impl Planted {
                 }
                 true
             }
-            Self::NoSecondAnnouncement | Self::DrainForgotten | Self::OneMoreAdvert => true,
+            Self::NoSecondAnnouncement
+            | Self::DrainForgotten
+            | Self::OneMoreAdvert
+            | Self::RoutesStay
+            | Self::RouteOfBackup => true,
         }
     }
 
@@ -127,6 +137,24 @@ impl Planted {
                     let op = IpvsOp::EditServer(key, id.server, settings);
                     actions.push(Action::Ipvs(BatchId(u64::MAX), vec![op]));
                 }
+            }
+            Self::RoutesStay => {
+                for action in actions {
+                    if let Action::Net(_, ops) = action {
+                        ops.retain(|op| !matches!(op, NetOp::RemoveRouting(_)));
+                    }
+                }
+            }
+            Self::RouteOfBackup => {
+                let gone = actions.iter().find_map(|action| match action {
+                    Action::Net(_, ops) => ops.iter().find_map(|op| match op {
+                        NetOp::RemoveRouting(it) => Some(it.clone()),
+                        _ => None,
+                    }),
+                    _ => None,
+                });
+                let again = gone.map(|it| vec![NetOp::AddRouting(it)]);
+                actions.extend(again.map(|ops| Action::Net(BatchId(u64::MAX), ops)));
             }
             Self::OneMoreAdvert => {
                 let last = actions

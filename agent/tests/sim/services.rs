@@ -244,6 +244,12 @@ fn address_of(op: &NetOp) -> Option<std::net::IpAddr> {
     match op {
         NetOp::AddAddress { key, .. } | NetOp::RemoveAddress { key, .. } => Some(key.address),
         NetOp::Announce { about, .. } => Some(*about),
-        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Sysctl { .. } => None,
+        NetOp::AddRouting(_)
+        | NetOp::RemoveRouting(_)
+        | NetOp::AddLink(_)
+        | NetOp::QuietLink { .. }
+        | NetOp::RaiseLink { .. }
+        | NetOp::RemoveLink { .. }
+        | NetOp::Sysctl { .. } => None,
     }
 }

@@ -2,7 +2,9 @@
 
 use lb_shared::names::Family;
 use lb_shared::units::{Priority, Vrid};
-use lbagent::model::{Authentication, Garp, Instance, NotifyScripts, Tracking, VirtualAddress, VrrpVersion};
+use lbagent::model::{
+    AddressExtras, Authentication, Garp, Instance, NotifyScripts, Tracking, VirtualAddress, VrrpVersion,
+};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         family: Family::Inet,
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).expect("1 to 255"),
+        vmac: None,
         interface: Some("eth0".into()),
         initial_master: priority == 255,
         priority: Priority::new(priority).expect("1 to 255"),
@@ -60,6 +63,7 @@ pub(crate) fn address(address: IpAddr) -> VirtualAddress {
         scope: 0,
         broadcast: None,
         track: true,
+        extras: AddressExtras::default(),
     }
 }
 

@@ -50,13 +50,13 @@ pub(crate) fn find(
     if how == Handover::Never {
         return Ok(Handing::default());
     }
-    let others = super::look(&site.others, global);
+    let others = super::look(&site.others, global, None);
     judge(&others, ours, targets, how, force).map_err(Trouble::from)
 }
 
 /// The host of the cluster that can take over all targets, as far as its agent says.
 pub(crate) fn successor(site: &Site, global: &Global, ours: &Snapshot, targets: &[Target]) -> Option<String> {
-    let others = super::look(&site.others, global);
+    let others = super::look(&site.others, global, None);
     let can = |seen: &Seen| {
         targets.iter().all(|target| {
             let Target::Instance(name) = target else {
@@ -211,6 +211,7 @@ mod tests {
     use super::*;
     use lb_shared::fixture;
     use lb_shared::state::SyncView;
+    use std::sync::Arc;
 
     fn sync(sends: bool) -> Option<SyncView> {
         Some(SyncView {
@@ -232,7 +233,7 @@ mod tests {
             let mut ours = snapshot.clone();
             ours.state.agent.sync = here;
             let edge = ours.state.instances.get_mut(&"VI_edge".into()).unwrap();
-            edge.state = VrrpState::Backup;
+            Arc::make_mut(edge).state = VrrpState::Backup;
             let mut holder = Seen {
                 snapshot,
                 counters: Some(counters),

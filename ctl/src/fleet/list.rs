@@ -2,6 +2,7 @@
 
 use super::{Answer, Seen, document, ended, part, told};
 use crate::args::{Global, Output};
+use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::Grid;
 use crate::trouble::Trouble;
@@ -14,8 +15,9 @@ use serde_json::Value;
 pub(crate) fn run(call: &Call<'_>, out: &mut Out, kind: Kind, targets: &[String]) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
     let mut code = 0;
+    let at = connect::at(global, look)?;
     list::again(global, look, out, |out| {
-        let pages: Vec<Answer<Page>> = super::look(&site.hosts, global)
+        let pages: Vec<Answer<Page>> = super::look(&site.hosts, global, at)
             .into_iter()
             .map(|answer| Answer {
                 got: answer

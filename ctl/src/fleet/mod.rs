@@ -61,12 +61,12 @@ pub(crate) struct Seen {
     pub(crate) skew_ms: i64,
 }
 
-/// Looks at all hosts.
-pub(crate) fn look(hosts: &[Host], global: &Global) -> Vec<Answer<Seen>> {
+/// Looks at all hosts; now, or at a moment in Unix time in milliseconds.
+pub(crate) fn look(hosts: &[Host], global: &Global, at: Option<u64>) -> Vec<Answer<Seen>> {
     let mut seen = each(hosts, |host| {
         let mut client = connect::client(&connect::for_host(global, host))?;
         let asked = wall_ms();
-        let (snapshot, counters) = connect::look(&mut client)?;
+        let (snapshot, counters) = connect::look(&mut client, at)?;
         let skew_ms = skew(asked, wall_ms(), snapshot.wall_ms);
         Ok(Seen {
             snapshot,

@@ -2,6 +2,7 @@
 
 use super::{Answer, Seen, differences, document, ended, part};
 use crate::args::{Global, Output};
+use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
@@ -15,7 +16,7 @@ use lb_shared::why::wrap;
 use serde_json::json;
 
 pub(crate) fn run(site: &Site, global: &Global, look: &Look, out: &mut Out) -> Result<(), Trouble> {
-    let answers = super::look(&site.hosts, global);
+    let answers = super::look(&site.hosts, global, connect::at(global, look)?);
     let found = differences(&answers, site.cluster.as_deref());
     match global.output {
         Output::Table | Output::Wide => {

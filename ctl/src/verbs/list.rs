@@ -4,15 +4,16 @@ use crate::args::{Global, Output};
 use crate::columns::{self, Row};
 use crate::connect;
 use crate::look::{Look, Out};
-use crate::table::{Column, Grid};
+use crate::table::{Column, Grid, Layout};
 use crate::trouble::{Trouble, usage};
 use lb_shared::duration;
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, OBJECTS_AT_ONCE, Scope};
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::problems;
-use lb_shared::request::Refusal;
 use lb_shared::select;
 use lb_shared::state::{InstanceView, ServerView, ServiceView};
+use lb_shared::text::width;
 use lb_shared::view::View;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -34,39 +35,36 @@ impl Kind {
         }
     }
 
-    fn show(
-        self,
-        global: &Global,
-        look: &Look,
-        view: &View<'_>,
-        targets: &[String],
-        sink: &mut Sink<'_>,
-    ) -> Result<(), Trouble> {
+    fn scope(self) -> Scope {
         match self {
-            Self::Vrrp => vrrp(global, look, view, targets, sink),
-            Self::Services => services(global, look, view, targets, sink),
-            Self::Servers => servers(global, look, view, targets, sink),
+            Self::Vrrp => Scope::Instances,
+            Self::Services => Scope::Services,
+            Self::Servers => Scope::Servers,
         }
     }
 }
 
-/// Where the rows go.
-enum Sink<'a> {
-    /// To be read now.
-    Out(&'a mut Out),
-    /// To be put beside those of other hosts.
-    Page(&'a mut Page),
-}
-
-/// The rows of one host, in the form that was asked for.
+/// The rows of one host, or some of them, in the form that was asked for.
 #[derive(Default)]
 pub(crate) struct Page {
     pub(crate) grid: Option<Grid>,
     pub(crate) values: Vec<Value>,
     pub(crate) names: Vec<String>,
+    /// What they are sorted by; none when the order is the file's.
+    keys: Vec<Key>,
 }
 
-/// One agent's list.
+/// What stands between the cells of a row that waits: no cell has it.
+const JOINT: char = '\n';
+
+/// What rows are sorted by; all of one list by the same.
+#[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
+enum Key {
+    Number(u64),
+    Text(String),
+}
+
+/// One agent's list, as it comes in.
 pub(crate) fn run(
     global: &Global,
     look: &Look,
@@ -75,14 +73,26 @@ pub(crate) fn run(
     targets: &[String],
 ) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
+    let ask = ExcerptAsk {
+        scope: kind.scope(),
+        targets: targets.to_vec(),
+        filter: global.filter.clone().unwrap_or_default(),
+        at_wall_ms: connect::at(global, look)?,
+    };
     again(global, look, out, |out| {
-        let (snapshot, counters) = connect::look(&mut client)?;
-        let view = View::of(&snapshot).with_counters(counters.as_ref());
-        kind.show(global, look, &view, targets, &mut Sink::Out(out))
+        let mut printer = Printer::new(global, look, kind);
+        client.excerpts(&ask, |excerpt| -> Result<(), Trouble> {
+            let view = View::excerpt(&excerpt);
+            // Who asked for one service knows its name.
+            let short = !targets.is_empty() && excerpt.sums.one_service;
+            let page = rows(global, look, &view, kind, short, |_| true)?;
+            printer.take(out, page, &excerpt, short)
+        })?;
+        printer.end(out)
     })
 }
 
-/// One agent's list, to be put beside others.
+/// One agent's whole list, to be put beside others.
 pub(crate) fn page(
     global: &Global,
     look: &Look,
@@ -90,97 +100,96 @@ pub(crate) fn page(
     kind: Kind,
     targets: &[String],
 ) -> Result<Page, Trouble> {
-    let mut page = Page::default();
-    kind.show(global, look, view, targets, &mut Sink::Page(&mut page))?;
+    let filter = Filter::parse(global.filter.as_deref().unwrap_or_default())?;
+    let all = targets.is_empty();
+    let mut page = match kind {
+        Kind::Vrrp => {
+            let chosen: BTreeSet<_> = select::instances(view, targets)?.into_iter().collect();
+            rows(global, look, view, kind, false, |item| {
+                let of = |it: &Item<'_>| matches!(it, Item::Instance(it) if chosen.contains(&it.name));
+                (all || of(&item)) && filter.passes(view, item)
+            })
+        }
+        Kind::Services => {
+            let chosen: BTreeSet<_> = select::services(view, targets)?.into_iter().collect();
+            rows(global, look, view, kind, false, |item| {
+                let of = |it: &Item<'_>| matches!(it, Item::Service(it) if chosen.contains(&it.key));
+                (all || of(&item)) && filter.passes(view, item)
+            })
+        }
+        Kind::Servers => {
+            let chosen: BTreeSet<_> = select::servers(view, targets, true)?.into_iter().collect();
+            let services: BTreeSet<_> = chosen.iter().map(|id| &id.service).collect();
+            rows(global, look, view, kind, services.len() == 1, |item| {
+                let of = |it: &Item<'_>| matches!(it, Item::Server(it) if chosen.contains(&it.id));
+                (all || of(&item)) && filter.passes(view, item)
+            })
+        }
+    }?;
+    page.sort(global);
     Ok(page)
 }
 
-fn vrrp(
+/// The rows of what passes.
+fn rows(
     global: &Global,
     look: &Look,
     view: &View<'_>,
-    targets: &[String],
-    sink: &mut Sink<'_>,
-) -> Result<(), Trouble> {
-    let chosen = chosen(targets, || select::instances(view, targets))?;
-    let filter = filter(global)?;
-    let rows: Vec<_> = view
-        .state
-        .instances
-        .values()
-        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.name)))
-        .filter(|it| filter.passes(view, Item::Instance(it)))
-        .collect();
-    let list = List {
-        kind: Kind::Vrrp,
-        columns: columns::vrrp(true),
-        shown: columns::vrrp(look.wide),
-        mark: |it: &InstanceView| problems::instance_mark(it),
-        form: json::instance,
-        name: |it| format!("vrrp:{}", it.name),
-    };
-    list.print(global, look, sink, view, rows, false)
-}
-
-fn services(
-    global: &Global,
-    look: &Look,
-    view: &View<'_>,
-    targets: &[String],
-    sink: &mut Sink<'_>,
-) -> Result<(), Trouble> {
-    let chosen = chosen(targets, || select::services(view, targets))?;
-    let filter = filter(global)?;
-    let rows: Vec<_> = view
-        .services()
-        .into_iter()
-        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.key)))
-        .filter(|it| filter.passes(view, Item::Service(it)))
-        .collect();
-    let list = List {
-        kind: Kind::Services,
-        columns: columns::services(true),
-        shown: columns::services(look.wide),
-        mark: |it: &ServiceView| problems::service_mark(it.state),
-        form: json::service,
-        name: |it| it.key.to_string(),
-    };
-    list.print(global, look, sink, view, rows, false)
-}
-
-fn servers(
-    global: &Global,
-    look: &Look,
-    view: &View<'_>,
-    targets: &[String],
-    sink: &mut Sink<'_>,
-) -> Result<(), Trouble> {
-    let chosen = chosen(targets, || select::servers(view, targets, true))?;
-    let filter = filter(global)?;
-    let rows: Vec<_> = view
-        .servers()
-        .filter(|it| chosen.as_ref().is_none_or(|chosen| chosen.contains(&it.id)))
-        .filter(|it| filter.passes(view, Item::Server(it)))
-        .collect();
-    // Who asked for one service knows its name.
-    let one = rows
-        .windows(2)
-        .all(|pair| pair[0].id.service == pair[1].id.service);
-    let short = one && !targets.is_empty();
-    let list = List {
-        kind: Kind::Servers,
-        columns: columns::servers(true),
-        shown: columns::servers(look.wide),
-        mark: |it: &ServerView| problems::server_mark(it),
-        form: json::server,
-        name: |it| it.id.to_string(),
-    };
-    list.print(global, look, sink, view, rows, short)
+    kind: Kind,
+    short: bool,
+    passes: impl Fn(Item<'_>) -> bool,
+) -> Result<Page, Trouble> {
+    match kind {
+        Kind::Vrrp => {
+            let rows = view.state.instances.values();
+            let list = List {
+                columns: columns::vrrp(true),
+                shown: columns::vrrp(look.wide),
+                mark: |it: &InstanceView| problems::instance_mark(it),
+                form: json::instance,
+                name: |it| format!("vrrp:{}", it.name),
+            };
+            list.page(
+                global,
+                look,
+                view,
+                rows.map(|it| &**it).filter(|it| passes(Item::Instance(it))),
+                short,
+            )
+        }
+        Kind::Services => {
+            let rows = view.services().into_iter();
+            let list = List {
+                columns: columns::services(true),
+                shown: columns::services(look.wide),
+                mark: |it: &ServiceView| problems::service_mark(it.state),
+                form: json::service,
+                name: |it| it.key.to_string(),
+            };
+            list.page(
+                global,
+                look,
+                view,
+                rows.filter(|it| passes(Item::Service(it))),
+                short,
+            )
+        }
+        Kind::Servers => {
+            let list = List {
+                columns: columns::servers(true),
+                shown: columns::servers(look.wide),
+                mark: |it: &ServerView| problems::server_mark(it),
+                form: json::server,
+                name: |it| it.id.to_string(),
+            };
+            let rows = view.servers().filter(|it| passes(Item::Server(it)));
+            list.page(global, look, view, rows, short)
+        }
+    }
 }
 
 /// How objects of one kind are listed.
 struct List<'a, T> {
-    kind: Kind,
     /// All that may be chosen and sorted by.
     columns: Vec<Column<Row<'a, T>>>,
     /// Those shown when nothing is chosen.
@@ -190,83 +199,240 @@ struct List<'a, T> {
     name: fn(&T) -> String,
 }
 
-impl<'a, T> List<'a, T> {
-    fn print(
+impl<'a, T: 'a> List<'a, T> {
+    fn page(
         self,
         global: &Global,
         look: &'a Look,
-        sink: &mut Sink<'_>,
         view: &'a View<'a>,
-        rows: Vec<&'a T>,
+        rows: impl Iterator<Item = &'a T>,
         short: bool,
-    ) -> Result<(), Trouble> {
-        let mut rows: Vec<(char, Row<'a, T>)> = rows
-            .into_iter()
-            .map(|it| {
-                let row = Row {
-                    it,
-                    view,
-                    look,
-                    short,
-                };
-                ((self.mark)(it), row)
-            })
-            .collect();
-        if let Some(by) = &global.sort {
-            sort(&mut rows, &self.columns, by)?;
-        }
-        let out = match sink {
-            Sink::Page(page) => return self.collect(global, page, view, &rows),
-            Sink::Out(out) => out,
+    ) -> Result<Page, Trouble> {
+        let row = |it| Row {
+            it,
+            view,
+            look,
+            short,
         };
-        if rows.is_empty() && !matches!(global.output, Output::Json) {
-            if !global.quiet {
-                eprintln!("no {} match", self.kind.noun());
-            }
-            return Ok(());
+        let rows: Vec<(char, Row<'a, T>)> = rows.map(|it| ((self.mark)(it), row(it))).collect();
+        let mut page = Page::default();
+        if let Some(by) = &global.sort {
+            let column = sorting(&self.columns, by)?;
+            page.keys = rows
+                .iter()
+                .map(|(_, row)| match column.key {
+                    Some(key) => Key::Number(key(row)),
+                    None => Key::Text((column.cell)(row)),
+                })
+                .collect();
         }
         match global.output {
             Output::Table | Output::Wide => {
                 let columns = pick(self.columns, self.shown, &global.columns)?;
-                for line in Grid::new(&columns, &rows).lines(look) {
+                page.grid = Some(Grid::new(&columns, &rows));
+            }
+            Output::Json | Output::Jsonl => {
+                page.values = rows.iter().map(|(_, row)| (self.form)(view, row.it)).collect();
+            }
+            Output::Name => page.names = rows.iter().map(|(_, row)| (self.name)(row.it)).collect(),
+        }
+        Ok(page)
+    }
+}
+
+impl Page {
+    fn is_empty(&self) -> bool {
+        let rows = self.grid.as_ref().is_none_or(|grid| grid.rows.is_empty());
+        rows && self.values.is_empty() && self.names.is_empty()
+    }
+
+    /// Adds rows that wait; a row is one text then, since many thousand wait.
+    fn append(&mut self, mut later: Self) {
+        if let Some(later) = later.grid {
+            let head = later.head();
+            let grid = self.grid.get_or_insert(head);
+            let packed = later.rows.into_iter().map(|(mark, cells)| {
+                let mut row = cells.join(&JOINT.to_string());
+                row.shrink_to_fit();
+                (mark, vec![row])
+            });
+            grid.rows.extend(packed);
+        }
+        self.values.append(&mut later.values);
+        self.names.append(&mut later.names);
+        self.keys.append(&mut later.keys);
+    }
+
+    fn sort(&mut self, global: &Global) {
+        let mut order: Vec<usize> = (0..self.keys.len()).collect();
+        order.sort_by(|a, b| self.keys[*a].cmp(&self.keys[*b]));
+        if global.sort.as_ref().is_some_and(|by| by.starts_with('-')) {
+            order.reverse();
+        }
+        if order.is_empty() {
+            return;
+        }
+        if let Some(grid) = &mut self.grid {
+            reorder(&mut grid.rows, &order);
+        }
+        reorder(&mut self.values, &order);
+        reorder(&mut self.names, &order);
+        self.keys.clear();
+    }
+}
+
+fn reorder<T: Default>(items: &mut Vec<T>, order: &[usize]) {
+    if !items.is_empty() {
+        *items = order.iter().map(|at| std::mem::take(&mut items[*at])).collect();
+    }
+}
+
+/// Prints pages as they come; only a list that is sorted by a column waits for its end.
+struct Printer<'a> {
+    global: &'a Global,
+    look: &'a Look,
+    kind: Kind,
+    layout: Option<Layout>,
+    kept: Page,
+    host: String,
+    any: bool,
+}
+
+impl<'a> Printer<'a> {
+    fn new(global: &'a Global, look: &'a Look, kind: Kind) -> Self {
+        Self {
+            global,
+            look,
+            kind,
+            layout: None,
+            kept: Page::default(),
+            host: String::new(),
+            any: false,
+        }
+    }
+
+    fn take(&mut self, out: &mut Out, page: Page, excerpt: &Excerpt, short: bool) -> Result<(), Trouble> {
+        self.host.clone_from(&excerpt.snapshot.state.agent.host);
+        if self.global.sort.is_some() {
+            self.kept.append(page);
+            return Ok(());
+        }
+        // What follows may need more room than what is here.
+        let name = ("SERVER", excerpt.sums.longest as usize);
+        let numbers = [("WEIGHT", 7), ("ACTIVE", 9), ("INACT", 9), ("CPS", 7), ("FOR", 6)];
+        let floors = match (excerpt.more, short) {
+            (false, _) => Vec::new(),
+            (true, true) => numbers.to_vec(),
+            (true, false) => numbers.into_iter().chain([name]).collect(),
+        };
+        self.print(out, &page, &floors)?;
+        if excerpt.more {
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Prints rows that waited, some at a time.
+    fn unpack(&mut self, out: &mut Out, grid: &Grid) -> Result<(), Trouble> {
+        let mut widths = vec![0; grid.names.len()];
+        for (_, row) in &grid.rows {
+            for (widest, cell) in widths.iter_mut().zip(row[0].split(JOINT)) {
+                *widest = width(cell).max(*widest);
+            }
+        }
+        let floors: Vec<(&str, usize)> = grid.names.iter().copied().zip(widths).collect();
+        for rows in grid.rows.chunks(OBJECTS_AT_ONCE) {
+            let rows = rows.iter().map(|(mark, row)| {
+                let cells = row[0].split(JOINT).map(ToOwned::to_owned);
+                (*mark, cells.collect())
+            });
+            let page = Page {
+                grid: Some(Grid {
+                    rows: rows.collect(),
+                    ..grid.head()
+                }),
+                ..Page::default()
+            };
+            self.print(out, &page, &floors)?;
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, out: &mut Out, page: &Page, floors: &[(&str, usize)]) -> Result<(), Trouble> {
+        if page.is_empty() {
+            return Ok(());
+        }
+        let first = !std::mem::replace(&mut self.any, true);
+        if let Some(grid) = &page.grid {
+            if first {
+                let layout = Layout::of(grid, floors, self.look);
+                if let Some(head) = layout.head(self.look) {
+                    out.line(&head)?;
+                }
+                self.layout = Some(layout);
+            }
+            if let Some(layout) = &self.layout {
+                for line in layout.lines(grid, self.look) {
                     out.line(&line)?;
                 }
             }
-            Output::Json => {
-                let data = json::list(&rows, |(_, row)| (self.form)(view, row.it));
-                document(out, look, &json::document(&view.state.agent.host, data))?;
-            }
-            // Line by line: fifty thousand at once would need much memory.
-            Output::Jsonl => {
-                for (_, row) in &rows {
-                    out.line(&(self.form)(view, row.it).to_string())?;
+        }
+        match (self.global.output, self.look.terminal()) {
+            (Output::Json, pretty) => {
+                if first {
+                    out.text(if pretty { "{\n  \"data\": [" } else { "{\"data\":[" })?;
+                }
+                for (nth, value) in page.values.iter().enumerate() {
+                    if !(first && nth == 0) {
+                        out.text(",")?;
+                    }
+                    if pretty {
+                        out.text("\n    ")?;
+                        out.text(&format!("{value:#}").replace('\n', "\n    "))?;
+                    } else {
+                        out.text(&value.to_string())?;
+                    }
                 }
             }
-            Output::Name => {
-                for (_, row) in &rows {
-                    out.line(&(self.name)(row.it))?;
+            (Output::Jsonl | Output::Name | Output::Table | Output::Wide, _) => {
+                for value in &page.values {
+                    out.line(&value.to_string())?;
+                }
+                for name in &page.names {
+                    out.line(name)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn collect(
-        self,
-        global: &Global,
-        page: &mut Page,
-        view: &View<'_>,
-        rows: &[(char, Row<'a, T>)],
-    ) -> Result<(), Trouble> {
-        match global.output {
-            Output::Table | Output::Wide => {
-                let columns = pick(self.columns, self.shown, &global.columns)?;
-                page.grid = Some(Grid::new(&columns, rows));
+    fn end(mut self, out: &mut Out) -> Result<(), Trouble> {
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.sort(self.global);
+        match kept.grid.take() {
+            Some(grid) => self.unpack(out, &grid)?,
+            None => self.print(out, &kept, &[])?,
+        }
+        let json = self.global.output == Output::Json;
+        if !self.any && !json {
+            if !self.global.quiet {
+                eprintln!("no {} match", self.kind.noun());
             }
-            Output::Json | Output::Jsonl => {
-                page.values = rows.iter().map(|(_, row)| (self.form)(view, row.it)).collect();
+            return Ok(());
+        }
+        if json {
+            let empty = json::document(&self.host, Value::Array(Vec::new()));
+            if !self.any {
+                return document(out, self.look, &empty);
             }
-            Output::Name => page.names = rows.iter().map(|(_, row)| (self.name)(row.it)).collect(),
+            // What follows the rows is what follows them in a document without any.
+            let (text, end) = if self.look.terminal() {
+                (format!("{empty:#}"), "\n  ]")
+            } else {
+                (empty.to_string(), "]")
+            };
+            let rest = text.split_once("[]").map_or("}", |(_, rest)| rest);
+            out.line(&format!("{end}{rest}"))?;
         }
         Ok(())
     }
@@ -280,20 +446,6 @@ pub(crate) fn document(out: &mut Out, look: &Look, document: &Value) -> Result<(
         out.line(&document.to_string())?;
     }
     Ok(())
-}
-
-fn filter(global: &Global) -> Result<Filter, Refusal> {
-    Filter::parse(global.filter.as_deref().unwrap_or_default())
-}
-
-fn chosen<T: Ord>(
-    targets: &[String],
-    find: impl FnOnce() -> Result<Vec<T>, Refusal>,
-) -> Result<Option<BTreeSet<T>>, Refusal> {
-    if targets.is_empty() {
-        return Ok(None);
-    }
-    find().map(|found| Some(found.into_iter().collect()))
 }
 
 fn no_column(name: &str, known: &[&str]) -> Trouble {
@@ -324,26 +476,15 @@ fn pick<R>(
         .collect()
 }
 
-fn sort<R>(rows: &mut [(char, R)], columns: &[Column<R>], by: &str) -> Result<(), Trouble> {
-    let (name, down) = match by.strip_prefix('-') {
-        Some(name) => (name, true),
-        None => (by, false),
-    };
-    let Some(column) = columns
+fn sorting<'c, R>(columns: &'c [Column<R>], by: &str) -> Result<&'c Column<R>, Trouble> {
+    let name = by.strip_prefix('-').unwrap_or(by);
+    columns
         .iter()
         .find(|column| column.name.eq_ignore_ascii_case(name))
-    else {
-        let known: Vec<&str> = columns.iter().map(|column| column.name).collect();
-        return Err(no_column(name, &known));
-    };
-    match column.key {
-        Some(key) => rows.sort_by_key(|(_, row)| key(row)),
-        None => rows.sort_by_cached_key(|(_, row)| (column.cell)(row)),
-    }
-    if down {
-        rows.reverse();
-    }
-    Ok(())
+        .ok_or_else(|| {
+            let known: Vec<&str> = columns.iter().map(|column| column.name).collect();
+            no_column(name, &known)
+        })
 }
 
 /// Once, or with `--watch` again and again: redrawn on a terminal, else changed lines only.
@@ -408,7 +549,7 @@ pub(crate) mod text {
     }
 
     pub(crate) fn vrrp(view: &View<'_>, look: &Look) -> String {
-        let rows = view.state.instances.values().collect();
+        let rows = view.state.instances.values().map(|it| &**it).collect();
         grid(
             &columns::vrrp(look.wide),
             rows,

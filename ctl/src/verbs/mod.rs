@@ -13,7 +13,10 @@ pub(crate) mod progress;
 mod proxy;
 mod raw;
 mod record;
+mod redact;
 mod reload;
+mod show;
+mod since;
 mod single;
 mod stats;
 pub(crate) mod status;
@@ -27,7 +30,7 @@ use crate::connect;
 use crate::fleet;
 use crate::help;
 use crate::look::{Look, Out};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, usage};
 use lb_shared::site::Site;
 use list::Kind;
 use reload::How;
@@ -61,6 +64,12 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
         Verb::Man { verb, to } => return help::man(look, out, verb.as_deref(), to.as_deref()),
         Verb::Complete { words } => return complete::run(&cli.global, out, words),
         _ => {}
+    }
+    if cli.global.at.is_some() && !looks_back(&verb) {
+        return Err(usage(
+            "--at is for status, vrrp, services, servers, show, why and stats",
+            "history and events --since tell of the past, too",
+        ));
     }
     let site = connect::site(&cli.global)?;
     let one = match site.hosts.as_slice() {
@@ -107,7 +116,10 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             lasting,
             dry_run,
         } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
-        Verb::Config(_) => reload::run(&call, out, &How::new(true, true, None, None)?),
+        Verb::Config(ConfigVerb::Show) => show::run(&call, out),
+        Verb::Config(ConfigVerb::Diff | ConfigVerb::Explain { .. }) => {
+            reload::run(&call, out, &How::new(true, true, None, None)?)
+        }
         Verb::Hosts => fleet::hosts::run(&site, &one, look, out),
         Verb::Raw { requests, .. } => {
             site.only("raw")?;
@@ -117,14 +129,28 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             site.only("record")?;
             record::record(&one, &record)
         }
-        Verb::Bundle { write } => {
+        Verb::Bundle { write, redact } => {
             site.only("bundle")?;
-            bundle::run(&one, out, &write)
+            bundle::run(&one, out, &write, redact)
         }
         Verb::Top { arguments } => local::top(&site, &arguments),
         reading if site.hosts.len() == 1 => read(reading, &one, look, out),
         reading => read_all(reading, &call, out),
     }
+}
+
+/// Whether a verb can be asked of a moment in the past.
+fn looks_back(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Status { .. }
+            | Verb::Vrrp { .. }
+            | Verb::Services { .. }
+            | Verb::Servers { .. }
+            | Verb::Show { .. }
+            | Verb::Why { .. }
+            | Verb::Stats { .. }
+    )
 }
 
 /// A verb that only looks, at one host.
@@ -139,7 +165,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         Verb::WhatIf { events, span } => whatif::run(global, look, out, &events, &span),
         Verb::Events(events) => event::run(global, look, out, &events),
         Verb::Watch { targets } => event::watch(global, look, out, &targets),
-        Verb::Stats { targets } => stats::run(global, look, out, &targets),
+        Verb::Stats { targets, since_last } => stats::run(global, look, out, &targets, since_last),
         Verb::Is { cond, targets } => truth::is(global, out, &cond, &targets),
         Verb::Wait {
             cond,

@@ -149,6 +149,7 @@ impl Outgoing {
 mod tests {
     use super::*;
     use lb_shared::fixture;
+    use std::sync::Arc;
 
     fn going(state: &State, changes: &[String]) -> Vec<String> {
         let plan = Reloaded {
@@ -176,7 +177,7 @@ mod tests {
     fn a_disabled_server_has_nothing_to_drain() {
         let mut state = fixture::demo().snapshot.state;
         let server = state.servers.values_mut().next().unwrap();
-        server.admin = Admin::Disabled;
+        Arc::make_mut(server).admin = Admin::Disabled;
         let gone = [format!("- rs:{}", server.id)];
         assert!(going(&state, &gone).is_empty());
     }

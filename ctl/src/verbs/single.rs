@@ -5,6 +5,7 @@ use crate::args::{Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
 use lb_shared::select;
 use lb_shared::state::ObjectId;
@@ -13,10 +14,20 @@ use lb_shared::view::View;
 use lb_shared::why;
 use serde_json::Value;
 
+/// The targets and all they depend on.
+fn ask(global: &Global, look: &Look, targets: &[String]) -> Result<ExcerptAsk, Trouble> {
+    Ok(ExcerptAsk {
+        targets: targets.to_vec(),
+        at_wall_ms: connect::at(global, look)?,
+        ..ExcerptAsk::all(Scope::Objects)
+    })
+}
+
 pub(crate) fn why(global: &Global, look: &Look, out: &mut Out, targets: &[String]) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let (snapshot, counters) = connect::look(&mut client)?;
-    let view = View::of(&snapshot).with_counters(counters.as_ref());
+    let excerpt = client.excerpt(&ask(global, look, targets)?)?;
+    let view = View::excerpt(&excerpt);
+    let snapshot = &excerpt.snapshot;
     let found = select::objects(&view, targets)?;
     let reasons: Vec<_> = found
         .iter()
@@ -52,8 +63,9 @@ pub(crate) fn why(global: &Global, look: &Look, out: &mut Out, targets: &[String
 
 pub(crate) fn show(global: &Global, look: &Look, out: &mut Out, targets: &[String]) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let (snapshot, counters) = connect::look(&mut client)?;
-    let view = View::of(&snapshot).with_counters(counters.as_ref());
+    let excerpt = client.excerpt(&ask(global, look, targets)?)?;
+    let view = View::excerpt(&excerpt);
+    let snapshot = &excerpt.snapshot;
     let found = select::objects(&view, targets)?;
     let forms: Vec<Value> = found
         .iter()

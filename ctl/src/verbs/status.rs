@@ -4,6 +4,7 @@ use crate::args::{Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
 use lb_shared::names::ServerId;
 use lb_shared::problems::{self, Problem};
@@ -18,8 +19,13 @@ const SERVERS_LISTED: usize = 10;
 
 pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, short: bool) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let (snapshot, counters) = connect::look(&mut client)?;
-    let view = View::of(&snapshot).with_counters(counters.as_ref());
+    let ask = ExcerptAsk {
+        at_wall_ms: connect::at(global, look)?,
+        ..ExcerptAsk::all(Scope::Status)
+    };
+    let excerpt = client.excerpt(&ask)?;
+    let view = View::excerpt(&excerpt);
+    let snapshot = &excerpt.snapshot;
     match global.output {
         Output::Table | Output::Wide => {
             for line in lines(&view, snapshot.role, look, short) {
@@ -90,11 +96,8 @@ fn head(view: &View<'_>, role: Option<Role>) -> Vec<String> {
         "VRRP     {}",
         problems::tally_text(&problems::instances(view.state))
     ));
-    let services = format!(
-        "SERVICE  {}",
-        problems::tally_text(&problems::services(view.state))
-    );
-    let servers = problems::tally_text(&problems::servers(view.state));
+    let services = format!("SERVICE  {}", problems::tally_text(&view.service_tally()));
+    let servers = problems::tally_text(&view.server_tally());
     let services = if services.len() < 28 {
         format!("{services:<29}")
     } else {

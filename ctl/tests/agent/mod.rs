@@ -1,6 +1,7 @@
 //! An agent's real control room with a made-up core behind it, and the program beside it.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use lb_shared::counters::Counters;
 use lb_shared::event::{Change, Event, What};
 use lb_shared::fixture;
 use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
@@ -141,7 +142,14 @@ fn answer(ask: Ask, handle: &ControlHandle) {
         Ask::Runs { servers, reply } => drop(reply.send(runs(servers))),
         Ask::Test { asked, reply } => drop(reply.send(Reply::Tested(tested(asked)))),
         Ask::Foresee { reply, .. } => drop(reply.send(Reply::Foreseen(Default::default()))),
-        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(fixture::demo().counters)))),
+        Ask::Counters { reply } => drop(reply.send(Reply::Counters(Box::new(Counters {
+            servers: Default::default(),
+            ..fixture::demo().counters
+        })))),
+        Ask::ServerCounters { after, reply } => drop(reply.send(match after {
+            None => fixture::demo().counters.servers.into_iter().collect(),
+            Some(_) => Vec::new(),
+        })),
         Ask::Reload { dry_run, reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             dry_run,
             revision: 18,
@@ -153,6 +161,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             moves: Vec::new(),
             confirm_within_ms: None,
         }))),
+        Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()
@@ -188,7 +197,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             }
             for target in act.targets {
                 let Target::Server(id) = target else { continue };
-                let mut view = fixture::demo().snapshot.state.servers[&id].clone();
+                let mut view = fixture::demo().snapshot.state.servers[&id].as_ref().clone();
                 view.admin = Admin::Drained;
                 view.effective = Some(Weight::ZERO);
                 handle.emit(Event {
@@ -198,7 +207,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
                     why: None,
                     actor: Some(actor.clone()),
                     at: view.since,
-                    changes: vec![Change::Put(Object::Server(Box::new(view)))],
+                    changes: vec![Change::Put(Object::Server(Arc::new(view)))],
                 });
             }
         }

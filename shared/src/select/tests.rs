@@ -1,6 +1,7 @@
 use super::*;
 use crate::fixture;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 fn typed(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
@@ -96,7 +97,7 @@ fn instances_are_named_alone_or_by_their_group() {
 fn a_name_of_two_kinds_needs_its_prefix() {
     let mut demo = fixture::demo();
     let mut twin = demo.snapshot.state.instances[&"VI_int".into()].clone();
-    twin.name = "web".into();
+    Arc::make_mut(&mut twin).name = "web".into();
     demo.snapshot.state.instances.insert(twin.name.clone(), twin);
     let view = View::of(&demo.snapshot);
     let refusal = objects(&view, &typed(&["web"])).unwrap_err();
@@ -131,7 +132,7 @@ fn the_canonical_form_selects_its_object_and_no_other() {
 #[test]
 fn a_name_two_services_share_is_not_shown() {
     let mut demo = fixture::demo();
-    for service in demo.snapshot.state.services.values_mut() {
+    for service in demo.snapshot.state.services.values_mut().map(Arc::make_mut) {
         service.name = Some("web".into());
     }
     let view = View::of(&demo.snapshot);

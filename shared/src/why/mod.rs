@@ -166,7 +166,7 @@ fn group(view: &View<'_>, name: &GroupName) -> Option<Why> {
     let members: Vec<&InstanceView> = it
         .members
         .iter()
-        .filter_map(|member| view.state.instances.get(member))
+        .filter_map(|member| Some(&**view.state.instances.get(member)?))
         .collect();
     let worst = members.iter().find(|member| member.state != VrrpState::Master);
     let reason = match worst {

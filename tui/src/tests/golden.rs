@@ -6,6 +6,7 @@ use lb_shared::fixture;
 use lb_shared::request::{Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, TargetReport};
 use lb_shared::state::{MasterView, Target};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
@@ -179,7 +180,7 @@ fn a_reload_shows_what_it_changes_first() {
 fn two_masters_are_an_alarm_with_places_to_look_at() {
     for (width, height) in SIZES {
         let mut demo = fixture::demo();
-        let edge = demo.snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap();
+        let edge = Arc::make_mut(demo.snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap());
         edge.second_master = true;
         edge.master = Some(MasterView {
             address: "203.0.113.3".parse().unwrap(),

@@ -15,6 +15,7 @@ use lb_shared::request::{
     Act, Acted, Hello, Outcome, Refusal, RefusalCode, Reply, Request, Role, TargetReport,
 };
 use lb_shared::state::{Admin, ObjectId, VrrpState};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A dashboard of several hosts with messages of its own time.
@@ -191,7 +192,7 @@ fn a_change_goes_to_the_host_that_is_looked_at() {
 
 fn both_master() -> Hosts {
     let mut lb2 = fixture::lb2();
-    let edge = lb2.snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap();
+    let edge = Arc::make_mut(lb2.snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap());
     edge.state = VrrpState::Master;
     Hosts::of(fixture::demo(), lb2, (80, 24))
 }
@@ -387,7 +388,7 @@ fn a_question_for_all_hosts_closes_when_the_target_changes_on_another_one() {
     }
     let id: ServerId = "203.0.113.10:443/tcp/198.51.100.23:443".parse().unwrap();
     let mut snapshot = fixture::lb2().snapshot;
-    snapshot.state.servers.get_mut(&id).unwrap().admin = Admin::Disabled;
+    Arc::make_mut(snapshot.state.servers.get_mut(&id).unwrap()).admin = Admin::Disabled;
     hosts.send(
         Some(1),
         Msg::Link(News::Update(Update::Snapshot(Box::new(snapshot)))),

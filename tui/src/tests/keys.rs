@@ -11,6 +11,7 @@ use lb_shared::request::{Act, Acted, Outcome, Reply, Request, Role, TargetReport
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
 use lb_shared::trial::{TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::units::Weight;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn server(text: &str) -> Target {
@@ -268,7 +269,7 @@ fn a_question_ends_when_its_server_changes() {
     agree(&mut bench);
     let id = "[2001:db8:10::443]:443/tcp/[2001:db8:20::4]:443".parse().unwrap();
     let mut view = bench.app.data.as_ref().unwrap().state.servers[&id].clone();
-    view.admin = Admin::Disabled;
+    Arc::make_mut(&mut view).admin = Admin::Disabled;
     let event = Numbered {
         seq: 1_188,
         wall_ms: fixture::NOW_MS,
@@ -279,7 +280,7 @@ fn a_question_ends_when_its_server_changes() {
             why: None,
             actor: None,
             at: fixture::NOW,
-            changes: vec![Change::Put(Object::Server(Box::new(view)))],
+            changes: vec![Change::Put(Object::Server(view))],
         },
     };
     bench.send(Msg::Link(News::Update(Update::Event(Box::new(event)))));

@@ -8,6 +8,7 @@ use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use lb_shared::client::Update;
 use lb_shared::event::{Change, Event, Numbered, What};
 use lb_shared::state::{Object, ObjectId, VrrpState};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Bench {
@@ -125,7 +126,7 @@ fn a_column_that_was_put_away_is_gone_and_comes_back() {
 
 fn falls(bench: &mut Bench) {
     let mut view = bench.app.live().unwrap().state.instances[&"VI_edge".into()].clone();
-    view.state = VrrpState::Fault;
+    Arc::make_mut(&mut view).state = VrrpState::Fault;
     let at = bench.app.live().unwrap().clock(bench.at).0;
     let event = Numbered {
         seq: 5_000,
@@ -137,7 +138,7 @@ fn falls(bench: &mut Bench) {
             why: Some("interface eth0 is down".into()),
             actor: None,
             at,
-            changes: vec![Change::Put(Object::Instance(Box::new(view)))],
+            changes: vec![Change::Put(Object::Instance(view))],
         },
     };
     bench.send(Msg::Link(News::Update(Update::Event(Box::new(event)))));

@@ -8,6 +8,7 @@ use lb_shared::fixture;
 use lb_shared::history::{CheckEnd, CheckRun, History, HistoryRow, Past, Sample, SampleState, ServerWord};
 use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
 use lb_shared::state::{ObjectId, VrrpState};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Three seconds after the script failed, one before the instance fell.
@@ -18,7 +19,7 @@ fn fell(wall_ms: u64) -> Past {
     snapshot.now = snapshot.now - back;
     snapshot.wall_ms = wall_ms;
     snapshot.state.overrides.clear();
-    let it = snapshot.state.instances.get_mut(&"VI_int".into()).unwrap();
+    let it = Arc::make_mut(snapshot.state.instances.get_mut(&"VI_int".into()).unwrap());
     it.state = VrrpState::Master;
     it.since = snapshot.now - Duration::from_secs(3_600);
     it.master = None;

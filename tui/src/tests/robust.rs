@@ -8,6 +8,7 @@ use lb_shared::event::Numbered;
 use lb_shared::fixture::{self, Demo};
 use lb_shared::names::InstanceName;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const SCREENS: [&str; 12] = [
     "1",
@@ -71,7 +72,7 @@ fn nasty(text: &str) -> Demo {
     let state = &mut demo.snapshot.state;
     state.agent.host = text.into();
     state.agent.kernel_trouble = vec![text.into()];
-    let mut view = state.instances[&"VI_int".into()].clone();
+    let mut view = state.instances[&"VI_int".into()].as_ref().clone();
     view.name = InstanceName(text.into());
     view.why = text.into();
     view.faults = vec![text.into()];
@@ -80,12 +81,12 @@ fn nasty(text: &str) -> Demo {
     for term in &mut view.terms {
         term.detail = text.into();
     }
-    state.instances.insert(view.name.clone(), view);
-    for service in state.services.values_mut() {
+    state.instances.insert(view.name.clone(), Arc::new(view));
+    for service in state.services.values_mut().map(Arc::make_mut) {
         service.name = Some(text.into());
         service.scheduler = text.into();
     }
-    for server in state.servers.values_mut() {
+    for server in state.servers.values_mut().map(Arc::make_mut) {
         server.reason = text.into();
         for check in &mut server.checks {
             check.detail = text.into();

@@ -154,7 +154,7 @@ pub(crate) fn why_pane(scene: &Scene<'_>, object: &ObjectId, columns: u16, full:
         );
     };
     let instance = match object {
-        ObjectId::Instance(name) => scene.view.state.instances.get(name),
+        ObjectId::Instance(name) => scene.view.state.instances.get(name).map(|it| &**it),
         _ => None,
     };
     let name = escape(&why.name);

@@ -1,5 +1,6 @@
 //! `global_defs`, and the words that stand at the top of a file.
 
+use super::address::{AddressLine, address_lines};
 use super::bfd::RawBfd;
 use super::check::{self, SslWords};
 use super::routing::{Placed, route_lines, rule_lines};
@@ -33,6 +34,7 @@ pub(crate) struct Raw {
     pub processes: Vec<RawProcess>,
     pub sessions: Vec<RawBfd>,
     pub files: Vec<RawFile>,
+    pub addresses: Vec<AddressLine>,
     pub routes: Vec<Placed<Route>>,
     pub policy_rules: Vec<Placed<Rule>>,
     pub ssl: SslWords,
@@ -73,6 +75,8 @@ pub(crate) struct GlobalDefs {
     pub owner_ignore_adverts: Option<bool>,
     pub v3_checksum_as_v2: bool,
     pub dynamic_interfaces: bool,
+    pub default_interface: Option<String>,
+    pub vmac_prefix: Option<String>,
     pub notify_priority_changes: bool,
     pub rs_init_notifies: bool,
     pub checker_log_all_failures: bool,
@@ -130,7 +134,6 @@ pub(crate) const GLOBAL: Table<GlobalDefs> = Table {
     parts: &[GLOBAL_ROWS, super::process::ROWS],
 };
 
-const NO_STATIC: &str = "it is not set; set it with the host's own network configuration";
 const NO_LINKBEAT: &str = "the kernel reports link changes; polling is not needed";
 
 #[rustfmt::skip]
@@ -153,9 +156,9 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("child_wait_time", Name("SECONDS"), "5", NextStart, "How long a stop may take.",
         Idle("there is one process; nothing has to be waited for")),
     row("track_group", Takes::Block("NAME"), "", InPlace, "Names instances whose trackers static addresses follow.",
-        KnownBlock(NO_STATIC, |_, st, cx| inert(&static_net::TRACK_GROUP, st, cx))),
+        KnownBlock(static_net::NO_GROUP, |_, st, cx| inert(&static_net::TRACK_GROUP, st, cx))),
     row("static_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses set at start and removed at stop.",
-        KnownBlock(NO_STATIC, |_, _, _| {})),
+        Block(|it, st, cx| address_lines(&mut it.addresses, st, cx))),
     row("static_routes", List("ROUTE-LINE"), "", InPlace, "Routes set at start and removed at stop.",
         Block(|it, st, cx| route_lines(&mut it.routes, st, cx))),
     row("static_rules", List("RULE-LINE"), "", InPlace, "Policy rules set at start and removed at stop.",
@@ -232,7 +235,7 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("no_email_faults", Nothing, "off", InPlace, "No mail on entering FAULT.",
         Set(|it, _, _| it.mail.no_faults = true)),
     row("default_interface", Name("IFNAME"), "eth0", InPlace, "Interface of static addresses that name none.",
-        Known(NO_STATIC)),
+        Set(|it, a, _| it.default_interface = Some(a.text().to_owned()))),
     row("disable_local_igmp", Nothing, "off", NextStart, "Turns off IGMP reports for link-local groups, for the whole \
         host.", Known("the host's setting stays")),
     row("v3_checksum_as_v2", Flag, "off", InPlace, "Default of v3_checksum_as_v2 of instances.",
@@ -379,7 +382,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle("they are always counted; 'lbctl vrrp' shows them")),
     row("vrrp_owner_ignore_adverts", Flag, "off", InPlace, "Default of owner_ignore_adverts.",
         Set(|it, a, _| it.owner_ignore_adverts = Some(a.flag()))),
-    row("vmac_prefix", Name("TEXT"), "vrrp", NextStart, "Beginning of the names of VMACs.", Known(super::vrrp::NO_VMAC)),
+    row("vmac_prefix", Name("TEXT"), "vrrp", NextStart, "Beginning of the names of VMACs.",
+        Set(|it, a, _| it.vmac_prefix = Some(a.text().to_owned()))),
     row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", NextStart, "The same for single addresses.",
         Known(super::vrrp::NO_VMAC)),
     row("umask", Name("MASK"), "0177", NextStart, "Mode mask of files that are made.",

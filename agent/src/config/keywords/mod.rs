@@ -1,5 +1,6 @@
 //! The tables: one file for each part of the language, one row for each keyword of each block.
 
+mod address;
 mod bfd;
 mod check;
 mod global;
@@ -10,13 +11,14 @@ mod static_net;
 mod track;
 mod vrrp;
 
+pub(crate) use address::AddressLine;
 pub(crate) use bfd::RawBfd;
 pub(crate) use check::{CheckWords, Checker, RawCheck, Talk};
 pub(crate) use global::{GLOBAL, GlobalDefs, ROOT, Raw};
 pub(crate) use routing::Placed;
 pub(crate) use service::{At, GroupEntry, RawServer, RawServerGroup, RawService};
 pub(crate) use track::{RawFile, RawProcess, RawScript, TrackLine};
-pub(crate) use vrrp::{AddressLine, RawGroup, RawInstance, RawNotify};
+pub(crate) use vrrp::{RawGroup, RawInstance, RawNotify};
 
 use super::keyword::{Info, Keyword, Standing, Table};
 

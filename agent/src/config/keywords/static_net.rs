@@ -6,7 +6,7 @@ use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{List, Name, Nothing, OptWords, Seconds};
 use crate::config::keyword::{Keyword, Table, row};
 
-const NO_GROUP: &str = "static addresses are not set";
+pub(super) const NO_GROUP: &str = "static addresses, routes and rules stay whatever instances do";
 const NO_PACE: &str = "announcements are paced per interface by vrrp_garp_interval alone";
 
 #[rustfmt::skip]
@@ -28,11 +28,10 @@ const ADDRESS: &str = "(address line)";
 const ROUTE: &str = "(route line)";
 const RULE: &str = "(rule line)";
 
-const PLAIN: &str = "the address is put on the interface without it";
 const NO_ROUTES: &str = "the route is set without it";
 const NO_RULES: &str = "the rule is set without it";
 
-/// Words of `virtual_ipaddress` lines. The line itself is read by `address::read`, which takes the words that act.
+/// Words of `virtual_ipaddress` lines. The line itself is read by `address`, which takes the words that act.
 #[rustfmt::skip]
 pub(crate) const ADDRESS_LINE: Table<Inert> = Table { block: ADDRESS, parts: &[&[
     row("<ADDRESS>", Name("ADDRESS[/LENGTH]"), "/32 or /128", InPlace, "The address.", Set(|_, _, _| {})),
@@ -46,15 +45,15 @@ pub(crate) const ADDRESS_LINE: Table<Inert> = Table { block: ADDRESS, parts: &[&
         Set(|_, _, _| {})),
     row("no_track", Nothing, "off", InPlace, "Losing the address or its interface does not matter to the instance.",
         Set(|_, _, _| {})),
-    row("peer", Name("ADDRESS[/LENGTH]"), "none", InPlace, "The other end of a point-to-point link.", Known(PLAIN)),
-    row("home", Nothing, "off", InPlace, "Mobile IPv6 home address.", Known(PLAIN)),
-    row("-nodad", Nothing, "off", InPlace, "Duplicate address detection after all.", Known(PLAIN)),
-    row("mngtmpaddr", Nothing, "off", InPlace, "Template for temporary addresses.", Known(PLAIN)),
-    row("noprefixroute", Nothing, "off", InPlace, "No route for the prefix.", Known(PLAIN)),
-    row("autojoin", Nothing, "off", InPlace, "Joins multicast groups on the address.", Known(PLAIN)),
+    row("peer", Name("ADDRESS[/LENGTH]"), "none", InPlace, "The other end of a point-to-point link.", Set(|_, _, _| {})),
+    row("home", Nothing, "off", InPlace, "Mobile IPv6 home address.", Set(|_, _, _| {})),
+    row("-nodad", Nothing, "off", InPlace, "Duplicate address detection after all.", Set(|_, _, _| {})),
+    row("mngtmpaddr", Nothing, "off", InPlace, "Template for temporary addresses.", Set(|_, _, _| {})),
+    row("noprefixroute", Nothing, "off", InPlace, "No route for the prefix.", Set(|_, _, _| {})),
+    row("autojoin", Nothing, "off", InPlace, "Joins multicast groups on the address.", Set(|_, _, _| {})),
     row("preferred_lft", Name("SECONDS|forever"), "forever; 0 for IPv6 /128", InPlace, "Preferred lifetime.",
-        Known(PLAIN)),
-    row("track_group", Name("NAME"), "none", InPlace, "Track group that follows a static address.", Known(NO_GROUP)),
+        Set(|_, _, _| {})),
+    row("track_group", Name("NAME"), "none", InPlace, "Instances that fall with a static address.", Known(NO_GROUP)),
     row("use_vmac", Nothing, "off", InPlace, "Puts the address on a VMAC.", Known(super::vrrp::NO_VMAC)),
 ]] };
 

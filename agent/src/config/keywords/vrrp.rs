@@ -1,7 +1,7 @@
 //! Virtual routers, their groups, and the lines of addresses.
 
+use super::address::{AddressLine, address_lines};
 use super::routing::{Placed, route_lines, rule_lines};
-use super::static_net;
 use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
@@ -11,7 +11,7 @@ use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
     Secret, WholeSeconds, Words,
 };
-use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
@@ -43,16 +43,12 @@ pub(crate) struct PeerLine {
     pub at: Span,
 }
 
-/// A line of `virtual_ipaddress` as written.
-#[derive(Clone, Debug)]
-pub(crate) struct AddressLine {
-    pub address: IpAddr,
-    pub prefix_len: Option<u8>,
-    pub device: Option<(String, Span)>,
-    pub label: Option<String>,
-    pub scope: u8,
-    pub broadcast: Option<IpAddr>,
-    pub track: bool,
+/// `use_vmac` as written.
+#[derive(Debug, Default)]
+pub(crate) struct VmacWords {
+    pub name: Option<(String, Span)>,
+    /// Five or six bytes; the number of the virtual router follows five.
+    pub mac: Vec<u8>,
     pub at: Span,
 }
 
@@ -63,6 +59,8 @@ pub(crate) struct RawInstance {
     pub at: Span,
     pub state_master: Option<(bool, Span)>,
     pub interface: Option<(String, Span)>,
+    pub vmac: Option<VmacWords>,
+    pub vmac_xmit_base: Option<Span>,
     pub vrid: Option<(u8, Span)>,
     /// The VRID line is there but says nothing usable.
     pub vrid_told: bool,
@@ -139,8 +137,8 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
     parts: &[GROUP_ROWS],
 };
 
-pub(super) const NO_VMAC: &str =
-    "the instance uses the interface's own address and gratuitous ARP, as without use_vmac";
+pub(super) const NO_VMAC: &str = "it has the MAC of its interface; put it on an instance with use_vmac";
+const NO_IPVLAN: &str = "the instance uses the interface's own address and gratuitous ARP, as without it";
 const NO_HMAC: &str =
     "an instance with it is left out; its form on the wire changed with releases of keepalived 2.4";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
@@ -232,10 +230,12 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("native_ipv6", Nothing, "off", Restart, "IPv6 even if no address says so.",
         Set(|it, _, _| it.native_ipv6 = true)),
     row("use_vmac", OptWords("[name] IFNAME MAC …"), "off", Restart, "Adverts and addresses on an interface with the \
-        virtual MAC.", Known(NO_VMAC)),
+        virtual MAC 00:00:5e:00:01:VRID (IPv6: 02). The name is vrrp.VRID unless one is given. Without it \
+        neighbours have to learn the new master's own MAC.", Set(|it, a, cx| it.vmac = Some(vmac_words(a, cx)))),
     row("use_vmac_addr", Nothing, "off", Restart, "The same for addresses on other interfaces.", Known(NO_VMAC)),
-    row("vmac_xmit_base", Nothing, "off", Restart, "Adverts leave by the real interface.", Known(NO_VMAC)),
-    row("use_ipvlan", OptWords("[name] IFNAME …"), "off", Restart, "ipvlan instead of macvlan.", Known(NO_VMAC)),
+    row("vmac_xmit_base", Nothing, "off", Restart, "With use_vmac: adverts leave by the real \
+        interface.", Set(|it, a, _| it.vmac_xmit_base = Some(a.keyword.span))),
+    row("use_ipvlan", OptWords("[name] IFNAME …"), "off", Restart, "ipvlan instead of macvlan.", Known(NO_IPVLAN)),
     row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.", Known(NO_EXTRA)),
     row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "Periodic announcements on other interfaces.",
         Known(NO_EXTRA)),
@@ -457,6 +457,39 @@ pub(super) fn group(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     raw.groups.push(it);
 }
 
+/// Reads `[[name] IFNAME] [MAC] [netlink_notify_msg] [group N]`.
+fn vmac_words(a: &Args<'_, '_>, cx: &mut Cx<'_>) -> VmacWords {
+    let mut it = VmacWords {
+        at: a.keyword.span,
+        ..VmacWords::default()
+    };
+    let mut words = a.words.iter();
+    while let Some(word) = words.next() {
+        let bytes: Option<Vec<u8>> = (word.text.split(':'))
+            .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() <= 2))
+            .collect();
+        match word.text {
+            "name" => it.name = words.next().map(|word| (word.text.to_owned(), word.span)),
+            // It is how the group of the link would be set, which nothing here asks for.
+            "group" => drop(words.next()),
+            "netlink_notify_msg" => {}
+            text if text.contains(':') => match bytes.filter(|it| matches!(it.len(), 5 | 6)) {
+                Some(bytes) if bytes[0] & 1 == 0 => it.mac = bytes,
+                _ => {
+                    let what = format!("'{}' is no MAC of an interface", shown(text));
+                    let notes = &[
+                        "the virtual router's own is used",
+                        "write six bytes, the first of them even",
+                    ];
+                    cx.error("L-07", word.span, what, notes);
+                }
+            },
+            text => it.name = Some((text.to_owned(), word.span)),
+        }
+    }
+    it
+}
+
 fn members(it: &mut RawGroup, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     let Some(block) = &statement.block else {
         return no_block(statement, cx);
@@ -515,191 +548,6 @@ fn peers(it: &mut RawInstance, statement: &Statement<'_>, cx: &mut Cx<'_>) {
             }
         }
         it.peers.push(peer);
-    }
-}
-
-fn address_lines(list: &mut Vec<AddressLine>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    let Some(block) = &statement.block else {
-        return no_block(statement, cx);
-    };
-    for line in &block.statements {
-        list.extend(address_line(line, block.open.line, cx));
-    }
-}
-
-/// Reads `ADDRESS[/LENGTH] [dev IFNAME] [label TEXT] …`; `None` after telling that there is no address.
-fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Option<AddressLine> {
-    let first = line.keyword();
-    let mut text = first.text;
-    if let Some(bare) = text.strip_suffix(';') {
-        crate::config::mistakes::semicolon(first, block_line, cx);
-        text = bare;
-        if text.is_empty() {
-            return None;
-        }
-    }
-    let (address, length) = text
-        .split_once('/')
-        .map_or((text, None), |(address, length)| (address, Some(length)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        let what = format!("'{}' is not an IP address", shown(text));
-        let note = if text.starts_with('$') {
-            "is the name defined above? before '/' and other signs write ${NAME}"
-        } else {
-            "write ADDRESS/LENGTH"
-        };
-        cx.error(
-            "L-07",
-            first.span,
-            what,
-            &["the line is ignored, as keepalived does", note],
-        );
-        return None;
-    };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let prefix_len = match length.map(|length| (length, value::number(length))) {
-        None => None,
-        Some((_, Some(length))) if (0..=most).contains(&length) => u8::try_from(length).ok(),
-        Some((length, _)) => {
-            let what = format!("prefix length '{}' is not in 0–{most}", shown(length));
-            cx.error("L-05", first.span, what, &[&format!("/{most} is used")]);
-            None
-        }
-    };
-    let mut it = AddressLine {
-        address,
-        prefix_len,
-        device: None,
-        label: None,
-        scope: 0,
-        broadcast: None,
-        track: true,
-        at: first.span,
-    };
-    let mut words = line.arguments().iter();
-    while let Some(word) = words.next() {
-        let mut next = |cx: &mut Cx<'_>| {
-            let next = words.next().copied();
-            if next.is_none() {
-                let what = format!("'{}' needs a word behind it", word.text);
-                cx.error("L-03", word.span, what, &["it is ignored"]);
-            }
-            next
-        };
-        match word.text {
-            "dev" => it.device = next(cx).map(|word| (word.text.trim_end_matches(';').to_owned(), word.span)),
-            "label" => {
-                it.label = next(cx).and_then(|word| {
-                    let fits = word.text.len() <= 15;
-                    if !fits {
-                        let what = "a label has at most 15 characters";
-                        cx.error("V-21", word.span, what, &["the address gets no label"]);
-                    }
-                    fits.then(|| word.text.to_owned())
-                });
-            }
-            "scope" => it.scope = next(cx).map_or(0, |word| scope(word, cx)),
-            "brd" | "broadcast" => {
-                it.broadcast = next(cx).and_then(|word| broadcast(word, address, prefix_len, cx))
-            }
-            "no_track" => it.track = false,
-            other => match static_net::ADDRESS_LINE.rows().find(|row| row.info.name == other) {
-                Some(row) => {
-                    if cx.first_in_file(word.span, "(address line)", row.info.name) {
-                        let what = format!("'{other}' is known but does not act yet");
-                        cx.warn(
-                            "L-13",
-                            word.span,
-                            what,
-                            &["the address is put on the interface without it"],
-                        );
-                    }
-                    if matches!(row.info.takes, Name(_)) {
-                        words.next();
-                    }
-                }
-                None => {
-                    let names = static_net::ADDRESS_LINE.rows().map(|row| row.info.name);
-                    let near = crate::config::similar::nearest(other, names);
-                    let advice = match near {
-                        Some(near) => format!("did you mean '{near}'?"),
-                        None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
-                            "write one address a line".to_owned()
-                        }
-                        None => "known are dev, label, scope, brd and no_track".to_owned(),
-                    };
-                    let what = format!("'{}' has no meaning behind an address", shown(other));
-                    cx.error(
-                        "L-08",
-                        word.span,
-                        what,
-                        &[&advice, "the rest of the line is ignored"],
-                    );
-                    break;
-                }
-            },
-        }
-    }
-    Some(it)
-}
-
-/// Scope names as iproute2 has them.
-fn scope(word: crate::config::lexer::Word<'_>, cx: &mut Cx<'_>) -> u8 {
-    match word.text {
-        "global" => 0,
-        "site" => 200,
-        "link" => 253,
-        "host" => 254,
-        "nowhere" => 255,
-        other => value::number(other)
-            .and_then(|number| u8::try_from(number).ok())
-            .unwrap_or_else(|| {
-                let what = format!("scope '{}' is not known", shown(other));
-                cx.error(
-                    "L-06",
-                    word.span,
-                    what,
-                    &["global is used", "write global, site, link, host or a number"],
-                );
-                0
-            }),
-    }
-}
-
-fn broadcast(
-    word: crate::config::lexer::Word<'_>,
-    address: IpAddr,
-    prefix_len: Option<u8>,
-    cx: &mut Cx<'_>,
-) -> Option<IpAddr> {
-    let IpAddr::V4(v4) = address else {
-        cx.error(
-            "L-07",
-            word.span,
-            "IPv6 has no broadcast address",
-            &["it is left out"],
-        );
-        return None;
-    };
-    let host = u32::MAX
-        .checked_shr(u32::from(prefix_len.unwrap_or(32)))
-        .unwrap_or(0);
-    match word.text {
-        "+" => Some(IpAddr::V4((v4.to_bits() | host).into())),
-        "-" => Some(IpAddr::V4((v4.to_bits() & !host).into())),
-        other => match other.parse::<std::net::Ipv4Addr>() {
-            Ok(address) => Some(IpAddr::V4(address)),
-            Err(_) => {
-                let what = format!("'{}' is not an IPv4 address", shown(other));
-                cx.error(
-                    "L-07",
-                    word.span,
-                    what,
-                    &["write an address, + or -", "it is left out"],
-                );
-                None
-            }
-        },
     }
 }
 

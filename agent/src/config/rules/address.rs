@@ -2,9 +2,9 @@
 
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
-use crate::config::keywords::{AddressLine, RawInstance};
+use crate::config::keywords::{AddressLine, Raw, RawInstance};
 use crate::config::lexer::Span;
-use crate::model::VirtualAddress;
+use crate::model::{AddressExtras, VirtualAddress};
 use lb_shared::names::Family;
 use std::collections::BTreeSet;
 
@@ -39,7 +39,8 @@ pub(super) fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
 pub(super) fn addresses(
     it: &RawInstance,
     family: Family,
-    interface: Option<&str>,
+    // Of its own family, and of the other.
+    (home, interface): (Option<&str>, Option<&str>),
     cx: &mut Cx<'_>,
 ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
     let mut seen = BTreeSet::new();
@@ -65,7 +66,13 @@ pub(super) fn addresses(
             );
             continue;
         }
-        let Some(address) = virtual_address(line, interface, &mut told_length, cx) else {
+        // As keepalived: an interface of the instance's own is for its own family.
+        let device = if Family::of(line.address) == family {
+            home
+        } else {
+            interface
+        };
+        let Some(address) = virtual_address(line, device, &mut told_length, cx) else {
             continue;
         };
         if !seen.insert((address.address, address.device.clone())) {
@@ -106,6 +113,34 @@ pub(super) fn addresses(
     (advertised, excluded)
 }
 
+/// `static_ipaddress`.
+pub(super) fn fixed(raw: &Raw, cx: &mut Cx<'_>) -> Vec<VirtualAddress> {
+    let default = cx
+        .global
+        .default_interface
+        .clone()
+        .unwrap_or_else(|| "eth0".to_owned());
+    let mut told_length = false;
+    let mut seen = BTreeSet::new();
+    let mut kept = Vec::with_capacity(raw.addresses.len());
+    for line in &raw.addresses {
+        if line.device.is_none() {
+            let what = "the address is missing until it appears; keepalived ends here";
+            present(&default, line.at, what, cx);
+        }
+        let Some(address) = virtual_address(line, Some(&default), &mut told_length, cx) else {
+            continue;
+        };
+        if seen.insert((address.address, address.device.clone())) {
+            kept.push(address);
+        } else {
+            let text = format!("{} is listed twice", line.address);
+            cx.warn("V-06", line.at, text, &["the first line counts"]);
+        }
+    }
+    kept
+}
+
 fn virtual_address(
     line: &AddressLine,
     interface: Option<&str>,
@@ -113,7 +148,8 @@ fn virtual_address(
     cx: &mut Cx<'_>,
 ) -> Option<VirtualAddress> {
     let most = if line.address.is_ipv4() { 32 } else { 128 };
-    if line.prefix_len.is_none() && !std::mem::replace(told_length, true) {
+    let prefix_len = line.peer_len.or(line.prefix_len);
+    if prefix_len.is_none() && !std::mem::replace(told_length, true) {
         cx.hint(
             "E-28",
             line.at,
@@ -151,14 +187,22 @@ fn virtual_address(
             &["the address gets none"],
         );
     }
+    let prefix_len = prefix_len.unwrap_or(most);
+    // As keepalived: an IPv6 address of full length is not chosen as the source of this host's own connections, which
+    // would break when the address moves.
+    let preferred = line.preferred.or((prefix_len == 128).then_some(0));
     Some(VirtualAddress {
         address: line.address,
-        prefix_len: line.prefix_len.unwrap_or(most),
+        prefix_len,
         device,
         label: line.label.clone().filter(|_| line.address.is_ipv4()),
         scope: line.scope,
         broadcast: line.broadcast,
         track: line.track,
+        extras: AddressExtras {
+            preferred_s: preferred.filter(|it| *it != u32::MAX),
+            ..line.extras.clone()
+        },
     })
 }
 

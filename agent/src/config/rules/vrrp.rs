@@ -91,6 +91,7 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
 #[derive(Default)]
 struct Routers {
     seen: BTreeMap<Router, (String, Span)>,
+    vmacs: BTreeSet<String>,
 }
 
 /// Number, family and interface; for a unicast instance also one of its peers.
@@ -132,7 +133,15 @@ fn instance(
     let (preempt, preempt_delay) = preemption(it, initial_master, strict, cx);
     let peers = peers(it, family, cx);
     routers.enter(it, vrid, family, interface.as_ref(), cx)?;
-    let (addresses, excluded) = address::addresses(it, family, interface.as_deref(), cx);
+    let vmac = super::vmac::vmac(
+        it,
+        (vrid, family, strict),
+        interface.as_deref(),
+        &mut routers.vmacs,
+        cx,
+    );
+    let home = vmac.as_ref().map(|it| it.name.as_str()).or(interface.as_deref());
+    let (addresses, excluded) = address::addresses(it, family, (home, interface.as_deref()), cx);
     if strict
         && family == Family::Inet6
         && addresses
@@ -172,6 +181,7 @@ fn instance(
         version,
         vrid,
         interface,
+        vmac,
         initial_master,
         priority,
         advert_interval: advert_interval(it, version, cx),

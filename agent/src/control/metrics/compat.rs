@@ -102,7 +102,7 @@ pub(super) fn add(page: &mut Page, view: &View<'_>) {
                 ("intf", it.interface.as_deref().unwrap_or_default()),
                 ("vrid", &it.vrid.to_string()),
             ]);
-            (labels, it)
+            (labels, &**it)
         })
         .collect();
     let mut family = page.gauge(

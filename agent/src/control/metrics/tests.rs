@@ -7,6 +7,7 @@ use lb_shared::units::Mono;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A page of the fixture, with some of everything that can be measured.
@@ -25,7 +26,7 @@ fn rendered(asked: MetricsAsk) -> String {
     let counted = demo.counters.instances.get_mut(&"VI_int".into()).unwrap();
     counted.rejected.insert("ttl".into(), 4);
     counted.rejected.insert("peer_ttl".into(), 1);
-    let pinned = demo.snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap();
+    let pinned = Arc::make_mut(demo.snapshot.state.instances.get_mut(&"VI_edge".into()).unwrap());
     pinned.pin = Some(Pin::Promoted);
     let promote = Override {
         target: Target::Instance("VI_edge".into()),

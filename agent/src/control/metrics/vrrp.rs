@@ -21,7 +21,7 @@ pub(super) fn add(page: &mut Page, view: &View<'_>, tally: &Tally) {
         .state
         .instances
         .values()
-        .map(|it| (Labels::of(&[(NAME, &it.name.0)]), it))
+        .map(|it| (Labels::of(&[(NAME, &it.name.0)]), &**it))
         .collect();
 
     let mut family = page.gauge("lbagent_vrrp_state", "1 for the state an instance is in, else 0.");

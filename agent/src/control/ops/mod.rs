@@ -4,10 +4,12 @@ mod act;
 mod fifo;
 mod past;
 mod read;
+pub(super) mod rows;
 pub(super) mod watch;
 
 use super::session::Session;
 use lb_shared::duration;
+use lb_shared::expect::Facts;
 use lb_shared::request::{Refusal, RefusalCode};
 use lb_shared::text::escape;
 use serde_json::{Map, Value};
@@ -121,6 +123,27 @@ impl Call {
         }
     }
 
+    /// What somebody saw: `{"state":"up","weight":100}`; none of it when it is absent.
+    pub(super) fn facts(&self, name: &str) -> Result<Option<Facts>, Refusal> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let fields = value
+            .as_object()
+            .ok_or_else(|| bad(format!("\"{name}\" is an object")))?;
+        let mut facts = Facts::default();
+        for (fact, value) in fields {
+            match value {
+                Value::String(text) => facts.put(fact, text)?,
+                Value::Number(number) => facts.put(fact, &number.to_string())?,
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                    return Err(bad(format!("\"{name}\" has texts and numbers")));
+                }
+            }
+        }
+        Ok(Some(facts))
+    }
+
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         match self.get(name) {
             None => Ok(None),
@@ -184,6 +207,7 @@ pub(super) enum By {
     History,
     Test,
     Log,
+    Shown,
     Truth,
     Act,
     /// The session itself, before it comes here.
@@ -191,7 +215,7 @@ pub(super) enum By {
 }
 
 /// Every op.
-pub(super) const OPS: [(&str, By); 31] = [
+pub(super) const OPS: [(&str, By); 32] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("schema", By::Schema),
@@ -204,6 +228,7 @@ pub(super) const OPS: [(&str, By); 31] = [
     ("why", By::Read),
     ("stats", By::Read),
     ("config", By::Read),
+    ("config-show", By::Shown),
     ("events", By::Read),
     ("ops", By::Read),
     ("watch", By::Session),
@@ -243,6 +268,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::Metrics) => read::metrics(session, call).await,
         Some(By::History) => past::history(session, call).await,
         Some(By::Test) => act::test(session, call).await,
+        Some(By::Shown) => read::config_show(session).await,
         Some(By::Log) => act::log(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,

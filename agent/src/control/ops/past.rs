@@ -10,10 +10,10 @@ use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
 use lb_shared::select;
 use lb_shared::state::ObjectId;
 use lb_shared::text::escape;
-use lb_shared::view::View;
+use lb_shared::view::{View, parse_rfc3339};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// `{"op":"history","targets":["web"],"series":["active"],"since":"5m","step":"10s"}`.
 pub(super) async fn history(session: &Session, call: &Call) -> Result<Value, Refusal> {
@@ -51,16 +51,22 @@ pub(super) async fn history(session: &Session, call: &Call) -> Result<Value, Ref
     }
 }
 
+/// The moment that `at` names, in Unix time in milliseconds; `None`: now.
+pub(super) fn at(session: &Session, call: &Call) -> Result<Option<u64>, Refusal> {
+    call.text("at")?
+        .map(|text| moment(text, session.doors.hub.seen().wall_ms))
+        .transpose()
+}
+
 /// What the ops that read look at: the present, or the moment `at` names.
 pub(super) async fn look(session: &Session, call: &Call) -> Result<(Seen, Option<Arc<Counters>>), Refusal> {
-    match call.text("at")? {
+    match at(session, call)? {
         None => {
             // Lists are worth having without numbers, as while the engine is busy.
-            let counters = session.doors.engine.counters().await.ok();
+            let counters = session.doors.engine.counters_soon().await.ok();
             Ok((session.doors.hub.seen(), counters))
         }
-        Some(text) => {
-            let wall_ms = moment(text, session.doors.hub.seen().wall_ms)?;
+        Some(wall_ms) => {
             let (seen, counters) = session.doors.past(wall_ms)?;
             Ok((seen, counters.map(Arc::new)))
         }
@@ -72,17 +78,13 @@ fn moment(text: &str, now_ms: u64) -> Result<u64, Refusal> {
     if let Ok(span) = duration::parse(text) {
         return Ok(now_ms.saturating_sub(ms(span)));
     }
-    humantime::parse_rfc3339(text)
-        .ok()
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-        .map(ms)
-        .ok_or_else(|| {
-            Refusal::new(
-                RefusalCode::BadDuration,
-                format!("'{}' is neither a span nor a moment", escape(text)),
-                "write how long ago, such as \"5m\", or a time such as \"2026-11-20T09:07:29Z\"",
-            )
-        })
+    parse_rfc3339(text).ok_or_else(|| {
+        Refusal::new(
+            RefusalCode::BadDuration,
+            format!("'{}' is neither a span nor a moment", escape(text)),
+            "write how long ago, such as \"5m\", or a time such as \"2026-11-20T09:07:29Z\"",
+        )
+    })
 }
 
 fn ms(span: Duration) -> u64 {

@@ -67,6 +67,19 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     }
 }
 
+/// `{"op":"config-show"}`: the configuration in force, statement by statement.
+pub(super) async fn config_show(session: &Session) -> Result<Value, Refusal> {
+    match session.answer(Request::Config).await {
+        Reply::Config(shown) => Ok(shown.json()),
+        Reply::Refused(refusal) => Err(refusal),
+        _ => Err(Refusal::new(
+            RefusalCode::Internal,
+            "the agent answered something else",
+            "look at its log",
+        )),
+    }
+}
+
 /// `{"op":"what-if","events":["interface eth1 down"],"for":"30s"}`.
 pub(super) async fn what_if(session: &Session, call: &Call) -> Result<Value, Refusal> {
     let words = call.texts("events")?;

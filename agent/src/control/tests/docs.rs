@@ -3,6 +3,7 @@
 use super::schema::strict;
 use super::*;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// An example: the request, if the block before has one, and the lines that are shown.
 struct Example {
@@ -107,7 +108,7 @@ fn play(room: &Room, request: &Value, lines: usize) -> Vec<Value> {
         real.push(serde_json::from_str(&line).unwrap());
         if request["op"] == "watch" && real.len() == 1 {
             let state = fixture::demo().snapshot.state;
-            let object = Object::Instance(Box::new(state.instances[&"VI_int".into()].clone()));
+            let object = Object::Instance(Arc::clone(&state.instances[&"VI_int".into()]));
             room.handle.as_ref().unwrap().emit(Event {
                 what: What::BecameBackup,
                 object: object.id(),

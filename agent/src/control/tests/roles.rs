@@ -21,6 +21,10 @@ fn ops() -> Vec<(Value, Role)> {
         (json!({"op": "log", "level": "debug"}), Role::Admin),
         (json!({"op": "log"}), Role::Admin),
         (json!({"op": "reload"}), Role::Admin),
+        (json!({"op": "reload", "dry_run": true}), Role::Viewer),
+        (json!({"op": "reload", "confirm": "60s"}), Role::Admin),
+        (json!({"op": "reload", "confirmed": true}), Role::Admin),
+        (json!({"op": "config-show"}), Role::Viewer),
     ]
 }
 

@@ -13,7 +13,8 @@ mod transitions;
 
 use super::*;
 use crate::model::{
-    Authentication, Garp, Instance, NotifyState, NotifyWho, SyncGroup, Tracking, VirtualAddress, VrrpVersion,
+    AddressExtras, Authentication, Garp, Instance, NotifyState, NotifyWho, SyncGroup, Tracking,
+    VirtualAddress, VrrpVersion,
 };
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
@@ -40,6 +41,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         family: Family::Inet,
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).unwrap(),
+        vmac: None,
         interface: Some("eth0".into()),
         initial_master: false,
         priority: Priority::new(priority).unwrap(),
@@ -65,6 +67,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
             scope: 0,
             broadcast: None,
             track: true,
+            extras: AddressExtras::default(),
         }],
         excluded_addresses: Vec::new(),
         routes: Vec::new(),
@@ -98,6 +101,7 @@ pub(super) fn vi6(vrid: u8, priority: u8) -> Instance {
 pub(super) fn ground(source: &str) -> Ground {
     Ground {
         link: Some(LINK),
+        sends_by: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: BTreeSet::new(),

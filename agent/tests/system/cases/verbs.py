@@ -73,7 +73,11 @@ def diff(solo):
     changed = [line.split() for line in out.splitlines() if line.lstrip().startswith(("~", "+", "-"))]
     assert [words[0] for words in changed] == ["~"] and "10.30.0.25" in changed[0][1], out
     assert "10.30.0.25" not in same, same
+    assert " ".join(changed[0][2:]) == "weight 100 -> 50", out
     assert "moves a virtual address: no" in out, out
+    # What is in force is shown, not what the file says.
+    shown = solo.agent.ctl("config", "show")[1]
+    assert "weight 50" not in shown and f"# {solo.agent.config_path}:" in shown, shown
     solo.settle()
     return " ".join(changed[0])
 

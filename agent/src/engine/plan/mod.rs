@@ -1,27 +1,54 @@
 //! What a new model would change, told before it comes into force.
 
+mod checks;
+mod values;
+
 use super::Engine;
-use crate::model::{Instance, Model, Service};
+use crate::model::{Instance, Model, Server, Service};
 use crate::vrrp::is_same_router;
 use lb_shared::names::InstanceName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::sync::Arc;
+use values::{Settings, differences};
 
-/// One line an object: `+` comes, `-` goes, `~` changes.
+/// One line an object: `+` comes, `-` goes, `~` changes, with each setting from what to what.
 pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
     let mut lines = Vec::new();
     if old.global != new.global {
-        lines.push("~ global_defs".to_owned());
+        lines.push(changed("global_defs", &old.global, &new.global));
     }
     if old.host != new.host {
-        lines.push("~ settings of process and host".to_owned());
+        let name = "settings of process and host, at the next start:";
+        lines.push(changed(name, &old.host, &new.host));
     }
-    compare(&mut lines, "vrrp:", &old.instances, &new.instances);
-    compare(&mut lines, "group:", &old.groups, &new.groups);
-    compare(&mut lines, "script:", &old.scripts, &new.scripts);
-    compare(&mut lines, "process:", &old.processes, &new.processes);
-    compare(&mut lines, "bfd:", &old.sessions, &new.sessions);
-    compare(&mut lines, "file:", &old.files, &new.files);
+    compare(&mut lines, "vrrp:", &old.instances, &new.instances, changed);
+    compare(&mut lines, "group:", &old.groups, &new.groups, changed);
+    compare(&mut lines, "script:", &old.scripts, &new.scripts, changed);
+    compare(&mut lines, "process:", &old.processes, &new.processes, changed);
+    compare(&mut lines, "bfd:", &old.sessions, &new.sessions, changed);
+    compare(&mut lines, "file:", &old.files, &new.files, changed);
+    routing(
+        &mut lines,
+        "static address",
+        &old.static_addresses,
+        &new.static_addresses,
+        values::address,
+    );
+    routing(
+        &mut lines,
+        "static route",
+        &old.static_routes,
+        &new.static_routes,
+        values::route,
+    );
+    routing(
+        &mut lines,
+        "static rule",
+        &old.static_rules,
+        &new.static_rules,
+        values::rule,
+    );
     for (key, service) in &new.services {
         match old.services.get(key) {
             None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),
@@ -32,13 +59,14 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
                     ..service.clone()
                 };
                 if bare(before) != bare(service) {
-                    lines.push(format!("~ vs:{key}"));
+                    lines.push(changed(&format!("vs:{key}"), &**before, &**service));
                 }
                 compare(
                     &mut lines,
                     &format!("rs:{key}/"),
                     &before.servers,
                     &service.servers,
+                    changed_server,
                 );
             }
         }
@@ -55,14 +83,15 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
 fn compare<K: Ord + Display, V: PartialEq>(
     lines: &mut Vec<String>,
     prefix: &str,
-    old: &BTreeMap<K, V>,
-    new: &BTreeMap<K, V>,
+    old: &BTreeMap<K, Arc<V>>,
+    new: &BTreeMap<K, Arc<V>>,
+    changed: impl Fn(&str, &V, &V) -> String,
 ) {
     for (key, value) in new {
         match old.get(key) {
             None => lines.push(format!("+ {prefix}{key}")),
             Some(before) if before == value => {}
-            Some(_) => lines.push(format!("~ {prefix}{key}")),
+            Some(before) => lines.push(changed(&format!("{prefix}{key}"), before, value)),
         }
     }
     lines.extend(
@@ -70,6 +99,33 @@ fn compare<K: Ord + Display, V: PartialEq>(
             .filter(|key| !new.contains_key(key))
             .map(|key| format!("- {prefix}{key}")),
     );
+}
+
+/// `~ vrrp:VI_1 priority 100 -> 150`.
+fn changed<T: Settings>(name: &str, old: &T, new: &T) -> String {
+    line(name, &differences(&old.facts(), &new.facts()))
+}
+
+fn changed_server(name: &str, old: &Server, new: &Server) -> String {
+    let (mut before, mut after) = (old.facts(), new.facts());
+    checks::common(&old.checks, &new.checks, &mut before);
+    checks::common(&old.checks, &new.checks, &mut after);
+    line(name, &differences(&before, &after))
+}
+
+fn line(name: &str, differences: &str) -> String {
+    match differences {
+        // Options of a route or a rule that are not told apart.
+        "" => format!("~ {name} other details"),
+        differences => format!("~ {name} {differences}"),
+    }
+}
+
+fn routing<T: PartialEq>(lines: &mut Vec<String>, name: &str, old: &[T], new: &[T], words: fn(&T) -> String) {
+    let come = new.iter().filter(|it| !old.contains(it));
+    lines.extend(come.map(|it| format!("+ {name} {}", words(it))));
+    let go = old.iter().filter(|it| !new.contains(it));
+    lines.extend(go.map(|it| format!("- {name} {}", words(it))));
 }
 
 impl Engine {

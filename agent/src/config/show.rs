@@ -1,0 +1,131 @@
+//! What of a configuration counts here, to be shown: without comments, with definitions put in, without secrets.
+
+use super::findings::{Cx, MASK, looks_secret};
+use super::source::{self, Files};
+use super::{Facts, expand, tree};
+use lb_shared::shown::{Shown, Statement};
+use std::collections::BTreeMap;
+
+/// Reads a configuration as for [`super::load`] and tells its statements.
+pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
+    let read = source::read(files, path);
+    let expanded = expand::expand(&read.sources, facts);
+    let mut shown = Shown {
+        files: read.sources.files.iter().map(|it| it.name.clone()).collect(),
+        ..Shown::default()
+    };
+    let mut cx = Cx::new(&read.sources, &expanded.lines, files, facts, Vec::new());
+    if let Ok(statements) = tree::build(&expanded.lines, &mut cx) {
+        let index: BTreeMap<&str, u32> = (0..)
+            .zip(&shown.files)
+            .map(|(at, name)| (name.as_str(), at))
+            .collect();
+        let mut found = Vec::new();
+        add(&statements, 0, &cx, &index, &mut found);
+        shown.statements = found;
+    }
+    shown
+}
+
+fn add(
+    statements: &[tree::Statement<'_>],
+    depth: u8,
+    cx: &Cx<'_>,
+    files: &BTreeMap<&str, u32>,
+    out: &mut Vec<Statement>,
+) {
+    for it in statements {
+        let place = cx.place(it.keyword().span);
+        let mut words: Vec<String> = it.words.iter().map(|word| word.text.to_owned()).collect();
+        if is_secret(&words[0]) && words.len() > 1 {
+            words.truncate(1);
+            words.push(MASK.to_owned());
+        }
+        out.push(Statement {
+            depth,
+            words,
+            block: it.block.is_some(),
+            file: files.get(place.file.as_str()).copied().unwrap_or_default(),
+            line: place.line,
+        });
+        if let Some(block) = &it.block {
+            add(&block.statements, depth.saturating_add(1), cx, files, out);
+        }
+    }
+}
+
+/// Whatever authenticates, but for the word that says how, and what merely looks like it.
+fn is_secret(keyword: &str) -> bool {
+    looks_secret(keyword) || keyword.starts_with("auth_") && keyword != "auth_type"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Content, FileError, ScriptFact, Users};
+    use super::*;
+
+    struct One(&'static str);
+
+    impl Files for One {
+        fn read(&self, _: &str) -> Result<Content, FileError> {
+            Ok(Content {
+                bytes: self.0.into(),
+                id: (1, 1),
+            })
+        }
+
+        fn glob(&self, _: &str) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn script(&self, _: &str, _: Option<(u32, u32)>) -> ScriptFact {
+            ScriptFact::default()
+        }
+    }
+
+    impl Users for One {
+        fn user(&self, _: &str) -> Option<(u32, u32)> {
+            None
+        }
+
+        fn group(&self, _: &str) -> Option<u32> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_counts_here_is_shown_and_no_secret_in_any_spelling() {
+        let text = "$P=150\n$SECRET=hunter2\n@lb2 router_id two\nglobal_defs { ! here\n router_id one\n}\n\
+                    vrrp_instance a {\n priority $P\n authentication {\n  auth_type PASS\n  auth_pass hunter2\n  \
+                    auth_pas hunter2 x\n  auth_pass $SECRET\n  auth_hmac 1 hunter2\n }\n}\n\
+                    SSL { password hunter2 }\n";
+        let facts = Facts {
+            config_id: "lb1".into(),
+            hostname: "lb1".into(),
+            interfaces: None,
+            addresses: None,
+            advise: false,
+            peer: None,
+            users: &One(""),
+            seed: 0,
+            environment: &|_| None,
+        };
+        let shown = show(&One(text), "k.conf", &facts);
+        let told = shown.lines().join("\n");
+        assert!(
+            !told.contains("hunter2") && !shown.json().to_string().contains("hunter2"),
+            "{told}"
+        );
+        assert!(!told.contains("two") && told.contains("router_id one"), "{told}");
+        let priority = shown
+            .statements
+            .iter()
+            .find(|it| it.words[0] == "priority")
+            .unwrap();
+        assert_eq!(
+            (priority.words[1].as_str(), priority.line, priority.depth),
+            ("150", 8, 1)
+        );
+        assert_eq!(told.matches(MASK).count(), 5, "{told}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Routes and rules against rtnetlink.
+
+use super::lab::{Netns, expect, wanted};
+use super::net::Host;
+use lb_shared::names::Family;
+use lbagent::engine::NetNews;
+use lbagent::model::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
+use lbagent::net::{NetOp, Routing, RoutingGone};
+use lbagent::wire::LinkIndex;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+fn prefix(text: &str) -> (IpAddr, u8) {
+    let (address, length) = text.split_once('/').unwrap();
+    (address.parse().unwrap(), length.parse().unwrap())
+}
+
+fn route(to: &str) -> Route {
+    let destination = prefix(to);
+    Route {
+        family: Family::of(destination.0),
+        destination,
+        kind: RouteKind::Unicast,
+        table: TABLE_MAIN,
+        scope: None,
+        metric: None,
+        tos: 0,
+        protocol: PROTOCOL_OURS,
+        source: None,
+        metrics: BTreeMap::new(),
+        locked: 0,
+        legs: vec![leg(None)],
+        track: true,
+    }
+}
+
+fn leg(via: Option<&str>) -> Leg {
+    Leg {
+        device: Some("eth0".to_owned()),
+        via: via.map(|it| it.parse().unwrap()),
+        weight: 1,
+        onlink: false,
+    }
+}
+
+fn dropping(to: &str, kind: RouteKind) -> Route {
+    Route {
+        kind,
+        legs: Vec::new(),
+        ..route(to)
+    }
+}
+
+fn rule(family: Family, preference: u32, action: RuleAction) -> Rule {
+    Rule {
+        family,
+        preference,
+        invert: false,
+        from: None,
+        to: None,
+        iif: None,
+        oif: None,
+        tos: 0,
+        fwmark: None,
+        users: None,
+        ip_protocol: None,
+        source_ports: None,
+        destination_ports: None,
+        action,
+        suppress_prefix_len: None,
+        protocol: PROTOCOL_OURS,
+        track: true,
+    }
+}
+
+/// Of every kind the configuration can ask for.
+fn everything(link: u32) -> Vec<Routing> {
+    let routes = [
+        Route {
+            source: Some("10.91.0.1".parse().unwrap()),
+            // MTU, advertised segment size and hop limit; the first is locked.
+            metrics: [(2, 1_400), (8, 1_360), (10, 9)].into(),
+            locked: 1 << 2,
+            legs: vec![leg(Some("10.91.0.2"))],
+            ..route("10.92.0.0/16")
+        },
+        Route {
+            table: 300,
+            metric: Some(7),
+            scope: Some(253),
+            ..route("10.93.0.0/16")
+        },
+        Route {
+            tos: 0x10,
+            protocol: 4,
+            table: 100,
+            legs: vec![Leg {
+                onlink: true,
+                ..leg(Some("192.0.2.9"))
+            }],
+            ..route("10.94.0.0/16")
+        },
+        Route {
+            table: 101,
+            legs: vec![
+                Leg {
+                    weight: 3,
+                    ..leg(Some("10.91.0.2"))
+                },
+                leg(Some("10.91.0.3")),
+            ],
+            ..route("0.0.0.0/0")
+        },
+        dropping("10.96.0.0/16", RouteKind::Blackhole),
+        dropping("10.97.0.0/16", RouteKind::Unreachable),
+        dropping("10.98.0.0/16", RouteKind::Prohibit),
+        dropping("10.99.0.0/16", RouteKind::Throw),
+        Route {
+            metric: Some(1_024),
+            metrics: [(2, 1_400)].into(),
+            legs: vec![leg(Some("fe80::91:2"))],
+            ..route("2001:db8:92::/48")
+        },
+        Route {
+            table: 102,
+            metric: Some(5),
+            ..route("2001:db8:93::/48")
+        },
+    ];
+    let rules = [
+        Rule {
+            from: Some(prefix("10.91.0.0/24")),
+            fwmark: Some((0x10, 0xff)),
+            ..rule(Family::Inet, 1_000, RuleAction::Lookup(100))
+        },
+        Rule {
+            to: Some(prefix("10.92.0.0/16")),
+            iif: Some("eth0".to_owned()),
+            invert: true,
+            ..rule(Family::Inet, 1_001, RuleAction::Lookup(101))
+        },
+        Rule {
+            to: Some(prefix("10.99.9.0/24")),
+            ..rule(Family::Inet, 1_002, RuleAction::Prohibit)
+        },
+        Rule {
+            from: Some(prefix("2001:db8:91::/64")),
+            ..rule(Family::Inet6, 1_003, RuleAction::Lookup(102))
+        },
+    ];
+    let place = |it: Route| {
+        let links = it.legs.iter().map(|_| Some(LinkIndex(link))).collect();
+        Routing::Route(it, links)
+    };
+    routes
+        .into_iter()
+        .map(place)
+        .chain(rules.map(Routing::Rule))
+        .collect()
+}
+
+fn add(it: &Routing) -> NetOp {
+    NetOp::AddRouting(Box::new(it.clone()))
+}
+
+fn remove(it: &Routing) -> NetOp {
+    NetOp::RemoveRouting(Box::new(it.clone()))
+}
+
+#[test]
+fn routes_and_rules_of_every_kind_come_once_and_go() {
+    if !wanted("routes_and_rules_of_every_kind_come_once_and_go") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    let link = one.index("eth0");
+    one.run(|| {
+        let host = Host::start();
+        let show = "ip route show table all proto 18; ip -6 route show table all proto 18; \
+                    ip route show table 100; ip rule; ip -6 rule";
+        let before = one.sh(show);
+        let all = everything(link);
+        let adds: Vec<NetOp> = all.iter().map(add).collect();
+        assert_eq!(host.submit(1, adds.clone()), []);
+        let shown = one.sh(show);
+        for part in [
+            "10.92.0.0/16 via 10.91.0.2 dev eth0",
+            "src 10.91.0.1 mtu lock 1400 advmss 1360 hoplimit 9",
+            "10.93.0.0/16 dev eth0 table 300 scope link metric 7",
+            "10.94.0.0/16 tos lowdelay via 192.0.2.9 dev eth0",
+            "nexthop via 10.91.0.2 dev eth0 weight 3",
+            "blackhole 10.96.0.0/16",
+            "unreachable 10.97.0.0/16",
+            "prohibit 10.98.0.0/16",
+            "throw 10.99.0.0/16",
+            "2001:db8:92::/48 via fe80::91:2 dev eth0",
+            "2001:db8:93::/48 dev eth0 table 102",
+            "1000:\tfrom 10.91.0.0/24 fwmark 0x10/0xff lookup 100",
+            "1001:\tnot from all to 10.92.0.0/16 iif eth0 lookup 101",
+            "1002:\tfrom all to 10.99.9.0/24 prohibit",
+            "1003:\tfrom 2001:db8:91::/64 lookup 102",
+        ] {
+            let squeezed = shown.replace("tos 0x10", "tos lowdelay");
+            assert!(squeezed.contains(part), "no {part} in {squeezed}");
+        }
+        // Once more: no failure, and none is there twice.
+        assert_eq!(host.submit(2, adds), []);
+        assert_eq!(one.sh(show), shown);
+        let removals: Vec<NetOp> = all.iter().rev().map(remove).collect();
+        assert_eq!(host.submit(3, removals.clone()), []);
+        assert_eq!(one.sh(show), before);
+        assert_eq!(host.submit(4, removals), [], "what is gone already is no failure");
+    });
+}
+
+#[test]
+fn a_removal_by_somebody_else_is_told_of_ours_alone() {
+    if !wanted("a_removal_by_somebody_else_is_told_of_ours_alone") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    let link = one.index("eth0");
+    one.run(|| {
+        let host = Host::start();
+        host.monitor.watch_routing(true);
+        host.table();
+        let ours = Routing::Route(route("10.92.0.0/16"), vec![Some(LinkIndex(link))]);
+        let our_rule = Routing::Rule(rule(Family::Inet, 1_000, RuleAction::Lookup(100)));
+        assert_eq!(host.submit(1, vec![add(&ours), add(&our_rule)]), []);
+        one.sh("ip route add 10.93.0.0/16 dev eth0; ip route del 10.93.0.0/16;
+                ip route del 10.92.0.0/16; ip rule del pref 1000");
+        let next = || {
+            expect(&host.news, "a removal", |it| match it {
+                NetNews::RoutingGone(gone) => Some(gone),
+                _ => None,
+            })
+        };
+        let gone = RoutingGone::Route {
+            table: TABLE_MAIN,
+            destination: prefix("10.92.0.0/16"),
+        };
+        assert_eq!(next(), gone);
+        let gone = RoutingGone::Rule {
+            family: Family::Inet,
+            preference: 1_000,
+        };
+        assert_eq!(next(), gone);
+    });
+}

@@ -1,0 +1,34 @@
+//! `config show`: what is in force, whatever the file says by now.
+
+use super::Call;
+use crate::args::Output;
+use crate::connect;
+use crate::fleet;
+use crate::look::Out;
+use crate::trouble::Trouble;
+use lb_shared::json;
+use lb_shared::text::count;
+
+pub(crate) fn run(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
+    let Call { site, global, look } = *call;
+    fleet::sections(site, global, look, out, |global, _, out| {
+        let mut client = connect::client(global)?;
+        let shown = client.config()?;
+        let state = client.snapshot()?.state;
+        match global.output {
+            Output::Json | Output::Jsonl => {
+                out.line(&json::document(&state.agent.host, shown.json()).to_string())?;
+            }
+            Output::Table | Output::Wide | Output::Name => {
+                for line in shown.lines() {
+                    out.line(&line)?;
+                }
+            }
+        }
+        if !state.overrides.is_empty() && !global.quiet {
+            let overrides = count(state.overrides.len(), "override");
+            eprintln!("lbctl: {overrides} beside it: lbctl status lists what operators changed");
+        }
+        Ok(())
+    })
+}

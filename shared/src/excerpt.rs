@@ -1,0 +1,535 @@
+//! A part of the state: as much as it takes to show one thing, so that a question about one server among many thousand
+//! costs what that server costs.
+//!
+//! An [`Excerpt`] is shown by the same functions as the whole: what they would add up over objects that are left out
+//! comes along as [`Sums`]. A long list comes in several excerpts, so that neither side ever holds all of it.
+
+use crate::counters::Counters;
+use crate::filter::{Filter, Item};
+use crate::history::ServerWord;
+use crate::names::{InstanceName, ServerId, ServiceKey};
+use crate::problems;
+use crate::request::{Refusal, Snapshot};
+use crate::select;
+use crate::state::{ObjectId, ServiceState, State, Target};
+use crate::view::{Totals, View};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many objects of a list travel together, and how many do at first, for an eye that waits.
+pub const OBJECTS_AT_ONCE: usize = 1_000;
+pub const OBJECTS_AT_FIRST: usize = 200;
+
+/// What is to be shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Scope {
+    /// What is wrong, overrides, totals; no targets.
+    Status,
+    Instances,
+    Services,
+    Servers,
+    /// Everything about the targets and about what they depend on.
+    Objects,
+}
+
+/// A question for a part of the state.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ExcerptAsk {
+    pub scope: Scope,
+    /// As people type them; none stand for all of a list.
+    pub targets: Vec<String>,
+    pub filter: String,
+    /// As it was then, in Unix time in milliseconds; `None`: now.
+    pub at_wall_ms: Option<u64>,
+}
+
+impl ExcerptAsk {
+    /// All there is of a scope, as it is now.
+    pub fn all(scope: Scope) -> Self {
+        Self {
+            scope,
+            targets: Vec::new(),
+            filter: String::new(),
+            at_wall_ms: None,
+        }
+    }
+}
+
+/// A part of the state at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// Its state holds only what belongs to the question.
+    pub snapshot: Snapshot,
+    /// Of the objects in it; `None` while the agent has none.
+    pub counters: Option<Counters>,
+    pub sums: Sums,
+    /// Further excerpts of the same answer follow.
+    pub more: bool,
+}
+
+/// What an excerpt has to know of the objects that are not in it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Over the servers of services.
+    pub of_services: BTreeMap<ServiceKey, ServiceSum>,
+    /// Over everything; only for [`Scope::Status`].
+    pub all: Option<AllSums>,
+    /// Names in the excerpt that a service outside of it has too.
+    pub shared_names: BTreeSet<String>,
+    /// The whole list, of which this is a part, has servers of one service only.
+    pub one_service: bool,
+    /// Characters of the longest server's name in the whole list.
+    pub longest: u32,
+}
+
+/// The servers of a service.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSum {
+    pub up: u64,
+    pub all: u64,
+    /// `None` without counters.
+    pub totals: Option<Totals>,
+}
+
+/// Everything there is.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AllSums {
+    pub services: Vec<(ServiceState, u64)>,
+    pub servers: Vec<(ServerWord, u64)>,
+    /// `None` without counters.
+    pub totals: Option<Totals>,
+}
+
+/// An answer that is given in pieces: what was found at the beginning, of which each piece tells as it is by then.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    found: Found,
+    told: usize,
+    one_service: bool,
+    longest: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Found {
+    Status,
+    Instances(Vec<InstanceName>),
+    Services(Vec<ServiceKey>),
+    Servers(Vec<ServerId>),
+    Objects(Vec<ObjectId>),
+}
+
+impl Reading {
+    /// Finds what is asked for.
+    pub fn new(view: &View<'_>, ask: &ExcerptAsk) -> Result<Self, Refusal> {
+        let filter = Filter::parse(&ask.filter)?;
+        let targets = &ask.targets;
+        let all = targets.is_empty();
+        let found = match ask.scope {
+            Scope::Status => Found::Status,
+            Scope::Objects => Found::Objects(select::objects(view, targets)?),
+            Scope::Instances => {
+                let chosen: BTreeSet<_> = select::instances(view, targets)?.into_iter().collect();
+                let rows = view.state.instances.values();
+                let rows = rows.filter(|it| all || chosen.contains(&it.name));
+                let rows = rows.filter(|it| filter.passes(view, Item::Instance(it)));
+                Found::Instances(rows.map(|it| it.name.clone()).collect())
+            }
+            Scope::Services => {
+                let chosen: BTreeSet<_> = select::services(view, targets)?.into_iter().collect();
+                let rows = view.services().into_iter();
+                let rows = rows.filter(|it| all || chosen.contains(&it.key));
+                let rows = rows.filter(|it| filter.passes(view, Item::Service(it)));
+                Found::Services(rows.map(|it| it.key.clone()).collect())
+            }
+            Scope::Servers => {
+                let chosen: BTreeSet<_> = select::servers(view, targets, true)?.into_iter().collect();
+                let rows = view.servers().filter(|it| all || chosen.contains(&it.id));
+                let rows = rows.filter(|it| filter.passes(view, Item::Server(it)));
+                Found::Servers(rows.map(|it| it.id.clone()).collect())
+            }
+        };
+        let (one_service, longest) = match &found {
+            Found::Servers(ids) => (
+                ids.windows(2).all(|pair| pair[0].service == pair[1].service),
+                longest_name(view, ids),
+            ),
+            _ => (false, 0),
+        };
+        Ok(Self {
+            found,
+            told: 0,
+            one_service,
+            longest,
+        })
+    }
+
+    /// How many objects the list has.
+    pub fn len(&self) -> usize {
+        match &self.found {
+            Found::Status => 0,
+            Found::Instances(list) => list.len(),
+            Found::Services(list) => list.len(),
+            Found::Servers(list) => list.len(),
+            Found::Objects(list) => list.len(),
+        }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next piece, of what is in `view` by now. The last one says so; do not ask after it.
+    pub fn next(&mut self, view: &View<'_>, seq: u64) -> Excerpt {
+        let state = view.state;
+        let mut part = Part::new(view);
+        let from = self.told;
+        let count = if from == 0 {
+            OBJECTS_AT_FIRST
+        } else {
+            OBJECTS_AT_ONCE
+        };
+        let range = from..self.len().min(from.saturating_add(count));
+        let mut more = range.end < self.len();
+        match &self.found {
+            Found::Status => part.status(),
+            Found::Instances(list) => list[range.clone()].iter().for_each(|it| part.instance(it)),
+            Found::Services(list) => list[range.clone()].iter().for_each(|it| part.service(it)),
+            Found::Servers(list) => list[range.clone()].iter().for_each(|it| part.server(it)),
+            Found::Objects(list) => {
+                // What one depends on is needed beside it, so this is never divided.
+                list.iter().for_each(|it| part.object(it));
+                more = false;
+            }
+        }
+        self.told = range.end;
+        let Part {
+            taken,
+            counters,
+            mut sums,
+            ..
+        } = part;
+        sums.one_service = self.one_service;
+        sums.longest = self.longest;
+        sums.shared_names = view.shared_names(&taken);
+        Excerpt {
+            snapshot: Snapshot {
+                seq,
+                now: view.now,
+                wall_ms: view.wall_ms,
+                role: None,
+                state: State {
+                    agent: state.agent.clone(),
+                    ..taken
+                },
+            },
+            counters: view.counters.map(|all| Counters {
+                at: all.at,
+                check_lag_us: all.check_lag_us,
+                ..counters
+            }),
+            sums,
+            more,
+        }
+    }
+}
+
+/// Without one allocation for each of many thousand names.
+fn longest_name(view: &View<'_>, ids: &[ServerId]) -> u32 {
+    let mut longest = 0;
+    let mut service: Option<(&ServiceKey, usize)> = None;
+    for id in ids {
+        let width = match service {
+            Some((key, width)) if *key == id.service => width,
+            Some(_) | None => crate::text::width(&view.service_name(&id.service)),
+        };
+        service = Some((&id.service, width));
+        longest = longest.max(width + 1 + address_width(id));
+    }
+    u32::try_from(longest).unwrap_or(u32::MAX)
+}
+
+/// The most that an address and a port can take.
+fn address_width(id: &ServerId) -> usize {
+    match id.server.address {
+        std::net::IpAddr::V4(_) => "255.255.255.255:65535".len(),
+        std::net::IpAddr::V6(_) => id.server.to_string().len(),
+    }
+}
+
+/// A state that is being put together from parts of another.
+struct Part<'a> {
+    view: &'a View<'a>,
+    taken: State,
+    counters: Counters,
+    sums: Sums,
+}
+
+impl<'a> Part<'a> {
+    fn new(view: &'a View<'a>) -> Self {
+        Self {
+            view,
+            taken: State::default(),
+            counters: Counters::default(),
+            sums: Sums::default(),
+        }
+    }
+
+    fn instance(&mut self, name: &InstanceName) {
+        let state = self.view.state;
+        let Some(it) = state.instances.get(name) else {
+            return;
+        };
+        self.taken.instances.insert(name.clone(), it.clone());
+        if let Some(group) = it.group.as_ref().and_then(|name| state.groups.get(name)) {
+            self.taken.groups.insert(group.name.clone(), group.clone());
+        }
+        if let Some(counters) = self.view.instance_counters(name) {
+            self.counters.instances.insert(name.clone(), counters.clone());
+        }
+        self.change(Target::Instance(name.clone()));
+    }
+
+    fn service(&mut self, key: &ServiceKey) {
+        let Some(it) = self.view.state.services.get(key) else {
+            return;
+        };
+        self.taken.services.insert(key.clone(), it.clone());
+        let (up, all) = self.view.up_of(key);
+        let sum = ServiceSum {
+            up: up as u64,
+            all: all as u64,
+            totals: self.view.service_totals(key),
+        };
+        self.sums.of_services.insert(key.clone(), sum);
+    }
+
+    /// A server, and the service it is shown with.
+    fn server(&mut self, id: &ServerId) {
+        let state = self.view.state;
+        let Some(it) = state.servers.get(id) else {
+            return;
+        };
+        self.taken.servers.insert(id.clone(), it.clone());
+        if !self.taken.services.contains_key(&id.service) {
+            self.service(&id.service);
+        }
+        if let Some(counters) = self.view.server_counters(id) {
+            self.counters.servers.insert(id.clone(), counters.clone());
+        }
+        self.change(Target::Server(id.clone()));
+    }
+
+    fn change(&mut self, target: Target) {
+        if let Some(change) = self.view.state.overrides.get(&target) {
+            self.taken.overrides.insert(target, change.clone());
+        }
+    }
+
+    /// An object with those it depends on.
+    fn object(&mut self, id: &ObjectId) {
+        let state = self.view.state;
+        // Instances and trackers are few, and each may depend on any other.
+        self.vrrp();
+        let service = match id {
+            ObjectId::Service(key) => key,
+            ObjectId::Server(id) => &id.service,
+            ObjectId::Override(Target::Server(id)) => &id.service,
+            ObjectId::Override(Target::Instance(_))
+            | ObjectId::Agent
+            | ObjectId::Instance(_)
+            | ObjectId::Group(_)
+            | ObjectId::Tracker(_) => return,
+        };
+        self.service(service);
+        for server in state.servers_of(service) {
+            self.server(&server.id);
+        }
+    }
+
+    fn vrrp(&mut self) {
+        let state = self.view.state;
+        if self.taken.instances.len() == state.instances.len() {
+            return;
+        }
+        for name in state.instances.keys() {
+            self.instance(name);
+        }
+        self.taken.groups = state.groups.clone();
+        self.taken.trackers = state.trackers.clone();
+    }
+
+    fn status(&mut self) {
+        let view = self.view;
+        let state = view.state;
+        self.vrrp();
+        let mut services = BTreeMap::new();
+        for it in state.services.values() {
+            *services.entry(it.state).or_insert(0) += 1;
+            match it.state {
+                ServiceState::Down | ServiceState::Sorry => self.service(&it.key),
+                ServiceState::Up | ServiceState::Init => {}
+            }
+        }
+        let mut servers = [0; ServerWord::ALL.len()];
+        for (id, it) in &state.servers {
+            let word = ServerWord::of(it);
+            servers[word as usize] += 1;
+            if word == ServerWord::Down {
+                self.server(id);
+            }
+        }
+        for (target, change) in &state.overrides {
+            if let Target::Server(id) = target {
+                self.server(id);
+            }
+            self.taken.overrides.insert(target.clone(), change.clone());
+        }
+        self.sums.all = Some(AllSums {
+            services: services.into_iter().collect(),
+            servers: ServerWord::ALL.into_iter().zip(servers).collect(),
+            totals: view.totals(),
+        });
+    }
+}
+
+/// The sums of [`AllSums`] by word, as [`problems`] tells them.
+impl AllSums {
+    pub(crate) fn service_tally(&self) -> problems::Tally {
+        problems::tally_of(
+            &problems::SERVICE_WORDS,
+            self.services.iter().map(|(state, count)| (state.word(), *count)),
+        )
+    }
+
+    pub(crate) fn server_tally(&self) -> problems::Tally {
+        problems::tally_of(
+            &problems::SERVER_WORDS,
+            self.servers.iter().map(|(word, count)| (word.word(), *count)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::json;
+    use crate::problems::problems;
+    use crate::why;
+    use std::sync::Arc;
+
+    fn pieces(ask: &ExcerptAsk) -> Vec<Excerpt> {
+        let demo = fixture::demo();
+        let view = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
+        let mut reading = Reading::new(&view, ask).unwrap();
+        let mut pieces = Vec::new();
+        loop {
+            let piece = reading.next(&view, demo.snapshot.seq);
+            let more = piece.more;
+            pieces.push(piece);
+            if !more {
+                return pieces;
+            }
+        }
+    }
+
+    fn whole(scope: Scope, targets: &[&str]) -> Excerpt {
+        let ask = ExcerptAsk {
+            targets: targets.iter().map(|it| (*it).to_owned()).collect(),
+            ..ExcerptAsk::all(scope)
+        };
+        pieces(&ask).remove(0)
+    }
+
+    #[test]
+    fn a_status_from_an_excerpt_is_the_status_of_the_whole() {
+        let demo = fixture::demo();
+        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
+        let excerpt = whole(Scope::Status, &[]);
+        let view = View::excerpt(&excerpt);
+        assert_eq!(json::status(&view), json::status(&all));
+        assert_eq!(problems(&view), problems(&all));
+        assert!(excerpt.snapshot.state.servers.len() < demo.snapshot.state.servers.len());
+    }
+
+    #[test]
+    fn lists_from_excerpts_are_the_lists_of_the_whole() {
+        let demo = fixture::demo();
+        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
+        let excerpt = whole(Scope::Servers, &[]);
+        let view = View::excerpt(&excerpt);
+        assert_eq!(
+            json::list(view.servers(), |it| json::server(&view, it)),
+            json::list(all.servers(), |it| json::server(&all, it))
+        );
+        let excerpt = whole(Scope::Services, &[]);
+        let view = View::excerpt(&excerpt);
+        assert!(excerpt.snapshot.state.servers.is_empty());
+        assert_eq!(
+            json::list(view.services(), |it| json::service(&view, it)),
+            json::list(all.services(), |it| json::service(&all, it))
+        );
+    }
+
+    #[test]
+    fn every_object_is_explained_from_its_excerpt_as_from_the_whole() {
+        let demo = fixture::demo();
+        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
+        for object in demo.snapshot.state.objects() {
+            let id = object.id();
+            if matches!(id, ObjectId::Agent | ObjectId::Override(_)) {
+                continue;
+            }
+            let excerpt = whole(Scope::Objects, &[&id.to_string()]);
+            let view = View::excerpt(&excerpt);
+            assert_eq!(why::why(&view, &id), why::why(&all, &id), "{id}");
+            let object = view.state.object(&id).unwrap();
+            assert_eq!(json::object(&view, &object), json::object(&all, &object), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_comes_in_pieces_and_each_object_once() {
+        let mut snapshot = fixture::demo().snapshot;
+        let template = snapshot.state.servers.values().next().unwrap().clone();
+        for port in 1..=2_500 {
+            let mut view = template.as_ref().clone();
+            view.id.server.port = port;
+            snapshot.state.servers.insert(view.id.clone(), Arc::new(view));
+        }
+        let view = View::of(&snapshot);
+        let want: Vec<ServerId> = view.servers().map(|it| it.id.clone()).collect();
+        let mut reading = Reading::new(&view, &ExcerptAsk::all(Scope::Servers)).unwrap();
+        let mut got = Vec::new();
+        loop {
+            let piece = reading.next(&view, 1);
+            assert!(piece.snapshot.state.servers.len() <= OBJECTS_AT_ONCE);
+            got.extend(View::excerpt(&piece).servers().map(|it| it.id.clone()));
+            if !piece.more {
+                break;
+            }
+        }
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_name_two_services_have_is_not_used_for_one_of_them_alone() {
+        let mut snapshot = fixture::demo().snapshot;
+        let keys: Vec<ServiceKey> = snapshot.state.services.keys().cloned().collect();
+        for key in &keys[..2] {
+            let service = snapshot.state.services.get_mut(key).unwrap();
+            Arc::make_mut(service).name = Some("twice".into());
+        }
+        let view = View::of(&snapshot);
+        let ask = ExcerptAsk {
+            targets: vec![keys[0].to_string()],
+            ..ExcerptAsk::all(Scope::Services)
+        };
+        let excerpt = Reading::new(&view, &ask).unwrap().next(&view, 1);
+        assert_eq!(
+            View::excerpt(&excerpt).service_name(&keys[0]),
+            keys[0].to_string()
+        );
+    }
+}
