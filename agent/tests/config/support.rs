@@ -39,6 +39,15 @@ impl Disk {
         self
     }
 
+    pub(crate) fn unfit(mut self, program: &str, state: ScriptState) -> Self {
+        let fact = ScriptFact {
+            state,
+            ..ScriptFact::default()
+        };
+        self.scripts.insert(program.to_owned(), fact);
+        self
+    }
+
     pub(crate) fn script(mut self, program: &str, text: &str) -> Self {
         let fact = ScriptFact {
             text: Some(text.to_owned()),
