@@ -459,11 +459,13 @@ fn message(ask: control::Ask) -> Message {
             actor,
             role,
             act,
+            expect,
             reply,
         } => Message::Act {
             role,
             actor,
             act,
+            expect,
             reply: Box::new(move |answer| drop(reply.send(answer))),
         },
         control::Ask::Config { reply } => Message::Config {

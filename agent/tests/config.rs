@@ -2,6 +2,8 @@
 
 #[path = "config/broken.rs"]
 mod broken;
+#[path = "config/compared.rs"]
+mod compared;
 #[path = "config/golden.rs"]
 mod golden;
 #[path = "config/hostile.rs"]

@@ -148,6 +148,9 @@ pub(crate) struct Acting {
     /// The same key within ten minutes acts once
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Only if it is still so: state=up,weight=100,priority=150,override=none, or some of them
+    #[arg(long, value_name = "FACTS")]
+    pub(crate) expect: Option<String>,
     /// Effects this program knows of and the agent does not.
     #[arg(skip)]
     pub(crate) effects: Vec<String>,
@@ -212,6 +215,9 @@ pub(crate) enum Verb {
     Stats {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
+        /// What was counted since you last asked so; the agent's own counters are never set back
+        #[arg(long, conflicts_with = "at")]
+        since_last: bool,
     },
     /// Weight 0, and let connections end
     Drain(Drain),
@@ -349,6 +355,9 @@ pub(crate) enum Verb {
         /// The archive to write
         #[arg(short, long, value_name = "FILE.tar.gz")]
         write: PathBuf,
+        /// Put other addresses in the place of public ones, each the same everywhere
+        #[arg(long)]
+        redact: bool,
     },
     /// Hosts of the cluster: reachability, versions, roles, clocks
     Hosts,

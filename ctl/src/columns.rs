@@ -82,7 +82,16 @@ fn vrrp_override(row: &Vrrp<'_>) -> String {
 }
 
 fn interface(row: &Vrrp<'_>) -> String {
-    or_nothing(row.it.interface.as_deref().map(text::escape))
+    place(row.it)
+}
+
+/// The interface, and an instance's own on it as ip says it.
+fn place(it: &InstanceView) -> String {
+    let own = it.vmac.as_deref().and_then(|it| it.split(' ').next());
+    or_nothing(it.interface.as_deref().map(|below| match own {
+        Some(own) => format!("{}@{}", text::escape(own), text::escape(below)),
+        None => text::escape(below),
+    }))
 }
 
 fn vrid(row: &Vrrp<'_>) -> String {
@@ -338,4 +347,19 @@ pub(crate) fn servers<'a>(wide: bool) -> Vec<Column<Server<'a>>> {
         Column::left("CHECK", 10, check),
     ]);
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::fixture;
+
+    #[test]
+    fn an_interface_of_the_instance_s_own_is_shown_with_the_one_below() {
+        let demo = fixture::demo();
+        let mut it = InstanceView::clone(&demo.snapshot.state.instances[&"VI_edge".into()]);
+        assert_eq!(place(&it), "eth0");
+        it.vmac = Some("vrrp.51 00:00:5e:00:01:33".into());
+        assert_eq!(place(&it), "vrrp.51@eth0");
+    }
 }

@@ -8,14 +8,15 @@ use lb_shared::site::Site;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 /// Lets the command pass: at once, after a yes, or not at all. `names` are all that is acted on, on all hosts.
-pub(crate) fn ask(verb: Verb, names: &[String], acting: &Acting, site: &Site) -> Result<(), Trouble> {
+/// Whether somebody was asked.
+pub(crate) fn ask(verb: Verb, names: &[String], acting: &Acting, site: &Site) -> Result<bool, Trouble> {
     if acting.dry_run || acting.yes {
-        return Ok(());
+        return Ok(false);
     }
     let by_name = matches!(verb, Verb::Promote { .. } | Verb::Demote { .. });
     let cluster = site.cluster.as_deref().filter(|_| site.confirm == Confirm::Type);
     if names.len() == 1 && !by_name && site.confirm == Confirm::None {
-        return Ok(());
+        return Ok(false);
     }
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(unasked(verb, names).into());
@@ -50,7 +51,7 @@ pub(crate) fn ask(verb: Verb, names: &[String], acting: &Acting, site: &Site) ->
         ),
     };
     if yes {
-        Ok(())
+        Ok(true)
     } else {
         Err(Refusal::new(RefusalCode::Confirm, "nothing was changed", "").into())
     }

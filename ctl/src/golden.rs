@@ -12,6 +12,8 @@ use lb_shared::why;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod pages;
+
 fn look(width: Option<usize>, wide: bool) -> Look {
     Look {
         width,
@@ -176,10 +178,8 @@ fn report(server: &str, outcome: Outcome, change: &str, active: u64) -> TargetRe
     }
 }
 
-#[test]
-fn a_dry_run_of_a_drain_shows_the_plan_and_what_it_leads_to() {
-    let demo = fixture::demo();
-    let acted = Acted {
+fn drain_plan() -> Acted {
+    Acted {
         dry_run: true,
         op: 0,
         targets: vec![
@@ -198,15 +198,18 @@ fn a_dry_run_of_a_drain_shows_the_plan_and_what_it_leads_to() {
             "time: about 5m (median of the last 5 drains of web)".into(),
         ],
         warnings: Vec::new(),
-    };
-    let lines = act::dry_run(&view(&demo), drain_verb(), &acted, &look(Some(80), false));
-    same(&joined(&lines), include_str!("../golden/drain-dry-run.txt"));
+    }
 }
 
 #[test]
-fn a_dry_run_of_a_promote_names_effects_and_warnings() {
+fn a_dry_run_of_a_drain_shows_the_plan_and_what_it_leads_to() {
     let demo = fixture::demo();
-    let acted = Acted {
+    let lines = act::dry_run(&view(&demo), drain_verb(), &drain_plan(), &look(Some(80), false));
+    same(&joined(&lines), include_str!("../golden/drain-dry-run.txt"));
+}
+
+fn promote_plan() -> Acted {
+    Acted {
         dry_run: true,
         op: 0,
         targets: vec![TargetReport {
@@ -221,9 +224,14 @@ fn a_dry_run_of_a_promote_names_effects_and_warnings() {
             "Scripts: notify_master".into(),
         ],
         warnings: vec!["script chk_db is failing on lb1 (exit 1, 12m34s); promote ignores it".into()],
-    };
+    }
+}
+
+#[test]
+fn a_dry_run_of_a_promote_names_effects_and_warnings() {
+    let demo = fixture::demo();
     let verb = Verb::Promote { for_ms: None };
-    let lines = act::dry_run(&view(&demo), verb, &acted, &look(Some(80), false));
+    let lines = act::dry_run(&view(&demo), verb, &promote_plan(), &look(Some(80), false));
     same(&joined(&lines), include_str!("../golden/promote-dry-run.txt"));
 }
 
@@ -285,8 +293,8 @@ fn on_a_terminal_a_drain_is_a_bar() {
     );
 }
 
-#[test]
-fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
+/// lb1 and lb2 as in the fixture; lb3 is not reached.
+fn cluster(look: &Look) -> Vec<String> {
     use crate::fleet::{Answer, Seen, differences, status};
     use crate::trouble::Trouble;
     use lb_shared::client::ClientError;
@@ -307,9 +315,14 @@ fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
         answer("lb3", Err(gone)),
     ];
     let found = differences(&answers, Some("edge"));
-    let lines = status::lines(&answers, &found, &look(Some(140), false));
+    status::lines(&answers, &found, look)
+}
+
+#[test]
+fn the_status_of_a_cluster_has_a_row_for_each_host_and_what_they_differ_in() {
+    let lines = cluster(&look(Some(140), false));
     same(&joined(&lines), include_str!("../golden/status-cluster.txt"));
-    let narrow = status::lines(&answers, &found, &look(Some(80), false));
+    let narrow = cluster(&look(Some(80), false));
     same(&joined(&narrow), include_str!("../golden/status-cluster-80.txt"));
 }
 

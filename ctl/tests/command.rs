@@ -357,6 +357,7 @@ fn a_bundle_holds_what_it_lists() {
         "why.txt",
         "events.txt",
         "servers.json",
+        "config.txt",
         "host/addresses.txt",
     ] {
         assert!(listed.contains(name), "{name} in {listed}");

@@ -47,3 +47,34 @@ fn the_schema_is_printed_without_an_agent() {
     let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
     assert_eq!(asked["data"], schema);
 }
+
+#[test]
+fn stats_since_the_last_time_are_the_difference_and_only_mine() {
+    let agent = Agent::new();
+    let home = agent.folder.join("state");
+    let ask = |home: &std::path::Path| {
+        let output = agent
+            .command(&["stats", "web", "--since-last", "-o", "json"])
+            .env("XDG_STATE_HOME", home)
+            .output()
+            .unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let first = document["data"]["servers"][0]["connections"].as_u64().unwrap();
+        (first, String::from_utf8(output.stderr).unwrap())
+    };
+    let (whole, told) = ask(&home);
+    assert!(told.contains("for the first time"), "{told}");
+    // The made-up core counts nothing more.
+    let (since, told) = ask(&home);
+    assert!(whole > 0 && since == 0, "{whole} {since}");
+    assert!(told.starts_with("counted since "), "{told}");
+    assert_eq!(ask(&agent.folder.join("another")).0, whole);
+    // A file that is damaged is as good as none.
+    let file = std::fs::read_dir(home.join("lbctl"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    std::fs::write(file.path(), "{").unwrap();
+    assert_eq!(ask(&home).0, whole);
+}

@@ -2,7 +2,9 @@
 """The measurements of scripts/bench, which see. Called as root in a private network."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import random
 import select
 import signal
@@ -11,6 +13,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -268,6 +271,83 @@ def console():
               f"{usage(d.process)[1] / 1e6:.0f} MB after", flush=True)
 
 
+def ticks(pid):
+    """Ticks of the processor a process has had."""
+    with open(f"/proc/{pid}/stat") as f:
+        words = f.read().rpartition(")")[2].split()
+    return int(words[11]) + int(words[12])
+
+
+class Screen:
+    """lbtui in a terminal of its own, whose pictures are only looked through for a word."""
+
+    def __init__(self, node, argv, rows=40, columns=140):
+        self.began = time.monotonic()
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            with inside(node.name):
+                os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8")
+                os.execv(argv[0], argv)
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.written = 0
+
+    def read(self, seconds, word=None):
+        """Takes what it draws for so long, or until the word is in it; seconds since the start, or None."""
+        seen, deadline = b"", time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if not select.select([self.terminal], [], [], left)[0]:
+                break
+            try:
+                part = os.read(self.terminal, 1 << 16)
+            except OSError:
+                break
+            self.written += len(part)
+            seen = seen[-200:] + part
+            if word and word in seen:
+                return time.monotonic() - self.began
+        return None
+
+    def keys(self, text):
+        os.write(self.terminal, text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGTERM)
+        os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+
+def dashboard():
+    """What lbtui costs and how long one waits for it: with many servers, and with a few where nothing happens."""
+    for services in (SERVICES, 10):
+        with World() as world:
+            node = world.node("board")
+            text = "\n".join(table_config().split("virtual_server ")[:services + 1]).replace("\n10.50", "\nvirtual_server 10.50")
+            d = daemon(OURS, node, text)
+            d.process = node.spawn(d.argv(), d.log_path)
+            until("the agent answers", d.answers, within=300)
+            time.sleep(5)
+            many = f"{services * SERVERS_EACH} servers"
+            argv = [binary("lbtui"), "-s", d.socket_path, "--quiet"]
+            starts = []
+            for _ in range(5):
+                with Screen(node, argv) as screen:
+                    starts.append(screen.read(20, b"LIVE"))
+            print(f"lbtui with {many}: first screen after {statistics.median(starts) * 1000:.0f} ms (median of 5; target: 150)")
+            for name, keys in (("overview", b""), ("servers", b"3"), ("events", b"4")):
+                with Screen(node, argv) as screen:
+                    screen.read(20, b"LIVE")
+                    screen.keys(keys)
+                    screen.read(3)
+                    before, written, agent = ticks(screen.pid), screen.written, ticks(d.process.pid)
+                    screen.read(10)
+                    print(f"  {name}, 10 s in which nothing happens: {ticks(screen.pid) - before} ticks of 10 ms, the agent "
+                          f"{ticks(d.process.pid) - agent}; {(screen.written - written) / 10:.0f} bytes/s   (target: 0 ticks)",
+                          flush=True)
+
+
 def vrrp_config():
     blocks = []
     for i in range(INSTANCES):
@@ -410,4 +490,5 @@ def outage():
 
 
 for part in sys.argv[1:]:
-    {"fill": fill, "reload": reload, "console": console, "vrrp": vrrp, "outage": outage}[part]()
+    {"fill": fill, "reload": reload, "console": console, "vrrp": vrrp, "outage": outage,
+     "dashboard": dashboard}[part]()

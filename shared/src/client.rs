@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::event::Numbered;
 use crate::excerpt::{Excerpt, ExcerptAsk, Reading};
+use crate::expect::Expected;
 use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
 use crate::history::{History, HistoryAsk, Past};
 use crate::host::Ssh;
@@ -213,6 +214,17 @@ impl Client {
     /// Carries out an operator's change, or tries it.
     pub fn act(&mut self, act: Act) -> Result<Acted, ClientError> {
         match self.ask(&Request::Act(act))? {
+            Reply::Acted(acted) => Ok(acted),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// As [`Client::act`], if what was seen still holds. Expecting nothing is an act that older agents know, too.
+    pub fn act_if(&mut self, act: Act, expect: Vec<Expected>) -> Result<Acted, ClientError> {
+        if expect.is_empty() {
+            return self.act(act);
+        }
+        match self.ask(&Request::ActIf(act, expect))? {
             Reply::Acted(acted) => Ok(acted),
             _ => Err(ClientError::Unexpected),
         }

@@ -35,6 +35,30 @@ pub struct InstanceCounters {
     pub sent_at: Option<Mono>,
 }
 
+impl InstanceCounters {
+    /// What was counted after `then`. A counter that is below what it was began again: all of it is new.
+    pub fn since(mut self, then: &Self) -> Self {
+        for (name, count) in &mut self.rejected {
+            *count = after(*count, then.rejected.get(name).copied().unwrap_or(0));
+        }
+        for (now, then) in [
+            (&mut self.adverts_sent, then.adverts_sent),
+            (&mut self.adverts_received, then.adverts_received),
+            (&mut self.became_master, then.became_master),
+            (&mut self.released_master, then.released_master),
+            (&mut self.priority_zero_sent, then.priority_zero_sent),
+            (&mut self.priority_zero_received, then.priority_zero_received),
+        ] {
+            *now = after(*now, then);
+        }
+        self
+    }
+}
+
+fn after(now: u64, then: u64) -> u64 {
+    now.checked_sub(then).unwrap_or(now)
+}
+
 /// What the kernel counts for a server, and what its checks measured.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ServerCounters {
@@ -62,6 +86,20 @@ pub struct ServerCounters {
 }
 
 impl ServerCounters {
+    /// What was counted after `then`; connections and rates are those of now.
+    pub fn since(mut self, then: &Self) -> Self {
+        for (now, then) in [
+            (&mut self.connections, then.connections),
+            (&mut self.packets_in, then.packets_in),
+            (&mut self.packets_out, then.packets_out),
+            (&mut self.bytes_in, then.bytes_in),
+            (&mut self.bytes_out, then.bytes_out),
+        ] {
+            *now = after(*now, then);
+        }
+        self
+    }
+
     /// Adds another entry of the same server: a group's server is counted over all its entries.
     pub fn add(&mut self, other: &Self) {
         self.active += other.active;
@@ -122,6 +160,23 @@ impl CheckTally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_counted_since_is_the_difference_or_all_after_a_new_start() {
+        let counted = |sent, ttl| InstanceCounters {
+            adverts_sent: sent,
+            rejected: BTreeMap::from([("ttl".to_owned(), ttl)]),
+            ..InstanceCounters::default()
+        };
+        assert_eq!(counted(17, 3).since(&counted(10, 1)), counted(7, 2));
+        assert_eq!(counted(5, 0).since(&counted(10, 1)), counted(5, 0));
+        let server = |connections, active| ServerCounters {
+            connections,
+            active,
+            ..ServerCounters::default()
+        };
+        assert_eq!(server(17, 4).since(&server(10, 9)), server(7, 4));
+    }
 
     #[test]
     fn a_check_counts_in_the_first_span_it_fits_into() {

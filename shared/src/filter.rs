@@ -108,6 +108,18 @@ impl Filter {
         })
     }
 
+    /// Whether what passes may change while the state does not: with counters, or with time.
+    pub fn drifts(&self) -> bool {
+        let conditions = self.all.iter().flatten();
+        let mut tests = conditions.map(|condition| &condition.test);
+        tests.any(|test| {
+            matches!(
+                test,
+                Test::Number(Key::Active | Key::PerSecond, ..) | Test::Age(..)
+            )
+        })
+    }
+
     /// Whether everything passes.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()

@@ -110,6 +110,7 @@ fn instance(name: &str, interface: &str, vrid: u8, base: u8, addresses: &[&str])
         name: name.into(),
         group: None,
         interface: Some(interface.into()),
+        vmac: None,
         vrid,
         family: Family::Inet,
         version: 2,

@@ -115,6 +115,7 @@ pub fn instance(view: &View<'_>, it: &InstanceView) -> Value {
         "faults": it.faults,
         "group": it.group.as_ref().map(|name| &name.0),
         "interface": it.interface,
+        "vmac": it.vmac,
         "vrid": it.vrid,
         "family": it.family,
         "version": it.version,

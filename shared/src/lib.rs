@@ -16,6 +16,7 @@ pub mod drain;
 pub mod duration;
 pub mod event;
 pub mod excerpt;
+pub mod expect;
 pub mod filter;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;

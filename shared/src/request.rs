@@ -4,6 +4,7 @@ use crate::counters::Counters;
 use crate::diagnostic::Diagnostic;
 use crate::event::Numbered;
 use crate::excerpt::{Excerpt, ExcerptAsk};
+use crate::expect::Expected;
 use crate::history::{History, HistoryAsk, Past};
 use crate::loglevel::{LogAsk, LogView};
 use crate::shown::Shown;
@@ -71,6 +72,8 @@ pub enum Request {
     Config,
     /// A part of the state: [`Reply::Excerpt`]s, the last of which says so, or [`Reply::Refused`].
     Excerpt(ExcerptAsk),
+    /// As [`Request::Act`], if what was seen of its targets still holds; else [`Reply::Refused`].
+    ActIf(Act, Vec<Expected>),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -272,7 +275,7 @@ impl Request {
             | Self::Config
             | Self::Excerpt(_)
             | Self::Reload { dry_run: true, .. } => Role::Viewer,
-            Self::Act(act) => act.verb.role(),
+            Self::Act(act) | Self::ActIf(act, _) => act.verb.role(),
             Self::Test(_) => Role::Operator,
             Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed | Self::Log(_) => Role::Admin,
         }
@@ -287,7 +290,7 @@ impl Request {
             Self::Events { .. } => "events",
             Self::Watch => "watch",
             Self::WhatIf(_) => "what-if",
-            Self::Act(act) => act.verb.word(),
+            Self::Act(act) | Self::ActIf(act, _) => act.verb.word(),
             Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed => "reload",
             Self::Metrics(_) => "metrics",
             Self::History(_) => "history",

@@ -229,6 +229,8 @@ pub struct InstanceView {
     pub addresses: Vec<String>,
     /// Why it is in FAULT; empty otherwise.
     pub faults: Vec<String>,
+    /// The interface of its own with the virtual MAC, if it has one: `vrrp.51 00:00:5e:00:01:33`.
+    pub vmac: Option<String>,
 }
 
 /// A `vrrp_sync_group`.

@@ -44,7 +44,20 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, server: &ServerCounters) {
+    /// Adds other sums.
+    pub fn join(&mut self, other: &Self) {
+        self.active += other.active;
+        self.inactive += other.inactive;
+        self.connections += other.connections;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.connections_per_s += other.connections_per_s;
+        self.bytes_in_per_s += other.bytes_in_per_s;
+        self.bytes_out_per_s += other.bytes_out_per_s;
+    }
+
+    /// Adds what one server carries.
+    pub fn add(&mut self, server: &ServerCounters) {
         self.active += server.active;
         self.inactive += server.inactive;
         self.connections += server.connections;

@@ -12,7 +12,7 @@ use crate::input;
 use crate::keys::Screen;
 use crate::list::List;
 use crate::mouse::{self, Mouse};
-use crate::order::{self, Order};
+use crate::order::{self, By, Order};
 use crate::past::{Past, Travel};
 use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
@@ -259,6 +259,8 @@ pub(crate) struct App {
     /// The rows have to be looked for at once.
     pub(crate) stir: bool,
     pub(crate) ordered_at: Duration,
+    /// What the list of servers was made from, where nothing else decides about it.
+    pub(crate) listed: Option<(u64, (By, bool), String)>,
 }
 
 impl App {
@@ -408,7 +410,13 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     }
     let mut cmds = match msg {
         Msg::Key(event) if event.kind == KeyEventKind::Release => Vec::new(),
-        Msg::Key(event) => input::on_key(app, &event),
+        Msg::Key(event) => {
+            // Keys typed faster than pictures are drawn find the rows of the screen that was just opened.
+            if app.stir {
+                order::arrange(app);
+            }
+            input::on_key(app, &event)
+        }
         Msg::Mouse(event) => mouse::on_mouse(app, event),
         Msg::Paste(text) => input::on_paste(app, &text),
         Msg::Resize(width, height) => {

@@ -42,6 +42,8 @@ pub(crate) struct Data {
     wall_ms: u64,
     at: Duration,
     derived: bool,
+    /// Grows with every change of the state.
+    version: u64,
 }
 
 /// Past sums, oldest first.
@@ -69,6 +71,7 @@ impl Data {
         self.state = snapshot.state;
         self.role = snapshot.role.or(self.role);
         self.seq = snapshot.seq;
+        self.version += 1;
         self.set_clock(at, snapshot.now, snapshot.wall_ms);
         self.derived = false;
     }
@@ -82,6 +85,8 @@ impl Data {
             ..Self::default()
         };
         then.snapshot(at, was.snapshot.clone());
+        // No number a state of now has.
+        then.version = 1 << 63 | to_ms;
         if let Some(counters) = &was.counters {
             then.sample(counters.clone());
         }
@@ -99,6 +104,7 @@ impl Data {
         if event.seq > self.seq {
             self.state.apply(&event.event);
             self.seq = event.seq;
+            self.version += 1;
             self.derived = false;
             let (_, wall_ms) = self.clock(at);
             // The clock of the agent's host was set.
@@ -116,23 +122,16 @@ impl Data {
     pub(crate) fn sample(&mut self, counters: Counters) {
         let mut services: BTreeMap<ServiceKey, Totals> = BTreeMap::new();
         let mut all = Totals::default();
-        for (id, server) in &counters.servers {
-            if !services.contains_key(&id.service) {
-                services.insert(id.service.clone(), Totals::default());
+        // Servers of one service stand together.
+        let mut servers = counters.servers.iter().peekable();
+        while let Some((first, _)) = servers.peek() {
+            let key = first.service.clone();
+            let mut sum = Totals::default();
+            while let Some((_, server)) = servers.next_if(|(id, _)| id.service == key) {
+                sum.add(server);
             }
-            let Some(sum) = services.get_mut(&id.service) else {
-                continue;
-            };
-            for totals in [sum, &mut all] {
-                totals.active += server.active;
-                totals.inactive += server.inactive;
-                totals.connections += server.connections;
-                totals.bytes_in += server.bytes_in;
-                totals.bytes_out += server.bytes_out;
-                totals.connections_per_s += server.connections_per_s;
-                totals.bytes_in_per_s += server.bytes_in_per_s;
-                totals.bytes_out_per_s += server.bytes_out_per_s;
-            }
+            all.join(&sum);
+            services.insert(key, sum);
         }
         let second = counters.at.0 / 1_000_000;
         let history = &mut self.history;
@@ -165,6 +164,11 @@ impl Data {
         self.totals = None;
         self.services = BTreeMap::new();
         self.history = History::default();
+    }
+
+    /// Another number for every state there was.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Computes what is derived from the state, if the state changed since.
@@ -206,7 +210,7 @@ impl Data {
             .iter()
             .take(at)
             .rev()
-            .take_while(|event| event.wall_ms + CAUSE_WITHIN_MS >= of.wall_ms)
+            .take_while(|event| event.wall_ms.saturating_add(CAUSE_WITHIN_MS) >= of.wall_ms)
             .find(|event| self.leads_to(event, of))
             .map(|event| &**event)
     }
@@ -217,7 +221,7 @@ impl Data {
         self.events
             .iter()
             .skip(at)
-            .take_while(|event| of.wall_ms + CAUSE_WITHIN_MS >= event.wall_ms)
+            .take_while(|event| of.wall_ms.saturating_add(CAUSE_WITHIN_MS) >= event.wall_ms)
             .filter(|event| self.cause(event).is_some_and(|cause| cause.seq == of.seq))
             .map(|event| &**event)
             .collect()

@@ -200,3 +200,77 @@ fn sample(mut client: Client, counters: bool) -> Option<(Client, News)> {
     };
     Some((client, news))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lb_shared::frame::{VERSION, Version};
+    use std::io::Write as _;
+    use std::os::unix::net::UnixListener;
+
+    /// What the dashboard is told first when this comes from the agent's side.
+    fn told(name: &str, bytes: Vec<u8>) -> Failure {
+        let folder =
+            std::env::temp_dir().join(format!("lbtui-{}-{}", std::process::id(), name.replace(' ', "-")));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let _ = stream.write_all(&bytes);
+            }
+        });
+        let (to, messages) = channel();
+        let link = Link::start(Host::Unix(path), Out { seat: 0, to });
+        let (_, msg) = messages.recv_timeout(Duration::from_secs(20)).unwrap();
+        drop(link);
+        std::fs::remove_dir_all(&folder).unwrap();
+        match msg {
+            Msg::Link(News::Down { failure, .. }) => failure,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn garbage_from_the_agents_side_is_a_failure_in_words() {
+        let greeted = |rest: &[u8]| [&VERSION.preface()[..], rest].concat();
+        for (name, bytes) in [
+            ("nothing", Vec::new()),
+            ("noise", (0..4_096_u32).map(|n| (n * 197 % 251) as u8).collect()),
+            ("zeros", vec![0; 64]),
+            ("words", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+            ("half a preface", VERSION.preface()[..7].to_vec()),
+            ("no frame", greeted(&[])),
+            ("a frame without an end", greeted(&[0, 0, 16, 0, 3, 1, 2, 3])),
+            ("a frame of four gigabytes", greeted(&[255, 255, 255, 255, 3])),
+            ("an unknown kind", greeted(&[0, 0, 0, 1, 99, 0])),
+            (
+                "a message that is none",
+                greeted(&[0, 0, 0, 4, 3, 250, 250, 250, 250]),
+            ),
+            ("a request", greeted(&[0, 0, 0, 1, 1, 0])),
+        ] {
+            let failure = told(name, bytes);
+            assert!(failure.message.len() > 10, "{name}: {failure:?}");
+            assert!(
+                failure.message.chars().all(|c| !c.is_control()),
+                "{name}: {failure:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_agent_of_another_version_is_named_with_what_to_do() {
+        for (name, major, part) in [
+            ("older", 0, "the agent is older"),
+            ("newer", VERSION.major + 1, "this program is older"),
+        ] {
+            let version = Version { major, minor: 0 };
+            let failure = told(name, version.preface().to_vec());
+            let words = format!("{} {}", failure.message, failure.hint);
+            assert!(words.contains(part), "{name}: {words}");
+            assert!(!failure.hint.is_empty(), "{name}");
+        }
+    }
+}

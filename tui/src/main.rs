@@ -272,16 +272,11 @@ fn run(args: Args) -> Result<ExitCode> {
     let to = out.clone();
     thread::spawn(move || read_keys(&to));
     let links = links(&site.hosts, &out);
-    drop(board::update(
-        &mut board,
-        Duration::ZERO,
-        None,
-        Msg::Resize(size.width, size.height),
-    ));
     if args.mouse {
         term::mouse(true)?;
     }
-    let ended = serve(&mut board, &mut screen, &messages, &links);
+    let first = Msg::Resize(size.width, size.height);
+    let ended = serve(&mut board, &mut screen, &messages, &links, first);
     term::restore();
     ended?;
     if !args.quiet {
@@ -377,10 +372,11 @@ fn serve(
     screen: &mut term::Screen,
     messages: &Receiver<Letter>,
     links: &[link::Link],
+    first: Msg,
 ) -> Result<()> {
     let began = Instant::now();
     let mut drawn: Option<Instant> = None;
-    let mut msg = (None, Msg::Tick);
+    let mut msg = (None, first);
     loop {
         let woken = Instant::now();
         let mut next = Some(msg);

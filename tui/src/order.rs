@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::data::Data;
 use crate::keys::Screen;
 use crate::story::Key;
+use lb_shared::counters::ServerCounters;
 use lb_shared::filter::Item;
 use lb_shared::problems;
 use lb_shared::state::{ObjectId, ServerView, ServiceView};
@@ -130,7 +131,7 @@ pub(crate) fn arrange(app: &mut App) {
         app.problems.set(problems_of(&data));
         services(app, &data, &view);
         if app.screen == Screen::Servers {
-            servers(app, &view);
+            servers(app, &data, &view);
         }
         if app.screen == Screen::Events {
             events(app, &data, &view);
@@ -193,20 +194,27 @@ fn rank(server: &ServerView) -> u8 {
     }
 }
 
-fn servers(app: &mut App, view: &View<'_>) {
+fn servers(app: &mut App, data: &Data, view: &View<'_>) {
     let filter = &app.filters[Screen::Servers as usize].filter;
+    let (by, reversed) = app.order.servers;
+    // Numbers change every second; the rows they neither choose nor sort stay as they are.
+    let numbers = filter.drifts() || matches!(by, By::Active | By::PerSecond);
+    let text = app.filters[Screen::Servers as usize].text.clone();
+    let listed = Some((data.version(), app.order.servers, text));
+    if !numbers && app.listed == listed {
+        return;
+    }
+    app.listed = listed.filter(|_| !numbers);
     let mut rows: Vec<&ServerView> = view
         .servers()
         .filter(|it| filter.is_empty() || filter.passes(view, Item::Server(it)))
         .collect();
-    let counted = |it: &ServerView| view.server_counters(&it.id);
-    let (by, reversed) = app.order.servers;
     match by {
         By::State => rows.sort_by_key(|it| rank(it)),
         By::Name => rows.sort_by_cached_key(|it| (view.service_name(&it.id.service), it.id.server)),
         By::Weight => rows.sort_by_key(|it| Reverse(it.effective)),
-        By::Active => rows.sort_by_key(|it| Reverse(counted(it).map(|it| it.active))),
-        By::PerSecond => rows.sort_by_key(|it| Reverse(counted(it).map(|it| it.connections_per_s))),
+        By::Active => by_counter(&mut rows, data, |it| it.active),
+        By::PerSecond => by_counter(&mut rows, data, |it| it.connections_per_s),
         By::Age => rows.sort_by_key(|it| Reverse(it.since)),
     }
     if reversed {
@@ -214,6 +222,31 @@ fn servers(app: &mut App, view: &View<'_>) {
     }
     app.servers
         .set(rows.into_iter().map(|it| it.id.clone()).collect());
+}
+
+/// The largest first; those nobody counts come last, equal ones as in the file. Within a service rows and counters stand in
+/// the same order, so that one walk over both finds all numbers.
+fn by_counter(rows: &mut Vec<&ServerView>, data: &Data, of: impl Fn(&ServerCounters) -> u64) {
+    let Some(counters) = &data.counters else { return };
+    let mut service = None;
+    let mut walk = counters.servers.range(..).peekable();
+    // The number, one higher where there is one, and the place in the file.
+    let mut keyed: Vec<(Reverse<u64>, u32)> = Vec::with_capacity(rows.len());
+    for (it, nth) in rows.iter().zip(0..) {
+        if service != Some(&it.id.service) {
+            service = Some(&it.id.service);
+            walk = counters.servers.range(it.id.clone()..).peekable();
+        }
+        while walk.next_if(|(id, _)| **id < it.id).is_some() {}
+        let found = walk.peek().filter(|(id, _)| **id == it.id);
+        let number = found.map_or(0, |(_, counters)| of(counters).saturating_add(1));
+        keyed.push((Reverse(number), nth));
+    }
+    keyed.sort_unstable();
+    let sorted = keyed
+        .into_iter()
+        .filter_map(|(_, nth)| rows.get(nth as usize).copied());
+    *rows = sorted.collect();
 }
 
 /// The servers of the service under the cursor, in the order of their addresses.

@@ -87,7 +87,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             .find(|at| *at > shown)
             .or(Some(now)),
         Action::MinuteBefore => Some(shown.saturating_sub(MINUTE_MS)),
-        Action::MinuteAfter => Some(shown + MINUTE_MS),
+        Action::MinuteAfter => Some(shown.saturating_add(MINUTE_MS)),
         Action::Travel => match selected() {
             Some(at) => Some(at),
             None => {
@@ -130,7 +130,12 @@ pub(crate) fn go(app: &mut App, to_ms: u64) -> Vec<Cmd> {
     let ticket = app.ticket();
     app.travel = Some(Travel { ticket, to_ms });
     // An event's time is cut to milliseconds: only the next one surely comes after it.
-    vec![Cmd::Ask(ticket, Request::Past { wall_ms: to_ms + 1 })]
+    vec![Cmd::Ask(
+        ticket,
+        Request::Past {
+            wall_ms: to_ms.saturating_add(1),
+        },
+    )]
 }
 
 /// Unix time in milliseconds of what is shown, and of now.
@@ -188,7 +193,7 @@ pub(crate) fn moment(text: &str, now_ms: u64) -> Result<u64, String> {
         else {
             return Err("times are written 09:07:29, in UTC".into());
         };
-        let today = now_ms - now_ms % DAY_MS + ((h * 60 + m) * 60 + s) * 1_000;
+        let today = (now_ms - now_ms % DAY_MS).saturating_add(((h * 60 + m) * 60 + s) * 1_000);
         // Shortly after midnight, ten to twelve was yesterday.
         return Ok(if today > now_ms {
             today.saturating_sub(DAY_MS)

@@ -6,6 +6,7 @@ use super::limits;
 use lb_shared::counters::{Counters, ServerCounters};
 use lb_shared::drain;
 use lb_shared::event::Actor;
+use lb_shared::expect::Expected;
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
@@ -27,6 +28,8 @@ pub enum Ask {
         /// What the connection may do: an undo must be allowed what it does.
         role: Role,
         act: Act,
+        /// What was seen of its targets: it is done only if that still holds.
+        expect: Vec<Expected>,
         reply: oneshot::Sender<Reply>,
     },
     Reload {
@@ -121,11 +124,12 @@ impl Engine {
     }
 
     /// Carries an act to the engine, which also knows the keys it has answered already.
-    pub(super) async fn act(&self, actor: Actor, role: Role, act: Act) -> Reply {
+    pub(super) async fn act(&self, actor: Actor, role: Role, act: Act, expect: Vec<Expected>) -> Reply {
         self.ask(|reply| Ask::Act {
             actor,
             role,
             act,
+            expect,
             reply,
         })
         .await

@@ -11,9 +11,10 @@ use super::peer::{self, Peer, PeerGroups, Roles};
 use super::{frames, lines};
 use lb_shared::counters::Counters;
 use lb_shared::event::Actor;
+use lb_shared::expect::Expected;
 use lb_shared::frame::FIRST_BYTE;
 use lb_shared::history::{History, HistoryAsk, Past};
-use lb_shared::request::{MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
+use lb_shared::request::{Act, MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
 use lb_shared::state::ObjectId;
 use lb_shared::view::View;
 use std::collections::BTreeMap;
@@ -418,17 +419,8 @@ impl Session {
                 })),
                 Err(refusal) => Reply::Refused(refusal),
             },
-            Request::Act(act) => {
-                if let Err(refusal) = check_message(&act.message) {
-                    return Reply::Refused(refusal);
-                }
-                tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
-                let role = self.role;
-                let actor = self.doors.actor(&self.peer).await;
-                // Carried out to its end even if this connection breaks meanwhile.
-                let engine = Arc::clone(&self.doors.engine);
-                finish(tokio::spawn(async move { engine.act(actor, role, act).await })).await
-            }
+            Request::Act(act) => self.act(act, Vec::new()).await,
+            Request::ActIf(act, expect) => self.act(act, expect).await,
             Request::WhatIf(asked) => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 self.doors.engine.foresee(asked).await
@@ -467,6 +459,23 @@ impl Session {
         finish(tokio::spawn(async move {
             engine.reload(actor, dry_run, force, confirm).await
         }))
+        .await
+    }
+}
+
+/// Who acts is looked up, then the act is carried out to its end even if this connection breaks meanwhile.
+impl Session {
+    async fn act(&self, act: Act, expect: Vec<Expected>) -> Reply {
+        if let Err(refusal) = check_message(&act.message) {
+            return Reply::Refused(refusal);
+        }
+        tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
+        let role = self.role;
+        let actor = self.doors.actor(&self.peer).await;
+        let engine = Arc::clone(&self.doors.engine);
+        finish(tokio::spawn(
+            async move { engine.act(actor, role, act, expect).await },
+        ))
         .await
     }
 }

@@ -2,6 +2,7 @@ use super::*;
 use lb_shared::client::{Client, ClientError, Update};
 use lb_shared::counters::Counters;
 use lb_shared::event::{Change, What};
+use lb_shared::expect::Expected;
 use lb_shared::fixture;
 use lb_shared::frame;
 use lb_shared::history::{CheckEnd, CheckRun, ServerRuns};
@@ -25,14 +26,18 @@ use tokio::runtime::Runtime;
 
 mod docs;
 mod roles;
+mod same;
 mod schema;
 mod slow;
+
+/// Who asked for what, and what they had seen.
+type Noted = (lb_shared::event::Actor, Act, Vec<Expected>);
 
 /// The room with a core that answers from the fixture: drains are done at once, promotes refused.
 struct Room {
     handle: Option<Arc<ControlHandle>>,
     path: PathBuf,
-    acts: Arc<Mutex<Vec<(lb_shared::event::Actor, Act)>>>,
+    acts: Arc<Mutex<Vec<Noted>>>,
     _runtime: Runtime,
 }
 
@@ -121,11 +126,7 @@ impl Drop for Room {
     }
 }
 
-fn answer(
-    ask: Ask,
-    log: &Mutex<Vec<(lb_shared::event::Actor, Act)>>,
-    handle: impl Fn() -> Option<Arc<ControlHandle>>,
-) {
+fn answer(ask: Ask, log: &Mutex<Vec<Noted>>, handle: impl Fn() -> Option<Arc<ControlHandle>>) {
     match ask {
         Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
@@ -153,9 +154,21 @@ fn answer(
             ..Foreseen::default()
         })))),
         Ask::Act {
-            actor, act, reply, ..
+            actor,
+            act,
+            expect,
+            reply,
+            ..
         } => {
-            log.lock().unwrap().push((actor.clone(), act.clone()));
+            log.lock().unwrap().push((actor.clone(), act.clone(), expect));
+            let wanted = act.message.strip_prefix("refuse ");
+            let code = RefusalCode::ALL.iter().find(|code| Some(code.word()) == wanted);
+            if let Some(code) = code {
+                let mut refusal = Refusal::new(*code, format!("refused: {code:?}"), "add --force");
+                refusal.details = vec![("service".into(), "web".into())];
+                drop(reply.send(Reply::Refused(refusal)));
+                return;
+            }
             if matches!(act.verb, Verb::Promote { .. }) {
                 let refusal = Refusal::new(RefusalCode::Fault, "VI_mgmt is in FAULT", "fix eth2");
                 drop(reply.send(Reply::Refused(refusal)));

@@ -5,7 +5,6 @@ use super::action::Action;
 use super::input::DumpAsk;
 use crate::model::DumpKind;
 use crate::notify::dump::{self, Source};
-use lb_shared::counters::InstanceCounters;
 
 /// Where dumps go when the file does not say.
 const FOLDER: &str = "/tmp/";
@@ -17,7 +16,7 @@ impl Engine {
         let counters = |it: &crate::model::Instance| {
             let now = self.routers.counters(&it.name).unwrap_or_default();
             match cleared.get(&it.name) {
-                Some(then) => since(now, then),
+                Some(then) => now.since(then),
                 None => now,
             }
         };
@@ -45,27 +44,5 @@ impl Engine {
             Some(path) => path.clone(),
             None => folder(FOLDER),
         }
-    }
-}
-
-/// What was counted since.
-fn since(now: InstanceCounters, then: &InstanceCounters) -> InstanceCounters {
-    let rejected = (now.rejected.iter())
-        .map(|(name, count)| {
-            let before = then.rejected.get(name).copied().unwrap_or(0);
-            (name.clone(), count.saturating_sub(before))
-        })
-        .collect();
-    InstanceCounters {
-        adverts_sent: now.adverts_sent.saturating_sub(then.adverts_sent),
-        adverts_received: now.adverts_received.saturating_sub(then.adverts_received),
-        became_master: now.became_master.saturating_sub(then.became_master),
-        released_master: now.released_master.saturating_sub(then.released_master),
-        priority_zero_sent: now.priority_zero_sent.saturating_sub(then.priority_zero_sent),
-        priority_zero_received: now
-            .priority_zero_received
-            .saturating_sub(then.priority_zero_received),
-        rejected,
-        ..now
     }
 }

@@ -301,6 +301,7 @@ impl World {
                     wall_ms: self.wall_ms,
                     role: Role::Admin,
                     act: act.clone(),
+                    expect: Vec::new(),
                 };
                 self.inbox
                     .push_back(Input::Command(Ticket(self.tickets), command));

@@ -11,6 +11,7 @@ use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::Actor;
+use lb_shared::expect::Expected;
 use lb_shared::names::InstanceName;
 use lb_shared::request::{Act, Role};
 use lb_shared::trial::TestAsk;
@@ -146,6 +147,8 @@ pub struct Command {
     /// What they may do.
     pub role: Role,
     pub act: Act,
+    /// What they saw of the targets.
+    pub expect: Vec<Expected>,
 }
 
 /// What a stop leaves behind.

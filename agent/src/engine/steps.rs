@@ -3,6 +3,7 @@
 use super::Engine;
 use super::input::Command;
 use super::intent::{self, OVERRIDES_MAX};
+use lb_shared::expect::{Expected, Facts};
 use lb_shared::names::{InstanceName, ServerId};
 use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, TargetReport, Verb, WeightChange};
 use lb_shared::state::{Health, Override, OverrideKind, Target};
@@ -36,6 +37,7 @@ impl Engine {
         if command.act.verb == Verb::Undo {
             return self.check_undo(command);
         }
+        self.expect(&command.expect)?;
         let act = &command.act;
         let mut effects = Vec::new();
         let targets = self.whole_groups(act, &mut effects);
@@ -79,6 +81,25 @@ impl Engine {
                 warnings,
             },
         ))
+    }
+
+    /// Refuses when what somebody saw is no longer so.
+    fn expect(&self, expected: &[Expected]) -> Result<(), Refusal> {
+        for Expected { target, facts } in expected {
+            let change = self.intent.get(target);
+            let now = match target {
+                Target::Server(id) => {
+                    let view = self.health.server_view(id);
+                    view.map(|view| Facts::of_server(&view, change))
+                }
+                Target::Instance(name) => {
+                    let view = self.routers.view(name);
+                    view.map(|view| Facts::of_instance(&view, change))
+                }
+            };
+            facts.hold(&target.to_string(), &now.unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// A sync group moves as one: its other members are targets too.

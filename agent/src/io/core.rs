@@ -30,6 +30,7 @@ use anyhow::Context as _;
 use lb_shared::counters::ServerCounters;
 use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
+use lb_shared::expect::Expected;
 use lb_shared::history::ServerRuns;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
@@ -76,6 +77,8 @@ pub enum Message {
         actor: Actor,
         role: Role,
         act: Act,
+        /// What was seen of its targets.
+        expect: Vec<Expected>,
         reply: ReplyTo,
     },
     /// Somebody wants all counters but those of servers, once the kernel's are read.
@@ -399,6 +402,7 @@ impl Core {
                 actor,
                 role,
                 act,
+                expect,
                 reply,
             } => {
                 let ticket = self.ticket(reply);
@@ -409,6 +413,7 @@ impl Core {
                         wall_ms: clock::wall_ms(),
                         role,
                         act,
+                        expect,
                     },
                 ));
             }

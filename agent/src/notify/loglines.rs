@@ -193,6 +193,7 @@ mod tests {
             name: "VI_1".into(),
             group: None,
             interface: Some("eth0".into()),
+            vmac: None,
             vrid: 51,
             family: Family::Inet,
             version: 2,

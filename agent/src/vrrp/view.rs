@@ -18,6 +18,7 @@ impl Router {
             place: String::new(),
             group: self.group.as_ref().map(|(_, name)| name.clone()),
             interface: cfg.interface.clone(),
+            vmac: cfg.vmac.as_ref().map(ToString::to_string),
             vrid: cfg.vrid.get(),
             family: cfg.family,
             version: match cfg.version {

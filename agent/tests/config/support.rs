@@ -1,7 +1,8 @@
 //! A disk and a host made of maps, and a model as short text.
 
 use lb_shared::diagnostic::Severity;
-use lbagent::config::{Content, Facts, FileError, Files, Loaded, ScriptFact, ScriptState, Users, load};
+use lb_shared::shown::Shown;
+use lbagent::config::{Content, Facts, FileError, Files, Loaded, ScriptFact, ScriptState, Users, load, show};
 use lbagent::model::{
     AddressExtras, Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress,
 };
@@ -35,6 +36,15 @@ impl Disk {
                 ..ScriptFact::default()
             },
         );
+        self
+    }
+
+    pub(crate) fn unfit(mut self, program: &str, state: ScriptState) -> Self {
+        let fact = ScriptFact {
+            state,
+            ..ScriptFact::default()
+        };
+        self.scripts.insert(program.to_owned(), fact);
         self
     }
 
@@ -118,6 +128,11 @@ pub(crate) fn facts() -> Facts<'static> {
 
 pub(crate) fn load_text(text: &str) -> Loaded {
     load(&Disk::default().with(FILE, text), FILE, &facts())
+}
+
+/// The statements of what stands on a disk.
+pub(crate) fn show_disk(disk: &Disk) -> Shown {
+    show(disk, FILE, &facts())
 }
 
 /// The model of a text that is free of errors.

@@ -3,6 +3,7 @@
 
 use crate::node::{Did, Node, Start, model, service};
 use crate::operators::{server, vi_1};
+use lb_shared::expect::{Expected, Facts};
 use lb_shared::request::{Act, RefusalCode, Reply, Verb, WeightChange};
 use lb_shared::state::{DrainThen, Target};
 use lb_shared::units::Weight;
@@ -188,4 +189,74 @@ fn a_server_with_connections_is_disabled_only_with_cut() {
     assert_eq!(node.weight(1), Some(1));
     assert!(matches!(node.act_with(disable(true, false)), Reply::Acted(_)));
     assert_eq!(node.weight(1), None);
+}
+
+#[test]
+fn what_was_seen_has_to_hold_still() {
+    let seen = |target: Target, text: &str| {
+        vec![Expected {
+            target,
+            facts: Facts::parse(text).unwrap(),
+        }]
+    };
+    for (verb, target, wrong, right) in [
+        (DRAIN, server(1), "state=down", "state=up,weight=1,override=none"),
+        (DRAIN, server(1), "weight=2", "weight=1"),
+        (
+            Verb::Disable { cut: true },
+            server(1),
+            "override=drain",
+            "override=none",
+        ),
+        (
+            Verb::Demote { hard: false },
+            vi_1(),
+            "state=backup",
+            "state=MASTER",
+        ),
+        (
+            Verb::Demote { hard: false },
+            vi_1(),
+            "priority=99",
+            "priority=100",
+        ),
+        (
+            Verb::Weight(WeightChange::To(Weight::clamped(5))),
+            server(1),
+            "state=drain",
+            "state=up",
+        ),
+    ] {
+        let mut node = servers(3, 1);
+        node.did.clear();
+        for (dry_run, force) in [(true, false), (false, false), (false, true)] {
+            let asked = Act {
+                dry_run,
+                force,
+                ..act(verb, std::slice::from_ref(&target))
+            };
+            match node.act_if(asked, seen(target.clone(), wrong)) {
+                Reply::Refused(refusal) => {
+                    assert_eq!(refusal.code, RefusalCode::Conflict, "{wrong}");
+                    assert!(
+                        !refusal.hint.is_empty() && refusal.details.len() == 4,
+                        "{refusal:?}"
+                    );
+                }
+                other => panic!("{wrong}: {other:?}"),
+            }
+        }
+        let changed = |did: &Did| matches!(did, Did::Persisted | Did::Ipvs(_));
+        assert!(node.position(changed).is_none(), "{wrong}: {:?}", node.did);
+        let dry = Act {
+            dry_run: true,
+            ..act(verb, std::slice::from_ref(&target))
+        };
+        let reply = node.act_if(dry, seen(target.clone(), right));
+        assert!(matches!(reply, Reply::Acted(_)), "{right}: {reply:?}");
+    }
+    // Of what is not there nothing can be seen.
+    let mut node = servers(2, 1);
+    let reply = node.act_if(act(DRAIN, &[server(1)]), seen(server(9), "state=up"));
+    assert!(matches!(reply, Reply::Refused(refusal) if refusal.code == RefusalCode::Conflict));
 }

@@ -3,6 +3,7 @@
 
 use crate::instance as support;
 use lb_shared::event::{Actor, Event, What};
+use lb_shared::expect::Expected;
 use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::request::{Act, Reloaded, Reply, Role, Verb};
 use lb_shared::state::{Override, Target};
@@ -674,7 +675,17 @@ impl Node {
         self.begin_as(uid, Role::Admin, act)
     }
 
+    /// As somebody who saw this of the targets.
+    pub(crate) fn act_if(&mut self, act: Act, expect: Vec<Expected>) -> Reply {
+        let ticket = self.begin_expecting(1001, Role::Admin, act, expect);
+        self.replies.remove(&ticket).expect("it is answered at once")
+    }
+
     fn begin_as(&mut self, uid: u32, role: Role, act: Act) -> Ticket {
+        self.begin_expecting(uid, role, act, Vec::new())
+    }
+
+    fn begin_expecting(&mut self, uid: u32, role: Role, act: Act, expect: Vec<Expected>) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let actor = Actor {
@@ -689,6 +700,7 @@ impl Node {
                 wall_ms: 1_000_000,
                 role,
                 act,
+                expect,
             },
         ));
         ticket

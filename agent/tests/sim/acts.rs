@@ -495,6 +495,7 @@ impl World {
             wall_ms: wall_ms(self.now),
             role: Role::Admin,
             act,
+            expect: Vec::new(),
         };
         self.feed_or_defer(node, Cause::Command, Input::Command(ticket, command));
     }

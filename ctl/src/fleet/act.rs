@@ -71,8 +71,8 @@ pub(crate) fn run(
             }
         }
     }
-    confirm::ask(verb, &names, acting, site)?;
-    in_order(plans, global, look, out, acting)
+    let asked = confirm::ask(verb, &names, acting, site)?;
+    in_order(plans, global, look, out, acting, asked)
 }
 
 fn plan(
@@ -85,14 +85,17 @@ fn plan(
     let global = connect::for_host(global, host);
     let mut client = connect::client(&global)?;
     let snapshot = client.snapshot()?;
-    let targets = act::resolve(&View::of(&snapshot), verb, typed, &global, acting)?;
+    let view = View::of(&snapshot);
+    let targets = act::resolve(&view, verb, typed, &global, acting)?;
+    let expected = act::expected(&view, &targets, acting, false)?;
     let act = act::request(verb, targets, acting);
     // Without the key: it stands for the change, not for the question.
-    let acted = client.act(Act {
+    let tried = Act {
         dry_run: true,
         key: None,
         ..act.clone()
-    })?;
+    };
+    let acted = client.act_if(tried, expected)?;
     Ok(Plan {
         counters: client.counters().ok(),
         global,
@@ -178,6 +181,7 @@ fn in_order(
     look: &Look,
     out: &mut Out,
     acting: &Acting,
+    asked: bool,
 ) -> Result<All, Trouble> {
     let mut all = All::default();
     let mut parts = Vec::new();
@@ -186,7 +190,9 @@ fn in_order(
         let name = answer.name.clone();
         let done = answer.got.and_then(|mut plan| {
             // It may have changed since it was tried; the agent judges again.
-            let acted = plan.client.act(plan.act.clone())?;
+            let view = View::of(&plan.snapshot);
+            let expected = act::expected(&view, &plan.act.targets, acting, asked)?;
+            let acted = plan.client.act_if(plan.act.clone(), expected)?;
             Ok((plan, acted))
         });
         let failed = match done {

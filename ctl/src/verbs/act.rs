@@ -14,6 +14,7 @@ use crate::trouble::{self, Trouble, usage};
 use lb_shared::client::Client;
 use lb_shared::condition::Condition;
 use lb_shared::duration;
+use lb_shared::expect::{Expected, Facts};
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::names::ServerId;
@@ -315,8 +316,8 @@ fn act(
             .map(|it| view.target_name(&it.target))
             .collect();
     }
-    confirm::ask(verb, &names, acting, site)?;
-    let mut acted = client.act(act.clone())?;
+    let asked = confirm::ask(verb, &names, acting, site)?;
+    let mut acted = client.act_if(act.clone(), expected(&view, &act.targets, acting, asked)?)?;
     acted.effects.extend(acting.effects.iter().cloned());
     if global.verbose > 0 {
         eprintln!("operation op-{}", acted.op);
@@ -332,6 +333,43 @@ fn act(
         done: vec![done],
         code: 0,
     })
+}
+
+/// What has to be true still: what `--expect` says, and what was there before somebody thought about a question.
+pub(crate) fn expected(
+    view: &View<'_>,
+    targets: &[Target],
+    acting: &Acting,
+    asked: bool,
+) -> Result<Vec<Expected>, Trouble> {
+    let said = acting.expect.as_deref().map(Facts::parse).transpose()?;
+    let seen = |target: &Target| {
+        let change = view.state.overrides.get(target);
+        let facts = match target {
+            Target::Server(id) => Facts::of_server(view.state.servers.get(id)?, change),
+            Target::Instance(name) => Facts::of_instance(view.state.instances.get(name)?, change),
+        };
+        // Numbers move by themselves.
+        Some(Facts {
+            weight: None,
+            priority: None,
+            ..facts
+        })
+    };
+    Ok(targets
+        .iter()
+        .filter_map(|target| {
+            let facts = match (&said, asked) {
+                (Some(said), _) => said.clone(),
+                (None, true) => seen(target)?,
+                (None, false) => return None,
+            };
+            Some(Expected {
+                target: target.clone(),
+                facts,
+            })
+        })
+        .collect())
 }
 
 /// The request as the flags make it.

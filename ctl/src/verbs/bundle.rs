@@ -1,6 +1,7 @@
 //! `bundle`: what somebody who helps from afar would ask for, in one archive. Nothing is sent anywhere.
 
 use super::list::{self, Kind};
+use super::redact::Redacted;
 use super::{event, single, stats, status};
 use crate::args::{Events, Global, Output};
 use crate::connect;
@@ -41,14 +42,20 @@ const COMMANDS: [(&str, &[&str]); 8] = [
 ];
 
 /// Collects the parts, names them, and writes the archive.
-pub(crate) fn run(global: &Global, out: &mut Out, path: &Path) -> Result<(), Trouble> {
+pub(crate) fn run(global: &Global, out: &mut Out, path: &Path, redact: bool) -> Result<(), Trouble> {
     if path.exists() {
         return Err(usage(
             format!("{} is there already", path.display()),
             "name another file with -w",
         ));
     }
-    let parts = collect(global)?;
+    let mut parts = collect(global)?;
+    let mut redacted = Redacted::default();
+    if redact {
+        for (_, text) in &mut parts {
+            *text = redacted.text(text);
+        }
+    }
     for (name, text) in &parts {
         out.line(&format!("{name}  {}", count(text.lines().count(), "line")))?;
     }
@@ -75,10 +82,15 @@ pub(crate) fn run(global: &Global, out: &mut Out, path: &Path) -> Result<(), Tro
         return Err(usage(format!("tar could not write {}", path.display()), ""));
     }
     if !global.quiet {
-        eprintln!(
-            "{} written; it names hosts, addresses and users: look through it before it leaves your hands",
-            path.display()
-        );
+        let (path, replaced) = (path.display(), redacted.len());
+        let names = match redact {
+            true => format!(
+                "{} replaced; it names hosts and users",
+                count(replaced, "public address")
+            ),
+            false => "it names hosts, addresses and users (--redact replaces public addresses)".to_owned(),
+        };
+        eprintln!("{path} written; {names}: look through it before it leaves your hands");
     }
     Ok(())
 }
@@ -147,7 +159,15 @@ fn collect(global: &Global) -> Result<Vec<(String, String)>, Trouble> {
             "servers.json",
             page(&|out| list::run(&rows, &wide, out, Kind::Servers, &[]))?,
         ),
-        ("stats.json", page(&|out| stats::run(&rows, &wide, out, &[]))?),
+        (
+            "stats.json",
+            page(&|out| stats::run(&rows, &wide, out, &[], false))?,
+        ),
+        // Its secrets stay with the agent.
+        (
+            "config.txt",
+            connect::client(global)?.config()?.lines().join("\n") + "\n",
+        ),
         ("events.txt", page(&|out| event::run(&text, &wide, out, &events))?),
     ];
     if !troubled.is_empty() {

@@ -13,8 +13,10 @@ pub(crate) mod progress;
 mod proxy;
 mod raw;
 mod record;
+mod redact;
 mod reload;
 mod show;
+mod since;
 mod single;
 mod stats;
 pub(crate) mod status;
@@ -127,9 +129,9 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             site.only("record")?;
             record::record(&one, &record)
         }
-        Verb::Bundle { write } => {
+        Verb::Bundle { write, redact } => {
             site.only("bundle")?;
-            bundle::run(&one, out, &write)
+            bundle::run(&one, out, &write, redact)
         }
         Verb::Top { arguments } => local::top(&site, &arguments),
         reading if site.hosts.len() == 1 => read(reading, &one, look, out),
@@ -163,7 +165,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         Verb::WhatIf { events, span } => whatif::run(global, look, out, &events, &span),
         Verb::Events(events) => event::run(global, look, out, &events),
         Verb::Watch { targets } => event::watch(global, look, out, &targets),
-        Verb::Stats { targets } => stats::run(global, look, out, &targets),
+        Verb::Stats { targets, since_last } => stats::run(global, look, out, &targets, since_last),
         Verb::Is { cond, targets } => truth::is(global, out, &cond, &targets),
         Verb::Wait {
             cond,

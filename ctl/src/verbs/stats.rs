@@ -1,6 +1,7 @@
 //! `stats`: what was counted.
 
 use super::list::document;
+use super::since;
 use crate::args::{Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
@@ -11,18 +12,42 @@ use lb_shared::json;
 use lb_shared::request::{Refusal, RefusalCode};
 use lb_shared::select;
 use lb_shared::state::ObjectId;
-use lb_shared::text::escape;
+use lb_shared::text::{escape, span};
 use lb_shared::view::View;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 type Routers<'a> = (String, &'a InstanceCounters, &'a Look);
 type Servers<'a> = (String, &'a ServerCounters, &'a Look);
 
-pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, targets: &[String]) -> Result<(), Trouble> {
+pub(crate) fn run(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    since_last: bool,
+) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
     let (snapshot, counters) = connect::look(&mut client, connect::at(global, look)?)?;
     let Some(counters) = counters else {
         return Err(Refusal::new(RefusalCode::Busy, "the agent gave no counters", "try again").into());
+    };
+    let host = &snapshot.state.agent.host;
+    let counters = match since_last {
+        false => counters,
+        true => {
+            let (counters, last) = since::last(host, snapshot.wall_ms, counters)?;
+            if !global.quiet {
+                match last {
+                    Some(at) => {
+                        let ago = Duration::from_millis(snapshot.wall_ms.saturating_sub(at));
+                        eprintln!("counted since {} ({} ago)", look.zone.clock(at), span(ago));
+                    }
+                    None => eprintln!("asked for the first time: counted since the beginning"),
+                }
+            }
+            counters
+        }
     };
     let view = View::of(&snapshot).with_counters(Some(&counters));
     let chosen: Option<BTreeSet<ObjectId>> = if targets.is_empty() {

@@ -12,7 +12,7 @@ const SHAPES: &str = include_str!("shapes.txt");
 
 /// What all ops that change objects take.
 const ACTING: &str = "{targets: texts, all: bool, filter: text, dry_run: bool, force: bool, message: text, key: text, \
-                      yes: bool, wait: bool, wait_timeout: span}";
+                      expect: expect, yes: bool, wait: bool, wait_timeout: span}";
 
 /// The whole of it: `$defs` has every shape by its name, and `request-OP` and `data-OP` of every op.
 pub fn document() -> Value {

@@ -610,3 +610,15 @@ fn the_listed_events_and_the_picture_go_into_files() {
     };
     assert!(text.contains("[4 Events]"), "{text}");
 }
+
+#[test]
+fn keys_typed_faster_than_pictures_are_drawn_find_their_rows() {
+    let mut bench = Bench::demo(80, 24);
+    let mut cmds = Vec::new();
+    for c in ['3', 'G', 'd'] {
+        let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
+        cmds.extend(crate::app::update(&mut bench.app, bench.at, Msg::Key(key)));
+    }
+    assert!(cmds.iter().any(|cmd| matches!(cmd, Cmd::Ask(..))), "{cmds:?}");
+    assert!(bench.app.dialog.is_some());
+}

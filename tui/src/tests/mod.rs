@@ -6,6 +6,7 @@ mod keys;
 mod look;
 mod past;
 mod robust;
+mod speed;
 
 use crate::app::{App, Cmd, Msg, News, settle, update};
 use crate::theme::Theme;

@@ -226,3 +226,51 @@ proptest! {
         bench.picture();
     }
 }
+
+/// An event of the fixture with another time and number.
+fn at_times(seq: u64, wall_ms: u64, at: lb_shared::units::Mono) -> Msg {
+    let mut event = fixture::demo().events.last().unwrap().clone();
+    (event.seq, event.wall_ms, event.event.at) = (seq, wall_ms, at);
+    Msg::Link(News::Update(Update::Event(Box::new(event))))
+}
+
+#[test]
+fn clocks_that_jump_break_nothing() {
+    use lb_shared::units::Mono;
+    let jumps = [
+        0,
+        1,
+        fixture::NOW_MS - 86_400_000,
+        fixture::NOW_MS + 86_400_000,
+        u64::MAX / 2,
+        u64::MAX,
+    ];
+    for size in [(80, 24), (140, 40)] {
+        for (nth, wall_ms) in jumps.into_iter().enumerate() {
+            let mut bench = Bench::demo(size.0, size.1);
+            let seq = 2_000 + nth as u64;
+            for at in [Mono::ZERO, fixture::NOW, Mono(u64::MAX)] {
+                bench.send(at_times(seq + at.0 % 7, wall_ms, at));
+                let mut counters = fixture::demo().counters;
+                counters.at = at;
+                bench.send(Msg::Link(News::Counters(Box::new(counters))));
+                for keys in SCREENS {
+                    bench.keys(keys);
+                    let picture = bench.picture();
+                    assert!(fits(&picture, size), "{wall_ms} on {keys}: {picture}");
+                    bench.keys("Esc Esc Esc");
+                }
+                for keys in ["4 T", "[", "]", "{", "}", "0", ": at Space 5m Enter", "0"] {
+                    bench.keys(keys);
+                    bench.picture();
+                }
+                bench.keys("Esc");
+            }
+            // It goes on with the clock of now.
+            let snapshot = fixture::demo().snapshot;
+            bench.send(Msg::Link(News::Update(Update::Snapshot(Box::new(snapshot)))));
+            bench.keys("0 1");
+            assert!(bench.picture().contains("LIVE 09:2"), "{}", bench.picture());
+        }
+    }
+}

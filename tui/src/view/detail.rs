@@ -84,7 +84,10 @@ fn instance(scene: &Scene<'_>, name: &InstanceName) -> Vec<Pane> {
                 it.version,
                 if it.unicast { "unicast" } else { "multicast" },
                 it.interface.as_deref().map_or("-".into(), escape)
-            ),
+            ) + &it
+                .vmac
+                .as_deref()
+                .map_or(String::new(), |it| format!(" by {}", escape(it))),
         ),
         fact(
             "priority",

@@ -3,6 +3,7 @@
 use super::super::session::Session;
 use super::super::wait;
 use super::Call;
+use lb_shared::expect::Expected;
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::loglevel::{LogAsk, LogChange};
@@ -50,7 +51,16 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         message: call.text("message")?.unwrap_or_default().to_owned(),
         key: call.text("key")?.map(ToOwned::to_owned),
     };
-    let request = Request::Act(act.clone());
+    let request = match call.facts("expect")? {
+        None => Request::Act(act.clone()),
+        Some(facts) => {
+            let expected = |target: &Target| Expected {
+                target: target.clone(),
+                facts: facts.clone(),
+            };
+            Request::ActIf(act.clone(), act.targets.iter().map(expected).collect())
+        }
+    };
     // Before anything else: what somebody may not do needs no confirming.
     session.allow(&request)?;
     let sure = call.flag("yes")?;

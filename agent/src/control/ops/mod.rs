@@ -9,6 +9,7 @@ pub(super) mod watch;
 
 use super::session::Session;
 use lb_shared::duration;
+use lb_shared::expect::Facts;
 use lb_shared::request::{Refusal, RefusalCode};
 use lb_shared::text::escape;
 use serde_json::{Map, Value};
@@ -120,6 +121,27 @@ impl Call {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(bad(format!("\"{name}\" is a string"))),
         }
+    }
+
+    /// What somebody saw: `{"state":"up","weight":100}`; none of it when it is absent.
+    pub(super) fn facts(&self, name: &str) -> Result<Option<Facts>, Refusal> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let fields = value
+            .as_object()
+            .ok_or_else(|| bad(format!("\"{name}\" is an object")))?;
+        let mut facts = Facts::default();
+        for (fact, value) in fields {
+            match value {
+                Value::String(text) => facts.put(fact, text)?,
+                Value::Number(number) => facts.put(fact, &number.to_string())?,
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                    return Err(bad(format!("\"{name}\" has texts and numbers")));
+                }
+            }
+        }
+        Ok(Some(facts))
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {

@@ -234,7 +234,21 @@ def dashboard(desk):
         desk.ctl("drain", SERVER, "-H", "ssh://lb2", "--yes")
         desk.shows(r"drained on lb2 only")
         desk.ctl("undrain", SERVER, "-H", "ssh://lb2")
-        desk.keys("1", ">")
+        desk.shows(r"(?s)If the master is lost.*lb2 \(prio 100\) in 3\.\ds, or 0\.\ds if lb1 stops cleanly")
+        # One change on both, after one question and the name.
+        desk.keys("2", "Tab", "a", "d")
+        screen = desk.shows(r"(?s)Drain 1 server on all hosts \(lb1, lb2\).*on lb1.*on lb2.*Type web to drain")
+        time.sleep(0.3)
+        desk.type("web", "Enter")
+        desk.shows(r"done on lb1, lb2")
+        drained = [desk.ctl("servers", "-H", f"ssh://{host}", "--filter", "st:drain,drained", "-o", "name")[1]
+                   for host in desk.agents]
+        assert drained[0] == drained[1] != "", (drained, screen)
+        desk.keys("4")
+        desk.shows(r"(?s)of lb1 lb2 .* lb2 +action +web/.* lb1 +action +web/|of lb1 lb2 .* lb1 +action .* lb2 +action ")
+        for host in desk.agents:
+            desk.ctl("undrain", drained[0].strip(), "-H", f"ssh://{host}", "--yes")
+        desk.keys("a", "1", ">")
         desk.shows(r"(?s) lb2  \[1 Overview\].*- BACKUP +VI_lb2 .*\(lb1")
         desk.agents["lb2"].kill()
         desk.shows(r"STALE \d+s")

@@ -57,8 +57,12 @@ class Board(Terminal, Solo):
 Group.fixture("tui", Board)
 
 
+def declare_in(group, title):
+    return case(f"tui: {title}", makes=(OURS,), group=group)
+
+
 def declare(title):
-    return case(f"tui: {title}", makes=(OURS,))
+    return declare_in("tui", title)
 
 
 @declare("the first screen says who is master and what is wrong")

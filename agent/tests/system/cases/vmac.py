@@ -169,6 +169,9 @@ def there(world):
                 now["default", "rp_filter"]) == ("1", "1", "0", "1", "1")
 
     world.expect("the host's settings fit", moved, within=3)
+    if world.make == OURS:
+        shown = world.daemon.ctl("vrrp")[1]
+        assert "vrrp.51@eth0" in shown and "vx@eth0" in shown, shown
     return f"{len(LINKS)} links"
 
 
