@@ -144,8 +144,9 @@ impl Client {
         stream
             .set_send_timeout(Some(REPLY_TIMEOUT))
             .map_err(ClientError::Io)?;
-        stream.write_all(&VERSION.preface()).map_err(told)?;
+        let greeting = stream.write_all(&VERSION.preface());
         let mut preface = [0; PREFACE_LEN];
+        // An agent that hung up at once may have said which version it is: that is the better answer.
         stream.read_exact(&mut preface).map_err(told)?;
         let theirs = Version::from_preface(&preface)?;
         if theirs != VERSION {
@@ -154,6 +155,7 @@ impl Client {
                 theirs,
             });
         }
+        greeting.map_err(told)?;
         Ok(Self {
             stream,
             assembler: Assembler::default(),
@@ -505,6 +507,19 @@ mod tests {
         };
         assert!(error.to_string().ends_with("this program is older"));
         assert_eq!(error.exit(), 5);
+    }
+
+    #[test]
+    fn an_agent_that_hangs_up_after_its_greeting_is_understood() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let older = Version { major: 0, minor: 0 };
+        theirs.write_all(&older.preface()).unwrap();
+        drop(theirs);
+        let error = Client::over(ours, GREETING_TIMEOUT).unwrap_err();
+        assert!(
+            matches!(error, ClientError::Version { theirs, .. } if theirs == older),
+            "{error}"
+        );
     }
 
     #[test]

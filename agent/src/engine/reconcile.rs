@@ -3,7 +3,7 @@
 use super::Engine;
 use super::input::{IpvsNews, NetNews};
 use super::ipvs_keeper::{Note, Status};
-use crate::net::{AddressKey, Link};
+use crate::net::{AddressKey, Link, announce};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, TrackerName, VirtualKey};
 use lb_shared::state::{ObjectId, OverrideKind, Target};
@@ -42,6 +42,7 @@ impl Engine {
                     self.say(What::KernelRefused, op.to_string(), Some(error.text));
                 }
                 for key in outcome.recovered {
+                    self.announce_again(&key);
                     let text = format!("{}: the kernel took it", self.place(&key));
                     self.say(What::KernelRecovered, text, None);
                 }
@@ -67,8 +68,8 @@ impl Engine {
             if let Some(None) = holder {
                 self.hold_static_addresses();
             } else if let Some(Some(name)) = holder {
-                let rounds = self.model.instances.get(&name).map_or(0, |it| it.garp.repeat);
-                self.hold_addresses(&name, rounds);
+                // Announced when the kernel has taken it.
+                self.hold_addresses(&name, 0);
             } else if self.net.have().addresses.contains_key(&key) {
                 self.net.clean(&BTreeSet::from([key]), &mut self.queue);
             } else {
@@ -76,6 +77,19 @@ impl Engine {
                 self.touch(ObjectId::Agent);
             }
         }
+    }
+
+    /// An address that was refused is there at last: whoever holds it tells the network.
+    fn announce_again(&mut self, key: &AddressKey) {
+        let names: Vec<InstanceName> = self.net.holders(key).flatten().cloned().collect();
+        let rounds = |name: &InstanceName| self.model.instances.get(name).map_or(0, |it| it.garp.repeat);
+        let rounds = names.iter().map(rounds).max().unwrap_or(0);
+        let link = self.net.have().links.get(&key.link);
+        let Some(frame) = link.and_then(|link| announce(link, key.address, false)) else {
+            return;
+        };
+        let frames = vec![frame; rounds as usize];
+        self.net.send(frames, &mut self.queue);
     }
 
     fn on_net_table(&mut self, table: crate::net::NetTable) {

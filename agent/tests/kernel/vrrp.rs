@@ -248,8 +248,8 @@ fn an_endpoint_that_cannot_be_heard_on_is_told_and_tried_again() {
 }
 
 #[test]
-fn a_source_that_is_not_ours_cannot_be_sent_from_in_ipv6() {
-    if !wanted("a_source_that_is_not_ours_cannot_be_sent_from_in_ipv6") {
+fn an_advert_leaves_before_its_ipv6_source_is_there() {
+    if !wanted("an_advert_leaves_before_its_ipv6_source_is_there") {
         return;
     }
     let [one, _two] = Netns::pair();
@@ -263,6 +263,7 @@ fn a_source_that_is_not_ours_cannot_be_sent_from_in_ipv6() {
             envelope: Default::default(),
             payload: vec![0; 24],
         };
-        assert!(Sockets::new().unwrap().send(&advert).is_err());
+        // As the first one by a virtual router's own interface does; the kernel lets IPv4 do so anyway.
+        Sockets::new().unwrap().send(&advert).unwrap();
     });
 }

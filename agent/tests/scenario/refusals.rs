@@ -130,6 +130,11 @@ fn an_address_the_kernel_refused_is_retried_announced_and_shown_as_trouble() {
     assert_eq!(node.said(What::KernelRefused), 1);
     assert!((3..=12).contains(&adds(&node)), "{} tries", adds(&node));
     assert_eq!(node.engine.state().agent.kernel_trouble.len(), 1);
+    node.did.clear();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(adds(&node) > 0, "it is tried on");
+    let announced = (node.did.iter()).any(|did| matches!(did, Did::Net(NetOp::Announce { .. })));
+    assert!(!announced, "an address that is not there was announced");
     node.refuses_net = |_| false;
     node.did.clear();
     node.run_for(Duration::from_secs(70), &[]);
