@@ -414,7 +414,7 @@ def vrrp():
             ear = listen(far, "eth0")
             # The kernel takes up to a second to call a new link up; until then neither daemon sends.
             until("the links are up", within=10, probe=lambda: all(
-                node.sh(f"cat /sys/class/net/eth{port}/operstate").strip() == "up"
+                " UP " in node.run("ip", "-br", "link", "show", f"eth{port}")
                 for port in range(-(-INSTANCES // PER_INTERFACE))))
             began = time.monotonic()
             d.process = node.spawn(d.argv(), d.log_path)

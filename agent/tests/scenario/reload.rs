@@ -1,8 +1,9 @@
 //! A configuration file is read again.
 
-use crate::node::{Did, Start, entry, instance, model, new_model, server_key, service};
+use crate::node::{Did, Node, Start, entry, instance, ip, model, new_model, server_key, service};
 use crate::operators::server;
 use lb_shared::event::What;
+use lb_shared::names::{Protocol, VirtualKey};
 use lb_shared::request::Verb;
 use lb_shared::state::{DrainThen, VrrpState};
 use lb_shared::units::{Vrid, Weight};
@@ -83,6 +84,32 @@ fn a_server_removed_from_the_file_leaves_and_the_others_are_not_touched() {
     });
     assert_eq!(touched.count(), 0, "{:?}", node.did);
     assert_eq!(node.weight(3), None);
+}
+
+#[test]
+fn what_leaves_the_file_leaves_the_kernel_at_once() {
+    let other = VirtualKey::Address {
+        address: ip("192.0.2.81"),
+        port: 80,
+        protocol: Protocol::Tcp,
+    };
+    let mut two = service("rr", 3);
+    two.entries.push(other);
+    let mut node = Start::with(model(100, two)).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let held = |node: &Node| -> Vec<VirtualKey> {
+        node.ipvs
+            .iter()
+            .flat_map(|it| it.services.keys().copied())
+            .collect()
+    };
+    assert_eq!(held(&node).len(), 2);
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+    assert_eq!(held(&node), [entry()]);
+    let mut none = model(100, service("rr", 3));
+    none.services.clear();
+    node.feed(Input::Model(Box::new(new_model(none))));
+    assert_eq!(held(&node), []);
 }
 
 #[test]
