@@ -58,6 +58,27 @@ pub enum RouteKind {
     Throw = 9,
 }
 
+impl Route {
+    /// A unicast one of the main table, without a way yet: ours, and put back when somebody removes it.
+    pub fn to(destination: (IpAddr, u8)) -> Self {
+        Self {
+            family: Family::of(destination.0),
+            destination,
+            kind: RouteKind::Unicast,
+            table: TABLE_MAIN,
+            scope: None,
+            metric: None,
+            tos: 0,
+            protocol: PROTOCOL_OURS,
+            source: None,
+            metrics: BTreeMap::new(),
+            locked: 0,
+            legs: Vec::new(),
+            track: true,
+        }
+    }
+}
+
 impl RouteKind {
     /// Whether it leads somewhere.
     pub fn has_legs(self) -> bool {
@@ -93,6 +114,31 @@ pub struct Rule {
     pub protocol: u8,
     /// It is put back when somebody removes it.
     pub track: bool,
+}
+
+impl Rule {
+    /// One that matches everything of a family: ours, and put back when somebody removes it.
+    pub fn new(family: Family, preference: u32, action: RuleAction) -> Self {
+        Self {
+            family,
+            preference,
+            invert: false,
+            from: None,
+            to: None,
+            iif: None,
+            oif: None,
+            tos: 0,
+            fwmark: None,
+            users: None,
+            ip_protocol: None,
+            source_ports: None,
+            destination_ports: None,
+            action,
+            suppress_prefix_len: None,
+            protocol: PROTOCOL_OURS,
+            track: true,
+        }
+    }
 }
 
 /// What a rule does with what it matches.

@@ -4,10 +4,9 @@ use super::lab::{Netns, expect, wanted};
 use super::net::Host;
 use lb_shared::names::Family;
 use lbagent::engine::NetNews;
-use lbagent::model::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
+use lbagent::model::{Leg, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 use lbagent::net::{NetOp, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 fn prefix(text: &str) -> (IpAddr, u8) {
@@ -16,21 +15,9 @@ fn prefix(text: &str) -> (IpAddr, u8) {
 }
 
 fn route(to: &str) -> Route {
-    let destination = prefix(to);
     Route {
-        family: Family::of(destination.0),
-        destination,
-        kind: RouteKind::Unicast,
-        table: TABLE_MAIN,
-        scope: None,
-        metric: None,
-        tos: 0,
-        protocol: PROTOCOL_OURS,
-        source: None,
-        metrics: BTreeMap::new(),
-        locked: 0,
         legs: vec![leg(None)],
-        track: true,
+        ..Route::to(prefix(to))
     }
 }
 
@@ -48,28 +35,6 @@ fn dropping(to: &str, kind: RouteKind) -> Route {
         kind,
         legs: Vec::new(),
         ..route(to)
-    }
-}
-
-fn rule(family: Family, preference: u32, action: RuleAction) -> Rule {
-    Rule {
-        family,
-        preference,
-        invert: false,
-        from: None,
-        to: None,
-        iif: None,
-        oif: None,
-        tos: 0,
-        fwmark: None,
-        users: None,
-        ip_protocol: None,
-        source_ports: None,
-        destination_ports: None,
-        action,
-        suppress_prefix_len: None,
-        protocol: PROTOCOL_OURS,
-        track: true,
     }
 }
 
@@ -131,21 +96,21 @@ fn everything(link: u32) -> Vec<Routing> {
         Rule {
             from: Some(prefix("10.91.0.0/24")),
             fwmark: Some((0x10, 0xff)),
-            ..rule(Family::Inet, 1_000, RuleAction::Lookup(100))
+            ..Rule::new(Family::Inet, 1_000, RuleAction::Lookup(100))
         },
         Rule {
             to: Some(prefix("10.92.0.0/16")),
             iif: Some("eth0".to_owned()),
             invert: true,
-            ..rule(Family::Inet, 1_001, RuleAction::Lookup(101))
+            ..Rule::new(Family::Inet, 1_001, RuleAction::Lookup(101))
         },
         Rule {
             to: Some(prefix("10.99.9.0/24")),
-            ..rule(Family::Inet, 1_002, RuleAction::Prohibit)
+            ..Rule::new(Family::Inet, 1_002, RuleAction::Prohibit)
         },
         Rule {
             from: Some(prefix("2001:db8:91::/64")),
-            ..rule(Family::Inet6, 1_003, RuleAction::Lookup(102))
+            ..Rule::new(Family::Inet6, 1_003, RuleAction::Lookup(102))
         },
     ];
     let place = |it: Route| {
@@ -225,7 +190,7 @@ fn a_removal_by_somebody_else_is_told_of_ours_alone() {
         host.monitor.watch_routing(true);
         host.table();
         let ours = Routing::Route(route("10.92.0.0/16"), vec![Some(LinkIndex(link))]);
-        let our_rule = Routing::Rule(rule(Family::Inet, 1_000, RuleAction::Lookup(100)));
+        let our_rule = Routing::Rule(Rule::new(Family::Inet, 1_000, RuleAction::Lookup(100)));
         assert_eq!(host.submit(1, vec![add(&ours), add(&our_rule)]), []);
         one.sh("ip route add 10.93.0.0/16 dev eth0; ip route del 10.93.0.0/16;
                 ip route del 10.92.0.0/16; ip rule del pref 1000");

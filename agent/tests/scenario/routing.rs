@@ -4,7 +4,7 @@ use crate::node::{Did, Node, Start, model, new_model, service};
 use lb_shared::event::What;
 use lb_shared::names::{Family, InstanceName};
 use lbagent::engine::{Input, NetNews, Previous};
-use lbagent::model::{Instance, Leg, Model, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
+use lbagent::model::{Instance, Leg, Model, Route, Rule, RuleAction, TABLE_MAIN};
 use lbagent::net::{NetOp, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
 use std::collections::BTreeMap;
@@ -13,46 +13,20 @@ use std::time::Duration;
 
 fn route(third: u8) -> Route {
     Route {
-        family: Family::Inet,
-        destination: ([10, 50, third, 0].into(), 24),
-        kind: RouteKind::Unicast,
-        table: TABLE_MAIN,
-        scope: None,
-        metric: None,
-        tos: 0,
-        protocol: PROTOCOL_OURS,
-        source: None,
-        metrics: BTreeMap::new(),
-        locked: 0,
         legs: vec![Leg {
             device: Some("eth0".to_owned()),
             via: Some([10, 0, 0, 9].into()),
             weight: 1,
             onlink: false,
         }],
-        track: true,
+        ..Route::to(([10, 50, third, 0].into(), 24))
     }
 }
 
 fn rule(preference: u32) -> Rule {
     Rule {
-        family: Family::Inet,
-        preference,
-        invert: false,
         from: Some(([10, 50, 0, 0].into(), 16)),
-        to: None,
-        iif: None,
-        oif: None,
-        tos: 0,
-        fwmark: None,
-        users: None,
-        ip_protocol: None,
-        source_ports: None,
-        destination_ports: None,
-        action: RuleAction::Lookup(100),
-        suppress_prefix_len: None,
-        protocol: PROTOCOL_OURS,
-        track: true,
+        ..Rule::new(Family::Inet, preference, RuleAction::Lookup(100))
     }
 }
 

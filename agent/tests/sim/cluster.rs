@@ -5,9 +5,9 @@ use lb_shared::names::{Family, GroupName, InstanceName, Protocol, ServerKey, Ser
 use lb_shared::units::{Priority, Vrid, Weight};
 use lbagent::model::{
     AddressExtras, Authentication, Check, CheckKind, Forwarding, Garp, Global, Instance, InterfaceTrack, Leg,
-    Model, NotifyScripts, PROTOCOL_OURS, Persistence, QuorumScripts, Route, RouteKind, Rule, RuleAction,
-    Scheduler, Script, ScriptTrack, Server, ServerScripts, Service, SorryServer, SyncGroup, TcpCheck,
-    Tracking, UnicastPeer, VirtualAddress, VrrpScript, VrrpVersion,
+    Model, NotifyScripts, Persistence, QuorumScripts, Route, Rule, RuleAction, Scheduler, Script,
+    ScriptTrack, Server, ServerScripts, Service, SorryServer, SyncGroup, TcpCheck, Tracking, UnicastPeer,
+    VirtualAddress, VrrpScript, VrrpVersion,
 };
 use lbagent::net::Routing;
 use std::collections::BTreeMap;
@@ -81,46 +81,20 @@ impl Vr {
             }
         };
         Route {
-            family: self.family,
-            destination,
-            kind: RouteKind::Unicast,
             table: 100,
-            scope: None,
             metric: Some(1),
-            tos: 0,
-            protocol: PROTOCOL_OURS,
-            source: None,
-            metrics: BTreeMap::new(),
-            locked: 0,
             legs: vec![Leg {
                 device: Some(DEVICES[self.segment].to_owned()),
                 ..Leg::default()
             }],
-            track: true,
+            ..Route::to(destination)
         }
     }
 
     /// Its rule, which no two share.
     pub(crate) fn rule(&self) -> Rule {
-        Rule {
-            family: self.family,
-            preference: 1_000 + 300 * u32::try_from(self.segment).unwrap_or(0) + u32::from(self.vrid),
-            invert: false,
-            from: None,
-            to: None,
-            iif: None,
-            oif: None,
-            tos: 0,
-            fwmark: None,
-            users: None,
-            ip_protocol: None,
-            source_ports: None,
-            destination_ports: None,
-            action: RuleAction::Lookup(100),
-            suppress_prefix_len: None,
-            protocol: PROTOCOL_OURS,
-            track: true,
-        }
+        let preference = 1_000 + 300 * u32::try_from(self.segment).unwrap_or(0) + u32::from(self.vrid);
+        Rule::new(self.family, preference, RuleAction::Lookup(100))
     }
 
     /// Whether a route or a rule is this one's.

@@ -2,9 +2,8 @@
 
 use super::{Line, Wrong, number_in, prefix, protocol, wrong};
 use crate::config::lexer::Word;
-use crate::model::{Leg, PROTOCOL_OURS, Route, RouteKind, TABLE_MAIN};
+use crate::model::{Leg, Route, RouteKind};
 use lb_shared::names::Family;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 fn everything(family: Family) -> (IpAddr, u8) {
@@ -62,21 +61,7 @@ fn metric(text: &str) -> Option<u16> {
 pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Route, Wrong> {
     let mut destination = None;
     let (mut default, mut family) = (false, None);
-    let mut it = Route {
-        family: Family::Inet,
-        destination: everything(Family::Inet),
-        kind: RouteKind::Unicast,
-        table: TABLE_MAIN,
-        scope: None,
-        metric: None,
-        tos: 0,
-        protocol: PROTOCOL_OURS,
-        source: None,
-        metrics: BTreeMap::new(),
-        locked: 0,
-        legs: Vec::new(),
-        track: true,
-    };
+    let mut it = Route::to(everything(Family::Inet));
     let mut leg = Leg {
         weight: 1,
         ..Leg::default()

@@ -2,7 +2,7 @@
 
 use super::{Line, Wrong, not_in, number_in, prefix, protocol, wrong};
 use crate::config::lexer::Word;
-use crate::model::{PROTOCOL_OURS, Rule, RuleAction, TABLE_MAIN};
+use crate::model::{Rule, RuleAction, TABLE_MAIN};
 use lb_shared::names::Family;
 
 /// Rules without a preference get one below this, counted downwards, as in keepalived.
@@ -10,25 +10,7 @@ const PREFERENCE_BASE: u32 = 16_384;
 
 pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
     let (mut family, mut preference, mut action) = (None, None, None);
-    let mut it = Rule {
-        family: Family::Inet,
-        preference: 0,
-        invert: false,
-        from: None,
-        to: None,
-        iif: None,
-        oif: None,
-        tos: 0,
-        fwmark: None,
-        users: None,
-        ip_protocol: None,
-        source_ports: None,
-        destination_ports: None,
-        action: RuleAction::Lookup(TABLE_MAIN),
-        suppress_prefix_len: None,
-        protocol: PROTOCOL_OURS,
-        track: true,
-    };
+    let mut it = Rule::new(Family::Inet, 0, RuleAction::Lookup(TABLE_MAIN));
     while let Some(word) = line.take() {
         match word.text {
             "inet" => family = Some(Family::Inet),
