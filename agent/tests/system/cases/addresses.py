@@ -3,8 +3,8 @@
 import re
 
 from harness.cases import Group, case
-from harness.daemon import OURS, THEIRS, daemon, tail
-from harness.net import World, until
+from harness.daemon import OURS, THEIRS, comes_to, daemon
+from harness.net import World
 
 CONFIG = """\
 global_defs {
@@ -83,20 +83,10 @@ class Host(World):
         return found
 
     def expect(self, what, wanted, within=12):
-        self.seen = None
         if self.make == THEIRS:
             # keepalived 2.2.7 reads a peer and does not set it.
             wanted = {re.sub(" peer .*/", "/", it) for it in wanted}
-
-        def there():
-            self.seen = self.held()
-            return self.seen == wanted
-
-        try:
-            until(what, there, within=within)
-        except AssertionError:
-            raise AssertionError(f"{what}\n  missing: {sorted(wanted - self.seen)}\n  too many: "
-                                 f"{sorted(self.seen - wanted)}\n{tail(self.daemon.log())}") from None
+        comes_to(what, self.daemon, self.held, wanted, within)
 
 
 def order(word):

@@ -1,7 +1,7 @@
 """Routes and policy rules that come and go with an instance, and those of the file itself."""
 
 from harness.cases import Group, case
-from harness.daemon import OURS, daemon, tail
+from harness.daemon import OURS, comes_to, daemon
 from harness.net import World, until
 
 CONFIG = """\
@@ -89,17 +89,7 @@ class Router(World):
         return found
 
     def expect(self, what, wanted, within=12):
-        self.seen = None
-
-        def there():
-            self.seen = self.held()
-            return self.seen == wanted
-
-        try:
-            until(what, there, within=within)
-        except AssertionError:
-            raise AssertionError(f"{what}\n  missing: {sorted(wanted - self.seen)}\n  too many: "
-                                 f"{sorted(self.seen - wanted)}\n{tail(self.daemon.log())}") from None
+        comes_to(what, self.daemon, self.held, wanted, within)
 
 
 Group.fixture("routes", Router)

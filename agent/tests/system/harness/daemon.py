@@ -153,6 +153,22 @@ def binary(name):
     return os.path.abspath(path)
 
 
+def comes_to(what, daemon, look, wanted, within=12):
+    """Waits until `look()` gives the set that is wanted; else says what is missing, what is too many, and the log."""
+    seen = set()
+
+    def there():
+        nonlocal seen
+        seen = look()
+        return seen == wanted
+
+    try:
+        until(what, there, within=within)
+    except AssertionError:
+        raise AssertionError(f"{what}\n  missing: {sorted(wanted - seen)}\n  too many: {sorted(seen - wanted)}\n"
+                             f"{tail(daemon.log())}") from None
+
+
 def tail(text, lines=25):
     return "\n".join(re.sub(r"^", "    | ", line) for line in text.splitlines()[-lines:])
 
