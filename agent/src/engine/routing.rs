@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// As the kernel is told them to set: those whose interfaces are there and up.
+    /// As the kernel is told them to set: those whose interfaces are there and up, in the table of their VRF.
     fn placed(&self, routes: &[Route], rules: &[Rule]) -> BTreeSet<Routing> {
         self.placed_on(|link| link.running, routes, rules)
     }
@@ -54,7 +54,12 @@ impl Engine {
                 None => Some(None),
                 Some(name) => Some(Some(self.net.have().link(name).filter(|link| fits(link))?.index)),
             });
-            Some(Routing::Route(route.clone(), links.collect::<Option<Vec<_>>>()?))
+            let links = links.collect::<Option<Vec<_>>>()?;
+            let mut route = route.clone();
+            if let Some(vrf) = &route.vrf {
+                route.table = self.net.have().link(vrf)?.vrf_table?;
+            }
+            Some(Routing::Route(route, links))
         };
         let rules = rules.iter().cloned().map(Routing::Rule);
         routes.iter().filter_map(place).chain(rules).collect()
@@ -67,7 +72,9 @@ impl Engine {
         }
         let through = |routes: &[Route]| {
             let mut legs = routes.iter().flat_map(|route| &route.legs);
-            legs.any(|leg| leg.device.is_none() || leg.device.as_deref() == Some(name))
+            let mut vrfs = routes.iter().filter_map(|route| route.vrf.as_deref());
+            vrfs.any(|vrf| vrf == name)
+                || legs.any(|leg| leg.device.is_none() || leg.device.as_deref() == Some(name))
         };
         let concerned: Vec<InstanceName> = (self.model.instances.values())
             .filter(|it| self.routers.is_master(&it.name) && through(&it.routes))

@@ -26,7 +26,9 @@ pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };
-pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
+pub use routing::{
+    Encap, Leg, PROTOCOL_OURS, Place, Realms, Route, RouteKind, Rule, RuleAction, TABLE_MAIN, Tunnel,
+};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
     AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,

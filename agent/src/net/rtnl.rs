@@ -252,6 +252,7 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         mtu: 0,
         mac: Vec::new(),
         private_over: None,
+        vrf_table: None,
     };
     let (mut below, mut private) = (None, false);
     for attribute in attributes(&payload[LINK_HEADER..]) {
@@ -262,7 +263,10 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
             IFLA_LINK => below = Some(LinkIndex(attribute.u32()?)),
             // Then the number of the link below is that of another namespace.
             IFLA_LINK_NETNSID => private = false,
-            IFLA_LINKINFO => private = is_private_macvlan(attribute.value)?,
+            IFLA_LINKINFO => {
+                private = is_private_macvlan(attribute.value)?;
+                link.vrf_table = vrf_table(attribute.value)?;
+            }
             IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
             _ => {}
         }
@@ -275,9 +279,31 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     Ok(Some(Notice::Link(link)))
 }
 
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+
+fn vrf_table(info: &[u8]) -> Result<Option<u32>, Malformed> {
+    const IFLA_VRF_TABLE: u16 = 1;
+    let (mut vrf, mut table) = (false, None);
+    for part in attributes(info) {
+        let part = part?;
+        match part.kind {
+            IFLA_INFO_KIND => vrf = part.text()? == "vrf",
+            IFLA_INFO_DATA if vrf => {
+                for word in attributes(part.value) {
+                    let word = word?;
+                    if word.kind == IFLA_VRF_TABLE {
+                        table = Some(word.u32()?);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(table)
+}
+
 fn is_private_macvlan(info: &[u8]) -> Result<bool, Malformed> {
-    const IFLA_INFO_KIND: u16 = 1;
-    const IFLA_INFO_DATA: u16 = 2;
     const IFLA_MACVLAN_MODE: u16 = 1;
     const PRIVATE: u32 = 1;
     let (mut macvlan, mut private) = (false, false);

@@ -23,6 +23,9 @@ pub struct Link {
     /// The link below, where this one is a macvlan in private mode.
     #[serde(default)]
     pub private_over: Option<LinkIndex>,
+    /// The table of a VRF.
+    #[serde(default)]
+    pub vrf_table: Option<u32>,
 }
 
 /// What tells two addresses of one host apart.

@@ -16,6 +16,7 @@ pub mod flags {
     pub const REPLACE: u16 = 0x100;
     pub const EXCL: u16 = 0x200;
     pub const CREATE: u16 = 0x400;
+    pub const APPEND: u16 = 0x800;
 }
 
 const NOOP: u16 = 1;

@@ -26,7 +26,7 @@ fn leg(via: Option<&str>) -> Leg {
         device: Some("eth0".to_owned()),
         via: via.map(|it| it.parse().unwrap()),
         weight: 1,
-        onlink: false,
+        ..Leg::default()
     }
 }
 

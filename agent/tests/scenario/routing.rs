@@ -17,7 +17,7 @@ fn route(third: u8) -> Route {
             device: Some("eth0".to_owned()),
             via: Some([10, 0, 0, 9].into()),
             weight: 1,
-            onlink: false,
+            ..Leg::default()
         }],
         ..Route::to(([10, 50, third, 0].into(), 24))
     }

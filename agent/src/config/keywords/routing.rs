@@ -1,21 +1,64 @@
 //! Lines of routes and rules: every word either acts, is told of, or makes the line an error. A route that is only half
 //! as it was meant may lead traffic astray, so a line with an error is left out whole.
 
+mod encap;
 mod route;
 mod rule;
 
 use super::{Inert, static_net};
 use crate::config::findings::Cx;
-use crate::config::keyword::{Standing, Table, no_block, shown};
+use crate::config::keyword::{Does, Table, no_block, shown};
 use crate::config::lexer::{Span, Word};
 use crate::config::similar;
 use crate::config::tree::Statement;
 use crate::config::value;
-use crate::model::{PROTOCOL_OURS, Route, Rule, TABLE_MAIN};
+use crate::model::{PROTOCOL_OURS, Realms, Route, Rule, TABLE_MAIN};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where iproute2 keeps the names of tables.
-const TABLE_NAMES: &str = "/etc/iproute2/rt_tables";
+/// Numbers that have names: what they are, how far they go, the names everybody knows, and where iproute2 keeps more.
+struct Names {
+    what: &'static str,
+    most: u32,
+    usual: &'static [(&'static str, u32)],
+    file: &'static str,
+}
+
+const TABLES: Names = Names {
+    what: "routing table",
+    most: u32::MAX,
+    usual: &[("main", TABLE_MAIN), ("default", 253), ("local", 255)],
+    file: "/etc/iproute2/rt_tables",
+};
+const REALMS: Names = Names {
+    what: "realm",
+    most: 65_535,
+    usual: &[("cosmos", 0)],
+    file: "/etc/iproute2/rt_realms",
+};
+const GROUPS: Names = Names {
+    what: "interface group",
+    most: u32::MAX >> 1,
+    usual: &[("default", 0)],
+    file: "/etc/iproute2/group",
+};
+const SERVICES: Names = Names {
+    what: "type of service",
+    most: 255,
+    usual: &[("default", 0)],
+    file: "/etc/iproute2/rt_dsfield",
+};
+const PROTOCOLS: Names = Names {
+    what: "routing protocol",
+    most: 255,
+    usual: &[
+        ("redirect", 1),
+        ("kernel", 2),
+        ("boot", 3),
+        ("static", 4),
+        ("keepalived", PROTOCOL_OURS as u32),
+    ],
+    file: "/etc/iproute2/rt_protos",
+};
 
 /// Something read from a line, and where it stands.
 pub(crate) type Placed<T> = (T, Span);
@@ -135,42 +178,104 @@ impl<'t> Line<'_, 't, '_> {
     }
 
     /// A number, or a name that iproute2 knows.
-    fn table(&mut self, name: Word<'_>) -> Result<u32, Wrong> {
-        let word = self.after(name)?;
-        match word.text {
-            "main" => return Ok(TABLE_MAIN),
-            "default" => return Ok(253),
-            "local" => return Ok(255),
-            _ => {}
-        }
-        if let Some(number) = value::number(word.text) {
-            return u32::try_from(number).map_err(|_| not_in(word, 0, u64::from(u32::MAX)));
-        }
-        let names = self.cx.files.read(TABLE_NAMES).unwrap_or_default();
-        let names = String::from_utf8_lossy(&names.bytes).into_owned();
-        named(&names, word.text).ok_or_else(|| Wrong {
+    fn named<T: TryFrom<u32>>(&mut self, word: Word<'_>, names: &Names) -> Result<T, Wrong> {
+        let usual = names.usual.iter().find(|(name, _)| *name == word.text);
+        let number = match usual {
+            Some((_, number)) => *number,
+            None if word.text.starts_with(|it: char| it.is_ascii_digit()) => {
+                let number = c_number(word.text).filter(|it| *it <= names.most);
+                number.ok_or_else(|| not_in(word, 0, names.most.into()))?
+            }
+            None => self.looked_up(word, names)?,
+        };
+        T::try_from(number).map_err(|_| not_in(word, 0, names.most.into()))
+    }
+
+    fn looked_up(&mut self, word: Word<'_>, names: &Names) -> Result<u32, Wrong> {
+        let file = self.cx.files.read(names.file).unwrap_or_default();
+        let file = String::from_utf8_lossy(&file.bytes).into_owned();
+        numbered(&file, word.text).ok_or_else(|| Wrong {
             at: Some(word.span),
             ..wrong(
                 "L-06",
-                format!("there is no routing table '{}'", shown(word.text)),
-                format!("write its number, or name it in {TABLE_NAMES}"),
+                format!("there is no {} '{}'", names.what, shown(word.text)),
+                format!("write its number, or name it in {}", names.file),
             )
         })
     }
 
-    /// A word that has a row but does not act: told once a file. False when there is no such row.
-    fn tell_known(&mut self, word: Word<'_>) -> bool {
+    fn table(&mut self, name: Word<'_>) -> Result<u32, Wrong> {
+        let word = self.after(name)?;
+        self.named(word, &TABLES)
+    }
+
+    /// `[FROM/]TO`; `None`: none.
+    fn realms(&mut self, name: Word<'_>) -> Result<Option<Realms>, Wrong> {
+        let word = self.after(name)?;
+        let part = |text| Word {
+            text,
+            span: word.span,
+        };
+        let (from, to) = match word.text.split_once('/') {
+            Some((from, to)) => (self.named(part(from), &REALMS)?, part(to)),
+            None => (0, word),
+        };
+        let realms = Realms {
+            from,
+            to: self.named(to, &REALMS)?,
+        };
+        Ok(Some(realms).filter(|it| (it.from, it.to) != (0, 0)))
+    }
+
+    fn type_of_service(&mut self, name: Word<'_>) -> Result<u8, Wrong> {
+        let word = self.after(name)?;
+        self.named(word, &SERVICES)
+    }
+
+    /// What is tracked is known by our protocol.
+    fn protocol(&mut self, name: Word<'_>) -> Result<(u8, Span), Wrong> {
+        let word = self.after(name)?;
+        Ok((self.named(word, &PROTOCOLS)?, word.span))
+    }
+
+    /// What is tracked is known by our protocol, whatever else was written.
+    fn settle_protocol(&mut self, given: Option<(u8, Span)>, track: bool) -> u8 {
+        match given {
+            Some((protocol, at)) if track && protocol != PROTOCOL_OURS => {
+                let what = format!("protocol {protocol} and tracking do not go together");
+                let notes = [
+                    "it gets protocol 18, by which it is known, as in keepalived",
+                    "write no_track if the protocol matters",
+                ];
+                self.cx.warn("V-117", at, what, &notes);
+                PROTOCOL_OURS
+            }
+            given => given.map_or(PROTOCOL_OURS, |(protocol, _)| protocol),
+        }
+    }
+
+    /// A word that is read without effect: told once a file. False when there is no such row.
+    fn tell_idle(&mut self, word: Word<'_>) -> bool {
         let Some(row) = self.table.rows().find(|row| row.info.name == word.text) else {
             return false;
         };
-        if matches!(row.standing(), Standing::Known(_))
+        if let Does::Idle(why) = row.does
             && self.cx.first_in_file(word.span, self.table.block, row.info.name)
         {
-            let what = format!("'{}' is known but does not act yet", word.text);
-            self.cx
-                .warn("L-13", word.span, what, &["the line counts without it"]);
+            let what = format!("'{}' is accepted without effect", word.text);
+            self.cx.hint("L-15", word.span, what, &[why]);
         }
         true
+    }
+
+    /// An old word that acts: told once a file.
+    fn tell_old(&mut self, word: Word<'_>, instead: &str) {
+        let row = self.table.rows().find(|row| row.info.name == word.text);
+        if row.is_some_and(|row| self.cx.first_in_file(word.span, self.table.block, row.info.name)) {
+            let what = format!("'{}' is an old word", word.text);
+            let note = format!("it acts; write '{instead}' instead");
+            self.cx.warn("L-14", word.span, what, &[&note]);
+        }
     }
 
     fn unknown(&self, word: Word<'_>, what: &str) -> Wrong {
@@ -191,16 +296,21 @@ impl<'t> Line<'_, 't, '_> {
 }
 
 /// The number of a name in a file of iproute2.
-fn named(file: &str, name: &str) -> Option<u32> {
+fn numbered(file: &str, name: &str) -> Option<u32> {
     file.lines().find_map(|line| {
         let mut words = line.split('#').next()?.split_whitespace();
         let (number, found) = (words.next()?, words.next()?);
-        (found == name)
-            .then(|| value::number(number))
-            .flatten()?
-            .try_into()
-            .ok()
+        (found == name).then(|| c_number(number)).flatten()
     })
+}
+
+/// A number as C reads it: `0x…` is of base 16, `0…` of base 8.
+fn c_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None if text.len() > 1 && text.starts_with('0') => u32::from_str_radix(text, 8).ok(),
+        None => text.parse().ok(),
+    }
 }
 
 fn number_in<T: TryFrom<i128>>(word: Word<'_>, least: u64, most: u64) -> Result<T, Wrong> {
@@ -279,16 +389,4 @@ fn masked(address: IpAddr, length: u8) -> IpAddr {
             Ipv6Addr::from(u128::from(it) & mask).into()
         }
     }
-}
-
-/// Protocol names as iproute2 has them.
-fn protocol(word: Word<'_>) -> Result<u8, Wrong> {
-    Ok(match word.text {
-        "redirect" => 1,
-        "kernel" => 2,
-        "boot" => 3,
-        "static" => 4,
-        "keepalived" => PROTOCOL_OURS,
-        _ => return number_in(word, 0, 255),
-    })
 }

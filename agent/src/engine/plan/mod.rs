@@ -1,6 +1,7 @@
 //! What a new model would change, told before it comes into force.
 
 mod checks;
+mod routing;
 mod values;
 
 use super::Engine;
@@ -40,14 +41,14 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
         "static route",
         &old.static_routes,
         &new.static_routes,
-        values::route,
+        routing::route,
     );
     routing(
         &mut lines,
         "static rule",
         &old.static_rules,
         &new.static_rules,
-        values::rule,
+        routing::rule,
     );
     for (key, service) in &new.services {
         match old.services.get(key) {
@@ -115,7 +116,7 @@ fn changed_server(name: &str, old: &Server, new: &Server) -> String {
 
 fn line(name: &str, differences: &str) -> String {
     match differences {
-        // Options of a route or a rule that are not told apart.
+        // A difference without words.
         "" => format!("~ {name} other details"),
         differences => format!("~ {name} {differences}"),
     }

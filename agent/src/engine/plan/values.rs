@@ -2,11 +2,12 @@
 //!
 //! Every field is named here: one that is added to the model does not compile until it is told, too.
 
+use super::routing::{route, rule};
 use crate::model::{
-    AddressExtras, Authentication, BfdPath, BfdSession, Forwarding, Garp, Global, Host, Instance, Leg,
-    NotifyScripts, NumberFile, Once, Persistence, ProcessMatch, QuorumScripts, Route, Rule, Scheduler,
-    Scheduling, Script, Server, ServerScripts, Service, SorryServer, SyncGroup, TrackFile, Tracking,
-    TunnelType, VirtualAddress, VrrpProcess, VrrpScript,
+    AddressExtras, Authentication, BfdPath, BfdSession, Forwarding, Garp, Global, Host, Instance,
+    NotifyScripts, NumberFile, Once, Persistence, ProcessMatch, QuorumScripts, Scheduler, Scheduling, Script,
+    Server, ServerScripts, Service, SorryServer, SyncGroup, TrackFile, Tracking, TunnelType, VirtualAddress,
+    VrrpProcess, VrrpScript,
 };
 use std::fmt::{Debug, Display};
 use std::time::Duration;
@@ -736,69 +737,6 @@ pub(super) fn address(it: &VirtualAddress) -> String {
     };
     let track = if *track { "" } else { " no_track" };
     format!("{address}/{prefix_len} dev {device}{label}{broadcast}{scope}{more}{track}")
-}
-
-/// The route as far as it can be told from others; the rest of its options stays out.
-pub(super) fn route(it: &Route) -> String {
-    let legs = it.legs.iter().map(
-        |Leg {
-             device,
-             via,
-             weight,
-             onlink,
-         }| {
-            let via = via.map(|it| format!(" via {it}")).unwrap_or_default();
-            let device = device.as_ref().map(|it| format!(" dev {it}")).unwrap_or_default();
-            let weight = if *weight > 1 {
-                format!(" weight {weight}")
-            } else {
-                String::new()
-            };
-            format!("{via}{device}{weight}{}", if *onlink { " onlink" } else { "" })
-        },
-    );
-    let metric = it.metric.map(|it| format!(" metric {it}")).unwrap_or_default();
-    let source = it.source.map(|it| format!(" src {it}")).unwrap_or_default();
-    let kind = if it.kind.has_legs() {
-        String::new()
-    } else {
-        format!("{} ", word(it.kind))
-    };
-    let (to, length) = it.destination;
-    let track = if it.track { "" } else { " no_track" };
-    let legs: String = legs.collect();
-    format!(
-        "{kind}{to}/{length}{legs} table {}{metric}{source}{track}",
-        it.table
-    )
-}
-
-/// The rule as far as it can be told from others; the rest of its options stays out.
-pub(super) fn rule(it: &Rule) -> String {
-    let net = |name: &str, net: Option<(std::net::IpAddr, u8)>| {
-        net.map(|(to, length)| format!(" {name} {to}/{length}"))
-            .unwrap_or_default()
-    };
-    let device = |name: &str, device: &Option<String>| {
-        device
-            .as_ref()
-            .map(|it| format!(" {name} {it}"))
-            .unwrap_or_default()
-    };
-    let mark = it
-        .fwmark
-        .map(|(mark, mask)| format!(" fwmark {mark:#x}/{mask:#x}"))
-        .unwrap_or_default();
-    format!(
-        "preference {}{}{}{}{}{}{mark} {}",
-        it.preference,
-        if it.invert { " not" } else { "" },
-        net("from", it.from),
-        net("to", it.to),
-        device("iif", &it.iif),
-        device("oif", &it.oif),
-        word(it.action)
-    )
 }
 
 fn kind(forwarding: Forwarding) -> String {

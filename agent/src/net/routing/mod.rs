@@ -3,17 +3,20 @@
 //! Ours are known by their protocol. What others set is neither read nor touched: a router with a full table has
 //! hundreds of thousands of routes.
 
+#[cfg(test)]
+mod bytes_tests;
 mod gone;
 mod route;
 mod rule;
 
-use crate::model::{Route, Rule};
+use crate::model::{Place, Realms, Route, Rule};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::Builder;
-use crate::wire::netlink::flags::{ACK, CREATE, EXCL};
+use crate::wire::netlink::flags::{ACK, APPEND, CREATE, EXCL};
 pub(super) use gone::decode;
 use lb_shared::names::Family;
 use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::RouteRealm;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -88,12 +91,16 @@ impl fmt::Display for Routing {
 /// Appends the message that sets or removes it; `ack`: the kernel answers even when it succeeds.
 pub(super) fn encode(out: &mut Vec<u8>, seq: u32, ack: bool, add: bool, it: &Routing) {
     let ack = if ack { ACK } else { 0 };
-    // A route goes before others of the same destination and metric, as keepalived's do; one that is there already is
-    // refused as such. A rule would be there twice without EXCL.
+    // A route that is there already is refused as such, wherever it goes. A rule would be there twice without EXCL.
     match it {
         Routing::Route(route, links) => {
             let (kind, flags) = if add {
-                (RTM_NEWROUTE, CREATE)
+                let place = match route.place {
+                    Place::First => 0,
+                    Place::Last => APPEND,
+                    Place::Alone => EXCL,
+                };
+                (RTM_NEWROUTE, CREATE | place)
             } else {
                 (RTM_DELROUTE, 0)
             };
@@ -121,6 +128,13 @@ fn family_of(family: Family) -> AddressFamily {
     }
 }
 
+fn realm(it: Realms) -> RouteRealm {
+    RouteRealm {
+        source: it.from,
+        destination: it.to,
+    }
+}
+
 /// What fits in the header's byte; a bigger number stands in an attribute.
 fn short_table(table: u32) -> u8 {
     u8::try_from(table).unwrap_or(0)
@@ -129,7 +143,7 @@ fn short_table(table: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Leg, PROTOCOL_OURS, RouteKind, RuleAction, TABLE_MAIN};
+    use crate::model::{Leg, RuleAction, TABLE_MAIN};
     use crate::wire::netlink::{Body, messages};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -147,44 +161,28 @@ mod tests {
             via: Some(via),
             weight: 256,
             onlink: true,
+            ..Leg::default()
         };
         let it = Route {
-            family: Family::of(destination),
-            destination: (destination, length),
-            kind: RouteKind::Unicast,
             table,
-            scope: None,
             metric: Some(50),
-            tos: 0,
-            protocol: PROTOCOL_OURS,
-            source: None,
             metrics: BTreeMap::from([(2, 1400)]),
             locked: 1 << 2,
             legs: vec![leg; legs],
-            track: true,
+            ..Route::to((destination, length))
         };
         Routing::Route(it, vec![Some(LinkIndex(3)); legs])
     }
 
     fn rule(preference: u32) -> Routing {
         Routing::Rule(Rule {
-            family: Family::Inet,
-            preference,
             invert: true,
             from: Some(([10, 0, 0, 0].into(), 8)),
-            to: None,
             iif: Some("eth0".to_owned()),
-            oif: None,
-            tos: 0,
             fwmark: Some((7, 0xff)),
-            users: None,
             ip_protocol: Some(6),
-            source_ports: None,
             destination_ports: Some((80, 443)),
-            action: RuleAction::Lookup(1_000),
-            suppress_prefix_len: None,
-            protocol: PROTOCOL_OURS,
-            track: true,
+            ..Rule::new(Family::Inet, preference, RuleAction::Lookup(1_000))
         })
     }
 

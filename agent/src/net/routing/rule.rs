@@ -1,9 +1,12 @@
 //! The bytes of a rule.
 
-use super::{family_of, short_table};
+use super::{family_of, realm, short_table};
 use crate::model::{Rule, RuleAction};
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::IpProtocol;
 use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage, RulePortRange, RuleUidRange};
+
+const FRA_TUN_ID: u16 = 12;
 
 pub(super) fn message(it: &Rule) -> RuleMessage {
     let mut message = RuleMessage::default();
@@ -28,6 +31,10 @@ pub(super) fn message(it: &Rule) -> RuleMessage {
             attributes.push(RuleAttribute::Goto(preference));
             rule::RuleAction::Goto
         }
+        RuleAction::L3Master => {
+            attributes.push(RuleAttribute::L3MDev(true));
+            rule::RuleAction::ToTable
+        }
         RuleAction::Nop => rule::RuleAction::Nop,
         RuleAction::Blackhole => rule::RuleAction::Blackhole,
         RuleAction::Unreachable => rule::RuleAction::Unreachable,
@@ -41,6 +48,10 @@ pub(super) fn message(it: &Rule) -> RuleMessage {
         attributes.push(RuleAttribute::FwMark(mark));
         attributes.push(RuleAttribute::FwMask(mask));
     }
+    attributes.extend(it.realms.map(realm).map(RuleAttribute::Realm));
+    let tunnel = |id: u64| RuleAttribute::Other(DefaultNla::new(FRA_TUN_ID, id.to_be_bytes().to_vec()));
+    attributes.extend(it.tunnel.map(tunnel));
+    attributes.extend(it.suppress_group.map(RuleAttribute::SuppressIfGroup));
     attributes.extend(it.suppress_prefix_len.map(RuleAttribute::SuppressPrefixLen));
     attributes.extend(
         it.users

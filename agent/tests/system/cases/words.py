@@ -116,7 +116,7 @@ class Bench:
             lines += [f"route {line}" for line in routes.splitlines()
                       if not re.search(r"table local|proto kernel|^(fe80|multicast|ff00)", line)]
             lines += [f"rule {line}" for line in self.node.run("ip", family, "rule", "show").splitlines()]
-        return sorted(" ".join(re.sub(r" proto \S+", "", line).split()) for line in lines)
+        return sorted(" ".join(re.sub(r" proto \S+|(?<= expires )\d+", "", line).split()) for line in lines)
 
     def told(self):
         """The calls of each script in their order, and the lines of each FIFO."""

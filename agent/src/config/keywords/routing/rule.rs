@@ -1,6 +1,6 @@
 //! A line of `virtual_rules` or `static_rules`.
 
-use super::{Line, Wrong, not_in, number_in, prefix, protocol, wrong};
+use super::{GROUPS, Line, Wrong, not_in, number_in, prefix, wrong};
 use crate::config::lexer::Word;
 use crate::model::{Rule, RuleAction, TABLE_MAIN};
 use lb_shared::names::Family;
@@ -9,7 +9,7 @@ use lb_shared::names::Family;
 const PREFERENCE_BASE: u32 = 16_384;
 
 pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
-    let (mut family, mut preference, mut action) = (None, None, None);
+    let (mut family, mut preference, mut action, mut protocol) = (None, None, None, None);
     let mut it = Rule::new(Family::Inet, 0, RuleAction::Lookup(TABLE_MAIN));
     while let Some(word) = line.take() {
         match word.text {
@@ -45,7 +45,14 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
             "preference" | "priority" | "order" => preference = Some(line.number(word, u64::from(u32::MAX))?),
             "iif" | "dev" => it.iif = Some(line.name(word)?),
             "oif" => it.oif = Some(line.name(word)?),
-            "tos" | "dsfield" => it.tos = line.number(word, 255)?,
+            "tos" | "dsfield" => it.tos = line.type_of_service(word)?,
+            "realms" => it.realms = line.realms(word)?,
+            "tunnel-id" => it.tunnel = Some(line.number(word, u64::MAX)?).filter(|it| *it != 0),
+            "l3mdev" => action = Some(RuleAction::L3Master),
+            "suppress_ifgroup" | "sup_group" => {
+                let next = line.after(word)?;
+                it.suppress_group = Some(line.named(next, &GROUPS)?);
+            }
             "fwmark" => {
                 let next = line.after(word)?;
                 let (value, mask) = next
@@ -76,10 +83,8 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
             }
             "sport" => it.source_ports = Some(range(line.after(word)?, 65_535)?),
             "dport" => it.destination_ports = Some(range(line.after(word)?, 65_535)?),
-            "protocol" => it.protocol = protocol(line.after(word)?)?,
+            "protocol" => protocol = Some(line.protocol(word)?),
             "no_track" => it.track = false,
-            "l3mdev" => drop(line.tell_known(word)),
-            _ if line.tell_known(word) => drop(line.take()),
             _ => return Err(line.unknown(word, "a rule")),
         }
     }
@@ -92,11 +97,27 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
             "write two rules",
         ));
     }
+    if it.realms.is_some() && it.family == Family::Inet6 {
+        return Err(wrong(
+            "V-45",
+            "'realms' is for rules of IPv4",
+            "leave it out, as it has no meaning here",
+        ));
+    }
+    it.protocol = line.settle_protocol(protocol, it.track);
     it.action = match (action, it.suppress_prefix_len) {
         (Some(action), _) => action,
         (None, Some(_)) => RuleAction::Lookup(TABLE_MAIN),
         (None, None) => return Err(wrong("V-45", "the rule does nothing", "write 'table NAME'")),
     };
+    let looks = matches!(it.action, RuleAction::Lookup(_) | RuleAction::L3Master);
+    if !looks && (it.realms.is_some() || it.suppress_group.is_some() || it.suppress_prefix_len.is_some()) {
+        return Err(wrong(
+            "V-45",
+            "realms and suppressors go with a table only",
+            "write 'table NAME', or leave them out",
+        ));
+    }
     it.preference = match preference {
         Some(preference) => preference,
         None => {
