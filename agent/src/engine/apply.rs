@@ -145,6 +145,7 @@ impl Engine {
         );
         self.on_router_effects(effects);
         self.leaving.clear();
+        self.apply_static_tracks();
         self.refresh_grounds(None);
         for name in self.model.instances.keys().cloned().collect::<Vec<_>>() {
             self.give_terms(&name);
@@ -414,6 +415,14 @@ impl Index {
                     .entry(name.to_owned())
                     .or_default()
                     .insert(instance.name.clone());
+            }
+            for track in model
+                .static_tracks
+                .iter()
+                .filter(|it| it.members.contains(&instance.name))
+            {
+                let followers = index.by_interface.entry(track.interface.clone()).or_default();
+                followers.insert(instance.name.clone());
             }
             let group = model
                 .groups

@@ -31,6 +31,7 @@ mod routing;
 mod routing_keeper;
 mod sessions;
 mod static_addresses;
+mod static_tracks;
 mod steps;
 mod stop;
 mod tell;
@@ -80,6 +81,7 @@ pub struct Engine {
     vmacs: vmacs::Vmacs,
     /// Static addresses that somebody removed.
     put_back: put_back::PutBack<AddressKey>,
+    static_tracks: static_tracks::StaticTracks,
     routing: routing_keeper::RoutingKeeper,
     /// The kernel tells of routes and rules.
     watches_routing: bool,
@@ -156,6 +158,7 @@ impl Engine {
             net: net_keeper::NetKeeper::default(),
             vmacs: vmacs::Vmacs::default(),
             put_back: put_back::PutBack::default(),
+            static_tracks: static_tracks::StaticTracks::default(),
             routing: routing_keeper::RoutingKeeper::default(),
             watches_routing: false,
             ipvs,

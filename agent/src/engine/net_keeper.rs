@@ -109,6 +109,16 @@ impl NetKeeper {
             .map(|(name, _)| name)
     }
 
+    /// Why the kernel does not take an address.
+    pub(super) fn refusal(&self, key: &AddressKey) -> Option<&str> {
+        self.failed.get(key).map(|failure| failure.text.as_str())
+    }
+
+    /// An address is there, and no operation of ours on it is under way.
+    pub(super) fn is_settled(&self, key: &AddressKey) -> bool {
+        self.have.addresses.contains_key(key) && !self.is_flying(key)
+    }
+
     /// What has been refused, for people.
     pub(super) fn trouble(&self) -> impl Iterator<Item = String> {
         self.failed.values().map(|failure| failure.text.clone())

@@ -49,6 +49,7 @@ impl Engine {
                 for (op, refusal) in outcome.routing {
                     self.on_routing_answer(&op, refusal);
                 }
+                self.on_static_address_answers();
                 self.touch(ObjectId::Agent);
             }
             NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
@@ -213,13 +214,14 @@ impl Engine {
         let Some(instance) = self.model.instances.get(name) else {
             return;
         };
-        let ground = super::ground::ground(
+        let mut ground = super::ground::ground(
             instance,
             self.net.have(),
             &self.debounce,
             &self.index.virtual_addresses,
             &self.vmacs,
         );
+        ground.faults.extend(self.static_faults(name));
         let mut effects = Vec::new();
         self.routers.on_ground(self.now, name, ground, &mut effects);
         self.on_router_effects(effects);

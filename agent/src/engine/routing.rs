@@ -90,11 +90,12 @@ impl Engine {
 
     pub(super) fn on_routing_gone(&mut self, gone: &RoutingGone) {
         for it in self.routing.on_gone(self.now, gone) {
-            self.say(
-                What::DriftHealed,
-                format!("{it} is put back"),
-                Some("somebody removed it".into()),
-            );
+            let why = if it.expires() {
+                "its time was up, or somebody removed it"
+            } else {
+                "somebody removed it"
+            };
+            self.say(What::DriftHealed, format!("{it} is put back"), Some(why.into()));
             self.net
                 .send(vec![NetOp::AddRouting(Box::new(it))], &mut self.queue);
         }
@@ -107,6 +108,9 @@ impl Engine {
             NetOp::RemoveRouting(it) => (it, false),
             _ => return,
         };
+        if sets && self.routing.is_wanted(it) {
+            self.on_static_routing_answer(it, refusal.clone());
+        }
         match refusal {
             Some(text) => {
                 let news = match sets {

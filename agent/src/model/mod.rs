@@ -12,6 +12,7 @@ mod job;
 mod notify;
 mod routing;
 mod service;
+mod static_track;
 mod vrrp;
 
 pub use bfd::{BfdPath, BfdSession, BfdTrack};
@@ -30,6 +31,7 @@ pub use routing::{
     Encap, Leg, PROTOCOL_OURS, Place, Realms, Route, RouteKind, Rule, RuleAction, TABLE_MAIN, Tunnel,
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
+pub use static_track::{StaticLine, StaticTrack};
 pub use vrrp::{
     AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
     ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, Vmac,
@@ -56,6 +58,8 @@ pub struct Model {
     pub static_addresses: Vec<VirtualAddress>,
     pub static_routes: Vec<Route>,
     pub static_rules: Vec<Rule>,
+    /// Which of them instances stand on.
+    pub static_tracks: Vec<StaticTrack>,
     pub layout: Layout,
 }
 

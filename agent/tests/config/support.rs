@@ -411,6 +411,17 @@ pub(crate) fn dump(model: &Model) -> String {
     for rule in &model.static_rules {
         let _ = writeln!(out, "{rule:?}");
     }
+    for it in &model.static_tracks {
+        let members: Vec<&str> = it.members.iter().map(|it| it.0.as_str()).collect();
+        let _ = writeln!(
+            out,
+            "{} on {} puts into FAULT by {}: {}",
+            it.line,
+            it.interface,
+            it.group,
+            members.join(" ")
+        );
+    }
     for it in model.scripts.values() {
         let _ = writeln!(
             out,

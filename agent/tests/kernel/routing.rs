@@ -4,7 +4,7 @@ use super::lab::{Netns, expect, wanted};
 use super::net::Host;
 use lb_shared::names::Family;
 use lbagent::engine::NetNews;
-use lbagent::model::{Leg, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
+use lbagent::model::{Encap, Leg, Place, Realms, Route, RouteKind, Rule, RuleAction, TABLE_MAIN, Tunnel};
 use lbagent::net::{NetOp, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
 use std::net::IpAddr;
@@ -91,6 +91,34 @@ fn everything(link: u32) -> Vec<Routing> {
             metric: Some(5),
             ..route("2001:db8:93::/48")
         },
+        Route {
+            realms: Some(Realms { from: 3, to: 4 }),
+            congestion: Some("reno".to_owned()),
+            locked: 1 << 16,
+            ..route("10.100.0.0/16")
+        },
+        Route {
+            place: Place::Alone,
+            legs: vec![Leg {
+                encap: Some(Encap::Ip(Tunnel {
+                    id: Some(7),
+                    destination: Some("10.91.0.7".parse().unwrap()),
+                    ..Tunnel::default()
+                })),
+                ..leg(Some("10.91.0.2"))
+            }],
+            ..route("10.101.0.0/16")
+        },
+        Route {
+            place: Place::Last,
+            ..route("10.102.0.0/16")
+        },
+        Route {
+            from: Some(prefix("2001:db8:95::/48")),
+            preference: Some(1),
+            metric: Some(5),
+            ..route("2001:db8:94::/48")
+        },
     ];
     let rules = [
         Rule {
@@ -112,6 +140,13 @@ fn everything(link: u32) -> Vec<Routing> {
             from: Some(prefix("2001:db8:91::/64")),
             ..Rule::new(Family::Inet6, 1_003, RuleAction::Lookup(102))
         },
+        Rule {
+            realms: Some(Realms { from: 3, to: 4 }),
+            tunnel: Some(9),
+            suppress_group: Some(5),
+            ..Rule::new(Family::Inet, 1_004, RuleAction::Lookup(100))
+        },
+        Rule::new(Family::Inet, 1_005, RuleAction::L3Master),
     ];
     let place = |it: Route| {
         let links = it.legs.iter().map(|_| Some(LinkIndex(link))).collect();
@@ -164,6 +199,12 @@ fn routes_and_rules_of_every_kind_come_once_and_go() {
             "1001:\tnot from all to 10.92.0.0/16 iif eth0 lookup 101",
             "1002:\tfrom all to 10.99.9.0/24 prohibit",
             "1003:\tfrom 2001:db8:91::/64 lookup 102",
+            "10.100.0.0/16 dev eth0 scope link realms 3/4 congctl lock reno",
+            "10.101.0.0/16  encap ip id 7 src 0.0.0.0 dst 10.91.0.7 ttl 0 tos 0 via 10.91.0.2 dev eth0",
+            "10.102.0.0/16 dev eth0",
+            "2001:db8:94::/48 from 2001:db8:95::/48 dev eth0 metric 5 pref high",
+            "1004:\tfrom all tun_id 9 lookup 100 suppress_ifgroup 5 realms 3/4",
+            "1005:\tfrom all lookup [l3mdev-table]",
         ] {
             let squeezed = shown.replace("tos 0x10", "tos lowdelay");
             assert!(squeezed.contains(part), "no {part} in {squeezed}");

@@ -17,6 +17,7 @@ mod reload;
 mod routing;
 mod source;
 mod static_addresses;
+mod static_tracks;
 mod sync;
 mod telling;
 mod trial;

@@ -226,3 +226,36 @@ fn what_an_earlier_run_left_goes_also_from_an_interface_without_a_carrier() {
     next.stand_still(Duration::from_secs(1));
     assert!(held(&next).is_empty());
 }
+
+#[test]
+fn a_route_of_a_vrf_waits_for_it_and_goes_to_its_table() {
+    let mut it = route(1);
+    it.vrf = Some("blue".to_owned());
+    it.track = false;
+    let mut node = master(with_routes(vec![it], Vec::new()));
+    assert!(held(&node).is_empty());
+    let mut vrf = node.net.links.values().next().unwrap().clone();
+    (vrf.index, vrf.name, vrf.vrf_table) = (LinkIndex(7), "blue".to_owned(), Some(77));
+    node.net.links.insert(vrf.index, vrf.clone());
+    node.feed(Input::Net(NetNews::Link(vrf)));
+    node.stand_still(Duration::from_secs(1));
+    assert_eq!(held(&node), [ROUTE.replace("table 254", "table 77")]);
+}
+
+#[test]
+fn a_route_whose_time_was_up_is_set_again_and_told_as_such() {
+    let mut it = route(1);
+    it.expires = Some(30);
+    let mut node = master(with_routes(vec![it], Vec::new()));
+    node.net.routing.clear();
+    node.feed(Input::Net(NetNews::RoutingGone(RoutingGone::Route {
+        table: TABLE_MAIN,
+        destination: ([10, 50, 1, 0].into(), 24),
+    })));
+    node.stand_still(Duration::from_secs(1));
+    assert_eq!(held(&node), [ROUTE]);
+    let why = Some("its time was up, or somebody removed it");
+    let told =
+        |did: &Did| matches!(did, Did::Said(it) if it.what == What::DriftHealed && it.why.as_deref() == why);
+    assert!(node.did.iter().any(told));
+}

@@ -25,6 +25,8 @@ pub(crate) struct AddressLine {
     pub preferred: Option<u32>,
     /// Length given with the peer.
     pub peer_len: Option<u8>,
+    /// `track_group`, and where its name stands.
+    pub group: Option<(String, Span)>,
     pub at: Span,
 }
 
@@ -87,6 +89,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         extras: AddressExtras::default(),
         preferred: None,
         peer_len: None,
+        group: None,
         at: first.span,
     };
     let mut words = line.arguments().iter();
@@ -130,13 +133,15 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
             "mngtmpaddr" => it.extras.temporary = true,
             "noprefixroute" => it.extras.noprefixroute = true,
             "autojoin" => it.extras.autojoin = true,
+            "track_group" => {
+                it.group = next(cx).map(|word| (word.text.trim_end_matches(';').to_owned(), word.span));
+            }
             "preferred_lft" => it.preferred = next(cx).and_then(|word| lifetime(word, cx)),
             other => match static_net::ADDRESS_LINE.rows().find(|row| row.info.name == other) {
                 Some(row) => {
                     if cx.first_in_file(word.span, "(address line)", row.info.name) {
                         let what = format!("'{other}' is known but does not act yet");
                         let note = match other {
-                            "track_group" => static_net::NO_GROUP,
                             "use_vmac" => super::vrrp::NO_VMAC,
                             _ => "the address is put on the interface without it",
                         };

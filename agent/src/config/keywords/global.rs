@@ -5,7 +5,7 @@ use super::bfd::RawBfd;
 use super::check::{self, SslWords};
 use super::routing::{Placed, route_lines, rule_lines};
 use super::service::{RawServerGroup, RawService};
-use super::static_net;
+use super::static_net::{self, RawTrackGroup};
 use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
@@ -34,6 +34,7 @@ pub(crate) struct Raw {
     pub processes: Vec<RawProcess>,
     pub sessions: Vec<RawBfd>,
     pub files: Vec<RawFile>,
+    pub track_groups: Vec<RawTrackGroup>,
     pub addresses: Vec<AddressLine>,
     pub routes: Vec<Placed<Route>>,
     pub policy_rules: Vec<Placed<Rule>>,
@@ -155,8 +156,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         Refused("agents are told apart by --run-dir, which holds socket, lock and ledger; give each its own")),
     row("child_wait_time", Name("SECONDS"), "5", NextStart, "How long a stop may take.",
         Idle("there is one process; nothing has to be waited for")),
-    row("track_group", Takes::Block("NAME"), "", InPlace, "Names instances whose trackers static addresses follow.",
-        KnownBlock(static_net::NO_GROUP, |_, st, cx| inert(&static_net::TRACK_GROUP, st, cx))),
+    row("track_group", Takes::Block("NAME"), "", InPlace, "Names instances that stand on static addresses, routes and \
+        rules. It must stand above its use.", Block(static_net::track_group)),
     row("static_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses set at start and removed at stop.",
         Block(|it, st, cx| address_lines(&mut it.addresses, st, cx))),
     row("static_routes", List("ROUTE-LINE"), "", InPlace, "Routes set at start and removed at stop.",

@@ -17,6 +17,7 @@ pub(crate) use check::{CheckWords, Checker, RawCheck, Talk};
 pub(crate) use global::{GLOBAL, GlobalDefs, ROOT, Raw};
 pub(crate) use routing::Placed;
 pub(crate) use service::{At, GroupEntry, RawServer, RawServerGroup, RawService};
+pub(crate) use static_net::RawTrackGroup;
 pub(crate) use track::{RawFile, RawProcess, RawScript, TrackLine};
 pub(crate) use vrrp::{RawGroup, RawInstance, RawNotify};
 

@@ -60,8 +60,13 @@ const PROTOCOLS: Names = Names {
     file: "/etc/iproute2/rt_protos",
 };
 
-/// Something read from a line, and where it stands.
-pub(crate) type Placed<T> = (T, Span);
+/// Something read from a line, where it stands, and the track group that follows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed<T> {
+    pub it: T,
+    pub at: Span,
+    pub group: Option<(String, Span)>,
+}
 
 pub(crate) fn route_lines(list: &mut Vec<Placed<Route>>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     lines(list, statement, &static_net::ROUTE_LINE, cx, route::read);
@@ -86,10 +91,15 @@ fn lines<T>(
             words: &line.words,
             at: 0,
             table,
+            group: None,
             cx,
         };
         match read(&mut words) {
-            Ok(it) => list.push((it, line.keyword().span)),
+            Ok(it) => list.push(Placed {
+                it,
+                at: line.keyword().span,
+                group: words.group.take(),
+            }),
             Err(Wrong {
                 code,
                 at,
@@ -129,6 +139,8 @@ struct Line<'w, 't, 'c> {
     words: &'w [Word<'t>],
     at: usize,
     table: &'static Table<Inert>,
+    /// `track_group`, and where its name stands.
+    group: Option<(String, Span)>,
     cx: &'w mut Cx<'c>,
 }
 
@@ -169,6 +181,14 @@ impl<'t> Line<'_, 't, '_> {
 
     fn name(&mut self, name: Word<'_>) -> Result<String, Wrong> {
         Ok(self.after(name)?.text.to_owned())
+    }
+
+    /// `track_group NAME`; of two the first counts, as in keepalived.
+    fn track_group(&mut self, name: Word<'_>) -> Result<(), Wrong> {
+        let word = self.after(name)?;
+        self.group
+            .get_or_insert_with(|| (word.text.to_owned(), word.span));
+        Ok(())
     }
 
     fn address(&mut self, name: Word<'_>) -> Result<IpAddr, Wrong> {

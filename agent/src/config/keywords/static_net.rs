@@ -1,18 +1,52 @@
 //! Words of address, route and rule lines, and of blocks that do not act.
 
-use super::{Entry, Inert, add};
-use crate::config::keyword::Does::{Idle, Known, Old, Refused, Set};
+use super::{Entry, Inert, Raw, add};
+use crate::config::findings::Cx;
+use crate::config::keyword::Does::{Block, Idle, Known, Old, Refused, Set};
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{List, Name, Nothing, OptWords, Seconds};
-use crate::config::keyword::{Keyword, Table, row};
+use crate::config::keyword::{Keyword, Table, no_block, read_block, row};
+use crate::config::lexer::Span;
+use crate::config::tree::Statement;
 
-pub(super) const NO_GROUP: &str = "static addresses, routes and rules stay whatever instances do";
 const NO_PACE: &str = "announcements are paced per interface by vrrp_garp_interval alone";
 
 #[rustfmt::skip]
-pub(crate) const TRACK_GROUP: Table<Inert> = Table { block: "track_group", parts: &[&[
-    row("group", List("INSTANCE"), "", InPlace, "Members of the group.", Known(NO_GROUP)),
+pub(crate) const TRACK_GROUP: Table<RawTrackGroup> = Table { block: "track_group", parts: &[&[
+    row("group", List("INSTANCE"), "required", InPlace, "Members of the group. The first list counts.", Block(members)),
 ]] };
+
+/// A `track_group` as written.
+#[derive(Debug)]
+pub(crate) struct RawTrackGroup {
+    pub name: String,
+    pub at: Span,
+    pub members: Vec<(String, Span)>,
+}
+
+pub(super) fn track_group(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(name) = super::vrrp::name(statement, cx) else {
+        return;
+    };
+    let mut it = RawTrackGroup {
+        name,
+        at: statement.span(),
+        members: Vec::new(),
+    };
+    read_block(&TRACK_GROUP, &mut it, statement, cx);
+    raw.track_groups.push(it);
+}
+
+fn members(it: &mut RawTrackGroup, statement: &Statement<'_>, cx: &mut Cx<'_>) {
+    let Some(block) = &statement.block else {
+        return no_block(statement, cx);
+    };
+    if !it.members.is_empty() {
+        let notes = ["the first one counts, as in keepalived"];
+        return cx.error("L-11", statement.span(), "a second list of members", &notes);
+    }
+    it.members = super::vrrp::names(block);
+}
 
 #[rustfmt::skip]
 pub(crate) const GARP_GROUP: Table<Inert> = Table { block: "garp_group", parts: &[&[
@@ -27,9 +61,6 @@ pub(crate) const GARP_GROUP: Table<Inert> = Table { block: "garp_group", parts: 
 const ADDRESS: &str = "(address line)";
 const ROUTE: &str = "(route line)";
 const RULE: &str = "(rule line)";
-
-const NO_ROUTES: &str = "the route is set without it";
-const NO_RULES: &str = "the rule is set without it";
 
 /// Words of `virtual_ipaddress` lines. The line itself is read by `address`, which takes the words that act.
 #[rustfmt::skip]
@@ -53,21 +84,14 @@ pub(crate) const ADDRESS_LINE: Table<Inert> = Table { block: ADDRESS, parts: &[&
     row("autojoin", Nothing, "off", InPlace, "Joins multicast groups on the address.", Set(|_, _, _| {})),
     row("preferred_lft", Name("SECONDS|forever"), "forever; 0 for IPv6 /128", InPlace, "Preferred lifetime.",
         Set(|_, _, _| {})),
-    row("track_group", Name("NAME"), "none", InPlace, "Instances that fall with a static address.", Known(NO_GROUP)),
+    row("track_group", Name("NAME"), "none", InPlace, "Of a static address: whose instances are in FAULT while its \
+        interface is down, and when it was removed and cannot be put back.", Set(|_, _, _| {})),
     row("use_vmac", Nothing, "off", InPlace, "Puts the address on a VMAC.", Known(super::vrrp::NO_VMAC)),
 ]] };
 
 /// A word of route or rule lines, which `routing` reads.
 const fn acts(name: &'static str, form: &'static str, doc: &'static str) -> Keyword<Inert> {
     row(name, OptWords(form), "", InPlace, doc, Set(|_, _, _| {}))
-}
-
-const fn no_route(name: &'static str, form: &'static str, doc: &'static str) -> Keyword<Inert> {
-    row(name, OptWords(form), "", InPlace, doc, Known(NO_ROUTES))
-}
-
-const fn no_rule(name: &'static str, form: &'static str, doc: &'static str) -> Keyword<Inert> {
-    row(name, OptWords(form), "", InPlace, doc, Known(NO_RULES))
 }
 
 #[rustfmt::skip]
@@ -133,7 +157,8 @@ pub(crate) const ROUTE_LINE: Table<Inert> = Table { block: ROUTE, parts: &[&[
     row("nat", OptWords(""), "", InPlace, "Type of the route.", Refused("the kernel has had no NAT in its routes since \
         Linux 2.6.9, and the line is left out; translate addresses with nftables")),
     acts("no_track", "", "Losing it does not matter."),
-    no_route("track_group", "NAME", "Track group that follows it."),
+    acts("track_group", "NAME", "Of a static route with dev: whose instances are in FAULT while dev is down, and when it \
+        was removed and cannot be put back."),
 ]] };
 
 #[rustfmt::skip]
@@ -173,11 +198,13 @@ pub(crate) const RULE_LINE: Table<Inert> = Table { block: RULE, parts: &[&[
     acts("unreachable", "", "Answers unreachable."),
     acts("type", "NAME", "Type of the rule."),
     acts("no_track", "", "Losing it does not matter."),
-    no_rule("track_group", "NAME", "Track group that follows it."),
+    acts("track_group", "NAME", "Of a static rule with iif: whose instances are in FAULT while iif is down, and when it \
+        was removed and cannot be put back."),
 ]] };
 
 pub(super) fn add_all(entries: &mut Vec<Entry>) {
-    for table in [&TRACK_GROUP, &GARP_GROUP, &ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
+    add(entries, &TRACK_GROUP);
+    for table in [&GARP_GROUP, &ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
         add(entries, table);
     }
 }

@@ -13,7 +13,7 @@ use crate::config::keyword::Takes::{
 };
 use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
-use crate::config::tree::Statement;
+use crate::config::tree::{self, Statement};
 use crate::config::value::{self, ScriptWords};
 use crate::model::{OldChecksum, Route, Rule, VrrpVersion};
 use std::net::IpAddr;
@@ -494,12 +494,14 @@ fn members(it: &mut RawGroup, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     let Some(block) = &statement.block else {
         return no_block(statement, cx);
     };
-    for word in block.statements.iter().flat_map(|line| &line.words) {
-        let name = word.text.trim_end_matches(';');
-        if !name.is_empty() {
-            it.members.push((name.to_owned(), word.span));
-        }
-    }
+    it.members.extend(names(block));
+}
+
+/// The words of a block, however they are spread over its lines.
+pub(super) fn names(block: &tree::Block<'_>) -> Vec<(String, Span)> {
+    let words = block.statements.iter().flat_map(|line| &line.words);
+    let names = words.map(|word| (word.text.trim_end_matches(';').to_owned(), word.span));
+    names.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 fn peers(it: &mut RawInstance, statement: &Statement<'_>, cx: &mut Cx<'_>) {

@@ -85,6 +85,13 @@ pub(super) fn addresses(
             );
             continue;
         }
+        if let Some((_, at)) = &line.group {
+            let notes = [
+                "it is ignored",
+                "this instance tracks its own addresses: leave it out",
+            ];
+            cx.error("V-122", *at, "'track_group' is for static lines", &notes);
+        }
         foreign(line, it, cx);
         match own_list && advertised.len() < ADVERTISED_MAX {
             true => advertised.push(address),

@@ -20,19 +20,11 @@ pub(super) struct Followed<'a> {
 impl<'a> Followed<'a> {
     /// The definitions. Of two with one name the first counts.
     pub(super) fn of(raw: &'a Raw, cx: &mut Cx<'_>) -> Self {
-        let mut processes = Kind {
-            what: "vrrp_track_process",
-            word: "process",
-            known: BTreeMap::new(),
-        };
+        let mut processes = Kind::new("vrrp_track_process", "process");
         for it in &raw.processes {
             processes.define(&it.name, it.at, (it.weight, it.reverse), cx);
         }
-        let mut files = Kind {
-            what: "track_file",
-            word: "file",
-            known: BTreeMap::new(),
-        };
+        let mut files = Kind::new("track_file", "file");
         for it in &raw.files {
             if it.path.is_some() {
                 files.define(&it.name, it.at, it.weight.unwrap_or((1, false)), cx);
@@ -83,7 +75,15 @@ pub(super) struct Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    fn define(&mut self, name: &'a str, at: Span, weight: (i32, bool), cx: &mut Cx<'_>) {
+    pub(super) fn new(what: &'static str, word: &'static str) -> Self {
+        Self {
+            what,
+            word,
+            known: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn define(&mut self, name: &'a str, at: Span, weight: (i32, bool), cx: &mut Cx<'_>) {
         match self.known.entry(name) {
             Entry::Occupied(_) => {
                 let text = format!("{} '{name}' is defined twice", self.what);

@@ -50,6 +50,13 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
         &new.static_rules,
         routing::rule,
     );
+    routing(
+        &mut lines,
+        "static track",
+        &old.static_tracks,
+        &new.static_tracks,
+        routing::track,
+    );
     for (key, service) in &new.services {
         match old.services.get(key) {
             None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),

@@ -1,6 +1,6 @@
 //! Routes and rules in the words of their lines, so that two of them can be told apart.
 
-use crate::model::{Leg, Place, Route, Rule, RuleAction};
+use crate::model::{Leg, Place, Route, Rule, RuleAction, StaticTrack};
 use std::fmt::Display;
 use std::net::IpAddr;
 
@@ -197,6 +197,21 @@ pub(super) fn rule(it: &Rule) -> String {
         if *track { "" } else { " no_track" }.to_owned(),
     ]
     .concat()
+}
+
+/// A static line that instances stand on.
+pub(super) fn track(it: &StaticTrack) -> String {
+    let StaticTrack {
+        line,
+        interface,
+        group,
+        members,
+    } = it;
+    let members: Vec<&str> = members.iter().map(|it| it.0.as_str()).collect();
+    format!(
+        "{line} on {interface} track_group {group} of {}",
+        members.join(", ")
+    )
 }
 
 fn word(name: &str, value: Option<impl Display>) -> String {

@@ -58,6 +58,14 @@ impl Routing {
         }
     }
 
+    /// Whether the kernel itself takes it away after a while.
+    pub fn expires(&self) -> bool {
+        match self {
+            Self::Route(it, _) => it.expires.is_some(),
+            Self::Rule(_) => false,
+        }
+    }
+
     /// Whether it is put back when somebody removes it.
     pub fn is_tracked(&self) -> bool {
         match self {

@@ -5,8 +5,13 @@ from harness.daemon import OURS, comes_to, daemon
 from harness.net import World, until
 
 CONFIG = """\
+track_group TG_1 {
+    group {
+        VI_1
+    }
+}
 static_routes {
-    10.70.0.0/16 via 10.20.0.9 dev eth0
+    10.70.0.0/16 via 10.20.0.9 dev eth0 track_group TG_1
 }
 static_rules {
     from 10.70.0.0/16 table 100 preference 1010
@@ -29,12 +34,15 @@ vrrp_instance VI_1 {
         10.55.0.0/16 via 10.20.0.9 dev eth0 mtu 1400
         2001:db8:50::/48 via 2001:db8:20::9 dev eth0
         default via 10.30.0.9 dev eth1 table 100
+        10.56.0.0/16 via 10.20.0.9 dev eth0 encap ip id 7 dst 10.20.0.7 realms 5
+        10.57.0.0/16 via 10.20.0.9 dev eth0 congctl lock reno append
     }
     virtual_rules {
         from 10.20.0.100/32 table 100 preference 1000
         to 10.60.0.0/16 table 100 priority 1001
         fwmark 7 table 100 preference 1002
         from 2001:db8:60::/48 table 100 preference 1003
+        from 10.61.0.0/16 l3mdev preference 1004
     }
 }
 """
@@ -49,6 +57,9 @@ VIRTUAL = {
     "10.55.0.0/16 via 10.20.0.9 dev eth0 mtu 1400",
     "2001:db8:50::/48 via 2001:db8:20::9 dev eth0 metric 1024 pref medium",
     "default via 10.30.0.9 dev eth1 table 100",
+    "10.56.0.0/16 encap ip id 7 src 0.0.0.0 dst 10.20.0.7 ttl 0 tos 0 via 10.20.0.9 dev eth0 realm 5",
+    "10.57.0.0/16 via 10.20.0.9 dev eth0 congctl lock reno",
+    "1004: from 10.61.0.0/16 lookup [l3mdev-table]",
     "1000: from 10.20.0.100 lookup 100",
     "1001: from all to 10.60.0.0/16 lookup 100",
     "1002: from all fwmark 0x7 lookup 100",
@@ -111,7 +122,7 @@ def master(world):
 def healed(world):
     running(world)
     # One after the other: when either is gone, keepalived takes everything of the instance away for a moment.
-    for gone in ("route del 10.50.0.0/16", "rule del preference 1001"):
+    for gone in ("route del 10.50.0.0/16", "rule del preference 1001", "route del 10.70.0.0/16"):
         world.node.ip(gone)
         world.expect(f"put back after {gone}", STATIC | VIRTUAL)
 

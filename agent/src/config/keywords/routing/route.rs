@@ -147,6 +147,7 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Route, Wrong> {
                 it.congestion = Some(congestion(line.after(word)?)?);
             }
             "no_track" => it.track = false,
+            "track_group" => line.track_group(word)?,
             "nexthop" => {
                 it.legs = legs(word, line)?;
                 break;

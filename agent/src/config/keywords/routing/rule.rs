@@ -85,6 +85,7 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
             "dport" => it.destination_ports = Some(range(line.after(word)?, 65_535)?),
             "protocol" => protocol = Some(line.protocol(word)?),
             "no_track" => it.track = false,
+            "track_group" => line.track_group(word)?,
             _ => return Err(line.unknown(word, "a rule")),
         }
     }
