@@ -4,7 +4,7 @@
 use super::Engine;
 use super::action::Action;
 use super::vmacs::Vmacs;
-use crate::model::Instance;
+use crate::model::{Instance, OwnKind, OwnLink};
 use crate::net::NetOp;
 use lb_shared::names::Family;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,15 @@ fn forwarding_of(name: &str) -> String {
 }
 
 impl Vmacs {
+    fn macvlans(&self, family: Family) -> impl Iterator<Item = &OwnLink> {
+        let wanted = self.wanted.values();
+        wanted.filter(move |it| it.family == family && matches!(it.kind, OwnKind::Macvlan(_)))
+    }
+
     /// The settings of the kernel that these links need beside their own, with their values.
     fn settings(&self) -> BTreeMap<String, &'static str> {
         let mut settings = BTreeMap::new();
-        for it in self.wanted.values().filter(|it| it.family == Family::Inet) {
+        for it in self.macvlans(Family::Inet) {
             // Else the parent answers for addresses of its children, with its own MAC.
             settings.insert(format!("net/ipv4/conf/{}/arp_ignore", it.parent), "1");
             settings.insert(format!("net/ipv4/conf/{}/arp_filter", it.parent), "1");
@@ -68,7 +73,7 @@ impl Engine {
             paths.extend(names.map(|it| rp_filter_of(&it.name)));
             paths.push(rp_filter_of("default"));
         }
-        let v6 = self.vmacs.wanted.values().filter(|it| it.family == Family::Inet6);
+        let v6 = self.vmacs.macvlans(Family::Inet6);
         paths.extend(v6.map(|it| forwarding_of(&it.parent)));
         // A parent that is not there yet has no settings.
         paths.retain(|it| !self.vmacs.asked.contains(it));
@@ -124,13 +129,9 @@ impl Engine {
             .any(|op| matches!(op, NetOp::Sysctl { path, .. } if *path == rp_filter_of("default")))
         {
             // The kernel hands the default on to links whose value nobody ever changed.
-            let ours = self
-                .vmacs
-                .wanted
-                .iter()
-                .filter(|(_, it)| it.family == Family::Inet);
-            ops.extend(ours.map(|(name, _)| NetOp::Sysctl {
-                path: rp_filter_of(name),
+            let ours = self.vmacs.macvlans(Family::Inet);
+            ops.extend(ours.map(|it| NetOp::Sysctl {
+                path: rp_filter_of(&it.name),
                 value: "0".to_owned(),
             }));
         }
@@ -141,34 +142,38 @@ impl Engine {
 
     /// As a router, an interface says so to its neighbours: only the MASTER's may.
     pub(super) fn vmac_routes(&mut self, instance: &Instance, master: bool) {
-        let Some(vmac) = instance
-            .vmac
-            .as_ref()
-            .filter(|_| instance.family == Family::Inet6)
-        else {
-            return;
-        };
-        let parent = instance.interface.as_ref();
-        let Some(value) = parent
-            .and_then(|it| self.vmacs.forwarding.get(it))
-            .filter(|it| *it != "0")
-        else {
-            return;
-        };
-        if self.vmac_of(instance).is_some() {
-            let value = if master { value.clone() } else { "0".to_owned() };
-            let path = forwarding_of(&vmac.name);
-            self.net
-                .send(vec![NetOp::Sysctl { path, value }], &mut self.queue);
+        let mut ops = Vec::new();
+        for link in instance.own_links().filter(is_macvlan_v6) {
+            let forwarding = self.vmacs.forwarding.get(&link.parent);
+            let Some(value) = forwarding.filter(|it| *it != "0") else {
+                continue;
+            };
+            if self.net.have().link(&link.name).is_some() {
+                let value = if master { value.clone() } else { "0".to_owned() };
+                let path = forwarding_of(&link.name);
+                ops.push(NetOp::Sysctl { path, value });
+            }
         }
+        self.net.send(ops, &mut self.queue);
     }
 }
 
+/// One for IPv6 with a MAC of its own.
+pub(super) fn is_macvlan_v6(link: &OwnLink) -> bool {
+    link.family == Family::Inet6 && matches!(link.kind, OwnKind::Macvlan(_))
+}
+
 /// A link's own settings, before it is up.
-pub(super) fn own_settings(name: &str, family: Family) -> Vec<NetOp> {
+pub(super) fn own_settings(link: &OwnLink) -> Vec<NetOp> {
+    let OwnLink {
+        name, family, kind, ..
+    } = link;
+    if let OwnKind::Ipvlan(_) = kind {
+        return Vec::new();
+    }
     let v4 = |key: &str, value: &str| (format!("net/ipv4/conf/{name}/{key}"), value.to_owned());
     let v6 = |key: &str, value: &str| (format!("net/ipv6/conf/{name}/{key}"), value.to_owned());
-    let settings = match family {
+    let settings = match *family {
         Family::Inet => vec![
             // It answers for its own addresses only, and takes packets from the parent's.
             v4("arp_ignore", "1"),

@@ -1,4 +1,4 @@
-//! Interfaces of the instances' own (`use_vmac`): made before there is a master, put back when somebody removes them,
+//! Interfaces of the instances' own (`use_vmac`, `use_ipvlan`): made before there is a master, put back when somebody removes them,
 //! removed at the end, with the settings of the kernel they need.
 //!
 //! The kernel numbers a new link, so that nothing is believed of one before it tells of it. Until then, or until it
@@ -7,11 +7,10 @@
 use super::put_back::PutBack;
 use super::vmac_settings::own_settings;
 use super::{Engine, Ledger};
-use crate::model::{Instance, Model, Vmac};
+use crate::model::{Model, OwnKind, OwnLink};
 use crate::net::{Link, NetOp, NewLink};
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
-use lb_shared::names::Family;
 use lb_shared::state::ObjectId;
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,17 +19,9 @@ use std::time::Duration;
 /// How long a link may take to appear, or to follow its parent up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What one should be.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Wanted {
-    pub(super) parent: String,
-    mac: [u8; 6],
-    pub(super) family: Family,
-}
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Vmacs {
-    pub(super) wanted: BTreeMap<String, Wanted>,
+    pub(super) wanted: BTreeMap<String, OwnLink>,
     /// Made or taken over by us: ours to remove.
     owned: BTreeSet<String>,
     put_back: PutBack<String>,
@@ -87,17 +78,18 @@ impl Vmacs {
     }
 }
 
-fn wanted(model: &Model) -> BTreeMap<String, Wanted> {
-    let of = |it: &Instance| {
-        let vmac = it.vmac.as_ref()?;
-        let wanted = Wanted {
-            parent: it.interface.clone()?,
-            mac: vmac.mac,
-            family: it.family,
-        };
-        Some((vmac.name.clone(), wanted))
-    };
-    model.instances.values().filter_map(|it| of(it)).collect()
+fn wanted(model: &Model) -> BTreeMap<String, OwnLink> {
+    let links = model.instances.values().flat_map(|it| it.own_links());
+    links.map(|link| (link.name.clone(), link)).collect()
+}
+
+/// Whether a link is what is wanted, on this parent.
+fn fits(link: &Link, wanted: &OwnLink, parent: LinkIndex) -> bool {
+    match wanted.kind {
+        OwnKind::Macvlan(mac) => link.private_over == Some(parent) && link.mac == mac,
+        // How they treat each other is up to all of them together.
+        OwnKind::Ipvlan(_) => link.ipvlan_over == Some(parent),
+    }
 }
 
 impl Engine {
@@ -123,7 +115,7 @@ impl Engine {
             self.vmacs.failed.remove(&name);
             self.vmacs.coming.remove(&name);
             self.vmacs.put_back.forget(&name);
-            if let Some(link) = self.net.have().link(&name).filter(|it| it.private_over.is_some()) {
+            if let Some(link) = self.net.have().link(&name).filter(|it| it.over().is_some()) {
                 ops.push(NetOp::RemoveLink { link: link.index });
                 let text = format!("interface {name} removed");
                 self.say(What::Cleaned, text, Some("no instance uses it".into()));
@@ -158,14 +150,17 @@ impl Engine {
         };
         let mut ops = Vec::new();
         if let Some(link) = self.net.have().link(name).cloned() {
-            let fits = link.private_over == Some(parent) && link.mac == wanted.mac;
+            let fits = fits(&link, &wanted, parent);
             let ours = self.vmacs.owned.contains(name);
             if !fits && !ours {
+                let word = match wanted.kind {
+                    OwnKind::Macvlan(_) => "use_vmac",
+                    OwnKind::Ipvlan(_) => "use_ipvlan",
+                };
                 let why = format!(
-                    "an interface of this name is there already and is no macvlan in private mode on {} with the MAC \
-                     {}: remove it, or write another name behind use_vmac",
-                    wanted.parent,
-                    Vmac::mac_text(wanted.mac)
+                    "an interface of this name is there already and is no {} on {}: remove it, or write another name \
+                     behind {word}",
+                    wanted.kind, wanted.parent
                 );
                 return self.fail_vmac(name, why);
             }
@@ -175,7 +170,7 @@ impl Engine {
                 }
                 if !ours {
                     self.vmacs.owned.insert(name.to_owned());
-                    ops.extend(own_settings(name, wanted.family));
+                    ops.extend(own_settings(&wanted));
                 }
                 if !link.running && running {
                     self.vmacs.coming.insert(name.to_owned(), self.now + PATIENCE);
@@ -192,12 +187,14 @@ impl Engine {
         ops.push(NetOp::AddLink(NewLink {
             name: name.to_owned(),
             over: parent,
-            mac: wanted.mac,
+            kind: wanted.kind,
         }));
-        ops.push(NetOp::QuietLink {
-            name: name.to_owned(),
-        });
-        ops.extend(own_settings(name, wanted.family));
+        if let OwnKind::Macvlan(_) = wanted.kind {
+            ops.push(NetOp::QuietLink {
+                name: name.to_owned(),
+            });
+        }
+        ops.extend(own_settings(&wanted));
         ops.push(NetOp::RaiseLink {
             name: name.to_owned(),
         });
@@ -241,6 +238,8 @@ impl Engine {
                 Some(_) => {}
                 None => self.restore_vmac(name, "somebody removed it"),
             }
+            // An address of its own is where adverts come from: it is there before its instance looks.
+            self.static_addresses_on_interface(name);
         }
         let children: Vec<String> = (self.vmacs.wanted.iter())
             .filter(|(_, it)| it.parent == name)
@@ -306,11 +305,5 @@ impl Engine {
         self.vmacs.put_back.on_refused(self.now, name);
         self.refresh_grounds(Some(name));
         true
-    }
-
-    /// The link an instance sends by and puts its addresses on, if that is not its `interface`.
-    pub(super) fn vmac_of(&self, instance: &Instance) -> Option<LinkIndex> {
-        let name = &instance.vmac.as_ref()?.name;
-        self.net.have().link(name).map(|it| it.index)
     }
 }
