@@ -152,10 +152,9 @@ fn all_weighted<'a>(instance: &'a Instance, model: &'a Model) -> Vec<Weighted<'a
         .values()
         .find(|it| it.members.contains(&instance.name));
     let mut trackers = Vec::new();
-    for tracking in [Some(&instance.tracking), group.map(|it| &it.tracking)] {
-        if let Some(tracking) = tracking {
-            weighted(tracking, model, &mut trackers);
-        }
+    let lists = [Some(&instance.tracking), group.map(|it| &it.tracking)];
+    for tracking in lists.into_iter().flatten() {
+        weighted(tracking, model, &mut trackers);
     }
     trackers
 }
