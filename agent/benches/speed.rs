@@ -307,6 +307,7 @@ fn load(text: &str) -> Model {
         hostname: "node".to_owned(),
         interfaces: Some((0..4).map(|number| format!("eth{number}")).collect()),
         addresses: Some(BTreeSet::new()),
+        subnets: None,
         advise: false,
         peer: None,
         users: &Nobody,
@@ -325,6 +326,7 @@ impl Files for OneFile<'_> {
         Ok(Content {
             bytes: self.0.as_bytes().to_vec(),
             id: (0, 0),
+            ..Content::default()
         })
     }
 

@@ -13,6 +13,7 @@ mod pair;
 mod routing;
 mod script;
 mod service;
+mod subnet;
 mod sync;
 mod vrrp;
 mod watch;
@@ -46,6 +47,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);
+    subnet::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model
 }
