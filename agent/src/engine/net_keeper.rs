@@ -467,6 +467,7 @@ mod tests {
             loopback: false,
             private_over: None,
             vrf_table: None,
+            ipvlan_over: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

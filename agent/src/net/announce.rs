@@ -106,6 +106,7 @@ mod tests {
             loopback: false,
             private_over: None,
             vrf_table: None,
+            ipvlan_over: None,
             mtu: 1500,
             mac: MAC.to_vec(),
         }

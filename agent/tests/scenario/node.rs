@@ -96,6 +96,7 @@ pub(crate) fn host() -> NetTable {
         loopback: false,
         private_over: None,
         vrf_table: None,
+        ipvlan_over: None,
         mtu: 1500,
         mac: vec![2, 0, 0, 0, 0, 1],
     };

@@ -54,6 +54,7 @@ impl Kernel {
             loopback: false,
             private_over: None,
             vrf_table: None,
+            ipvlan_over: None,
             mtu: 1500,
             mac: vec![
                 2,

@@ -2,7 +2,6 @@
 
 use super::static_net;
 use crate::config::findings::Cx;
-use crate::config::keyword::Takes::Name;
 use crate::config::keyword::{no_block, shown};
 use crate::config::lexer::{Span, Word};
 use crate::config::tree::Statement;
@@ -20,6 +19,7 @@ pub(crate) struct AddressLine {
     pub scope: u8,
     pub broadcast: Option<IpAddr>,
     pub track: bool,
+    pub use_vmac: Option<Span>,
     pub extras: AddressExtras,
     /// `preferred_lft`: seconds, `u32::MAX` for ever.
     pub preferred: Option<u32>,
@@ -86,6 +86,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         scope: 0,
         broadcast: None,
         track: true,
+        use_vmac: None,
         extras: AddressExtras::default(),
         preferred: None,
         peer_len: None,
@@ -119,6 +120,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                 it.broadcast = next(cx).and_then(|word| broadcast(word, address, prefix_len, cx))
             }
             "no_track" => it.track = false,
+            "use_vmac" => it.use_vmac = Some(word.span),
             "peer" => {
                 if let Some((peer, length)) = next(cx).and_then(|word| peer(word, address, cx)) {
                     (it.extras.peer, it.peer_len) = (Some(peer), length);
@@ -137,40 +139,28 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                 it.group = next(cx).map(|word| (word.text.trim_end_matches(';').to_owned(), word.span));
             }
             "preferred_lft" => it.preferred = next(cx).and_then(|word| lifetime(word, cx)),
-            other => match static_net::ADDRESS_LINE.rows().find(|row| row.info.name == other) {
-                Some(row) => {
-                    if cx.first_in_file(word.span, "(address line)", row.info.name) {
-                        let what = format!("'{other}' is known but does not act yet");
-                        let note = match other {
-                            "use_vmac" => super::vrrp::NO_VMAC,
-                            _ => "the address is put on the interface without it",
-                        };
-                        cx.warn("L-13", word.span, what, &[note]);
+            other => {
+                let names = static_net::ADDRESS_LINE.rows().map(|row| row.info.name);
+                let near = crate::config::similar::nearest(other, names);
+                let advice = match near {
+                    Some(near) => format!("did you mean '{near}'?"),
+                    None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
+                        "write one address a line".to_owned()
                     }
-                    if matches!(row.info.takes, Name(_)) {
-                        words.next();
+                    None => {
+                        "known are dev, label, scope, brd, peer, preferred_lft, noprefixroute and no_track"
+                            .to_owned()
                     }
-                }
-                None => {
-                    let names = static_net::ADDRESS_LINE.rows().map(|row| row.info.name);
-                    let near = crate::config::similar::nearest(other, names);
-                    let advice = match near {
-                        Some(near) => format!("did you mean '{near}'?"),
-                        None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
-                            "write one address a line".to_owned()
-                        }
-                        None => "known are dev, label, scope, brd, peer, preferred_lft, noprefixroute and no_track".to_owned(),
-                    };
-                    let what = format!("'{}' has no meaning behind an address", shown(other));
-                    cx.error(
-                        "L-08",
-                        word.span,
-                        what,
-                        &[&advice, "the rest of the line is ignored"],
-                    );
-                    break;
-                }
-            },
+                };
+                let what = format!("'{}' has no meaning behind an address", shown(other));
+                cx.error(
+                    "L-08",
+                    word.span,
+                    what,
+                    &[&advice, "the rest of the line is ignored"],
+                );
+                break;
+            }
         }
     }
     Some(it)

@@ -86,7 +86,8 @@ pub(crate) const ADDRESS_LINE: Table<Inert> = Table { block: ADDRESS, parts: &[&
         Set(|_, _, _| {})),
     row("track_group", Name("NAME"), "none", InPlace, "Of a static address: whose instances are in FAULT while its \
         interface is down, and when it was removed and cannot be put back.", Set(|_, _, _| {})),
-    row("use_vmac", Nothing, "off", InPlace, "Puts the address on a VMAC.", Known(super::vrrp::NO_VMAC)),
+    row("use_vmac", Nothing, "off", InPlace, "Puts a virtual address on an interface with the virtual MAC, as \
+        use_vmac_addr does with all.", Set(|_, _, _| {})),
 ]] };
 
 /// A word of route or rule lines, which `routing` reads.

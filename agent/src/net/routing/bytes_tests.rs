@@ -1,6 +1,5 @@
 //! The options of routes and rules as iproute2 6.1 puts them, byte by byte, but for the bit that says "nested", which the
-//! kernel does not look at here. MPLS and ILA are as the kernel's headers have
-//! them: few kernels take them.
+//! kernel does not look at here. MPLS and ILA are as the kernel's headers have them: few kernels take them.
 
 use super::{Routing, encode};
 use crate::model::{Encap, Leg, Place, Realms, Route, Rule, RuleAction, Tunnel};
@@ -150,7 +149,7 @@ fn options_of_routes_are_put_as_iproute2_puts_them() {
             ],
         ),
         (ttl, &["05001a0001000000"]),
-        (many, &["18000900", "1000000003000000", "08000b0004000300"]),
+        (many, &["1c000900", "1000000003000000", "08000b0004000300"]),
     ];
     for (route, parts) in cases {
         let links = route.legs.iter().map(|_| Some(LinkIndex(3))).collect();
