@@ -242,6 +242,12 @@ fn instance(it: &Instance, out: &mut String) {
     if let Some(vmac) = &it.vmac {
         let _ = writeln!(out, "  {vmac:?}");
     }
+    if let Some(ipvlan) = &it.ipvlan {
+        let _ = writeln!(out, "  {ipvlan:?}");
+    }
+    for link in &it.address_vmacs {
+        let _ = writeln!(out, "  {} on {}: {}", link.name, link.parent, link.kind);
+    }
     let flags = [
         ("nopreempt", !it.preempt),
         ("check_unicast_source", it.check_unicast_source),

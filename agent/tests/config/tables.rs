@@ -199,7 +199,7 @@ fn a_keyword_can_be_explained() {
     for part in ["vrrp_instance", "1–255", "255 owns the addresses"] {
         assert!(text.contains(part), "{text}");
     }
-    assert!(explain("use_vmac").unwrap().contains("does not act yet"));
+    assert!(explain("use_vmac").unwrap().contains("virtual MAC"));
     assert_eq!(explain("banana"), None);
     assert_eq!(
         unknown("virtual_ruoter_id"),
