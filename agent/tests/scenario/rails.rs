@@ -1,6 +1,8 @@
 //! Every guard rail over both dialects of the socket, with the production engine behind it: it refuses, in these words;
 //! `dry_run` has the same verdict; nothing was changed; and what overrides it is what it says.
 
+#![allow(clippy::unwrap_used, reason = "what a test is made of may fail it")]
+
 use crate::node::{Did, Node, Start, model, new_model, server_key, service};
 use crate::operators::{server, vi_1};
 use lb_shared::client::{Client, ClientError};
