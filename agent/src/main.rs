@@ -21,6 +21,7 @@ use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Judging, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
+use lbagent::io::nft_socket::{NftWatch, OwnPort};
 use lbagent::io::numbers::{self, Numbers};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
@@ -347,7 +348,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let results = post.clone();
     let dumps = Dumps::start(move |why| results.input(Input::NotTold(why)));
     let results = post.clone();
-    let net = NetLane::start(move |news| results.input(Input::Net(news)));
+    let nft_port = OwnPort::default();
+    let net = NetLane::start(nft_port.clone(), move |news| results.input(Input::Net(news)));
+    let results = post.clone();
+    let nft_watch = NftWatch::new(nft_port, move |news| results.input(Input::Net(news)));
     let results = post.clone();
     let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
     let results = post.clone();
@@ -414,6 +418,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         clock,
         net,
         monitor,
+        nft_watch,
         ipvs,
         dialler,
         runner,

@@ -4,6 +4,7 @@ mod address;
 mod advise;
 mod bfd;
 mod check;
+mod firewall;
 mod follow;
 mod group;
 mod host;
@@ -45,6 +46,8 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);
+    firewall::words(cx);
+    firewall::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model
@@ -68,5 +71,6 @@ fn global(cx: &mut Cx<'_>) -> Global {
         fifo_states_on_reload: cx.global.fifo_states_on_reload,
         dump_files: cx.global.dump_files.clone(),
         json_version: cx.global.json_version.max(1),
+        firewall: cx.global.firewall.clone(),
     }
 }

@@ -129,6 +129,7 @@ impl Engine {
         self.refresh_interfaces();
 
         self.raise_vmacs();
+        self.apply_firewall();
         let startup_delay = if first {
             let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
             Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
@@ -153,6 +154,7 @@ impl Engine {
         self.hold_changed(&before);
         self.hold_static_addresses();
         self.apply_routing();
+        self.drop_idle_firewall();
         self.drop_vmacs();
 
         let numbers = self

@@ -424,6 +424,7 @@ impl World {
             | Action::Dump(..)
             | Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::WatchFirewall(_)
             | Action::ReadSysctls(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)

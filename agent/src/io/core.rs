@@ -11,6 +11,7 @@ use super::dump::Dumps;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
+use super::nft_socket::NftWatch;
 use super::numbers::Numbers;
 use super::processes::Processes;
 use super::rtnl_socket::Monitor;
@@ -180,6 +181,7 @@ pub struct Shell {
     pub clock: Clock,
     pub net: NetLane,
     pub monitor: Monitor,
+    pub nft_watch: NftWatch,
     pub ipvs: IpvsLane,
     pub dialler: Dialler,
     pub runner: Runner,
@@ -572,6 +574,7 @@ impl Core {
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
                 Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
+                Action::WatchFirewall(on) => self.shell.nft_watch.set(on),
                 Action::ReadSysctls(paths) => {
                     let read = |path: String| sysctl::read(&path).ok().map(|value| (path, value));
                     failed.push(Input::Sysctls(paths.into_iter().filter_map(read).collect()));

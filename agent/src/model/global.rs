@@ -42,6 +42,26 @@ pub struct Global {
     pub dump_files: BTreeMap<DumpKind, String>,
     /// `json_version`.
     pub json_version: u8,
+    pub firewall: Firewall,
+}
+
+/// `nftables` and its companions: the tables that `no_accept` needs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Firewall {
+    pub table: String,
+    /// Of its chains.
+    pub priority: i32,
+    pub counters: bool,
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Self {
+            table: "keepalived".to_owned(),
+            priority: -1,
+            counters: false,
+        }
+    }
 }
 
 /// How connections are copied to the other director.

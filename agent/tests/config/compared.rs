@@ -23,7 +23,7 @@ const NOT_COMPARED: &[(&str, &str, &str)] = &[
     (
         "global_defs",
         "vrrp_iptables",
-        "refused here: nftables is what is used",
+        "nftables does its work here: what it holds is compared in a case of its own",
     ),
     (
         "vrrp_instance",

@@ -521,6 +521,7 @@ impl Node {
             Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
             Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::WatchFirewall(_)
             | Action::Fifos(_)
             | Action::Processes(_)
             | Action::Numbers(_)

@@ -18,7 +18,7 @@ use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, sh
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{DumpKind, Route, Rule, VrrpVersion};
+use crate::model::{DumpKind, Firewall, Route, Rule, VrrpVersion};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -87,6 +87,8 @@ pub(crate) struct GlobalDefs {
     pub fifo_states_on_reload: bool,
     pub dump_files: BTreeMap<DumpKind, String>,
     pub json_version: u8,
+    pub firewall: Firewall,
+    pub iptables: Option<Span>,
     pub host: super::process::HostWords,
 }
 
@@ -286,14 +288,20 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|it, a, _| it.higher_prio_send_advert = Some(a.flag()))),
     row("vrrp_version", OneOf(&["2", "3"]), "2 (IPv6: 3)", InPlace, "Protocol version of instances.",
         Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 }))),
-    row("vrrp_iptables", OptWords("IN-CHAIN [OUT-CHAIN]"), "INPUT OUTPUT", InPlace, "Uses iptables for no_accept.",
-        Known(NO_FIREWALL)),
-    row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.", Known(NO_FIREWALL)),
-    row("nftables", OptName("TABLE"), "keepalived", InPlace, "Uses nftables for no_accept.", Known(NO_FIREWALL)),
-    row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of the chains.",
-        Known(NO_FIREWALL)),
-    row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.", Known(NO_FIREWALL)),
-    row("nftables_counters", Nothing, "off", InPlace, "Counters in the rules.", Known(NO_FIREWALL)),
+    row("vrrp_iptables", OptWords("IN-CHAIN [OUT-CHAIN]"), "INPUT OUTPUT", InPlace, "Firewall rules for no_accept; \
+        made with nftables.",
+        Set(|it, a, _| it.iptables = Some(a.keyword.span))),
+    row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.",
+        Idle("addresses are in sets of nftables; ipsets are not needed")),
+    row("nftables", OptName("TABLE"), "keepalived", InPlace, "Name of the nftables tables for no_accept and strict \
+        mode: 'ip TABLE' and 'ip6 TABLE' are the agent's own.",
+        Set(|it, a, _| it.firewall.table = a.words.first().map_or("keepalived", |word| word.text).to_owned())),
+    row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of their chains.",
+        Set(|it, a, _| it.firewall.priority = a.small())),
+    row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.",
+        Idle("they always are, and follow an interface that is made anew")),
+    row("nftables_counters", Nothing, "off", InPlace, "Counters in the rules.",
+        Set(|it, _, _| it.firewall.counters = true)),
     row("nftables_ipvs", OptName("TABLE"), "keepalived_ipvs", InPlace, "One marked service for each server group.",
         Known("a group is programmed as one service for each of its addresses")),
     row("nftables_ipvs_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of those chains.",

@@ -579,6 +579,7 @@ impl Settings for Global {
             fifo_states_on_reload,
             dump_files,
             json_version,
+            firewall,
         } = self;
         let mut say = Sayer::default();
         say.maybe("router_id", router_id.as_ref())
@@ -635,6 +636,9 @@ impl Settings for Global {
                 }),
             )
             .flag("fifo_write_vrrp_states_on_reload", *fifo_states_on_reload)
+            .one("nftables", &firewall.table)
+            .one("nftables_priority", firewall.priority)
+            .flag("nftables_counters", firewall.counters)
             .many(
                 "dump files",
                 dump_files
