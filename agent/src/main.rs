@@ -314,16 +314,16 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         tracing::info!("flags without effect here: {}", ignored.join(" "));
     }
 
-    let (host, script_security) = (model.host.clone(), model.global.script_security);
+    let (host, scripts) = (model.host.clone(), model.global.scripts);
     if let Some(it) = &host.startup {
-        once::run("startup_script", it, script_security);
+        once::run("startup_script", it, scripts);
     }
     let (post, inbox) = Post::new()?;
     let results = post.clone();
     let runner = Runner::start(model.runs_scripts(), move |id, outcome| {
         results.input(Input::Ran(id, outcome));
     })?;
-    runner.enforce_script_security(model.global.script_security);
+    runner.set_rules(scripts);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("worker")
@@ -452,7 +452,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     }
     runtime.shutdown_background();
     if let Some(it) = host.shutdown.filter(|_| matches!(result, Ok(core::End::Stopped))) {
-        once::run("shutdown_script", &it, script_security);
+        once::run("shutdown_script", &it, scripts);
     }
     result.map(drop)
 }

@@ -6,7 +6,7 @@ use lbagent::io::dial::Dialler;
 use lbagent::io::runner::Runner;
 use lbagent::model::{
     CheckKind, ClientCertificate, DnsCheck, HttpGet, HttpVersion, Job, JobEnd, JobId, JobOutcome, PingCheck,
-    Script, SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
+    Script, ScriptRules, SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
 };
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -900,7 +900,11 @@ fn what_others_could_change_is_not_run_as_root_when_security_is_asked_for() {
         (&inside, false),
     ];
     for enforce in [false, true] {
-        scripts.runner.as_ref().unwrap().enforce_script_security(enforce);
+        let rules = ScriptRules {
+            secure: enforce,
+            ..ScriptRules::default()
+        };
+        scripts.runner.as_ref().unwrap().set_rules(rules);
         for (path, safe) in cases {
             scripts.begin(1, &[path], Some(LONG), None);
             let end = scripts.end().1.end;

@@ -3,7 +3,9 @@
 use super::confirm::Former;
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule};
+use crate::model::{
+    BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule, ScriptRules,
+};
 use crate::net::{NetOp, TableName};
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Ear};
@@ -64,8 +66,8 @@ pub enum Action {
     Persist(PersistId, Vec<Override>),
     /// Make the configuration to go back to durable, or forget it, and tell.
     KeepFormer(PersistId, Option<Box<Former>>),
-    /// Whether scripts that others could change may run.
-    ScriptSecurity(bool),
+    /// What holds for all scripts from now on.
+    ScriptRules(ScriptRules),
     /// Write down what we own, for the next start: see [`Ledger`].
     Ledger(Ledger),
     /// Everything is put down: the process may end.

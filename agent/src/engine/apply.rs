@@ -101,9 +101,9 @@ impl Engine {
         self.touch_changed_services(&before);
         self.config_view(&file, &findings);
         self.confirm.in_force(texts);
-        let security = self.model.global.script_security;
-        if first || before.global.script_security != security {
-            self.queue.push_back(super::Action::ScriptSecurity(security));
+        let scripts = self.model.global.scripts;
+        if first || before.global.scripts != scripts {
+            self.queue.push_back(super::Action::ScriptRules(scripts));
         }
         self.open_fifos(&before.global.fifos);
 

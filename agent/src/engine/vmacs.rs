@@ -1,5 +1,5 @@
 //! Interfaces of the instances' own (`use_vmac`): made before there is a master, put back when somebody removes them,
-//! removed at the end, with the settings of the kernel they need.
+//! removed at the end, with the settings of the kernel they need; and the settings that the file names itself.
 //!
 //! The kernel numbers a new link, so that nothing is believed of one before it tells of it. Until then, or until it
 //! refuses, the link is on its way, and its absence is no fault.
@@ -38,6 +38,8 @@ pub(super) struct Vmacs {
     failed: BTreeMap<String, String>,
     /// On its way until then.
     coming: BTreeMap<String, Mono>,
+    /// Settings that the file wants by words of their own: `promote_secondaries`, `disable_local_igmp`.
+    of_file: BTreeMap<String, &'static str>,
     /// Settings that were asked for, and what those were that we changed.
     asked: BTreeSet<String>,
     originals: BTreeMap<String, String>,
@@ -86,7 +88,7 @@ impl Vmacs {
         self.originals.extend(earlier.link_sysctls.clone());
     }
 
-    /// The settings of the kernel that these links need beside their own, with their values.
+    /// The settings of the kernel that these links need beside their own, and those of the file, with their values.
     fn settings(&self) -> BTreeMap<String, &'static str> {
         let mut settings = BTreeMap::new();
         for it in self.wanted.values().filter(|it| it.family == Family::Inet) {
@@ -96,6 +98,7 @@ impl Vmacs {
             // Strict for all, packets to a child would be dropped: the way back leads through the parent.
             settings.insert(ALL_RP_FILTER.to_owned(), "0");
         }
+        settings.extend(self.of_file.clone());
         settings
     }
 }
@@ -108,6 +111,18 @@ fn rp_filter_of(name: &str) -> String {
 
 fn forwarding_of(name: &str) -> String {
     format!("net/ipv6/conf/{name}/forwarding")
+}
+
+fn settings_of(model: &Model) -> BTreeMap<String, &'static str> {
+    let promoting = model.instances.values().filter(|it| it.promote_secondaries);
+    let mut settings: BTreeMap<String, &'static str> = promoting
+        .filter_map(|it| it.interface.as_ref())
+        .map(|name| (format!("net/ipv4/conf/{name}/promote_secondaries"), "1"))
+        .collect();
+    if model.global.disable_local_igmp {
+        settings.insert("net/ipv4/igmp_link_local_mcast_reports".to_owned(), "0");
+    }
+    settings
 }
 
 fn wanted(model: &Model) -> BTreeMap<String, Wanted> {
@@ -127,6 +142,7 @@ impl Engine {
     /// Before the instances take a new model: what they will send by is made.
     pub(super) fn raise_vmacs(&mut self) {
         self.vmacs.wanted = wanted(&self.model);
+        self.vmacs.of_file = settings_of(&self.model);
         let names: Vec<String> = self.vmacs.wanted.keys().cloned().collect();
         for name in names {
             self.make_vmac(&name);
@@ -159,6 +175,7 @@ impl Engine {
     /// A stop takes all of them down.
     pub(super) fn drop_all_vmacs(&mut self) {
         self.vmacs.wanted.clear();
+        self.vmacs.of_file.clear();
         self.drop_vmacs();
     }
 
@@ -275,8 +292,14 @@ impl Engine {
 
     /// A link appeared or changed, before its instances hear of it.
     pub(super) fn vmacs_on_link(&mut self, name: &str) {
-        if self.boot.is_some() || self.stopping.is_some() || self.vmacs.wanted.is_empty() {
+        let idle = self.vmacs.wanted.is_empty() && self.vmacs.of_file.is_empty();
+        if self.boot.is_some() || self.stopping.is_some() || idle {
             return;
+        }
+        if self.net.have().link(name).is_none() {
+            // Its successor begins with settings of its own.
+            let of_it = format!("/{name}/");
+            self.vmacs.asked.retain(|path| !path.contains(&of_it));
         }
         if self.vmacs.wanted.contains_key(name) {
             let link = self.net.have().link(name).cloned();
@@ -358,7 +381,7 @@ impl Engine {
     /// Asks what the settings are that will have to be changed, to be able to put them back.
     fn ask_vmac_settings(&mut self) {
         let mut paths: Vec<String> = self.vmacs.settings().into_keys().collect();
-        if !paths.is_empty() {
+        if paths.iter().any(|it| it == ALL_RP_FILTER) {
             let links = self.net.have().links.values();
             let names = links.filter(|it| !self.vmacs.wanted.contains_key(&it.name));
             paths.extend(names.map(|it| rp_filter_of(&it.name)));

@@ -585,7 +585,7 @@ impl Core {
                 Action::Run(id, job) => self.shell.runner.run(id, job),
                 Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
                 Action::KeepFormer(id, former) => self.shell.store.former(id, former),
-                Action::ScriptSecurity(enforce) => self.shell.runner.enforce_script_security(enforce),
+                Action::ScriptRules(rules) => self.shell.runner.set_rules(rules),
                 Action::Ledger(ledger) => {
                     let slots = self.shell.stamps.slots_for(ledger.masters.keys());
                     self.shell.store.ledger(ledger, slots);

@@ -22,7 +22,7 @@ pub use check::{
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Firewall, Global, SyncSettings};
 pub use host::{Host, InterfaceDelays, Once, Scheduling};
-pub use job::{Job, JobEnd, JobId, JobOutcome};
+pub use job::{Job, JobEnd, JobId, JobOutcome, ScriptRules};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };

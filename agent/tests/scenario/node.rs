@@ -526,7 +526,7 @@ impl Node {
             | Action::Processes(_)
             | Action::Numbers(_)
             | Action::BfdPaths(_)
-            | Action::ScriptSecurity(_) => {}
+            | Action::ScriptRules(_) => {}
         }
         None
     }

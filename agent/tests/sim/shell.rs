@@ -145,7 +145,7 @@ impl World {
             | Action::BfdPaths(_)
             | Action::BfdSend(..)
             | Action::Numbers(_)
-            | Action::ScriptSecurity(_)
+            | Action::ScriptRules(_)
             // No reload of the simulator waits to be confirmed.
             | Action::KeepFormer(..) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
