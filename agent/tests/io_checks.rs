@@ -931,11 +931,17 @@ fn a_script_becomes_the_user_it_was_told_with_no_other_groups() {
         report: true,
         lane: None,
     };
-    scripts.runner.as_ref().unwrap().run(JobId(1), job);
-    assert_eq!(
-        String::from_utf8(scripts.end().1.output).unwrap(),
-        "12345\n12346\n12346\n"
-    );
+    let runner = scripts.runner.as_ref().unwrap();
+    runner.run(JobId(1), job.clone());
+    let said = || String::from_utf8(scripts.end().1.output).unwrap();
+    assert_eq!(said(), "12345\n12346\n12346\n");
+    // A user without an entry has no further groups.
+    runner.set_rules(ScriptRules {
+        all_groups: true,
+        ..ScriptRules::default()
+    });
+    runner.run(JobId(1), job);
+    assert_eq!(said(), "12345\n12346\n12346\n");
 }
 
 /// A UDP server that answers its first datagram.

@@ -37,6 +37,7 @@ mod stop;
 mod tell;
 mod trial;
 mod undo;
+mod vmac_settings;
 mod vmacs;
 mod want;
 

@@ -1,9 +1,12 @@
-"""Packets to addresses that their MASTER does not accept: `no_accept`, and what nftables holds for it."""
+"""Packets to addresses that their MASTER does not accept: `no_accept`, and what nftables holds for it. And what else the
+host is told: settings of the kernel, groups of scripts."""
 
 import errno
 import json
+import os
 import select
 import socket
+import subprocess
 import time
 
 from harness.cases import Group, case
@@ -13,6 +16,7 @@ from harness.net import World, inside, until
 CONFIG = """\
 global_defs {
     vrrp_version 3
+    disable_local_igmp
 }
 vrrp_instance CLOSED {
     interface eth0
@@ -43,6 +47,7 @@ vrrp_instance OPEN {
     virtual_router_id 53
     priority 100
     advert_int 0.1
+    promote_secondaries
     virtual_ipaddress {
         10.20.0.110/24
     }
@@ -70,6 +75,12 @@ class Host(World):
 
     def ruleset(self):
         return json.loads(self.node.run("nft", "-j", "list", "ruleset"))["nftables"]
+
+    def settings(self):
+        """`promote_secondaries` of the interface, and whether reports are sent for link-local groups."""
+        files = ("ipv4/conf/eth0/promote_secondaries", "ipv4/igmp_link_local_mcast_reports")
+        with inside(self.node.name):
+            return tuple(int(open(f"/proc/sys/net/{file}").read()) for file in files)
 
     def tables(self):
         return {f"{it['table']['family']} {it['table']['name']}" for it in self.ruleset() if "table" in it}
@@ -123,9 +134,12 @@ class Host(World):
 Group.fixture("firewall", Host)
 
 
-@case("packets to the addresses are dropped, to others not; neighbours still find them; a stop leaves nothing")
+@case("packets to the addresses are dropped, to others not; neighbours find them; settings act; a stop leaves nothing")
 def dropped(world):
+    before = world.settings()
+    assert before == (0, 1), before
     world.master()
+    assert world.settings() == (1, 0), world.settings()
     chains, _ = world.drops()
     want = {f"{family} {name} {hook} -1 accept" for family in ("ip", "ip6")
             for name, hook in (("in", "input"), ("out", "output"))}
@@ -137,6 +151,7 @@ def dropped(world):
         assert any(line.startswith(f"{address} lladdr") for line in neighbours.splitlines()), neighbours
     world.daemon.stop()
     assert world.tables() == {"ip theirs"}, world.tables()
+    assert world.settings() == before, world.settings()
 
 
 @case("after kill -9 the next start has the same rules, none twice; what others flush is put back", makes=(OURS,))
@@ -156,3 +171,32 @@ def kept(world):
     world.daemon.reload()
     comes_to("a reload lets packets through", world.daemon, world.guarded, {it for it in GUARDED if "ip6" in it})
     assert world.answers("10.20.0.100") == {"10.20.0.100"}
+
+
+@case("set_supplementary_groups: a script has all groups of its user", makes=(OURS,))
+def groups(world):
+    # The group file is this lab's own for the moment.
+    with open("/etc/group") as f:
+        mine = world.file("group", f.read().rstrip() + "\nlbtest:x:4242:nobody\n")
+    folder = os.path.join(world.dir, "said")
+    os.mkdir(folder)
+    os.chmod(world.dir, 0o755)
+    os.chmod(folder, 0o777)
+    script = world.file("say-groups", f"#!/bin/sh\nid -G > {folder}/new && mv {folder}/new {folder}/groups\n")
+    os.chmod(script, 0o755)
+    told = f"{folder}/groups"
+    config = CONFIG.replace("    promote_secondaries\n", f"    notify_stop {script} nobody\n")
+    subprocess.run(["mount", "--bind", mine, "/etc/group"], check=True)
+    try:
+        for word, all_of_them in (("", False), ("    set_supplementary_groups\n", True)):
+            world.daemon.stop()
+            world.daemon.configure(config.replace("    vrrp_version 3\n", f"    vrrp_version 3\n{word}"))
+            world.daemon.start()
+            world.daemon.stop()
+            until("the script has said its groups", lambda: os.path.exists(told))
+            with open(told) as f:
+                found = f.read().split()
+            assert ("4242" in found) == all_of_them, (word, found)
+            os.unlink(told)
+    finally:
+        subprocess.run(["umount", "/etc/group"], check=True)
