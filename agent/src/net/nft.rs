@@ -369,8 +369,10 @@ mod tests {
         Guard::new(address.parse().unwrap(), LinkIndex(3))
     }
 
-    /// Kind, number, flags and payload of each request.
-    fn requests(op: &FirewallOp) -> (u32, Vec<(u16, u32, u16, Vec<u8>)>) {
+    /// Kind, number, flags and payload of a request.
+    type Request = (u16, u32, u16, Vec<u8>);
+
+    fn requests(op: &FirewallOp) -> (u32, Vec<Request>) {
         let mut bytes = Vec::new();
         let last = encode(&mut bytes, 7, op);
         let all = messages(&bytes).map(Result::unwrap).map(|it| match it.body {
@@ -464,7 +466,7 @@ mod tests {
         assert_eq!(answered, [last]);
         let priority = (-1i32).to_be_bytes();
         assert!(v4[6].3.windows(4).any(|it| it == priority), "{:?}", v4[6]);
-        let counts = |requests: &[(u16, u32, u16, Vec<u8>)]| {
+        let counts = |requests: &[Request]| {
             let counted = requests
                 .iter()
                 .filter(|it| it.3.windows(7).any(|it| it == b"counter"));
