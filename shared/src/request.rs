@@ -12,6 +12,7 @@ use crate::state::{DrainThen, Pin, State, Target};
 use crate::trial::{TestAsk, Tested};
 use crate::units::{Mono, Weight};
 use crate::whatif::{Foreseen, WhatIf};
+use crate::window::{Window, WindowAsk};
 use serde::{Deserialize, Serialize};
 
 /// What a connection may do; each role includes the ones before it.
@@ -74,6 +75,8 @@ pub enum Request {
     Excerpt(ExcerptAsk),
     /// As [`Request::Act`], if what was seen of its targets still holds; else [`Reply::Refused`].
     ActIf(Act, Vec<Expected>),
+    /// What changed of the numbers that are looked at: [`Reply::Window`].
+    Window(WindowAsk),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -274,6 +277,7 @@ impl Request {
             | Self::Past { .. }
             | Self::Config
             | Self::Excerpt(_)
+            | Self::Window(_)
             | Self::Reload { dry_run: true, .. } => Role::Viewer,
             Self::Act(act) | Self::ActIf(act, _) => act.verb.role(),
             Self::Test(_) => Role::Operator,
@@ -299,6 +303,7 @@ impl Request {
             Self::Log(_) => "log",
             Self::Config => "config-show",
             Self::Excerpt(_) => "excerpt",
+            Self::Window(_) => "window",
         }
     }
 }
@@ -329,6 +334,7 @@ pub enum Reply {
     Log(LogView),
     Config(Box<Shown>),
     Excerpt(Box<Excerpt>),
+    Window(Box<Window>),
 }
 
 /// Who answers.
