@@ -180,6 +180,7 @@ impl Verdict {
             | Reply::Past(_)
             | Reply::Tested(_)
             | Reply::Excerpt(_)
+            | Reply::Listening { .. }
             | Reply::Window(_)
             | Reply::Log(_) => Self::Failed {
                 message: "the agent answered something else than was asked".into(),

@@ -71,6 +71,7 @@ mod tests {
             Ok(Content {
                 bytes: self.0.into(),
                 id: (1, 1),
+                ..Content::default()
             })
         }
 
@@ -104,6 +105,7 @@ mod tests {
             hostname: "lb1".into(),
             interfaces: None,
             addresses: None,
+            subnets: None,
             advise: false,
             peer: None,
             users: &One(""),

@@ -373,7 +373,7 @@ impl Session {
         Err(Refusal::forbidden(needed, self.role))
     }
 
-    /// The one answer to a request other than [`Request::Watch`].
+    /// The one answer to a request that has one.
     pub(super) async fn answer(&self, request: Request) -> Reply {
         if let Err(refusal) = self.allow(&request) {
             return Reply::Refused(refusal);
@@ -400,11 +400,13 @@ impl Session {
                     .map(|event| (**event).clone())
                     .collect(),
             ),
-            Request::Watch | Request::Excerpt(_) | Request::Window(_) => Reply::Refused(Refusal::new(
-                RefusalCode::BadRequest,
-                "this has an answer only on a connection of frames",
-                "",
-            )),
+            Request::Watch | Request::Listen | Request::Excerpt(_) | Request::Window(_) => {
+                Reply::Refused(Refusal::new(
+                    RefusalCode::BadRequest,
+                    "this has an answer only on a connection of frames",
+                    "",
+                ))
+            }
             Request::Metrics(asked) => match self.doors.metrics(asked).await {
                 Ok(text) => Reply::Metrics(text),
                 Err(refusal) => Reply::Refused(refusal),

@@ -36,6 +36,7 @@ mod stop;
 mod tell;
 mod trial;
 mod undo;
+mod vmac_settings;
 mod vmacs;
 mod want;
 

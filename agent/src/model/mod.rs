@@ -10,6 +10,7 @@ mod global;
 mod host;
 mod job;
 mod notify;
+mod own_link;
 mod routing;
 mod service;
 mod vrrp;
@@ -26,12 +27,13 @@ pub use job::{Job, JobEnd, JobId, JobOutcome};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };
+pub use own_link::{Ipvlan, IpvlanMode, OwnKind, OwnLink, Vmac};
 pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
     AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
-    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, Vmac,
-    VrrpProcess, VrrpScript, VrrpVersion,
+    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess,
+    VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};

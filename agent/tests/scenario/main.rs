@@ -11,6 +11,7 @@ mod interfaces;
 mod kernel;
 mod node;
 mod operators;
+mod own_links;
 mod ramp;
 mod refusals;
 mod reload;

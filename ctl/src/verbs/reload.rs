@@ -1,7 +1,7 @@
 //! `reload`: the file again, all of it or nothing.
 
 use super::Call;
-use super::outgoing::Outgoing;
+use super::outgoing::{self, Outgoing};
 use crate::args::{Global, Output};
 use crate::connect;
 use crate::fleet;
@@ -10,10 +10,12 @@ use crate::trouble::Trouble;
 use lb_shared::client::Client;
 use lb_shared::counters::Counters;
 use lb_shared::duration;
+use lb_shared::excerpt::ExcerptAsk;
 use lb_shared::json;
 use lb_shared::names::ServerId;
 use lb_shared::request::Reloaded;
 use lb_shared::text::{escape, span, thousands};
+use lb_shared::view::View;
 use std::time::Duration;
 
 /// How a reload is asked for.
@@ -58,7 +60,7 @@ pub(crate) fn confirm(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
     site.may_act()?;
     fleet::sections(site, global, look, out, |global, _, out| {
         let mut client = connect::client(global)?;
-        let host = client.snapshot()?.state.agent.host;
+        let host = client.excerpt(&ExcerptAsk::agent())?.snapshot.state.agent.host;
         let kept = client.confirm()?;
         match global.output {
             Output::Json | Output::Jsonl => {
@@ -100,22 +102,34 @@ pub(crate) fn run(call: &Call<'_>, out: &mut Out, how: &How) -> Result<(), Troub
 
 fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let before = client.snapshot()?;
-    // Connections to what is there before it may be gone; a plan is worth having without them.
-    let counters = client.counters().unwrap_or_default();
+    let agent = client.excerpt(&ExcerptAsk::agent())?.snapshot.state.agent;
+    let for_eyes = matches!(global.output, Output::Table | Output::Wide | Output::Name);
+    let mut counters = Counters::default();
     let mut drains: Vec<String> = Vec::new();
-    let reloaded = match how.drain_removed {
-        None => how.load(&mut client)?,
-        Some(limit) => {
-            let plan = client.reload(true, how.force)?;
-            let outgoing = Outgoing::of(&before.state, &plan, limit, how.force);
-            if how.dry_run {
-                drains = outgoing.plan(&mut client, &before)?;
+    let reloaded = if how.dry_run || how.drain_removed.is_some() {
+        let plan = client.reload(true, how.force)?;
+        let mut before = outgoing::before(&mut client, &plan)?;
+        // Connections to what is there before it may be gone; a plan is worth having without them.
+        counters = before.counters.take().unwrap_or_default();
+        let state = &before.snapshot.state;
+        match how.drain_removed {
+            None => plan,
+            Some(limit) if how.dry_run => {
+                let outgoing = Outgoing::of(state, &plan, limit, how.force);
+                drains = outgoing.plan(&mut client, &View::excerpt(&before))?;
                 plan
-            } else {
+            }
+            Some(limit) => {
+                let outgoing = Outgoing::of(state, &plan, limit, how.force);
                 outgoing.drain_then(global, look, out, &mut client, |client| how.load(client))?
             }
         }
+    } else {
+        // What goes is not known before it is gone.
+        if for_eyes {
+            counters = client.counters().unwrap_or_default();
+        }
+        how.load(&mut client)?
     };
     match global.output {
         Output::Json | Output::Jsonl => {
@@ -123,10 +137,10 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
             if how.drain_removed.is_some() && how.dry_run {
                 data["drains"] = drains.into();
             }
-            out.line(&json::document(&before.state.agent.host, data).to_string())?;
+            out.line(&json::document(&agent.host, data).to_string())?;
         }
         Output::Table | Output::Wide | Output::Name => {
-            for line in lines(before.state.agent.config.revision, &reloaded, &counters) {
+            for line in lines(agent.config.revision, &reloaded, &counters) {
                 out.line(&line)?;
             }
             for line in drains {
