@@ -199,7 +199,7 @@ mod tests {
             self.totals = window.totals.unwrap_or(self.totals);
             self.services.extend(window.services);
             self.servers.extend(window.servers);
-            window.gone.iter().for_each(|id| drop(self.servers.remove(id)));
+            self.servers.retain(|id, _| !window.gone.contains(id));
             if let Rows::These(ids) = rows {
                 self.servers.retain(|id, _| ids.contains(id));
             }

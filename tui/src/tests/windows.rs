@@ -41,11 +41,11 @@ impl Agent {
 
 /// The last question for numbers.
 fn wanted(bench: &mut Bench) -> Option<WindowAsk> {
-    let asks = bench.cmds.drain(..).filter_map(|cmd| match cmd {
+    let mut asks = bench.cmds.drain(..).filter_map(|cmd| match cmd {
         Cmd::Sample(ask) => Some(ask),
         _ => None,
     });
-    asks.last().flatten()
+    asks.next_back().flatten()
 }
 
 fn hello(bench: &mut Bench, demo: &Demo) {
