@@ -263,6 +263,7 @@ impl Engine {
                 let mut view = self.agent.clone();
                 view.kernel_trouble = (self.net.trouble().chain(self.vmacs.trouble()))
                     .chain(self.routing.trouble())
+                    .chain(self.firewall.trouble())
                     .chain(self.ipvs.trouble())
                     .collect();
                 view.ipvs_missing = self.ipvs_missing();
