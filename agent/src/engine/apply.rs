@@ -1,6 +1,7 @@
 //! A model comes into force: every machine takes its part of it, and only what differs is touched.
 
 use super::input::NewModel;
+use super::rails::Rail;
 use super::want::destination_key;
 use super::{Engine, Index, plan};
 use crate::model::{Instance, Model, NotifyScripts, NotifyWho};
@@ -32,13 +33,13 @@ impl Engine {
             );
             return self.answer(asked.map(|(ticket, _)| ticket), Reply::Refused(refusal));
         }
-        if let (Some(name), false) = (self.master_lost_by(&new.model), new.force || asked.is_none()) {
-            let refusal = Refusal::new(
-                RefusalCode::Config,
-                format!("{name} is MASTER on this node and is not in the new file: its addresses would go"),
-                "to do it anyway: add --force",
-            );
-            return self.answer(asked.map(|(ticket, _)| ticket), Reply::Refused(refusal));
+        if let (Some(name), Some((ticket, _))) = (self.master_lost_by(&new.model), &asked) {
+            let message =
+                format!("{name} is MASTER on this node and is not in the new file: its addresses would go");
+            let hint = "to do it anyway: add --force";
+            if let Err(refusal) = Rail::MasterGone.refuse(new.force, message, hint) {
+                return self.answer(Some(*ticket), Reply::Refused(refusal));
+            }
         }
         let mut reloaded = Reloaded {
             dry_run: new.dry_run,
@@ -101,9 +102,9 @@ impl Engine {
         self.touch_changed_services(&before);
         self.config_view(&file, &findings);
         self.confirm.in_force(texts);
-        let security = self.model.global.script_security;
-        if first || before.global.script_security != security {
-            self.queue.push_back(super::Action::ScriptSecurity(security));
+        let scripts = self.model.global.scripts;
+        if first || before.global.scripts != scripts {
+            self.queue.push_back(super::Action::ScriptRules(scripts));
         }
         self.open_fifos(&before.global.fifos);
 
@@ -129,6 +130,7 @@ impl Engine {
         self.refresh_interfaces();
 
         self.raise_vmacs();
+        self.apply_firewall();
         let startup_delay = if first {
             let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
             Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
@@ -154,6 +156,7 @@ impl Engine {
         self.hold_changed(&before);
         self.hold_static_addresses();
         self.apply_routing();
+        self.drop_idle_firewall();
         self.drop_vmacs();
 
         let numbers = self

@@ -15,6 +15,7 @@ mod confirm;
 mod counters;
 mod debounce;
 mod dump;
+mod firewall;
 mod foresee;
 mod ground;
 mod guards;
@@ -25,6 +26,7 @@ mod jobs;
 mod net_keeper;
 mod plan;
 mod put_back;
+mod rails;
 mod reconcile;
 mod report;
 mod routing;
@@ -46,6 +48,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
 use crate::health::Health;
@@ -84,6 +87,7 @@ pub struct Engine {
     put_back: put_back::PutBack<AddressKey>,
     static_tracks: static_tracks::StaticTracks,
     routing: routing_keeper::RoutingKeeper,
+    firewall: firewall::FirewallKeeper,
     /// The kernel tells of routes and rules.
     watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
@@ -161,6 +165,7 @@ impl Engine {
             put_back: put_back::PutBack::default(),
             static_tracks: static_tracks::StaticTracks::default(),
             routing: routing_keeper::RoutingKeeper::default(),
+            firewall: firewall::FirewallKeeper::default(),
             watches_routing: false,
             ipvs,
             intent,
@@ -281,6 +286,7 @@ impl Engine {
             self.vmacs.deadline(),
             self.put_back.deadline(),
             self.routing.deadline(),
+            self.firewall.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.confirm.deadline(),
@@ -336,6 +342,7 @@ impl Engine {
         self.vmacs_on_tick();
         self.static_addresses_on_tick();
         self.routing_on_tick();
+        self.firewall_on_tick();
         self.expire_overrides();
         self.restore_unconfirmed();
         self.expire_tests();

@@ -4,6 +4,7 @@ mod bfd;
 mod confirm;
 mod crash;
 mod dump;
+mod firewall;
 mod guards;
 #[path = "../support/instance.rs"]
 mod instance;
@@ -12,6 +13,7 @@ mod kernel;
 mod node;
 mod operators;
 mod own_links;
+mod rails;
 mod ramp;
 mod refusals;
 mod reload;
