@@ -23,6 +23,7 @@ mod intent;
 mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
+mod next_start;
 mod plan;
 mod put_back;
 mod reconcile;
@@ -45,6 +46,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use next_start::Started;
 
 use crate::bfd::Sessions;
 use crate::health::Health;
@@ -88,6 +90,8 @@ pub struct Engine {
     intent: intent::Intent,
     commands: commands::Commands,
     confirm: confirm::Confirm,
+    /// `None` before the first model is in force.
+    started: Option<Started>,
     jobs: jobs::Jobs,
     trials: trial::Trials,
     agent: AgentView,
@@ -163,6 +167,7 @@ impl Engine {
             intent,
             commands: commands::Commands::default(),
             confirm: confirm::Confirm::default(),
+            started: None,
             jobs: jobs::Jobs::default(),
             trials: trial::Trials::default(),
             agent: AgentView::default(),
