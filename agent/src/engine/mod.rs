@@ -26,6 +26,7 @@ mod net_keeper;
 mod next_start;
 mod plan;
 mod put_back;
+mod rails;
 mod reconcile;
 mod report;
 mod routing;
@@ -47,6 +48,7 @@ pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 pub use next_start::Started;
+pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
 use crate::health::Health;
