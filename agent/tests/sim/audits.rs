@@ -341,6 +341,7 @@ impl World {
             | NetOp::QuietLink { .. }
             | NetOp::RaiseLink { .. }
             | NetOp::RemoveLink { .. }
+            | NetOp::Firewall(_)
             | NetOp::Sysctl { .. } => {}
         }
     }

@@ -115,7 +115,7 @@ impl World {
         match action {
             Action::Send(name, advert) => self.send(node, name, &advert),
             Action::Listen(endpoints) => self.nodes[node].listening = endpoints,
-            Action::WatchRouting(_) | Action::ReadSysctls(_) => {}
+            Action::WatchRouting(_) | Action::WatchFirewall(_) | Action::ReadSysctls(_) => {}
             Action::Net(id, ops) => {
                 self.nodes[node].net_lane.jobs.push_back(Job::Net(id, ops));
                 self.kick_net_lane(node);
@@ -140,7 +140,7 @@ impl World {
             | Action::BfdPaths(_)
             | Action::BfdSend(..)
             | Action::Numbers(_)
-            | Action::ScriptSecurity(_) => {}
+            | Action::ScriptRules(_) => {}
             Action::KeepFormer(id, former) => {
                 let kept = self.kept(former.as_deref()).map(Box::new);
                 self.nodes[node].disk.writes.push_back(Write::Former(id, kept));
