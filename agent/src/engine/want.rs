@@ -88,6 +88,7 @@ impl Engine {
             Some(instance) => {
                 let want = self.held_by(instance);
                 let announcements = self.announcements(instance, &want, rounds);
+                let announcements = self.paced(instance.garp, announcements);
                 (want, announcements)
             }
             None if self.keeps_addresses() => return,

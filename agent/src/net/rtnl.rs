@@ -112,6 +112,8 @@ fn link_message(new: &NewLink) -> LinkMessage {
         LinkAttribute::IfName(new.name.clone()),
         LinkAttribute::Link(new.over.0),
     ];
+    let vrf = new.vrf.map(|it| LinkAttribute::Controller(it.0));
+    message.attributes.extend(vrf);
     let (kind, data) = match new.kind {
         OwnKind::Macvlan(mac) => {
             message.attributes.push(LinkAttribute::Address(mac.to_vec()));
@@ -242,6 +244,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_LINK_NETNSID: u16 = 37;
 
@@ -269,8 +272,10 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         mac: Vec::new(),
         private_over: None,
         ipvlan_over: None,
+        vrf: None,
     };
-    let (mut below, mut child) = (None, Child::Other);
+    let (mut below, mut above, mut child) = (None, None, Child::Other);
+    let mut slave = "";
     for attribute in attributes(&payload[LINK_HEADER..]) {
         let attribute = attribute?;
         match attribute.kind {
@@ -279,7 +284,8 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
             IFLA_LINK => below = Some(LinkIndex(attribute.u32()?)),
             // Then the number of the link below is that of another namespace.
             IFLA_LINK_NETNSID => below = None,
-            IFLA_LINKINFO => child = child_kind(attribute.value)?,
+            IFLA_MASTER => above = Some(LinkIndex(attribute.u32()?)),
+            IFLA_LINKINFO => (child, slave) = kinds(attribute.value)?,
             IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
             _ => {}
         }
@@ -288,6 +294,7 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         // Notifications about wireless and the like carry no name and say nothing we keep.
         return Ok(None);
     }
+    link.vrf = above.filter(|_| slave == "vrf");
     match child {
         Child::PrivateMacvlan => link.private_over = below,
         Child::IpvlanL2 => link.ipvlan_over = below,
@@ -304,18 +311,21 @@ enum Child {
     Other,
 }
 
-fn child_kind(info: &[u8]) -> Result<Child, Malformed> {
+/// What a link is on the one below, and what it is to the one it belongs to, in the kernel's word.
+fn kinds(info: &[u8]) -> Result<(Child, &str), Malformed> {
     const IFLA_INFO_KIND: u16 = 1;
     const IFLA_INFO_DATA: u16 = 2;
+    const IFLA_INFO_SLAVE_KIND: u16 = 4;
     // Of both kinds.
     const MODE: u16 = 1;
     const MACVLAN_PRIVATE: u32 = 1;
     const IPVLAN_L2: [u8; 2] = [0, 0];
-    let (mut kind, mut child) = ("", Child::Other);
+    let (mut kind, mut slave, mut child) = ("", "", Child::Other);
     for part in attributes(info) {
         let part = part?;
         match part.kind {
             IFLA_INFO_KIND => kind = part.text()?,
+            IFLA_INFO_SLAVE_KIND => slave = part.text()?,
             // What others put there is laid out otherwise: the kind comes first.
             IFLA_INFO_DATA if matches!(kind, "macvlan" | "ipvlan") => {
                 for word in attributes(part.value) {
@@ -332,7 +342,7 @@ fn child_kind(info: &[u8]) -> Result<Child, Malformed> {
             _ => {}
         }
     }
-    Ok(child)
+    Ok((child, slave))
 }
 
 // ifaddrmsg: family u8, prefixlen u8, flags u8, scope u8, index u32.

@@ -177,3 +177,81 @@ proptest! {
         let _ = decode(RTM_NEWADDR, bytes);
     }
 }
+
+#[test]
+fn a_new_link_reads_back_as_what_it_is() {
+    let link = |kind| {
+        let new = NewLink {
+            name: "vrrp.51".to_owned(),
+            over: LinkIndex(3),
+            kind,
+            vrf: Some(LinkIndex(9)),
+        };
+        let (kind, flags, payload) = message(&NetOp::AddLink(new));
+        assert_eq!((kind, flags), (RTM_NEWLINK, 0x605));
+        let above = attributes(&payload[LINK_HEADER..])
+            .map(Result::unwrap)
+            .find(|it| it.kind == IFLA_MASTER);
+        assert_eq!(above.unwrap().u32(), Ok(9));
+        match decode(kind, &payload) {
+            Ok(Some(Notice::Link(link))) => link,
+            other => panic!("{other:?}"),
+        }
+    };
+    let macvlan = link(OwnKind::Macvlan([0, 0, 0x5e, 0, 1, 51]));
+    assert_eq!(
+        (macvlan.private_over, macvlan.ipvlan_over),
+        (Some(LinkIndex(3)), None)
+    );
+    let ipvlan = link(OwnKind::Ipvlan(IpvlanMode::Private));
+    assert_eq!(
+        (ipvlan.private_over, ipvlan.ipvlan_over),
+        (None, Some(LinkIndex(3)))
+    );
+}
+
+#[test]
+fn an_ipvlan_is_asked_for_as_the_kernel_reads_it() {
+    for (mode, flags) in [
+        (IpvlanMode::Bridge, 0),
+        (IpvlanMode::Private, 1),
+        (IpvlanMode::Vepa, 2),
+    ] {
+        let new = NewLink {
+            name: "i".to_owned(),
+            over: LinkIndex(3),
+            kind: OwnKind::Ipvlan(mode),
+            vrf: None,
+        };
+        let (.., payload) = message(&NetOp::AddLink(new));
+        let info = attributes(&payload[LINK_HEADER..])
+            .map(Result::unwrap)
+            .find(|it| it.kind == IFLA_LINKINFO);
+        // The kind, then mode 0 (l2) and the flags, two bytes each.
+        let mut want = vec![11, 0, 1, 0];
+        want.extend(b"ipvlan\0\0");
+        want.extend([20, 0, 2, 0, 6, 0, 1, 0, 0, 0, 0, 0, 6, 0, 2, 0, flags, 0, 0, 0]);
+        assert_eq!(info.unwrap().value, want, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_link_tells_which_vrf_it_belongs_to_but_not_which_bridge() {
+    for (word, vrf) in [("vrf", Some(LinkIndex(9))), ("bridge", None)] {
+        let mut bytes = Vec::new();
+        let mut builder = Builder::new(&mut bytes, RTM_NEWLINK, 0, 0);
+        builder.raw(&[0, 0, 1, 0, 3, 0, 0, 0]);
+        builder.raw(&[0; 8]);
+        builder.text(IFLA_IFNAME, "eth0");
+        builder.attribute(IFLA_MASTER, &9u32.to_ne_bytes());
+        let word = [word.as_bytes(), &[0]].concat();
+        let length = u16::try_from(word.len() + 4).unwrap();
+        let slave = [&length.to_ne_bytes()[..], &4u16.to_ne_bytes(), &word].concat();
+        builder.attribute(IFLA_LINKINFO, &slave);
+        builder.finish();
+        match decode(RTM_NEWLINK, &bytes[16..]) {
+            Ok(Some(Notice::Link(link))) => assert_eq!(link.vrf, vrf),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -58,6 +58,7 @@ pub(crate) struct Vr {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) password: Option<[u8; 8]>,
     pub(crate) garp: Garp,
+    elsewhere: None,
 }
 
 impl Vr {
@@ -286,6 +287,7 @@ impl Cluster {
             family: vr.family,
             version: vr.version,
             vrid: Vrid::new(vr.vrid).expect("drawn from 1 on"),
+            vrf: None,
             vmac: None,
             ipvlan: None,
             address_vmacs: Vec::new(),
