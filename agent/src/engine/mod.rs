@@ -26,6 +26,7 @@ mod net_keeper;
 mod pace;
 mod plan;
 mod put_back;
+mod rails;
 mod reconcile;
 mod report;
 mod routing;
@@ -46,6 +47,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
 use crate::health::Health;

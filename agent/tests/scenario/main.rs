@@ -12,6 +12,7 @@ mod kernel;
 mod node;
 mod operators;
 mod own_links;
+mod rails;
 mod ramp;
 mod refusals;
 mod reload;
