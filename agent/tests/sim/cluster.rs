@@ -58,7 +58,6 @@ pub(crate) struct Vr {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) password: Option<[u8; 8]>,
     pub(crate) garp: Garp,
-    elsewhere: None,
 }
 
 impl Vr {
@@ -290,6 +289,7 @@ impl Cluster {
             vrf: None,
             vmac: None,
             ipvlan: None,
+            elsewhere: None,
             address_vmacs: Vec::new(),
             interface: Some(DEVICES[vr.segment].to_owned()),
             initial_master: base == 255,
