@@ -102,9 +102,9 @@ impl Engine {
         self.touch_changed_services(&before);
         self.config_view(&file, &findings);
         self.confirm.in_force(texts);
-        let security = self.model.global.script_security;
-        if first || before.global.script_security != security {
-            self.queue.push_back(super::Action::ScriptSecurity(security));
+        let scripts = self.model.global.scripts;
+        if first || before.global.scripts != scripts {
+            self.queue.push_back(super::Action::ScriptRules(scripts));
         }
         self.open_fifos(&before.global.fifos);
 
@@ -130,6 +130,7 @@ impl Engine {
         self.refresh_interfaces();
 
         self.raise_vmacs();
+        self.apply_firewall();
         let startup_delay = if first {
             let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
             Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
@@ -154,6 +155,7 @@ impl Engine {
         self.hold_changed(&before);
         self.hold_static_addresses();
         self.apply_routing();
+        self.drop_idle_firewall();
         self.drop_vmacs();
 
         let numbers = self

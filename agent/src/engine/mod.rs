@@ -15,6 +15,7 @@ mod confirm;
 mod counters;
 mod debounce;
 mod dump;
+mod firewall;
 mod foresee;
 mod ground;
 mod guards;
@@ -86,6 +87,7 @@ pub struct Engine {
     /// Static addresses that somebody removed.
     put_back: put_back::PutBack<AddressKey>,
     routing: routing_keeper::RoutingKeeper,
+    firewall: firewall::FirewallKeeper,
     /// The kernel tells of routes and rules.
     watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
@@ -163,6 +165,7 @@ impl Engine {
             vmacs: vmacs::Vmacs::default(),
             put_back: put_back::PutBack::default(),
             routing: routing_keeper::RoutingKeeper::default(),
+            firewall: firewall::FirewallKeeper::default(),
             watches_routing: false,
             ipvs,
             intent,
@@ -284,6 +287,7 @@ impl Engine {
             self.vmacs.deadline(),
             self.put_back.deadline(),
             self.routing.deadline(),
+            self.firewall.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.confirm.deadline(),
@@ -340,6 +344,7 @@ impl Engine {
         self.vmacs_on_tick();
         self.static_addresses_on_tick();
         self.routing_on_tick();
+        self.firewall_on_tick();
         self.expire_overrides();
         self.restore_unconfirmed();
         self.expire_tests();

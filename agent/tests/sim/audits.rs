@@ -340,6 +340,7 @@ impl World {
             | NetOp::QuietLink { .. }
             | NetOp::RaiseLink { .. }
             | NetOp::RemoveLink { .. }
+            | NetOp::Firewall(_)
             | NetOp::Sysctl { .. } => {}
         }
     }

@@ -270,6 +270,7 @@ impl World {
                     | Action::Run(..)
                     | Action::Listen(_)
                     | Action::WatchRouting(_)
+                    | Action::WatchFirewall(_)
             )
         });
         if let Some(action) = loud {
@@ -542,6 +543,7 @@ impl World {
                 | NetOp::QuietLink { .. }
                 | NetOp::RaiseLink { .. }
                 | NetOp::RemoveLink { .. }
+                | NetOp::Firewall(_)
                 | NetOp::Sysctl { .. } => continue,
             };
             let Some(vr) = vr else {

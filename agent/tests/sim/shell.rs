@@ -120,7 +120,7 @@ impl World {
         match action {
             Action::Send(name, advert) => self.send(node, name, &advert),
             Action::Listen(endpoints) => self.nodes[node].listening = endpoints,
-            Action::WatchRouting(_) | Action::ReadSysctls(_) => {}
+            Action::WatchRouting(_) | Action::WatchFirewall(_) | Action::ReadSysctls(_) => {}
             Action::Net(id, ops) => {
                 self.nodes[node].net_lane.jobs.push_back(Job::Net(id, ops));
                 self.kick_net_lane(node);
@@ -145,7 +145,7 @@ impl World {
             | Action::BfdPaths(_)
             | Action::BfdSend(..)
             | Action::Numbers(_)
-            | Action::ScriptSecurity(_)
+            | Action::ScriptRules(_)
             // No reload of the simulator waits to be confirmed.
             | Action::KeepFormer(..) => {}
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),

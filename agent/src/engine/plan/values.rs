@@ -156,6 +156,7 @@ impl Settings for Instance {
             elsewhere,
             tracking,
             ignore_own_interface,
+            promote_secondaries,
             accept,
             strict,
             lower_priority_no_advert,
@@ -228,6 +229,7 @@ impl Settings for Instance {
             .many("virtual_routes", routes.iter().map(route))
             .many("virtual_rules", rules.iter().map(rule))
             .flag("dont_track_primary", *ignore_own_interface)
+            .flag("promote_secondaries", *promote_secondaries)
             .flag("no_accept", !accept)
             .flag("strict_mode", *strict)
             .flag("lower_prio_no_advert", *lower_priority_no_advert)
@@ -586,7 +588,8 @@ impl Settings for Global {
             router_id,
             lvs_flush,
             lvs_flush_on_stop,
-            script_security,
+            scripts,
+            disable_local_igmp,
             vrrp_startup_delay_us,
             lvs_timeouts,
             sync_daemon,
@@ -595,12 +598,15 @@ impl Settings for Global {
             fifo_states_on_reload,
             dump_files,
             json_version,
+            firewall,
         } = self;
         let mut say = Sayer::default();
         say.maybe("router_id", router_id.as_ref())
             .flag("lvs_flush", *lvs_flush)
             .flag("lvs_flush_on_stop", *lvs_flush_on_stop)
-            .flag("enable_script_security", *script_security)
+            .flag("enable_script_security", scripts.secure)
+            .flag("set_supplementary_groups", scripts.all_groups)
+            .flag("disable_local_igmp", *disable_local_igmp)
             .span(
                 "vrrp_startup_delay",
                 Duration::from_micros(*vrrp_startup_delay_us),
@@ -651,6 +657,9 @@ impl Settings for Global {
                 }),
             )
             .flag("fifo_write_vrrp_states_on_reload", *fifo_states_on_reload)
+            .one("nftables", &firewall.table)
+            .one("nftables_priority", firewall.priority)
+            .flag("nftables_counters", firewall.counters)
             .many(
                 "dump files",
                 dump_files
