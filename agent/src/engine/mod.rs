@@ -24,6 +24,7 @@ mod intent;
 mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
+mod next_start;
 mod pace;
 mod plan;
 mod put_back;
@@ -48,6 +49,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use next_start::Started;
 pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
@@ -94,6 +96,8 @@ pub struct Engine {
     intent: intent::Intent,
     commands: commands::Commands,
     confirm: confirm::Confirm,
+    /// `None` before the first model is in force.
+    started: Option<Started>,
     jobs: jobs::Jobs,
     trials: trial::Trials,
     agent: AgentView,
@@ -171,6 +175,7 @@ impl Engine {
             intent,
             commands: commands::Commands::default(),
             confirm: confirm::Confirm::default(),
+            started: None,
             jobs: jobs::Jobs::default(),
             trials: trial::Trials::default(),
             agent: AgentView::default(),

@@ -11,7 +11,7 @@ use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Refused, Set};
-use crate::config::keyword::Live::{InPlace, NextStart};
+use crate::config::keyword::Live::{InPlace, NextStart, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptName, OptWords, Script, Seconds, WholeSeconds, Words,
 };
@@ -397,9 +397,9 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle("they are always counted; 'lbctl vrrp' shows them")),
     row("vrrp_owner_ignore_adverts", Flag, "off", InPlace, "Default of owner_ignore_adverts.",
         Set(|it, a, _| it.owner_ignore_adverts = Some(a.flag()))),
-    row("vmac_prefix", Name("TEXT"), "vrrp", NextStart, "Beginning of the names of VMACs.",
+    row("vmac_prefix", Name("TEXT"), "vrrp", Restart, "Beginning of the names of VMACs.",
         Set(|it, a, _| it.vmac_prefix = Some(a.text().to_owned()))),
-    row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", NextStart, "The same for those of single addresses.",
+    row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", Restart, "The same for those of single addresses.",
         Set(|it, a, _| it.vmac_addr_prefix = Some(a.text().to_owned()))),
     row("umask", Name("MASK"), "0177", NextStart, "Mode mask of files that are made.",
         Idle("the agent's files have fixed modes")),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A value as it is told.
 #[derive(Debug, PartialEq)]
-pub(super) enum Told {
+pub(in crate::engine) enum Told {
     One(String),
     /// Of a list what comes and goes is told.
     Many(Vec<String>),
@@ -21,15 +21,15 @@ pub(super) enum Told {
     Hidden(String),
 }
 
-pub(super) type Facts = Vec<(String, Told)>;
+pub(in crate::engine) type Facts = Vec<(String, Told)>;
 
 /// What can be told setting by setting.
-pub(super) trait Settings {
+pub(in crate::engine) trait Settings {
     fn facts(&self) -> Facts;
 }
 
 /// `weight 1 -> 3, inhibit_on_failure no -> yes`; empty if no setting here differs.
-pub(super) fn differences(old: &Facts, new: &Facts) -> String {
+pub(in crate::engine) fn differences(old: &Facts, new: &Facts) -> String {
     let mut parts = Vec::new();
     for (name, after) in new {
         let before = old.iter().find(|(it, _)| it == name).map(|(_, it)| it);
@@ -718,7 +718,7 @@ impl Settings for Host {
                     (!cpus.is_empty()).then(|| cpus.join(" ")),
                 );
         }
-        say.flag("no_swap", *no_swap);
+        say.flag("vrrp_no_swap", *no_swap);
         say.0
     }
 }
