@@ -23,7 +23,7 @@ pub use check::{
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Firewall, Global, SyncSettings};
-pub use host::{Host, InterfaceDelays, Once, Scheduling};
+pub use host::{GarpGroup, Host, InterfaceDelays, Once, Scheduling};
 pub use job::{Job, JobEnd, JobId, JobOutcome, ScriptRules};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
@@ -35,9 +35,9 @@ pub use routing::{
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use static_track::{StaticLine, StaticTrack};
 pub use vrrp::{
-    AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
-    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess,
-    VrrpScript, VrrpVersion,
+    AddressExtras, Authentication, Elsewhere, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum,
+    ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress,
+    VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};

@@ -107,6 +107,7 @@ mod tests {
             private_over: None,
             vrf_table: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1500,
             mac: MAC.to_vec(),
         }

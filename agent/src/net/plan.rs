@@ -142,6 +142,7 @@ mod tests {
             private_over: None,
             vrf_table: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1500,
             mac: vec![2, 0, 0, 0, 0, 1],
         }

@@ -55,6 +55,7 @@ impl Kernel {
             private_over: None,
             vrf_table: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1500,
             mac: vec![
                 2,

@@ -2,14 +2,12 @@
 
 use super::{Entry, Inert, Raw, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, Old, Refused, Set};
+use crate::config::keyword::Does::{Block, Idle, Old, Refused, Set};
 use crate::config::keyword::Live::InPlace;
-use crate::config::keyword::Takes::{List, Name, Nothing, OptWords, Seconds};
+use crate::config::keyword::Takes::{List, Name, Nothing, OptWords};
 use crate::config::keyword::{Keyword, Table, no_block, read_block, row};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
-
-const NO_PACE: &str = "announcements are paced per interface by vrrp_garp_interval alone";
 
 #[rustfmt::skip]
 pub(crate) const TRACK_GROUP: Table<RawTrackGroup> = Table { block: "track_group", parts: &[&[
@@ -47,16 +45,6 @@ fn members(it: &mut RawTrackGroup, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     }
     it.members = super::vrrp::names(block);
 }
-
-#[rustfmt::skip]
-pub(crate) const GARP_GROUP: Table<Inert> = Table { block: "garp_group", parts: &[&[
-    row("garp_interval", Seconds(0, 4_294_000_000), "0", InPlace, "Time between two gratuitous ARPs of the group.",
-        Known(NO_PACE)),
-    row("gna_interval", Seconds(0, 4_294_000_000), "0", InPlace, "Time between two neighbour adverts of the group.",
-        Known(NO_PACE)),
-    row("interface", Name("IFNAME"), "", InPlace, "A member.", Known(NO_PACE)),
-    row("interfaces", List("IFNAME"), "", InPlace, "Members.", Known(NO_PACE)),
-]] };
 
 const ADDRESS: &str = "(address line)";
 const ROUTE: &str = "(route line)";
@@ -205,7 +193,7 @@ pub(crate) const RULE_LINE: Table<Inert> = Table { block: RULE, parts: &[&[
 
 pub(super) fn add_all(entries: &mut Vec<Entry>) {
     add(entries, &TRACK_GROUP);
-    for table in [&GARP_GROUP, &ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
+    for table in [&ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
         add(entries, table);
     }
 }
