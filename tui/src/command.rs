@@ -4,13 +4,13 @@ use crate::dialog::{Field, Kind, Name, Options};
 use crate::keys::Screen;
 use crate::order::By;
 use lb_shared::select;
-use lb_shared::state::Target;
+use lb_shared::state::{ObjectId, Target};
 use lb_shared::view::View;
 
 /// Everything a line can begin with, besides the names of the screens.
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "drain", "undrain", "weight", "disable", "promote", "demote", "release", "reload", "undo", "filter",
-    "sort", "at", "live", "export", "w", "help",
+    "sort", "compare", "at", "live", "export", "w", "help",
 ];
 
 /// What a typed line asks for.
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     /// To a moment of the past.
     At(String),
     Live,
+    Compare(ObjectId, ObjectId),
     Help,
     Quit,
 }
@@ -62,6 +63,13 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
         }
         "at" => return Ok(Command::At(rest.join(" "))),
         "live" => return Ok(Command::Live),
+        "compare" => {
+            let found = select::objects(view, rest).map_err(|refusal| refusal.to_string())?;
+            return match found.as_slice() {
+                [left, right] => Ok(Command::Compare(left.clone(), right.clone())),
+                _ => Err("compare takes two names: of instances, services or servers".into()),
+            };
+        }
         "help" => return Ok(Command::Help),
         "q" | "quit" => return Ok(Command::Quit),
         other => {

@@ -69,10 +69,6 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
     let Some(live) = app.live() else {
         return Vec::new();
     };
-    let selected = || {
-        let key = *app.events.current().filter(|_| app.screen == Screen::Events)?;
-        Some(app.event_ms(key, app.event(key)?))
-    };
     let to = match action {
         Action::EventBefore => live
             .events
@@ -88,7 +84,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             .or(Some(now)),
         Action::MinuteBefore => Some(shown.saturating_sub(MINUTE_MS)),
         Action::MinuteAfter => Some(shown.saturating_add(MINUTE_MS)),
-        Action::Travel => match selected() {
+        Action::Travel => match selected(app) {
             Some(at) => Some(at),
             None => {
                 app.prompt = crate::app::Prompt::Command {
@@ -107,6 +103,12 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             Vec::new()
         }
     }
+}
+
+/// When the event under the cursor was.
+pub(crate) fn selected(app: &App) -> Option<u64> {
+    let key = *app.events.current().filter(|_| app.screen == Screen::Events)?;
+    Some(app.event_ms(key, app.event(key)?))
 }
 
 /// Asks how everything was at a moment; the present when that has not come yet.

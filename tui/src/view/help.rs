@@ -47,7 +47,7 @@ fn lines(scene: &Scene<'_>) -> Vec<(Option<&'static str>, Row)> {
         let keys: Vec<String> = KEYS
             .iter()
             .filter(|binding| binding.group == group)
-            .map(|binding| format!(" {:<8} {}", binding.label, binding.help))
+            .map(|binding| format!(" {:<8} {}", scene.app.keymap.label(binding.action), binding.help))
             .collect();
         let down = keys.len().div_ceil(columns);
         for nth in 0..down {

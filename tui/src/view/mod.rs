@@ -1,6 +1,7 @@
 //! Drawing: a picture is a function of the [`App`] and the size, nothing else.
 
 mod columns;
+mod compare;
 mod confirm;
 mod detail;
 mod events;
@@ -171,6 +172,11 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     };
     // What the others say is not old.
     paint.faded = app.stale() && app.screen != Screen::Hosts;
+    if let Some(compare) = app.compared() {
+        compare::draw(scene, paint, body, compare);
+        paint.faded = false;
+        return foot(scene, paint, area);
+    }
     match (app.detail.last(), app.screen) {
         (Some(detail), _) => detail::draw(scene, paint, body, detail),
         (None, Screen::Overview) => overview::draw(scene, paint, body),
@@ -244,6 +250,9 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
+    } else if let Some(it) = &app.playing {
+        let word = if it.playing { format!("PLAY {}", it.speed) } else { "PAUSED".into() };
+        right.push(format!("{word} {}", clock(scene.view.wall_ms)), Role::Warn);
     } else if let Some(then_ms) = app.past.as_ref().and_then(|past| past.then_ms) {
         let now_ms = crate::past::clocks(app).map_or(then_ms, |(_, now)| now);
         let ago = span(Duration::from_millis(now_ms.saturating_sub(then_ms)));
@@ -503,6 +512,14 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         let text = " Actions are off while stale.   r reconnect   ? help   q quit";
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
     }
+    if let Some(it) = &app.playing {
+        let of = format!(
+            " {} of {}   p play, pause  + - speed  [ ] event  {{ }} minute  T time  0 end  ? help",
+            span(it.at),
+            span(it.end)
+        );
+        return paint.row(area.x, y, area.width, &row(of, Role::Plain));
+    }
     if app.past.as_ref().is_some_and(|past| past.then_ms.is_some()) {
         let text = " Changes are off in the past.   [ ] event  { } minute  T time  0 live  ? help";
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
@@ -516,7 +533,7 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         let Some(binding) = keys::binding(*action) else {
             continue;
         };
-        let key = binding.label.split(' ').next().unwrap_or_default();
+        let key = app.keymap.label(*action).split(' ').next().unwrap_or_default();
         let lead = if line.is_empty() { " " } else { "  " };
         if line.width() + lead.len() + key.len() + 1 + binding.short.len() > usize::from(area.width) {
             break;
