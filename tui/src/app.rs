@@ -5,6 +5,7 @@
 
 use crate::act;
 use crate::columns::Columns;
+use crate::command::Verb;
 use crate::compare::Compare;
 use crate::data::Data;
 use crate::dialog::Dialog;
@@ -32,6 +33,7 @@ use lb_shared::request::{Hello, Reply, Request};
 use lb_shared::state::{ObjectId, Target};
 use lb_shared::units::Mono;
 use lb_shared::window::{Rows, Window, WindowAsk};
+use lb_shared::zone::Zone;
 use ratatui::style::Color;
 use std::rc::Rc;
 use std::time::Duration;
@@ -240,6 +242,8 @@ pub(crate) struct App {
     pub(crate) detail: Vec<Detail>,
     /// `Some` while help is open: how far it is scrolled.
     pub(crate) help: Option<usize>,
+    /// The page of one command, in place of the keys.
+    pub(crate) help_page: Option<&'static Verb>,
     pub(crate) dialog: Option<Dialog>,
     /// What is compared, or was chosen to be.
     pub(crate) compare: Option<Compare>,
@@ -274,6 +278,9 @@ pub(crate) struct App {
     pub(crate) columns: Columns,
     pub(crate) mouse: Mouse,
     pub(crate) keymap: Rc<Keymap>,
+    /// Whether times of day are those of this machine, and what those are.
+    pub(crate) local: bool,
+    pub(crate) zone: Rc<Zone>,
     pub(crate) follow: bool,
     pub(crate) tickets: u64,
     /// When the cursor last moved: rows keep still for a moment.
@@ -410,6 +417,15 @@ impl App {
         let note = self.note.as_ref().map(|(_, until)| *until);
         let stale = (!self.stale()).then(|| self.heard + STALE_AFTER);
         ages.into_iter().chain(note).chain(stale).min().unwrap_or(drawn)
+    }
+
+    /// How far the times of day that are shown are ahead of UTC, in milliseconds, at a moment.
+    pub(crate) fn ahead_ms(&self, wall_ms: u64) -> i64 {
+        if !self.local {
+            return 0;
+        }
+        let at = i64::try_from(wall_ms / 1_000).unwrap_or(0);
+        i64::from(self.zone.offset(at)) * 1_000
     }
 
     /// Whether the screen shows numbers that are sampled.

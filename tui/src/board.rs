@@ -1,9 +1,9 @@
 //! One dashboard for each host, one of them in front, and what is true of all together.
 
 use crate::app::{self, App, Cmd, Msg};
+use crate::compare::{self, Compare, Right, Side};
 use crate::fleet::Fleet;
 use crate::keys::Screen;
-use crate::compare::{self, Compare, Right, Side};
 use crate::{act, scope, story};
 use lb_shared::state::{ObjectId, Target};
 use std::rc::Rc;
@@ -87,13 +87,14 @@ impl Board {
         let detail = old.detail.clone();
         let all_hosts = old.all_hosts;
         let (sums, lines) = (old.sums, old.lines.clone());
+        let local = old.local;
         self.at = to;
         let new = self.front_mut();
         (new.screen, new.filters, new.order, new.follow) = (screen, filters, order, follow);
         new.columns = columns;
         new.mouse.on = mouse_on;
         new.all_hosts = all_hosts;
-        (new.sums, new.lines) = (sums, lines);
+        (new.sums, new.lines, new.local) = (sums, lines, local);
         new.second_pane = false;
         // The same object on both hosts stays in view.
         let known = |object: &ObjectId| {
@@ -220,7 +221,9 @@ fn look_there(board: &mut Board) {
                 _ => None,
             };
             let here = board.front().live().map(|data| &data.state);
-            let same = target.zip(here).and_then(|(target, here)| scope::same(&target, here, &data.state));
+            let same = target
+                .zip(here)
+                .and_then(|(target, here)| scope::same(&target, here, &data.state));
             let object = match same {
                 Some(Target::Instance(name)) => ObjectId::Instance(name),
                 Some(Target::Server(_)) | None => left,

@@ -31,7 +31,10 @@ impl Columns {
             return Err("columns are those of services or of servers".into());
         }
         if let Some(unknown) = titles.iter().find(|title| !all.contains(&title.as_str())) {
-            return Err(format!("there is no column {unknown}; columns are {}", all.join(" ")));
+            return Err(format!(
+                "there is no column {unknown}; columns are {}",
+                all.join(" ")
+            ));
         }
         for title in all {
             if titles.iter().any(|wanted| wanted == title) {

@@ -55,11 +55,17 @@ pub(crate) fn begin(app: &mut App) {
     let marked = app.marked();
     if let [Target::Server(left), Target::Server(right)] = marked.as_slice() {
         let (left, right) = (left.clone(), right.clone());
-        return open(app, ObjectId::Server(left), Right::Object(ObjectId::Server(right)));
+        return open(
+            app,
+            ObjectId::Server(left),
+            Right::Object(ObjectId::Server(right)),
+        );
     }
     let object = app.subject().filter(comparable);
     let Some(object) = object else {
-        return app.tell("instances, services and servers can be compared: two marked servers, or this and another");
+        return app.tell(
+            "instances, services and servers can be compared: two marked servers, or this and another",
+        );
     };
     let chosen = app.compare.take();
     let hosts = app.fleet.hosts.len();
@@ -72,8 +78,14 @@ pub(crate) fn begin(app: &mut App) {
             open(app, object, Right::Host(other, Side::default()));
         }
         Some(_) | None => {
-            let name = app.data.as_ref().map(|data| data.view(app.now).object_name(&object));
-            app.tell(format!("{}: now = on what it is compared with", name.unwrap_or_default()));
+            let name = app
+                .data
+                .as_ref()
+                .map(|data| data.view(app.now).object_name(&object));
+            app.tell(format!(
+                "{}: now = on what it is compared with",
+                name.unwrap_or_default()
+            ));
             app.compare = Some(Compare {
                 left: object,
                 right: Right::Open,
@@ -84,7 +96,10 @@ pub(crate) fn begin(app: &mut App) {
 }
 
 fn comparable(object: &ObjectId) -> bool {
-    matches!(object, ObjectId::Instance(_) | ObjectId::Service(_) | ObjectId::Server(_))
+    matches!(
+        object,
+        ObjectId::Instance(_) | ObjectId::Service(_) | ObjectId::Server(_)
+    )
 }
 
 fn same_kind(one: &ObjectId, other: &ObjectId) -> bool {
@@ -101,13 +116,20 @@ pub(crate) fn of(app: &mut App, left: ObjectId, right: ObjectId) {
 }
 
 fn open(app: &mut App, left: ObjectId, right: Right) {
-    app.compare = Some(Compare { left, right, scroll: 0 });
+    app.note = None;
+    app.compare = Some(Compare {
+        left,
+        right,
+        scroll: 0,
+    });
 }
 
 impl App {
     /// The comparison that is shown.
     pub(crate) fn compared(&self) -> Option<&Compare> {
-        self.compare.as_ref().filter(|it| !matches!(it.right, Right::Open))
+        self.compare
+            .as_ref()
+            .filter(|it| !matches!(it.right, Right::Open))
     }
 }
 
@@ -162,7 +184,11 @@ pub(crate) fn side(data: &Data, at: Duration, object: &ObjectId, host: &str) -> 
         ObjectId::Agent | ObjectId::Group(_) | ObjectId::Tracker(_) | ObjectId::Override(_) => None,
     };
     let name = escape(&view.object_name(object));
-    let on = if host.is_empty() { String::new() } else { format!(" on {host}") };
+    let on = if host.is_empty() {
+        String::new()
+    } else {
+        format!(" on {host}")
+    };
     let gone = if facts.is_some() { "" } else { ": not there" };
     Side {
         name: format!("{name}{on}{gone}"),
@@ -184,9 +210,12 @@ impl Facts {
 
     fn change(&mut self, view: &View<'_>, target: &Target) {
         let change = view.state.overrides.get(target);
-        self.add("override", change.map_or("none".to_owned(), |it| {
-            format!("{} by {}", it.kind.word(), escape(&it.actor.user))
-        }));
+        self.add(
+            "override",
+            change.map_or("none".to_owned(), |it| {
+                format!("{} by {}", it.kind.word(), escape(&it.actor.user))
+            }),
+        );
     }
 }
 
@@ -205,12 +234,17 @@ fn instance(view: &View<'_>, it: &InstanceView) -> Vec<(String, String)> {
     facts.add("sent by", if it.unicast { "unicast" } else { "multicast" });
     facts.add("adverts", format!("every {}", interval(it.advert_interval_us)));
     facts.add("preempts", if it.preempt { "yes" } else { "no" });
-    facts.add("sync group", it.group.as_ref().map_or("-".into(), |group| escape(&group.0)));
+    facts.add(
+        "sync group",
+        it.group.as_ref().map_or("-".into(), |group| escape(&group.0)),
+    );
     let heard = it.master.as_ref();
-    facts.add("hears", heard.map_or("-".into(), |it| format!("{} with {}", it.address, it.priority)));
-    for address in &it.addresses {
-        facts.add(format!("address {}", escape(address)), "yes");
-    }
+    facts.add(
+        "hears",
+        heard.map_or("-".into(), |it| format!("{} with {}", it.address, it.priority)),
+    );
+    let addresses: Vec<String> = it.addresses.iter().map(|it| escape(it)).collect();
+    facts.add("addresses", addresses.join(", "));
     let counters = view.instance_counters(&it.name);
     facts.number("adverts sent", counters.map(|it| thousands(it.adverts_sent)));
     facts.number("adverts heard", counters.map(|it| thousands(it.adverts_received)));
@@ -229,9 +263,19 @@ fn service(view: &View<'_>, it: &ServiceView) -> Vec<(String, String)> {
     facts.add("address", escape(&it.key.to_string()));
     facts.add("scheduler", escape(&it.scheduler));
     facts.add("method", escape(&it.method));
-    facts.add("persistence", it.persistence_s.map_or("off".into(), |s| span(Duration::from_secs(s.into()))));
-    facts.add("sorry server", it.sorry.map_or("none".into(), |it| it.to_string()));
-    facts.add("instance", it.instance.as_ref().map_or("-".into(), |name| escape(&name.0)));
+    facts.add(
+        "persistence",
+        it.persistence_s
+            .map_or("off".into(), |s| span(Duration::from_secs(s.into()))),
+    );
+    facts.add(
+        "sorry server",
+        it.sorry.map_or("none".into(), |it| it.to_string()),
+    );
+    facts.add(
+        "instance",
+        it.instance.as_ref().map_or("-".into(), |name| escape(&name.0)),
+    );
     let totals = view.service_totals(&it.key);
     facts.number("active", totals.map(|it| thousands(it.active)));
     facts.number("inactive", totals.map(|it| thousands(it.inactive)));
@@ -261,10 +305,16 @@ fn server(view: &View<'_>, it: &ServerView) -> Vec<(String, String)> {
         // Each server is checked at its own address; what is asked there can be compared.
         let path = check.target.split_once(' ').map_or("", |(_, path)| path);
         let label = format!("{} {}", escape(&check.kind), escape(path));
-        facts.add(label.trim_end(), format!("{word} {}", escape(&check.detail)).trim_end());
+        facts.add(
+            label.trim_end(),
+            format!("{word} {}", escape(&check.detail)).trim_end(),
+        );
     }
     let counters = view.server_counters(&it.id);
-    facts.number("check took", counters.and_then(|it| it.check_us).map(crate::view::took));
+    facts.number(
+        "check took",
+        counters.and_then(|it| it.check_us).map(crate::view::took),
+    );
     facts.number("active", counters.map(|it| thousands(it.active)));
     facts.number("inactive", counters.map(|it| thousands(it.inactive)));
     facts.number("conns/s", counters.map(|it| thousands(it.connections_per_s)));

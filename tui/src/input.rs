@@ -151,7 +151,10 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             return vec![Cmd::Mouse(app.mouse.on)];
         }
         Action::Reconnect => return vec![Cmd::Reconnect],
-        Action::Help => app.help = Some(0),
+        Action::Help => {
+            app.help = Some(0);
+            app.help_page = None;
+        }
         Action::Redraw => return vec![Cmd::Redraw],
         Action::Suspend => return vec![Cmd::Suspend],
         Action::Quit => return vec![Cmd::Quit],
@@ -525,7 +528,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
             let Some((_, now_ms)) = crate::past::clocks(app) else {
                 return Vec::new();
             };
-            match crate::past::moment(&text, now_ms) {
+            match crate::past::moment(&text, now_ms, app.ahead_ms(now_ms)) {
                 Ok(to_ms) if app.playing.is_some() => return vec![Cmd::Play(Play::To(to_ms))],
                 Ok(to_ms) => return crate::past::go(app, to_ms),
                 Err(error) => {
@@ -539,7 +542,11 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         Command::Live if app.playing.is_some() => return vec![Cmd::Play(Play::End)],
         Command::Live => crate::past::to_live(app),
         Command::Compare(left, right) => crate::compare::of(app, left, right),
-        Command::Help => app.help = Some(0),
+        Command::Local(local) => app.local = local,
+        Command::Help(page) => {
+            app.help = Some(0);
+            app.help_page = page;
+        }
         Command::Quit => return vec![Cmd::Quit],
     }
     Vec::new()

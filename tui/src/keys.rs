@@ -250,7 +250,10 @@ type Key = (KeyCode, KeyModifiers);
 impl Default for Keymap {
     fn default() -> Self {
         let rows = KEYS.iter();
-        Self(rows.map(|it| (it.action, it.keys.to_vec(), it.label.to_owned())).collect())
+        Self(
+            rows.map(|it| (it.action, it.keys.to_vec(), it.label.to_owned()))
+                .collect(),
+        )
     }
 }
 
@@ -278,7 +281,10 @@ impl Keymap {
         let row = self.0.iter_mut().find(|(action, ..)| action.name() == name);
         let Some(row) = row else {
             let names: Vec<String> = KEYS.iter().map(|it| it.action.name()).collect();
-            return Err(format!("there is no such action; actions are {}", names.join(" ")));
+            return Err(format!(
+                "there is no such action; actions are {}",
+                names.join(" ")
+            ));
         };
         if keys.is_empty() {
             return Err("name at least one key".into());
@@ -335,7 +341,11 @@ fn written(text: &str) -> Result<Key, String> {
             "Backspace" => KeyCode::Backspace,
             name => match name.strip_prefix('F').and_then(|nth| nth.parse().ok()) {
                 Some(nth @ 1..=12) => KeyCode::F(nth),
-                _ => return Err(format!("'{text}' is no key: write d, D, Ctrl-d, F5, Space, PgDn and the like")),
+                _ => {
+                    return Err(format!(
+                        "'{text}' is no key: write d, D, Ctrl-d, F5, Space, PgDn and the like"
+                    ));
+                }
             },
         },
     };

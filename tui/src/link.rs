@@ -246,7 +246,12 @@ fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>,
         if numbers_now.is_some() {
             sample_at = Some(Instant::now());
         }
-        next = Instant::now() + if ask.is_some() { every.min(PING_EVERY) } else { PING_EVERY };
+        next = Instant::now()
+            + if ask.is_some() {
+                every.min(PING_EVERY)
+            } else {
+                PING_EVERY
+            };
         let fresh = || {
             let client = connect(host).ok()?;
             Some(Numbers { client, older: false })

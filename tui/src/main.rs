@@ -17,6 +17,7 @@ mod keys;
 mod link;
 mod list;
 mod mouse;
+mod once;
 mod order;
 mod page;
 mod past;
@@ -44,17 +45,19 @@ use keys::Screen;
 use lb_shared::config::Config;
 use lb_shared::host::Host;
 use lb_shared::site::Site;
+use lb_shared::zone::Zone;
 use nix::sys::signal::Signal;
+use once::Format;
 use ratatui::style::Color;
+use settings::Settings;
 use std::io::Write as _;
 use std::path::PathBuf;
-use settings::Settings;
 use std::process::ExitCode;
 use std::rc::Rc;
-use tape::{Play, Player, Recorder};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+use tape::{Play, Player, Recorder};
 use theme::Theme;
 
 /// How long `--once` waits for the agent.
@@ -105,6 +108,15 @@ struct Args {
     /// Print one picture as text and end; needs no terminal
     #[arg(long)]
     once: bool,
+    /// Form of that picture
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        requires = "once"
+    )]
+    format: Format,
     /// Size of that picture
     #[arg(long, value_name = "WxH", default_value = "80x24", value_parser = size_of, requires = "once")]
     size: (u16, u16),
@@ -226,6 +238,8 @@ fn seat(args: &Args, settings: &Settings, theme: Theme, site: &Site, host: &Host
     app.order = settings.order;
     app.keymap = Rc::new(settings.keymap.clone());
     app.all_rows = args.once;
+    app.local = settings.local;
+    app.zone = Rc::new(Zone::local());
     app.screen = args.screen.or(settings.screen).unwrap_or_default();
     if args.screen.is_none() && app.screen == Screen::Hosts && site.hosts.len() < 2 {
         app.screen = Screen::default();
@@ -269,12 +283,12 @@ fn run(args: Args) -> Result<ExitCode> {
         .collect::<Result<_>>()?;
     let mut board = Board::new(seats, site.cluster.clone());
     match (args.once, player) {
-        (true, None) => return once(board, &site.hosts),
+        (true, None) => once(board, &site.hosts, args.format),
         (true, Some(mut player)) => {
             player.key(&mut board, Play::End);
             drop(board::settle(&mut board));
-            print!("{}", view::text(board.front()));
-            return Ok(ExitCode::SUCCESS);
+            print!("{}", once::picture(board.front(), args.format));
+            Ok(ExitCode::SUCCESS)
         }
         (false, player) => screen(args, &settings, board, &site, player),
     }
@@ -336,7 +350,13 @@ fn screen(
     };
     if recorder.is_some() {
         for (seat, host) in site.hosts.iter().enumerate() {
-            link::before(host.clone(), link::Out { seat, to: out.clone() });
+            link::before(
+                host.clone(),
+                link::Out {
+                    seat,
+                    to: out.clone(),
+                },
+            );
         }
     }
     if board.front().mouse.on {
@@ -372,7 +392,7 @@ fn links(hosts: &[Host], to: &Sender<Letter>, every: Duration) -> Vec<link::Link
 type Letter = (Option<usize>, Msg);
 
 /// Waits for each agent's state and one sample of its counters, and prints the picture.
-fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
+fn once(mut board: Board, hosts: &[Host], format: Format) -> Result<ExitCode> {
     let (out, messages) = channel();
     let links = links(hosts, &out, link::SAMPLE_EVERY);
     let began = Instant::now();
@@ -403,7 +423,7 @@ fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
         }
     }
     drop(board::settle(&mut board));
-    print!("{}", view::text(board.front()));
+    print!("{}", once::picture(board.front(), format));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -108,7 +108,10 @@ impl Settings {
             let found = By::ALL.into_iter().find(|it| it.word() == by);
             let found = found.ok_or_else(|| {
                 let words: Vec<&str> = By::ALL.into_iter().map(By::word).collect();
-                format!("sort.{name} is one of {}, with a - before it turned round", words.join(" "))
+                format!(
+                    "sort.{name} is one of {}, with a - before it turned round",
+                    words.join(" ")
+                )
             })?;
             let screen = screen(name)?;
             if settings.order.of(screen).is_none() {
@@ -121,7 +124,10 @@ impl Settings {
                 Keys::One(key) => std::slice::from_ref(key),
                 Keys::Several(keys) => keys,
             };
-            settings.keymap.set(name, keys).map_err(|why| format!("keys.{name}: {why}"))?;
+            settings
+                .keymap
+                .set(name, keys)
+                .map_err(|why| format!("keys.{name}: {why}"))?;
         }
         settings.keymap.check()?;
         Ok((settings, warnings))
@@ -130,7 +136,11 @@ impl Settings {
 
 /// `$XDG_CONFIG_HOME/lbctl`, or where that is without the variable.
 fn folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|it| !it.is_empty())
+            .map(PathBuf::from)
+    };
     let home = var("XDG_CONFIG_HOME").or_else(|| Some(var("HOME")?.join(".config")))?;
     Some(home.join("lbctl"))
 }
@@ -209,7 +219,10 @@ mod tests {
             help = ["F1", "Ctrl-h"]
             "#,
         );
-        assert_eq!((it.theme, it.ascii, it.mouse), (Some(Theme::Okabe), Some(true), true));
+        assert_eq!(
+            (it.theme, it.ascii, it.mouse),
+            (Some(Theme::Okabe), Some(true), true)
+        );
         assert_eq!((it.local, it.screen), (true, Some(Screen::Servers)));
         assert_eq!(it.refresh, Some(Duration::from_secs(5)));
         assert!(it.columns.shows(Screen::Servers, "WEIGHT"));
@@ -217,10 +230,16 @@ mod tests {
         assert!(it.columns.shows(Screen::Services, "CPS"));
         assert_eq!(it.order.of(Screen::Servers), Some((By::Active, true)));
         let press = |code, modifiers| it.keymap.action(&KeyEvent::new(code, modifiers));
-        assert_eq!(press(KeyCode::Char('X'), KeyModifiers::SHIFT), Some(Action::Drain));
+        assert_eq!(
+            press(KeyCode::Char('X'), KeyModifiers::SHIFT),
+            Some(Action::Drain)
+        );
         assert_eq!(press(KeyCode::Char('d'), KeyModifiers::NONE), None);
         assert_eq!(press(KeyCode::F(1), KeyModifiers::NONE), Some(Action::Help));
-        assert_eq!(press(KeyCode::Char('h'), KeyModifiers::CONTROL), Some(Action::Help));
+        assert_eq!(
+            press(KeyCode::Char('h'), KeyModifiers::CONTROL),
+            Some(Action::Help)
+        );
         assert_eq!(it.keymap.label(Action::Help), "F1 Ctrl-h");
     }
 

@@ -136,7 +136,11 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// A new file, for the user alone; one that is there is left as it is.
     pub(crate) fn create(path: &Path, hosts: Vec<String>, cluster: Option<String>) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         let mut it = Self {
             to: BufWriter::new(file),
             flushed: Duration::ZERO,
@@ -165,7 +169,8 @@ impl Recorder {
         let body = frame::encode_record(taped).map_err(io::Error::other)?;
         let length = u32::try_from(body.len()).map_err(io::Error::other)?;
         self.to.write_all(&ms(at).to_be_bytes())?;
-        self.to.write_all(&u16::try_from(seat).unwrap_or(u16::MAX).to_be_bytes())?;
+        self.to
+            .write_all(&u16::try_from(seat).unwrap_or(u16::MAX).to_be_bytes())?;
         self.to.write_all(&length.to_be_bytes())?;
         self.to.write_all(&body)
     }
@@ -237,7 +242,10 @@ impl Player {
         let mut preface = [0; PREFACE_LEN];
         from.read_exact(&mut magic).map_err(|_| none())?;
         from.read_exact(&mut preface).map_err(|_| none())?;
-        let version = Version::from_preface(&preface).ok().filter(|_| magic == *MAGIC).ok_or_else(none)?;
+        let version = Version::from_preface(&preface)
+            .ok()
+            .filter(|_| magic == *MAGIC)
+            .ok_or_else(none)?;
         if version != VERSION {
             return Err(format!(
                 "it was recorded with protocol {version}, this program speaks {VERSION}: play it with the lbtui it was recorded with"
@@ -316,7 +324,11 @@ impl Player {
                 let now = board.front().data.as_ref().map(|data| data.clock(at).1);
                 if let Some(now) = now {
                     let span = Duration::from_millis(now.abs_diff(wall_ms));
-                    let to = if wall_ms < now { at.saturating_sub(span) } else { at.saturating_add(span) };
+                    let to = if wall_ms < now {
+                        at.saturating_sub(span)
+                    } else {
+                        at.saturating_add(span)
+                    };
                     self.go(board, to);
                 }
             }
@@ -371,7 +383,10 @@ fn next(from: &mut impl Read) -> Result<Option<Entry>, String> {
     let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     let length = number(length);
     // Grows with what is really there, not with what is claimed.
-    let got = from.take(length).read_to_end(&mut body).map_err(|error| error.to_string())?;
+    let got = from
+        .take(length)
+        .read_to_end(&mut body)
+        .map_err(|error| error.to_string())?;
     if (got as u64) < length {
         return Ok(None);
     }

@@ -214,7 +214,10 @@ mod tests {
         let looks = |text: &str| BTreeMap::from([("bad".to_owned(), text.to_owned())]);
         let theme = own(&looks("white on #b00020 bold")).unwrap();
         let style = theme.style(Role::Bad);
-        assert_eq!((style.fg, style.bg), (Some(Color::White), Some(Color::Rgb(0xb0, 0, 0x20))));
+        assert_eq!(
+            (style.fg, style.bg),
+            (Some(Color::White), Some(Color::Rgb(0xb0, 0, 0x20)))
+        );
         assert!(style.add_modifier.contains(Modifier::BOLD));
         assert_eq!(theme.style(Role::Warn), Style::new());
         for (text, part) in [("bald", "bald"), ("red on", "no colour"), ("#12", "#12")] {

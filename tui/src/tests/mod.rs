@@ -1,5 +1,6 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
+mod compare;
 mod golden;
 mod hosts;
 mod keys;
@@ -7,6 +8,7 @@ mod look;
 mod past;
 mod robust;
 mod speed;
+mod tape;
 mod windows;
 
 use crate::app::{App, Cmd, Msg, News, sampling, settle, update};

@@ -1,7 +1,7 @@
 //! Two objects side by side.
 
 use super::Scene;
-use super::paint::{Area, Paint, Row, row};
+use super::paint::{Area, Paint, Row};
 use crate::compare::{self, Compare};
 use crate::theme::Role;
 use lb_shared::text::{count, cut, width};
@@ -32,14 +32,26 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, compare
         line.push(cell(right, half), look);
         line
     };
-    paint.row(area.x, area.y + 1, area.width, &cells(' ', "", &left, &right, Role::Title));
-    let room = usize::from(area.height).saturating_sub(3);
+    paint.row(
+        area.x,
+        area.y + 1,
+        area.width,
+        &cells(' ', "", &left, &right, Role::Title),
+    );
+    let room = usize::from(area.height).saturating_sub(2);
     let top = compare.scroll.min(lines.len().saturating_sub(room));
     for (nth, line) in lines.iter().skip(top).take(room).enumerate() {
         let y = area.y + 2 + u16::try_from(nth).unwrap_or(u16::MAX);
-        let (mark, look) = if line.differs() { ('~', Role::Warn) } else { (' ', Role::Plain) };
-        paint.row(area.x, y, area.width, &cells(mark, &line.label, &line.left, &line.right, look));
+        let (mark, look) = if line.differs() {
+            ('~', Role::Warn)
+        } else {
+            (' ', Role::Plain)
+        };
+        paint.row(
+            area.x,
+            y,
+            area.width,
+            &cells(mark, &line.label, &line.left, &line.right, look),
+        );
     }
-    let y = area.y + area.height - 1;
-    paint.row(area.x, y, area.width, &row(" Esc closes   j k scroll", Role::Rule));
 }
