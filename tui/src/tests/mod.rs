@@ -7,6 +7,7 @@ mod keys;
 mod look;
 mod past;
 mod robust;
+mod samples;
 mod speed;
 mod tape;
 mod windows;
