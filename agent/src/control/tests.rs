@@ -776,7 +776,7 @@ fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
             why: None,
             actor: None,
             at: lb_shared::units::Mono::ZERO,
-            changes: vec![Change::Put(Object::Agent(agent.clone()))],
+            changes: vec![Change::Put(Object::Agent(Box::new(agent.clone())))],
         });
     }
     while room.client().snapshot().unwrap().seq < before + u64::from(count) {

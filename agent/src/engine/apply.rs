@@ -41,6 +41,8 @@ impl Engine {
                 return self.answer(Some(*ticket), Reply::Refused(refusal));
             }
         }
+        let waiting = self.started.as_ref().and_then(|it| it.waiting(&new.model));
+        new.findings.extend(waiting);
         let mut reloaded = Reloaded {
             dry_run: new.dry_run,
             revision: self.agent.config.revision + 1,
@@ -96,6 +98,9 @@ impl Engine {
             confirm: _,
         } = new;
         let first = self.agent.config.revision == 0;
+        if first {
+            self.started = Some(super::Started::with(&model));
+        }
         let before = std::mem::replace(&mut self.model, model);
         self.leaving = leaving(&before, &self.model);
         self.index = Index::of(&self.model);
