@@ -74,7 +74,7 @@ fn set_eth1(node: &mut Node, running: bool) {
 
 fn faults(node: &Node) -> Vec<String> {
     let view = &node.engine.state().instances[&InstanceName::from("VI_1")];
-    view.faults.iter().cloned().collect()
+    view.faults.to_vec()
 }
 
 fn steal_route(node: &mut Node) {
