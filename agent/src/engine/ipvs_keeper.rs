@@ -210,20 +210,24 @@ impl IpvsKeeper {
             .collect()
     }
 
-    /// The next moment at which something is due.
-    pub(super) fn deadline(&self, watching: bool) -> Mono {
-        let look = match self.dump_asked_at {
+    /// When the table is to be read, or should have been.
+    fn look_at(&self, watching: bool) -> Mono {
+        match self.dump_asked_at {
             Some(asked_at) => asked_at + DUMP_TIMEOUT,
             // Where there is no IPVS there are no connections to count.
             None if watching && self.status == Status::Available => self.audit_at.min(self.watch_at),
             None => self.audit_at,
-        };
+        }
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self, watching: bool) -> Mono {
         let go_on = (!self.audit.keys.is_empty()).then_some(self.audit.go_on_at);
         self.failed
             .values()
             .map(|failure| failure.retry_at)
             .chain(go_on)
-            .fold(look, Mono::min)
+            .fold(self.look_at(watching), Mono::min)
     }
 
     /// Nobody compares any more what the last table had.
@@ -249,7 +253,7 @@ impl IpvsKeeper {
                 out.push_back(Action::DumpIpvs);
             }
             Some(_) => {}
-            None if self.deadline(watching) <= now => self.ask(now, out),
+            None if self.look_at(watching) <= now => self.ask(now, out),
             None => {}
         }
     }

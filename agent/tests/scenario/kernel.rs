@@ -1,7 +1,7 @@
 //! What the kernel is told, in which order, and what happens when somebody else meddles.
 
 use crate::instance::{v3, v3_inet6};
-use crate::node::{Did, Node, Start, entry, ip, model, server_key, service};
+use crate::node::{Did, Node, Start, VIP, entry, ip, model, server_key, service};
 use lb_shared::event::What;
 use lb_shared::names::{Protocol, ServiceKey, VirtualKey};
 use lb_shared::state::{Programmed, VrrpState};
@@ -168,7 +168,7 @@ fn f050_a_virtual_address_removed_by_hand_costs_the_mastership_and_comes_back() 
         .net
         .addresses
         .keys()
-        .find(|key| key.address == ip(crate::node::VIP))
+        .find(|key| key.address == ip(VIP))
         .unwrap();
     node.net.addresses.remove(&key);
     node.feed(Input::Net(NetNews::AddressGone(key)));

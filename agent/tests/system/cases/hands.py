@@ -68,7 +68,8 @@ def member(solo, group, *words):
         with inside(solo.agent.node.name):
             done = subprocess.run([f"/proc/self/fd/{program}", "-s", solo.agent.socket_path, *words], text=True,
                                   capture_output=True, timeout=20, stdin=subprocess.DEVNULL, pass_fds=(program,),
-                                  user=USER, group=USER, extra_groups=[group] if group else [], cwd="/")
+                                  user=USER, group=USER, extra_groups=[group] if group else [], cwd="/",
+                                  env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
     finally:
         os.close(program)
     return done.returncode, done.stdout + done.stderr
@@ -100,7 +101,7 @@ def roles(solo):
                     assert want == 0 or name in said and "role" in said, f"{name}: {said}"
             drained = len(solo.agent.ask({"op": "status"})["data"]["overrides"])
             assert drained == (0 if allowed == 1 else 2), f"{name}: {drained} overrides"
-    events = solo.agent.ask({"op": "events", "kinds": ["action"], "limit": 20})["data"]
+    events = [it["event"] for it in solo.agent.ask({"op": "events", "kinds": ["action"], "limit": 20})["data"]]
     actors = {(it["actor"]["uid"], it["actor"]["pid"] > 1) for it in events if it.get("actor")}
     assert (USER, True) in actors, events
     solo.agent.ctl("undrain", SERVER, OTHER, "--yes")
