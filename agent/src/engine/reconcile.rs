@@ -168,6 +168,7 @@ impl Engine {
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
         self.static_addresses_on_interface(name);
+        self.hold_on_own_link(name);
         self.routing_on_interface(name);
     }
 
