@@ -56,6 +56,7 @@ impl Engine {
             }
             NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
             NetNews::FirewallLost(table) => self.on_firewall_lost(&table),
+            NetNews::FirewallUnknown => self.firewall_again(),
         }
     }
 
