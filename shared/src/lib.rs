@@ -43,3 +43,6 @@ pub mod units;
 pub mod view;
 pub mod whatif;
 pub mod why;
+pub mod window;
+#[cfg(feature = "client")]
+pub mod zone;

@@ -28,6 +28,8 @@ pub struct View<'a> {
     peers: Option<&'a Peers>,
     /// Of what is not in the state, when that is an excerpt.
     sums: Option<&'a Sums>,
+    /// What was added up already.
+    added: Option<(&'a Totals, &'a BTreeMap<ServiceKey, Totals>)>,
     /// Names that several services have. Looked for when the first name is asked for: with many services that takes its
     /// time.
     twice: OnceLock<BTreeSet<String>>,
@@ -82,6 +84,7 @@ impl<'a> View<'a> {
             wall_ms,
             peers: None,
             sums: None,
+            added: None,
             twice: OnceLock::new(),
         }
     }
@@ -93,9 +96,9 @@ impl<'a> View<'a> {
 
     /// A part of a state, with its counters and the sums over what is left out.
     pub fn excerpt(excerpt: &'a Excerpt) -> Self {
-        let mut view = Self::of(&excerpt.snapshot).with_counters(excerpt.counters.as_ref());
-        view.sums = Some(&excerpt.sums);
-        view
+        Self::of(&excerpt.snapshot)
+            .with_counters(excerpt.counters.as_ref())
+            .with_sums(Some(&excerpt.sums))
     }
 
     /// The name of a service, if it is enough to single it out.
@@ -118,6 +121,18 @@ impl<'a> View<'a> {
     /// The same with counters.
     pub fn with_counters(mut self, counters: Option<&'a crate::counters::Counters>) -> Self {
         self.counters = counters;
+        self
+    }
+
+    /// The same with sums over the counters, of which it need not have all then.
+    pub fn with_totals(mut self, all: &'a Totals, services: &'a BTreeMap<ServiceKey, Totals>) -> Self {
+        self.added = Some((all, services));
+        self
+    }
+
+    /// The same, as a part of a state: with the sums over what is left out.
+    pub fn with_sums(mut self, sums: Option<&'a Sums>) -> Self {
+        self.sums = sums;
         self
     }
 
@@ -247,6 +262,9 @@ impl<'a> View<'a> {
         if let Some(sum) = self.sums.and_then(|sums| sums.of_services.get(key)) {
             return sum.totals;
         }
+        if let Some((_, services)) = self.added {
+            return services.get(key).copied();
+        }
         let counters = self.counters?;
         let mut totals = Totals::default();
         // Of all that was counted, since a sorry server is no server of the state.
@@ -262,6 +280,9 @@ impl<'a> View<'a> {
     pub fn totals(&self) -> Option<Totals> {
         if let Some(all) = self.sums.and_then(|sums| sums.all.as_ref()) {
             return all.totals;
+        }
+        if let Some((all, _)) = self.added {
+            return Some(*all);
         }
         let mut totals = Totals::default();
         self.counters?

@@ -1,10 +1,11 @@
 //! One dashboard for each host, one of them in front, and what is true of all together.
 
 use crate::app::{self, App, Cmd, Msg};
+use crate::compare::{self, Compare, Right, Side};
 use crate::fleet::Fleet;
 use crate::keys::Screen;
 use crate::{act, scope, story};
-use lb_shared::state::ObjectId;
+use lb_shared::state::{ObjectId, Target};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(crate) struct Board {
     seats: Vec<App>,
     at: usize,
     now: Duration,
+    /// The next picture may look different.
+    dirty: bool,
     compared_at: Option<Duration>,
 }
 
@@ -34,6 +37,7 @@ impl Board {
             seats,
             at: 0,
             now: Duration::ZERO,
+            dirty: true,
             compared_at: None,
         }
     }
@@ -45,6 +49,24 @@ impl Board {
 
     pub(crate) fn front_mut(&mut self) -> &mut App {
         &mut self.seats[self.at]
+    }
+
+    /// Knows nothing of any agent any more, and begins again.
+    pub(crate) fn forget(&mut self) {
+        self.now = Duration::ZERO;
+        self.compared_at = None;
+        self.each(App::forget);
+    }
+
+    /// Does something to the dashboard of each host.
+    pub(crate) fn each(&mut self, change: impl Fn(&mut App)) {
+        self.dirty = true;
+        self.seats.iter_mut().for_each(change);
+    }
+
+    /// Whether something was told or typed since the last picture.
+    pub(crate) fn dirty(&self) -> bool {
+        self.dirty
     }
 
     pub(crate) fn seats(&self) -> &[App] {
@@ -65,13 +87,14 @@ impl Board {
         let detail = old.detail.clone();
         let all_hosts = old.all_hosts;
         let (sums, lines) = (old.sums, old.lines.clone());
+        let local = old.local;
         self.at = to;
         let new = self.front_mut();
         (new.screen, new.filters, new.order, new.follow) = (screen, filters, order, follow);
         new.columns = columns;
         new.mouse.on = mouse_on;
         new.all_hosts = all_hosts;
-        (new.sums, new.lines) = (sums, lines);
+        (new.sums, new.lines, new.local) = (sums, lines, local);
         new.second_pane = false;
         // The same object on both hosts stays in view.
         let known = |object: &ObjectId| {
@@ -121,10 +144,14 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
         }
     }
     let all = board.front().screen == Screen::Hosts;
+    let compared = match board.front().compared().map(|it| &it.right) {
+        Some(Right::Host(other, _)) => Some(*other),
+        Some(Right::Open | Right::Object(_)) | None => None,
+    };
     for (nth, seat) in board.seats.iter_mut().enumerate() {
         seat.now = board.now;
-        seat.watched = all || nth == board.at;
-        cmds.extend(app::sampling(seat).map(|cmd| (nth, cmd)));
+        seat.watched = all || nth == board.at || Some(nth) == compared;
+        board.dirty |= std::mem::take(&mut seat.dirty);
     }
     cmds
 }
@@ -164,10 +191,56 @@ fn watch_others(board: &mut Board) {
             let data = seat.live()?;
             let (target, now) = part.changed(&data.state)?;
             let name = data.view(seat.now).target_name(target);
-            Some(format!("nothing was done: {name} is now {now} on {}", part.host))
+            Some(format!("nothing was done: {name}: {now} on {}", part.host))
         });
     if let Some(text) = trouble {
         act::close(board.front_mut(), text);
+    }
+}
+
+/// Looks up what another host knows of the object that is compared.
+fn look_there(board: &mut Board) {
+    let Some(Compare {
+        left,
+        right: Right::Host(other, _),
+        ..
+    }) = board.front().compared()
+    else {
+        return;
+    };
+    let (other, left) = (*other, left.clone());
+    let Some(seat) = board.seats.get(other) else {
+        return;
+    };
+    let at = if seat.stale() { seat.heard } else { seat.now };
+    let there = match seat.live() {
+        Some(data) => {
+            let target = match &left {
+                ObjectId::Instance(name) => Some(Target::Instance(name.clone())),
+                ObjectId::Server(id) => Some(Target::Server(id.clone())),
+                _ => None,
+            };
+            let here = board.front().live().map(|data| &data.state);
+            let same = target
+                .zip(here)
+                .and_then(|(target, here)| scope::same(&target, here, &data.state));
+            let object = match same {
+                Some(Target::Instance(name)) => ObjectId::Instance(name),
+                Some(Target::Server(_)) | None => left,
+            };
+            compare::side(data, at, &object, &seat.name())
+        }
+        None => Side {
+            name: format!("{} does not answer", seat.name()),
+            facts: Vec::new(),
+        },
+    };
+    if let Some(Compare {
+        right: Right::Host(_, side),
+        ..
+    }) = &mut board.front_mut().compare
+    {
+        *side = there;
     }
 }
 
@@ -178,8 +251,9 @@ fn servers(seat: &App) -> usize {
     seat.live().map_or(0, |data| data.state.servers.len())
 }
 
-/// Brings what is derived up to date; before each picture.
-pub(crate) fn settle(board: &mut Board) {
+/// Brings what is derived up to date, before each picture; which numbers the hosts are to be asked for from then on.
+pub(crate) fn settle(board: &mut Board) -> Vec<(usize, Cmd)> {
+    board.dirty = false;
     if board.seats.len() > 1 {
         let due = board
             .compared_at
@@ -200,5 +274,22 @@ pub(crate) fn settle(board: &mut Board) {
         let before = std::mem::take(&mut board.front_mut().elsewhere);
         board.front_mut().elsewhere = story::gather(&board.seats, board.at, before);
     }
+    look_there(board);
     app::settle(board.front_mut());
+    let front = board.front();
+    let beside = match front.compared() {
+        Some(Compare {
+            left: ObjectId::Server(id),
+            ..
+        }) => Some(id.service.clone()),
+        Some(_) => None,
+        None if front.screen == Screen::Hosts => front.services.current().cloned(),
+        None => None,
+    };
+    let mut cmds = Vec::new();
+    for (nth, seat) in board.seats.iter_mut().enumerate() {
+        seat.beside.clone_from(&beside);
+        cmds.extend(app::sampling(seat).map(|cmd| (nth, cmd)));
+    }
+    cmds
 }

@@ -2,8 +2,11 @@
 
 use crate::app::{Failure, Msg, News};
 use lb_shared::client::{Client, ClientError, GREETING_TIMEOUT};
+use lb_shared::excerpt::{ExcerptAsk, Scope};
+use lb_shared::frame;
 use lb_shared::host::Host;
-use lb_shared::request::Request;
+use lb_shared::request::{Reply, Request};
+use lb_shared::window::WindowAsk;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +19,10 @@ const BACK_OFF_MS: [u64; 7] = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 const SSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many past events are fetched.
 const BACKLOG: u32 = 5_000;
-/// Between two samples of the counters.
-const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// A sample is due although so much is missing.
+const SLACK: Duration = Duration::from_millis(100);
+/// Between two samples of the numbers, unless the user's file says otherwise.
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Between two signs of life while no counters are wanted.
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// How long a sample may take.
@@ -47,18 +52,18 @@ pub(crate) struct Link {
     host: Host,
     out: Out,
     retry: Sender<()>,
-    sample: Sender<bool>,
+    sample: Sender<Option<WindowAsk>>,
 }
 
 impl Link {
     /// Starts to connect to the agent of `host`, for ever.
-    pub(crate) fn start(host: Host, out: Out) -> Self {
+    pub(crate) fn start(host: Host, out: Out, every: Duration) -> Self {
         let (retry, retry_rx) = channel();
         let (sample, sample_rx) = channel();
         let (own, to) = (host.clone(), out.clone());
         thread::spawn(move || watch_for_ever(&own, &to, &retry_rx));
         let (own, to) = (host.clone(), out.clone());
-        thread::spawn(move || sample_for_ever(&own, &to, &sample_rx));
+        thread::spawn(move || sample_for_ever(&own, &to, &sample_rx, every));
         Self {
             host,
             out,
@@ -72,8 +77,8 @@ impl Link {
         let _ = self.retry.send(());
     }
 
-    /// Whether counters are wanted.
-    pub(crate) fn sample(&self, wanted: bool) {
+    /// Which numbers are wanted.
+    pub(crate) fn sample(&self, wanted: Option<WindowAsk>) {
         let _ = self.sample.send(wanted);
     }
 
@@ -81,17 +86,57 @@ impl Link {
     pub(crate) fn ask(&self, ticket: u64, request: Request) {
         let (host, out) = (self.host.clone(), self.out.clone());
         thread::spawn(move || {
-            let answer = connect(&host).and_then(|mut client| client.ask(&request));
+            let answer = connect(&host).and_then(|mut client| ask(&mut client, &request));
             let answer = match answer {
                 Ok(reply) => Ok(Box::new(reply)),
-                Err(ClientError::Refused(refusal)) => {
-                    Ok(Box::new(lb_shared::request::Reply::Refused(refusal)))
-                }
+                Err(ClientError::Refused(refusal)) => Ok(Box::new(Reply::Refused(refusal))),
                 Err(error) => Err(failure(&error)),
             };
             let _ = out.send(Msg::Answer(ticket, answer));
         });
     }
+}
+
+fn ask(client: &mut Client, request: &Request) -> Result<Reply, ClientError> {
+    match (client.ask(request), request) {
+        // An older agent takes an act without what was seen; the open question is watched here in any case.
+        (Err(ClientError::Refused(refusal)), Request::ActIf(act, _)) if frame::is_unknown(&refusal) => {
+            client.ask(&Request::Act(act.clone()))
+        }
+        (answer, _) => answer,
+    }
+}
+
+/// More servers than this are not told of minute by minute.
+const MANY: usize = 5_000;
+
+/// Fetches how it was in the last quarter of an hour, for a recording; the oldest first, as far as the agent knows it.
+pub(crate) fn before(host: Host, out: Out) {
+    thread::spawn(move || {
+        let Ok(mut client) = connect(&host) else { return };
+        let Ok(now) = client.excerpt(&ExcerptAsk::all(Scope::Instances)) else {
+            return;
+        };
+        let mut minute = 14;
+        while minute > 0 {
+            let wall_ms = now.snapshot.wall_ms.saturating_sub(minute * 60_000);
+            let mut step = 1;
+            match client.past(wall_ms) {
+                Ok(past) => {
+                    if past.snapshot.state.servers.len() > MANY {
+                        step = 5;
+                    }
+                    if out.send(Msg::Link(News::Was(Box::new(past)))).is_err() {
+                        return;
+                    }
+                }
+                // It does not go back so far.
+                Err(ClientError::Refused(_)) => {}
+                Err(_) => return,
+            }
+            minute = minute.saturating_sub(step);
+        }
+    });
 }
 
 /// Over ssh the way there takes its time.
@@ -111,8 +156,9 @@ fn failure(error: &ClientError) -> Failure {
 
 fn watch_for_ever(host: &Host, out: &Out, retry: &Receiver<()>) {
     let mut attempt = 0;
+    let mut known = false;
     loop {
-        let error = match watch(host, out, &mut attempt) {
+        let error = match watch(host, out, &mut attempt, &mut known) {
             Ok(never) => match never {},
             Err(Some(error)) => error,
             // Nobody listens any more: the program ends.
@@ -139,66 +185,114 @@ fn watch_for_ever(host: &Host, out: &Out, retry: &Receiver<()>) {
 
 enum Never {}
 
-/// Watches until the connection breaks; `Err(None)` when nobody listens.
-fn watch(host: &Host, out: &Out, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
+/// Watches until the connection breaks; `Err(None)` when nobody listens. `known`: a whole state was told before.
+fn watch(
+    host: &Host,
+    out: &Out,
+    attempt: &mut usize,
+    known: &mut bool,
+) -> Result<Never, Option<ClientError>> {
     let mut client = connect(host)?;
     let hello = client.hello(CLIENT)?;
     let backlog = client.events(None, BACKLOG)?;
     *attempt = 0;
     let tell = |news| out.send(Msg::Link(news)).map_err(|_| None);
     tell(News::Connected(hello, backlog))?;
+    if !*known {
+        // Many thousand servers take their time: what the first screen shows comes ahead of them.
+        match client.ask(&Request::Excerpt(ExcerptAsk::all(Scope::Screen))) {
+            Ok(Reply::Excerpt(excerpt)) => tell(News::Early(excerpt))?,
+            Ok(_) => return Err(Some(ClientError::Unexpected)),
+            // An older agent: everything comes at once.
+            Err(ClientError::Refused(refusal)) if frame::is_unknown(&refusal) => {}
+            Err(error) => return Err(Some(error)),
+        }
+    }
     for update in client.watch()? {
         tell(News::Update(update?))?;
+        *known = true;
     }
     Err(Some(ClientError::Closed))
 }
 
-fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<bool>) {
-    let mut client: Option<Client> = None;
-    let mut counters = false;
-    let mut next = Instant::now();
+/// A connection for numbers.
+struct Numbers {
+    client: Client,
+    /// Its agent does not know windows.
+    older: bool,
+}
+
+fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>, every: Duration) {
+    let mut numbers: Option<Numbers> = None;
+    let mut ask: Option<WindowAsk> = None;
+    let mut next = Instant::now() + PING_EVERY;
+    let mut sample_at: Option<Instant> = None;
     loop {
         match wanted.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(change) => {
-                if change && !counters {
+                if change.is_some() && change != ask {
                     next = Instant::now();
+                    sample_at = None;
                 }
-                counters = change;
+                ask = change;
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        next = Instant::now() + if counters { SAMPLE_EVERY } else { PING_EVERY };
-        let Some(open) = client.take().or_else(|| connect(host).ok()) else {
+        // Between two samples there may be so much time that the agent would seem to be silent.
+        let sampled = sample_at.is_none_or(|at| at.elapsed() + SLACK >= every);
+        let numbers_now = ask.as_ref().filter(|_| sampled);
+        if numbers_now.is_some() {
+            sample_at = Some(Instant::now());
+        }
+        next = Instant::now()
+            + if ask.is_some() {
+                every.min(PING_EVERY)
+            } else {
+                PING_EVERY
+            };
+        let fresh = || {
+            let client = connect(host).ok()?;
+            Some(Numbers { client, older: false })
+        };
+        let Some(open) = numbers.take().or_else(fresh) else {
             continue;
         };
         // A connection that failed or was too slow is not used again; the watching one tells of it.
-        let Some((open, news)) = sample(open, counters) else {
+        let Some((open, news)) = sample(open, numbers_now) else {
             continue;
         };
-        client = Some(open);
+        numbers = Some(open);
         if out.send(Msg::Link(news)).is_err() {
             return;
         }
     }
 }
 
-fn sample(mut client: Client, counters: bool) -> Option<(Client, News)> {
-    use lb_shared::request::Reply;
-    let request = if counters {
-        Request::Counters
-    } else {
-        Request::Hello {
+fn sample(mut open: Numbers, ask: Option<&WindowAsk>) -> Option<(Numbers, News)> {
+    let Some(ask) = ask else {
+        let hello = Request::Hello {
             client: CLIENT.to_owned(),
+        };
+        open.client.ask_within(&hello, SAMPLE_TIMEOUT).ok()?;
+        return Some((open, News::Alive));
+    };
+    if !open.older {
+        match open.client.window(ask.clone(), SAMPLE_TIMEOUT) {
+            Ok(window) if window.is_still() => return Some((open, News::Still(window.at))),
+            Ok(window) => {
+                let rows = ask.rows.clone();
+                return Some((open, News::Window(rows, Box::new(window))));
+            }
+            Err(ClientError::Refused(refusal)) if frame::is_unknown(&refusal) => open.older = true,
+            Err(_) => return None,
         }
-    };
-    let news = match client.ask_within(&request, SAMPLE_TIMEOUT).ok()? {
-        Reply::Counters(counters) => News::Counters(counters),
-        Reply::Hello(_) => News::Alive,
-        _ => return None,
-    };
-    Some((client, news))
+    }
+    match open.client.ask_within(&Request::Counters, SAMPLE_TIMEOUT).ok()? {
+        Reply::Counters(counters) => Some((open, News::Counters(counters))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +316,7 @@ mod tests {
             }
         });
         let (to, messages) = channel();
-        let link = Link::start(Host::Unix(path), Out { seat: 0, to });
+        let link = Link::start(Host::Unix(path), Out { seat: 0, to }, SAMPLE_EVERY);
         let (_, msg) = messages.recv_timeout(Duration::from_secs(20)).unwrap();
         drop(link);
         std::fs::remove_dir_all(&folder).unwrap();
@@ -258,6 +352,88 @@ mod tests {
                 "{name}: {failure:?}"
             );
         }
+    }
+
+    /// An agent that answers each request as `answer` says; what the link told of it, until `last`.
+    fn answered(
+        name: &str,
+        answer: impl Fn(&Request) -> Reply + Clone + Send + 'static,
+        last: impl Fn(&News) -> bool,
+    ) -> Vec<News> {
+        let path = std::env::temp_dir().join(format!("lbtui-{}-{name}.sock", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let answer = answer.clone();
+                thread::spawn(move || serve(stream, &answer));
+            }
+        });
+        let (to, messages) = channel();
+        let link = Link::start(Host::Unix(path.clone()), Out { seat: 0, to }, SAMPLE_EVERY);
+        link.sample(Some(WindowAsk {
+            rows: lb_shared::window::Rows::All,
+            round: 0,
+        }));
+        let mut told = Vec::new();
+        while !told.last().is_some_and(&last) {
+            match messages.recv_timeout(Duration::from_secs(20)).unwrap() {
+                (_, Msg::Link(news)) => told.push(news),
+                (_, other) => panic!("{name}: {other:?}"),
+            }
+        }
+        drop(link);
+        std::fs::remove_file(&path).unwrap();
+        told
+    }
+
+    fn serve(mut stream: std::os::unix::net::UnixStream, answer: &impl Fn(&Request) -> Reply) {
+        use std::io::Read as _;
+        let mut preface = [0; frame::PREFACE_LEN];
+        let mut head = [0; frame::HEAD_LEN];
+        let _ = stream.write_all(&VERSION.preface());
+        let _ = stream.read_exact(&mut preface);
+        while stream.read_exact(&mut head).is_ok() {
+            let (_, length) = frame::head(head).unwrap();
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let request = frame::decode_request(&body).unwrap();
+            let _ = stream.write_all(&frame::encode_reply(&answer(&request)).unwrap());
+        }
+    }
+
+    #[test]
+    fn an_agent_without_excerpts_and_windows_is_asked_for_everything() {
+        let demo = lb_shared::fixture::demo();
+        let (snapshot, counters) = (demo.snapshot, demo.counters);
+        let answer = move |request: &Request| match request {
+            Request::Hello { .. } => Reply::Hello(lb_shared::request::Hello {
+                agent: "0.1.0".into(),
+                host: "lb1".into(),
+                role: lb_shared::request::Role::Admin,
+            }),
+            Request::Events { .. } => Reply::Events(Vec::new()),
+            Request::Watch => Reply::Snapshot(Box::new(snapshot.clone())),
+            Request::Counters => Reply::Counters(Box::new(counters.clone())),
+            _ => Reply::Refused(lb_shared::request::Refusal::new(
+                lb_shared::request::RefusalCode::BadRequest,
+                frame::FrameError::Decode("UnexpectedVariant".into()).to_string(),
+                "use clients of the agent's version",
+            )),
+        };
+        let both = std::cell::Cell::new((false, false));
+        let told = answered("older", answer, |news| {
+            match news {
+                News::Update(_) => both.set((true, both.get().1)),
+                News::Counters(_) => both.set((both.get().0, true)),
+                _ => {}
+            }
+            both.get() == (true, true)
+        });
+        assert!(
+            !told.iter().any(|news| matches!(news, News::Down { .. })),
+            "{told:?}"
+        );
     }
 
     #[test]

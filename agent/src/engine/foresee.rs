@@ -176,6 +176,7 @@ impl World {
         let ground = Ground {
             link,
             sends_by: None,
+            vrf: None,
             source: Some(address),
             own_addresses: vec![address],
             faults: Default::default(),
@@ -420,10 +421,11 @@ impl World {
             Action::Persist(id, _) => self.inbox.push_back(Input::Persisted(id, Ok(()))),
             Action::KeepFormer(id, _) => self.inbox.push_back(Input::FormerKept(id, Ok(()))),
             Action::Answer(..)
-            | Action::ScriptSecurity(_)
+            | Action::ScriptRules(_)
             | Action::Dump(..)
             | Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::WatchFirewall(_)
             | Action::ReadSysctls(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)

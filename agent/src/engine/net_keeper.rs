@@ -40,8 +40,8 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<(NetOp, OpError)>,
     /// Refused before, taken now.
     pub(super) recovered: Vec<AddressKey>,
-    /// Operations on routes and rules, each with the kernel's words if it was refused.
-    pub(super) routing: Vec<(NetOp, Option<String>)>,
+    /// Operations on routes, rules and firewall tables, each with the kernel's words if it was refused.
+    pub(super) answers: Vec<(NetOp, Option<String>)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,21 @@ impl NetKeeper {
     /// Whether an address is one of ours, wanted or still to be removed.
     pub(super) fn is_ours(&self, key: &AddressKey) -> bool {
         self.owned.contains(key) || self.wanted.contains_key(key)
+    }
+
+    /// Whether an announcement is of an address that should be there, on a link that is.
+    pub(super) fn is_announced(&self, frame: &NetOp) -> bool {
+        let NetOp::Announce { link, about, .. } = frame else {
+            return false;
+        };
+        let first = AddressKey {
+            link: *link,
+            address: *about,
+            prefix_len: 0,
+        };
+        let wanted = self.wanted.range(first..).next();
+        self.have.links.contains_key(link)
+            && wanted.is_some_and(|(key, _)| (key.link, key.address) == (*link, *about))
     }
 
     /// Whether it is ours to remove.
@@ -354,12 +369,12 @@ impl NetKeeper {
             .iter()
             .map(|(place, error)| (*place, error.text.clone()))
             .collect();
-        let of_routing = ops.iter().enumerate().filter(|(_, op)| is_routing(op));
-        outcome.routing = of_routing
+        let of_others = ops.iter().enumerate().filter(|(_, op)| has_keeper(op));
+        outcome.answers = of_others
             .map(|(place, op)| (op.clone(), words.remove(&place)))
             .collect();
         for (place, error) in failures {
-            let Some(op) = ops.get(place).filter(|op| !is_routing(op)) else {
+            let Some(op) = ops.get(place).filter(|op| !has_keeper(op)) else {
                 continue;
             };
             let Some(key) = address_of(op) else {
@@ -427,12 +442,17 @@ fn address_of(op: &NetOp) -> Option<AddressKey> {
         | NetOp::RaiseLink { .. }
         | NetOp::RemoveLink { .. }
         | NetOp::Announce { .. }
+        | NetOp::Firewall(_)
         | NetOp::Sysctl { .. } => None,
     }
 }
 
-fn is_routing(op: &NetOp) -> bool {
-    matches!(op, NetOp::AddRouting(_) | NetOp::RemoveRouting(_))
+/// Somebody else keeps what it is about.
+fn has_keeper(op: &NetOp) -> bool {
+    matches!(
+        op,
+        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Firewall(_)
+    )
 }
 
 /// How long a refused operation waits after so many tries: never long, since an address that its master lacks is an
@@ -457,6 +477,7 @@ mod tests {
             loopback: false,
             private_over: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

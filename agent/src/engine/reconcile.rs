@@ -3,7 +3,7 @@
 use super::Engine;
 use super::input::{IpvsNews, NetNews};
 use super::ipvs_keeper::{Note, Status};
-use crate::net::{AddressKey, Link, announce};
+use crate::net::{AddressKey, Link, NetOp, announce};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, TrackerName, VirtualKey};
 use lb_shared::state::{ObjectId, OverrideKind, Target};
@@ -46,12 +46,17 @@ impl Engine {
                     let text = format!("{}: the kernel took it", self.place(&key));
                     self.say(What::KernelRecovered, text, None);
                 }
-                for (op, refusal) in outcome.routing {
-                    self.on_routing_answer(&op, refusal);
+                for (op, refusal) in outcome.answers {
+                    match &op {
+                        NetOp::Firewall(it) => self.on_firewall_answer(it, refusal),
+                        _ => self.on_routing_answer(&op, refusal),
+                    }
                 }
                 self.touch(ObjectId::Agent);
             }
             NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
+            NetNews::FirewallLost(table) => self.on_firewall_lost(&table),
+            NetNews::FirewallUnknown => self.firewall_again(),
         }
     }
 
@@ -82,13 +87,15 @@ impl Engine {
     /// An address that was refused is there at last: whoever holds it tells the network.
     fn announce_again(&mut self, key: &AddressKey) {
         let names: Vec<InstanceName> = self.net.holders(key).flatten().cloned().collect();
-        let rounds = |name: &InstanceName| self.model.instances.get(name).map_or(0, |it| it.garp.repeat);
-        let rounds = names.iter().map(rounds).max().unwrap_or(0);
+        let garps = names.iter().filter_map(|name| self.model.instances.get(name));
+        let Some(garp) = garps.map(|it| it.garp).max_by_key(|it| it.repeat) else {
+            return;
+        };
         let link = self.net.have().links.get(&key.link);
         let Some(frame) = link.and_then(|link| announce(link, key.address, false)) else {
             return;
         };
-        let frames = vec![frame; rounds as usize];
+        let frames = self.paced(garp, vec![frame; garp.repeat as usize]);
         self.net.send(frames, &mut self.queue);
     }
 
@@ -162,6 +169,7 @@ impl Engine {
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
         self.static_addresses_on_interface(name);
+        self.hold_on_own_link(name);
         self.routing_on_interface(name);
     }
 

@@ -5,11 +5,10 @@
 //! refuses, the link is on its way, and its absence is no fault.
 
 use super::put_back::PutBack;
-use super::vmac_settings::own_settings;
+use super::vmac_settings::{own_settings, settings_of_file};
 use super::{Engine, Ledger};
 use crate::model::{Model, OwnKind, OwnLink};
 use crate::net::{Link, NetOp, NewLink};
-use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::state::ObjectId;
 use lb_shared::units::Mono;
@@ -29,6 +28,8 @@ pub(super) struct Vmacs {
     failed: BTreeMap<String, String>,
     /// On its way until then.
     coming: BTreeMap<String, Mono>,
+    /// Settings that the file wants by words of their own: see `vmac_settings`.
+    pub(super) of_file: BTreeMap<String, &'static str>,
     /// Settings that were asked for, and what those were that we changed.
     pub(super) asked: BTreeSet<String>,
     pub(super) originals: BTreeMap<String, String>,
@@ -84,18 +85,21 @@ fn wanted(model: &Model) -> BTreeMap<String, OwnLink> {
 }
 
 /// Whether a link is what is wanted, on this parent.
-fn fits(link: &Link, wanted: &OwnLink, parent: LinkIndex) -> bool {
-    match wanted.kind {
+fn fits(link: &Link, wanted: &OwnLink, below: &Link) -> bool {
+    let parent = below.index;
+    let kind = match wanted.kind {
         OwnKind::Macvlan(mac) => link.private_over == Some(parent) && link.mac == mac,
         // How they treat each other is up to all of them together.
         OwnKind::Ipvlan(_) => link.ipvlan_over == Some(parent),
-    }
+    };
+    kind && link.vrf == below.vrf
 }
 
 impl Engine {
     /// Before the instances take a new model: what they will send by is made.
     pub(super) fn raise_vmacs(&mut self) {
         self.vmacs.wanted = wanted(&self.model);
+        self.vmacs.of_file = settings_of_file(&self.model);
         let names: Vec<String> = self.vmacs.wanted.keys().cloned().collect();
         for name in names {
             self.make_vmac(&name);
@@ -128,6 +132,7 @@ impl Engine {
     /// A stop takes all of them down.
     pub(super) fn drop_all_vmacs(&mut self) {
         self.vmacs.wanted.clear();
+        self.vmacs.of_file.clear();
         self.drop_vmacs();
     }
 
@@ -144,13 +149,13 @@ impl Engine {
             return;
         };
         // Its parent's news bring us back here.
-        let Some((parent, running)) = (self.net.have().link(&wanted.parent)).map(|it| (it.index, it.running))
-        else {
+        let Some(below) = self.net.have().link(&wanted.parent).cloned() else {
             return;
         };
+        let (parent, running) = (below.index, below.running);
         let mut ops = Vec::new();
         if let Some(link) = self.net.have().link(name).cloned() {
-            let fits = fits(&link, &wanted, parent);
+            let fits = fits(&link, &wanted, &below);
             let ours = self.vmacs.owned.contains(name);
             if !fits && !ours {
                 let word = match wanted.kind {
@@ -188,6 +193,7 @@ impl Engine {
             name: name.to_owned(),
             over: parent,
             kind: wanted.kind,
+            vrf: below.vrf,
         }));
         if let OwnKind::Macvlan(_) = wanted.kind {
             ops.push(NetOp::QuietLink {
@@ -225,8 +231,14 @@ impl Engine {
 
     /// A link appeared or changed, before its instances hear of it.
     pub(super) fn vmacs_on_link(&mut self, name: &str) {
-        if self.boot.is_some() || self.stopping.is_some() || self.vmacs.wanted.is_empty() {
+        let idle = self.vmacs.wanted.is_empty() && self.vmacs.of_file.is_empty();
+        if self.boot.is_some() || self.stopping.is_some() || idle {
             return;
+        }
+        if self.net.have().link(name).is_none() {
+            // Its successor begins with settings of its own.
+            let of_it = format!("/{name}/");
+            self.vmacs.asked.retain(|path| !path.contains(&of_it));
         }
         if self.vmacs.wanted.contains_key(name) {
             let link = self.net.have().link(name).cloned();
@@ -253,6 +265,26 @@ impl Engine {
             self.make_vmac(&child);
         }
         self.ask_vmac_settings();
+    }
+
+    /// One is up: whoever became MASTER while it was on its way could not put its addresses there.
+    pub(super) fn hold_on_own_link(&mut self, name: &str) {
+        let up = self.net.have().link(name).is_some_and(|it| it.running);
+        if !up || !self.vmacs.wanted.contains_key(name) || self.stopping.is_some() {
+            return;
+        }
+        let users = self.index.by_interface.get(name).into_iter().flatten();
+        let masters = users.filter(|it| self.routers.is_master(it));
+        let masters: Vec<_> = masters
+            .filter_map(|it| self.model.instances.get(it).cloned())
+            .collect();
+        for instance in masters {
+            let want = self.held_by(&instance);
+            let held = self.net.held(&Some(instance.name.clone()));
+            if want.keys().any(|key| held.binary_search(key).is_err()) {
+                self.hold_addresses(&instance.name, instance.garp.repeat);
+            }
+        }
     }
 
     fn parent_runs(&self, name: &str) -> bool {

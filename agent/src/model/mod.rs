@@ -21,9 +21,9 @@ pub use check::{
     SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
-pub use global::{DumpKind, Global, SyncSettings};
-pub use host::{Host, InterfaceDelays, Once, Scheduling};
-pub use job::{Job, JobEnd, JobId, JobOutcome};
+pub use global::{DumpKind, Firewall, Global, SyncSettings};
+pub use host::{GarpGroup, Host, InterfaceDelays, Once, Scheduling};
+pub use job::{Job, JobEnd, JobId, JobOutcome, ScriptRules};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };
@@ -31,9 +31,9 @@ pub use own_link::{Ipvlan, IpvlanMode, OwnKind, OwnLink, Vmac};
 pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use vrrp::{
-    AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
-    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess,
-    VrrpScript, VrrpVersion,
+    AddressExtras, Authentication, Elsewhere, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum,
+    ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress,
+    VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};

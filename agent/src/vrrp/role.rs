@@ -1,8 +1,8 @@
 //! The roles of a router, and what it may want of those who hold it.
 
-use super::accept::Rejected;
 use lb_shared::state::MasterView;
 use lb_shared::units::Mono;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a router is, with what is true only while it is that.
@@ -44,6 +44,8 @@ pub(crate) struct Master {
     /// A further block of announcements: when, and how many rounds.
     pub(crate) block: Option<(Mono, u32)>,
     pub(crate) refresh_at: Option<Mono>,
+    /// When an address on each interface elsewhere is next announced.
+    pub(crate) elsewhere_at: Option<Mono>,
     pub(crate) rival: Option<Rival>,
     /// When a lower master was last put in its place.
     pub(crate) answered_at: Option<Mono>,
@@ -146,7 +148,8 @@ pub(crate) struct Tally {
     pub(crate) released_master: u64,
     pub(crate) zero_sent: u64,
     pub(crate) zero_received: u64,
-    pub(crate) rejected: [u64; Rejected::NAMES.len()],
+    /// By the reason's name; what never happened takes no room.
+    pub(crate) rejected: BTreeMap<&'static str, u64>,
     pub(crate) address_list: u64,
     pub(crate) heard_at: Option<Mono>,
     pub(crate) sent_at: Option<Mono>,

@@ -242,8 +242,14 @@ fn instance(it: &Instance, out: &mut String) {
     if let Some(vmac) = &it.vmac {
         let _ = writeln!(out, "  {vmac:?}");
     }
+    if let Some(vrf) = &it.vrf {
+        let _ = writeln!(out, "  vrf {vrf}");
+    }
     if let Some(ipvlan) = &it.ipvlan {
         let _ = writeln!(out, "  {ipvlan:?}");
+    }
+    if let Some(elsewhere) = &it.elsewhere {
+        let _ = writeln!(out, "  {elsewhere:?}");
     }
     for link in &it.address_vmacs {
         let _ = writeln!(out, "  {} on {}: {}", link.name, link.parent, link.kind);
@@ -253,6 +259,7 @@ fn instance(it: &Instance, out: &mut String) {
         ("check_unicast_source", it.check_unicast_source),
         ("fault_without_peer", it.fault_without_peer),
         ("ignore_own_interface", it.ignore_own_interface),
+        ("promote_secondaries", it.promote_secondaries),
         ("not accepting", !it.accept),
         ("strict", it.strict),
         ("lower_priority_no_advert", it.lower_priority_no_advert),
@@ -421,6 +428,9 @@ pub(crate) fn dump(model: &Model) -> String {
     let mut out = format!("{:?}\n", model.global);
     for it in &model.static_addresses {
         let _ = writeln!(out, "static {}", address(it));
+    }
+    for it in &model.host.garp_groups {
+        let _ = writeln!(out, "{it:?}");
     }
     for route in &model.static_routes {
         let _ = writeln!(out, "{route:?}");

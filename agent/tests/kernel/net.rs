@@ -3,6 +3,7 @@
 use super::lab::{Netns, expect, wanted};
 use lbagent::engine::{BatchId, NetNews, OpError};
 use lbagent::io::lane::NetLane;
+use lbagent::io::nft_socket::OwnPort;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::model::{AddressExtras, IpvlanMode, OwnKind};
 use lbagent::net::{Address, AddressKey, NetOp, NetTable, NewLink, announce, plan};
@@ -26,7 +27,7 @@ impl Host {
         let (sender, news) = mpsc::channel();
         let done = sender.clone();
         let host = Self {
-            lane: NetLane::start(move |it| drop(done.send(it))),
+            lane: NetLane::start(OwnPort::default(), move |it| drop(done.send(it))),
             monitor: Monitor::start(move |it| drop(sender.send(it))).unwrap(),
             news,
         };
@@ -219,6 +220,7 @@ fn a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is() {
             name: name.clone(),
             over: link,
             kind: OwnKind::Macvlan(mac),
+            vrf: None,
         };
         let quiet = NetOp::QuietLink { name: name.clone() };
         let raise = NetOp::RaiseLink { name: name.clone() };
@@ -473,6 +475,7 @@ fn an_ipvlan_is_made_in_its_mode_and_the_monitor_tells_what_it_is() {
                 name: name.clone(),
                 over: link,
                 kind: OwnKind::Ipvlan(mode),
+                vrf: None,
             };
             let ops = vec![NetOp::AddLink(new), NetOp::RaiseLink { name: name.clone() }];
             assert_eq!(host.submit(turn, ops), []);

@@ -39,6 +39,10 @@ pub(crate) enum Planted {
     RoutesStay,
     /// A backup sets the route of its virtual router again.
     RouteOfBackup,
+    /// The disk never gets what `reload --confirm` goes back to.
+    FormerNotKept,
+    /// Interfaces of the instances' own are left behind.
+    LinksStay,
 }
 
 impl Planted {
@@ -54,6 +58,8 @@ impl Planted {
         Planted::OneMoreAdvert,
         Planted::RoutesStay,
         Planted::RouteOfBackup,
+        Planted::FormerNotKept,
+        Planted::LinksStay,
     ];
 
     /// Changes an advert on its way in; false if it never gets there.
@@ -109,7 +115,9 @@ impl Planted {
             | Self::DrainForgotten
             | Self::OneMoreAdvert
             | Self::RoutesStay
-            | Self::RouteOfBackup => true,
+            | Self::RouteOfBackup
+            | Self::FormerNotKept
+            | Self::LinksStay => true,
         }
     }
 
@@ -145,6 +153,13 @@ impl Planted {
                     }
                 }
             }
+            Self::LinksStay => {
+                for action in actions {
+                    if let Action::Net(_, ops) = action {
+                        ops.retain(|op| !matches!(op, NetOp::RemoveLink { .. }));
+                    }
+                }
+            }
             Self::RouteOfBackup => {
                 let gone = actions.iter().find_map(|action| match action {
                     Action::Net(_, ops) => ops.iter().find_map(|op| match op {
@@ -155,6 +170,13 @@ impl Planted {
                 });
                 let again = gone.map(|it| vec![NetOp::AddRouting(it)]);
                 actions.extend(again.map(|ops| Action::Net(BatchId(u64::MAX), ops)));
+            }
+            Self::FormerNotKept => {
+                for action in actions {
+                    if let Action::KeepFormer(_, former) = action {
+                        *former = None;
+                    }
+                }
             }
             Self::OneMoreAdvert => {
                 let last = actions

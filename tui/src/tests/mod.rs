@@ -1,14 +1,18 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
+mod compare;
 mod golden;
 mod hosts;
 mod keys;
 mod look;
 mod past;
 mod robust;
+mod samples;
 mod speed;
+mod tape;
+mod windows;
 
-use crate::app::{App, Cmd, Msg, News, settle, update};
+use crate::app::{App, Cmd, Msg, News, sampling, settle, update};
 use crate::theme::Theme;
 use crate::view;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -85,6 +89,7 @@ impl Bench {
     pub(super) fn send(&mut self, msg: Msg) -> &mut Self {
         self.cmds.extend(update(&mut self.app, self.at, msg));
         settle(&mut self.app);
+        self.cmds.extend(sampling(&mut self.app));
         self
     }
 

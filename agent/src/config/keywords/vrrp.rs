@@ -1,6 +1,7 @@
 //! Virtual routers, their groups, and the lines of addresses.
 
 use super::address::{AddressLine, address_lines};
+use super::garp::elsewhere;
 use super::own_link::{IpvlanWords, VmacWords, ipvlan_words, vmac_words};
 use super::routing::{Placed, route_lines, rule_lines};
 use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
@@ -16,7 +17,7 @@ use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{OldChecksum, Route, Rule, VrrpVersion};
+use crate::model::{Elsewhere, OldChecksum, Route, Rule, VrrpVersion};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub(crate) struct RawInstance {
     pub at: Span,
     pub state_master: Option<(bool, Span)>,
     pub interface: Option<(String, Span)>,
+    pub vrf: Option<(String, Span)>,
     pub vmac: Option<VmacWords>,
     pub vmac_xmit_base: Option<Span>,
     pub vmac_addr: Option<Span>,
@@ -90,6 +92,7 @@ pub(crate) struct RawInstance {
     pub v3_checksum_as_v2: Option<bool>,
     pub native_ipv6: bool,
     pub no_accept: Option<Span>,
+    pub promote_secondaries: bool,
     pub skip_check_adv_addr: Option<bool>,
     pub strict: Option<bool>,
     pub lower_prio_no_advert: Option<bool>,
@@ -101,6 +104,7 @@ pub(crate) struct RawInstance {
     pub garp_master_refresh_repeat: Option<u32>,
     pub garp_lower_prio_delay: Option<Duration>,
     pub garp_lower_prio_repeat: Option<u32>,
+    pub elsewhere: Option<Elsewhere>,
     pub down_timer_adverts: Option<u8>,
     pub notify: RawNotify,
     pub debug: u8,
@@ -133,7 +137,6 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
 
 const NO_HMAC: &str =
     "an instance with it is left out; its form on the wire changed with releases of keepalived 2.4";
-const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
 
 #[rustfmt::skip]
 const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
@@ -232,16 +235,23 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("use_ipvlan", OptWords("[name] IFNAME ADDRESS bridge|private|vepa …"), "off", Restart, "Adverts come from an \
         ipvlan with this address (IPv4: required) and leave by it. Virtual addresses stay on the interface.",
         Set(|it, a, cx| it.ipvlan = Some(ipvlan_words(a, cx)))),
-    row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.", Known(NO_EXTRA)),
-    row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "Periodic announcements on other interfaces.",
-        Known(NO_EXTRA)),
-    row("vrf", Name("NAME"), "none", Restart, "VRF of the instance.", Known("sockets are bound to the interface alone")),
+    row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.",
+        Old("garp_extra_if", |it, a, cx| {
+            it.elsewhere = elsewhere(a, 0, cx).or(it.elsewhere);
+        })),
+    row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "While MASTER, announces one address every so \
+        often on each interface that use_vmac_addr or use_vmac of an address makes; with all, on every interface but \
+        that of the adverts. 0: never.",
+        Set(|it, a, cx| it.elsewhere = elsewhere(a, 0, cx).or(it.elsewhere))),
+    row("vrf", Name("NAME"), "none", Restart, "Of a unicast instance without interface: the VRF that adverts come and go \
+        by. An interface is in its VRF already, and so are those of use_vmac and use_ipvlan on it.",
+        Set(|it, a, _| it.vrf = Some((a.text().to_owned(), a.span())))),
     row("accept", Nothing, "on", InPlace, "Packets to the addresses are accepted.",
         Set(|it, _, _| it.no_accept = None)),
-    row("no_accept", Nothing, "off", InPlace, "Packets to the addresses are dropped unless this node owns them.",
-        Known("packets to the addresses are accepted, as without it")),
+    row("no_accept", Nothing, "off", InPlace, "Packets to the addresses are dropped by nftables unless this node owns \
+        them (priority 255).", Set(|it, a, _| it.no_accept = Some(a.keyword.span))),
     row("promote_secondaries", Nothing, "off", InPlace, "Secondary addresses survive the removal of the first.",
-        Known("set net.ipv4.conf.IFNAME.promote_secondaries=1 with sysctl")),
+        Set(|it, _, _| it.promote_secondaries = true)),
     row("skip_check_adv_addr", Flag, "vrrp_skip_check_adv_addr", InPlace, "The list of addresses is not checked in \
         adverts of the same master as before.", Set(|it, a, _| it.skip_check_adv_addr = Some(a.flag()))),
     row("strict_mode", Flag, "vrrp_strict", InPlace, "Keeps to the letter of the RFC.",
