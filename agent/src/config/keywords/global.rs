@@ -10,7 +10,7 @@ use super::static_net;
 use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Refused, Set};
+use crate::config::keyword::Does::{Block, Idle, KnownBlock, Old, Refused, Set};
 use crate::config::keyword::Live::{InPlace, NextStart, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptName, OptWords, Script, Seconds, WholeSeconds, Words,
