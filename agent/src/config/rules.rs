@@ -6,6 +6,7 @@ mod bfd;
 mod check;
 mod follow;
 mod group;
+mod hmac;
 mod host;
 mod notify;
 mod pair;

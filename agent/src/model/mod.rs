@@ -12,6 +12,7 @@ mod job;
 mod notify;
 mod routing;
 mod service;
+mod signing;
 mod vrrp;
 
 pub use bfd::{BfdPath, BfdSession, BfdTrack};
@@ -28,6 +29,7 @@ pub use notify::{
 };
 pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
+pub use signing::{Signing, SigningKey, SigningMode};
 pub use vrrp::{
     AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
     ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, Vmac,

@@ -16,9 +16,11 @@ pub(crate) enum Topic {
     ChecksumForm,
     SendFailed,
     PriorityZero,
+    Unsigned,
+    ClocksApart,
 }
 
-const TOPICS: usize = Rejected::NAMES.len() + 8;
+const TOPICS: usize = Rejected::NAMES.len() + 10;
 
 impl Topic {
     fn number(self) -> usize {
@@ -32,6 +34,8 @@ impl Topic {
             Self::ChecksumForm => 5,
             Self::SendFailed => 6,
             Self::PriorityZero => 7,
+            Self::Unsigned => 8,
+            Self::ClocksApart => 9,
         };
         Rejected::NAMES.len() + rest
     }
@@ -48,7 +52,9 @@ impl Topic {
             | Self::AddressList
             | Self::ChecksumForm
             | Self::SendFailed
-            | Self::PriorityZero => Duration::from_secs(60),
+            | Self::PriorityZero
+            | Self::Unsigned
+            | Self::ClocksApart => Duration::from_secs(60),
         }
     }
 }

@@ -16,6 +16,8 @@ fn judged(text: &str, peer: Option<&Model>) -> String {
             "conf.d/10-a.conf",
             "vrrp_instance included {\n interface eth0\n virtual_router_id 9\n advert_int x\n}\n",
         )
+        .with("keys/51", "hex:hunter2\n".replace("hunter2", &"2f".repeat(32)))
+        .with("keys/loose", "hunter2hunter2hunter2hunter2hunter2\n")
         .missing("/etc/keepalived/ck_HA.sh", Some("/etc/keepalived/ck_hA.sh"))
         .unfit(
             "/opt/plain.sh",

@@ -2,7 +2,9 @@
 
 use lb_shared::diagnostic::Severity;
 use lb_shared::shown::Shown;
-use lbagent::config::{Content, Facts, FileError, Files, Loaded, ScriptFact, ScriptState, Users, load, show};
+use lbagent::config::{
+    Content, Facts, FileError, Files, KeyFile, Loaded, ScriptFact, ScriptState, Users, load, show,
+};
 use lbagent::model::{
     AddressExtras, Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress,
 };
@@ -76,6 +78,15 @@ impl Files for Disk {
             None => name.as_str() == pattern,
         };
         self.files.keys().filter(matches).cloned().collect()
+    }
+
+    fn key(&self, path: &str) -> Result<KeyFile, FileError> {
+        Ok(KeyFile {
+            bytes: self.read(path)?.bytes,
+            loose: path
+                .contains("loose")
+                .then(|| "can be read by everybody".to_owned()),
+        })
     }
 
     fn script(&self, program: &str, _: Option<(u32, u32)>) -> ScriptFact {

@@ -15,6 +15,7 @@ mod ramp;
 mod refusals;
 mod reload;
 mod routing;
+mod signed;
 mod source;
 mod static_addresses;
 mod sync;

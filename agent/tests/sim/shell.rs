@@ -64,6 +64,7 @@ impl World {
             former: None,
             intent: it.disk.read_intent(),
             previous,
+            signed: None,
             wall_ms: wall_ms(now),
             host: format!("n{node}"),
             pid: it.epoch,

@@ -1,6 +1,7 @@
 //! What a new model would change, told before it comes into force.
 
 mod checks;
+mod signing;
 mod values;
 
 use super::Engine;
