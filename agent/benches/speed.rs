@@ -246,6 +246,7 @@ fn links() -> NetTable {
             multicast: true,
             loopback: false,
             private_over: None,
+            ipvlan_over: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };
@@ -307,6 +308,7 @@ fn load(text: &str) -> Model {
         hostname: "node".to_owned(),
         interfaces: Some((0..4).map(|number| format!("eth{number}")).collect()),
         addresses: Some(BTreeSet::new()),
+        subnets: None,
         advise: false,
         peer: None,
         users: &Nobody,
@@ -325,6 +327,7 @@ impl Files for OneFile<'_> {
         Ok(Content {
             bytes: self.0.as_bytes().to_vec(),
             id: (0, 0),
+            ..Content::default()
         })
     }
 

@@ -10,8 +10,8 @@ use crate::look::Out;
 use crate::trouble::Trouble;
 use clap::{ArgAction, Command};
 use lb_shared::config::Config;
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
 use lb_shared::problems;
-use lb_shared::request::Snapshot;
 use lb_shared::state::Admin;
 use lb_shared::text::escape;
 use lb_shared::view::View;
@@ -181,10 +181,20 @@ impl Line {
         let Some(kinds) = kinds(verb, self.words.first().map(String::as_str)) else {
             return Vec::new();
         };
-        let Some(snapshot) = self.snapshot() else {
+        let of_service = typed.rsplit_once('/').map(|(service, _)| format!("{service}/*"));
+        let mut asks = Vec::new();
+        if kinds.instances {
+            asks.push(ExcerptAsk::all(Scope::Instances));
+        }
+        match of_service {
+            Some(servers) if kinds.servers => asks.push(ExcerptAsk::of(Scope::Meant, &[servers])),
+            _ if kinds.services => asks.push(ExcerptAsk::all(Scope::Services)),
+            _ => {}
+        }
+        let Some(seen) = self.seen(asks) else {
             return Vec::new();
         };
-        let view = View::of(&snapshot);
+        let view = View::excerpt(&seen);
         let mut found = Vec::new();
         if kinds.instances {
             found.extend(view.state.instances.values().map(|it| {
@@ -221,18 +231,25 @@ impl Line {
         found
     }
 
-    /// The agent's state, if it comes in time.
-    fn snapshot(&self) -> Option<Snapshot> {
+    /// What the agent says, if it comes in time.
+    fn seen(&self, asks: Vec<ExcerptAsk>) -> Option<Excerpt> {
         let global = self.global.clone();
         let (to, from) = channel();
         std::thread::spawn(move || {
-            let host = connect::site_quietly(&global)
-                .ok()
-                .and_then(|site| site.hosts.first().cloned());
-            let snapshot = host
-                .and_then(|host| host.connect(LIMIT).ok())
-                .and_then(|mut client| client.snapshot().ok());
-            let _ = to.send(snapshot);
+            let ask = || {
+                let site = connect::site_quietly(&global).ok()?;
+                let mut client = site.hosts.first()?.connect(LIMIT).ok()?;
+                let mut seen: Option<Excerpt> = None;
+                for ask in asks {
+                    let next = client.excerpt(&ask).ok()?;
+                    match &mut seen {
+                        Some(seen) => seen.join(next),
+                        None => seen = Some(next),
+                    }
+                }
+                seen
+            };
+            let _ = to.send(ask());
         });
         from.recv_timeout(LIMIT).ok().flatten()
     }

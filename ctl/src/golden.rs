@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod pages;
+mod samples;
 
 fn look(width: Option<usize>, wide: bool) -> Look {
     Look {

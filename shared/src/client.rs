@@ -8,7 +8,10 @@ use crate::frame::{self, Assembler, FrameError, PREFACE_LEN, VERSION, Version};
 use crate::history::{History, HistoryAsk, Past};
 use crate::host::Ssh;
 use crate::loglevel::{LogAsk, LogView};
-use crate::request::{Act, Acted, Hello, MetricsAsk, Refusal, Reloaded, Reply, Request, Snapshot};
+use crate::names::ServerId;
+use crate::request::{
+    Act, Acted, Hello, MetricsAsk, Refusal, RefusalCode, Reloaded, Reply, Request, Snapshot,
+};
 use crate::shown::Shown;
 use crate::trial::{TestAsk, Tested};
 use crate::view::View;
@@ -347,14 +350,34 @@ impl Client {
         }
     }
 
-    /// The same of one piece: only lists have more.
+    /// The same in one piece.
     pub fn excerpt(&mut self, ask: &ExcerptAsk) -> Result<Excerpt, ClientError> {
-        let mut got = None;
+        let mut got: Option<Excerpt> = None;
         self.excerpts(ask, |excerpt| {
-            got.get_or_insert(excerpt);
+            match &mut got {
+                Some(got) => got.join(excerpt),
+                None => got = Some(excerpt),
+            }
             Ok::<(), ClientError>(())
         })?;
         got.ok_or(ClientError::Unexpected)
+    }
+
+    /// These servers, as far as they are still there.
+    pub fn servers(&mut self, ids: &[ServerId]) -> Result<Excerpt, ClientError> {
+        match self.excerpt(&ExcerptAsk::servers(ids)) {
+            Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {}
+            answer => return answer,
+        }
+        let mut left = self.excerpt(&ExcerptAsk::agent())?;
+        for id in ids {
+            match self.excerpt(&ExcerptAsk::servers([id])) {
+                Ok(one) => left.join(one),
+                Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
     }
 
     fn cut<E: From<ClientError>>(
@@ -393,6 +416,27 @@ impl Client {
     pub fn watch(mut self) -> Result<Watch, ClientError> {
         self.send(&Request::Watch)?;
         Ok(Watch { client: self })
+    }
+
+    /// From here on this connection only hears events, from now on and without the state.
+    ///
+    /// An agent that does not know the question yet is watched.
+    pub fn listen(mut self) -> Result<Listener, ClientError> {
+        match self.ask(&Request::Listen) {
+            Ok(Reply::Listening { .. }) => Ok(Listener { client: self }),
+            Ok(_) => Err(ClientError::Unexpected),
+            Err(ClientError::Refused(refusal)) if frame::is_unknown(&refusal) => {
+                self.send(&Request::Watch)?;
+                // The state before it comes first.
+                match self.receive(Some(REPLY_TIMEOUT))? {
+                    Some(Reply::Snapshot(_)) => Ok(Listener { client: self }),
+                    Some(Reply::Refused(refusal)) => Err(ClientError::Refused(refusal)),
+                    Some(_) => Err(ClientError::Unexpected),
+                    None => Err(ClientError::Silent(REPLY_TIMEOUT)),
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn send(&mut self, request: &Request) -> Result<(), ClientError> {
@@ -473,6 +517,34 @@ impl Watch {
     }
 }
 
+/// A connection that hears events, to know when to look again.
+#[derive(Debug)]
+pub struct Listener {
+    client: Client,
+}
+
+/// What is heard.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Heard {
+    Event(Box<Numbered>),
+    /// Something, but not what.
+    Gap,
+}
+
+impl Listener {
+    /// What happened next, or `None` when `timeout` passes first.
+    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Heard>, ClientError> {
+        match self.client.receive(Some(timeout))? {
+            None => Ok(None),
+            Some(Reply::Event(event)) => Ok(Some(Heard::Event(event))),
+            // After a gap it begins again.
+            Some(Reply::Lost { .. } | Reply::Listening { .. } | Reply::Snapshot(_)) => Ok(Some(Heard::Gap)),
+            Some(Reply::Refused(refusal)) => Err(ClientError::Refused(refusal)),
+            Some(_) => Err(ClientError::Unexpected),
+        }
+    }
+}
+
 impl Iterator for Watch {
     type Item = Result<Update, ClientError>;
 
@@ -488,6 +560,7 @@ impl Iterator for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::excerpt::Scope;
 
     #[test]
     fn the_older_side_is_named() {
@@ -527,5 +600,77 @@ mod tests {
         let error = Client::connect(Path::new("/nonexistent/agent.sock")).unwrap_err();
         assert!(matches!(error, ClientError::NotRunning(_)), "{error}");
         assert_eq!(error.exit(), 5);
+    }
+
+    /// An agent that knows no more than the first requests: every other is refused as one that does not decode.
+    fn old_agent() -> UnixStream {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let mut preface = [0; PREFACE_LEN];
+            theirs.read_exact(&mut preface).unwrap();
+            theirs.write_all(&VERSION.preface()).unwrap();
+            let mut head = [0; frame::HEAD_LEN];
+            while theirs.read_exact(&mut head).is_ok() {
+                let (_, length) = frame::head(head).unwrap();
+                let mut body = vec![0; length];
+                theirs.read_exact(&mut body).unwrap();
+                let crate::fixture::Demo {
+                    snapshot,
+                    counters,
+                    events,
+                    ..
+                } = crate::fixture::demo();
+                let replies = match frame::decode_request(&body).unwrap() {
+                    Request::Snapshot => vec![Reply::Snapshot(Box::new(snapshot))],
+                    Request::Counters => vec![Reply::Counters(Box::new(counters))],
+                    Request::Watch => vec![
+                        Reply::Snapshot(Box::new(snapshot)),
+                        Reply::Event(Box::new(events[0].clone())),
+                        Reply::Lost { from: 3, to: 9 },
+                    ],
+                    _ => {
+                        let unknown = FrameError::Decode("UnexpectedVariant".into());
+                        let words = unknown.to_string();
+                        vec![Reply::Refused(Refusal::new(RefusalCode::BadRequest, words, ""))]
+                    }
+                };
+                for reply in replies {
+                    theirs.write_all(&frame::encode_reply(&reply).unwrap()).unwrap();
+                }
+            }
+        });
+        ours
+    }
+
+    #[test]
+    fn of_an_older_agent_the_whole_is_asked_and_cut_here() {
+        let mut client = Client::over(old_agent(), GREETING_TIMEOUT).unwrap();
+        let demo = crate::fixture::demo();
+        let typed = ["web/198.51.100.24".to_owned()];
+        for scope in [Scope::Meant, Scope::Servers, Scope::Objects] {
+            let ask = ExcerptAsk::of(scope, &typed);
+            let view = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
+            let mut want = Reading::new(&view, &ask).unwrap().next(&view, demo.snapshot.seq);
+            want.snapshot.role = demo.snapshot.role;
+            assert_eq!(client.excerpt(&ask).unwrap(), want, "{scope:?}");
+        }
+        let gone: ServerId = "203.0.113.10:443/tcp/198.51.100.99:443".parse().unwrap();
+        let there = demo.snapshot.state.servers.keys().next().unwrap().clone();
+        let seen = client.servers(&[gone, there.clone()]).unwrap();
+        assert_eq!(
+            seen.snapshot.state.servers.into_keys().collect::<Vec<_>>(),
+            [there]
+        );
+    }
+
+    #[test]
+    fn an_older_agent_is_watched_to_hear_of_events() {
+        let client = Client::over(old_agent(), GREETING_TIMEOUT).unwrap();
+        let mut news = client.listen().unwrap();
+        let event = crate::fixture::demo().events[0].clone();
+        let heard = news.next_within(REPLY_TIMEOUT).unwrap();
+        assert_eq!(heard, Some(Heard::Event(Box::new(event))));
+        assert_eq!(news.next_within(REPLY_TIMEOUT).unwrap(), Some(Heard::Gap));
+        assert_eq!(news.next_within(Duration::from_millis(1)).unwrap(), None);
     }
 }

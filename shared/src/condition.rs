@@ -1,5 +1,6 @@
 //! Questions about the state with a yes or no: `master VI_int`, `drained web/198.51.100.24`, `ready`.
 
+use crate::excerpt::{ExcerptAsk, Scope};
 use crate::names::{InstanceName, ServerId, ServiceKey};
 use crate::problems;
 use crate::request::{Act, Refusal, RefusalCode, Verb};
@@ -65,6 +66,32 @@ impl Condition {
             });
         }
         Ok(condition)
+    }
+
+    /// What it takes to read a condition of these words.
+    pub fn words(word: &str, targets: &[String]) -> ExcerptAsk {
+        let scope = match word {
+            "master" | "backup" | "released" => Scope::Instances,
+            "drained" | "enabled" | "disabled" => Scope::Servers,
+            "healthy" => Scope::Services,
+            "ready" => return ExcerptAsk::all(Scope::Status),
+            _ => return ExcerptAsk::agent(),
+        };
+        ExcerptAsk::of(scope, targets)
+    }
+
+    /// What it takes to judge it. Of an object that is gone by then, the question is refused.
+    pub fn ask(&self) -> ExcerptAsk {
+        match self {
+            Self::Up => ExcerptAsk::agent(),
+            Self::Ready => ExcerptAsk::all(Scope::Status),
+            Self::Master(_) | Self::Backup(_) | Self::Released(_) => ExcerptAsk::all(Scope::Instances),
+            Self::Drained(ids) | Self::Enabled(ids) | Self::Disabled(ids) => ExcerptAsk::servers(ids),
+            Self::Healthy(keys) => {
+                let targets: Vec<String> = keys.iter().map(|key| format!("vs:{key}")).collect();
+                ExcerptAsk::of(Scope::Services, &targets)
+            }
+        }
     }
 
     fn is_about_nothing(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::names::{InstanceName, ServerId, ServiceKey};
 use crate::problems;
 use crate::request::{Refusal, Snapshot};
 use crate::select;
-use crate::state::{ObjectId, ServiceState, State, Target};
+use crate::state::{Health, ObjectId, ServerView, ServiceState, State, Target};
 use crate::view::{Totals, View};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +30,8 @@ pub enum Scope {
     Servers,
     /// Everything about the targets and about what they depend on.
     Objects,
+    /// The servers somebody wants to change: a service's name alone means none of them.
+    Meant,
 }
 
 /// A question for a part of the state.
@@ -53,6 +55,25 @@ impl ExcerptAsk {
             at_wall_ms: None,
         }
     }
+
+    /// What these words select, as it is now. No words select nothing, and tell of the agent alone.
+    pub fn of(scope: Scope, targets: &[String]) -> Self {
+        Self {
+            targets: targets.to_vec(),
+            ..Self::all(if targets.is_empty() { Scope::Objects } else { scope })
+        }
+    }
+
+    /// The agent without its objects.
+    pub fn agent() -> Self {
+        Self::all(Scope::Objects)
+    }
+
+    /// These servers, whatever services they belong to.
+    pub fn servers<'a>(ids: impl IntoIterator<Item = &'a ServerId>) -> Self {
+        let targets: Vec<String> = ids.into_iter().map(|id| format!("rs:{id}")).collect();
+        Self::of(Scope::Meant, &targets)
+    }
 }
 
 /// A part of the state at one moment.
@@ -65,6 +86,42 @@ pub struct Excerpt {
     pub sums: Sums,
     /// Further excerpts of the same answer follow.
     pub more: bool,
+}
+
+impl Excerpt {
+    /// Takes in the next piece of the same answer. What both have is as that one tells it.
+    pub fn join(&mut self, next: Self) {
+        let Self {
+            snapshot,
+            counters,
+            sums,
+            more,
+        } = next;
+        let state = snapshot.state;
+        let own = &mut self.snapshot.state;
+        own.agent = state.agent;
+        own.instances.extend(state.instances);
+        own.groups.extend(state.groups);
+        own.trackers.extend(state.trackers);
+        own.services.extend(state.services);
+        own.servers.extend(state.servers);
+        own.overrides.extend(state.overrides);
+        self.snapshot.seq = snapshot.seq;
+        self.snapshot.now = snapshot.now;
+        self.snapshot.wall_ms = snapshot.wall_ms;
+        match (&mut self.counters, counters) {
+            (Some(own), Some(next)) => {
+                own.instances.extend(next.instances);
+                own.servers.extend(next.servers);
+                own.checks.extend(next.checks);
+            }
+            (own @ None, next) => *own = next,
+            (Some(_), None) => {}
+        }
+        self.sums.of_services.extend(sums.of_services);
+        self.sums.shared_names.extend(sums.shared_names);
+        self.more = more;
+    }
 }
 
 /// What an excerpt has to know of the objects that are not in it.
@@ -141,10 +198,20 @@ impl Reading {
                 let rows = rows.filter(|it| filter.passes(view, Item::Service(it)));
                 Found::Services(rows.map(|it| it.key.clone()).collect())
             }
-            Scope::Servers => {
-                let chosen: BTreeSet<_> = select::servers(view, targets, true)?.into_iter().collect();
-                let rows = view.servers().filter(|it| all || chosen.contains(&it.id));
-                let rows = rows.filter(|it| filter.passes(view, Item::Server(it)));
+            Scope::Servers | Scope::Meant => {
+                // In the order of the list, without looking at all of them for a few.
+                let state = view.state;
+                let rows: Vec<&ServerView> = if all {
+                    view.servers().collect()
+                } else {
+                    let chosen = select::servers(view, targets, ask.scope == Scope::Servers)?;
+                    let mut rows: Vec<_> = chosen.iter().filter_map(|id| state.servers.get(id)).collect();
+                    rows.sort_by_key(|it| state.services.get(&it.id.service).map(|service| service.order));
+                    rows.into_iter().map(|it| &**it).collect()
+                };
+                let rows = rows
+                    .into_iter()
+                    .filter(|it| filter.passes(view, Item::Server(it)));
                 Found::Servers(rows.map(|it| it.id.clone()).collect())
             }
         };
@@ -372,10 +439,13 @@ impl<'a> Part<'a> {
             }
         }
         let mut servers = [0; ServerWord::ALL.len()];
+        let mut told_of_init = false;
         for (id, it) in &state.servers {
             let word = ServerWord::of(it);
             servers[word as usize] += 1;
-            if word == ServerWord::Down {
+            // One without a result is enough to say that not all have one.
+            let waits = it.health == Health::Init && !std::mem::replace(&mut told_of_init, true);
+            if word == ServerWord::Down || waits {
                 self.server(id);
             }
         }
@@ -489,8 +559,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_long_list_comes_in_pieces_and_each_object_once() {
+    fn many() -> Snapshot {
         let mut snapshot = fixture::demo().snapshot;
         let template = snapshot.state.servers.values().next().unwrap().clone();
         for port in 1..=2_500 {
@@ -498,6 +567,12 @@ mod tests {
             view.id.server.port = port;
             snapshot.state.servers.insert(view.id.clone(), Arc::new(view));
         }
+        snapshot
+    }
+
+    #[test]
+    fn a_long_list_comes_in_pieces_and_each_object_once() {
+        let snapshot = many();
         let view = View::of(&snapshot);
         let want: Vec<ServerId> = view.servers().map(|it| it.id.clone()).collect();
         let mut reading = Reading::new(&view, &ExcerptAsk::all(Scope::Servers)).unwrap();
@@ -531,5 +606,66 @@ mod tests {
             View::excerpt(&excerpt).service_name(&keys[0]),
             keys[0].to_string()
         );
+    }
+
+    #[test]
+    fn pieces_joined_are_the_list() {
+        let snapshot = many();
+        let view = View::of(&snapshot);
+        let mut reading = Reading::new(&view, &ExcerptAsk::all(Scope::Meant)).unwrap();
+        let mut joined = reading.next(&view, 1);
+        assert!(joined.more);
+        while joined.more {
+            joined.join(reading.next(&view, 1));
+        }
+        assert_eq!(joined.snapshot.state.servers, snapshot.state.servers);
+        let names =
+            |view: &View<'_>| -> Vec<String> { view.servers().map(|it| view.server_name(&it.id)).collect() };
+        assert_eq!(names(&View::excerpt(&joined)), names(&view));
+    }
+
+    #[test]
+    fn what_is_meant_by_words_is_what_a_change_would_select() {
+        let demo = fixture::demo();
+        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
+        for typed in [
+            "web/198.51.100.24",
+            "198.51.100.24",
+            "web/198.51.100.2[34]",
+            "w*/*",
+            "*",
+            "web",
+            "web*",
+            "nothing",
+            "rs:nothing",
+            "",
+        ] {
+            let typed = [typed.to_owned()];
+            let want = select::servers(&all, &typed, false);
+            let got = Reading::new(&all, &ExcerptAsk::of(Scope::Meant, &typed)).map(|mut reading| {
+                let excerpt = reading.next(&all, 1);
+                excerpt.snapshot.state.servers.into_keys().collect::<Vec<_>>()
+            });
+            assert_eq!(got, want, "{typed:?}");
+        }
+        assert_eq!(
+            whole(Scope::Meant, &[]).snapshot.state.servers,
+            demo.snapshot.state.servers
+        );
+    }
+
+    #[test]
+    fn a_server_without_a_result_is_told_of_and_the_others_like_it_are_not() {
+        let mut snapshot = fixture::demo().snapshot;
+        for server in snapshot.state.servers.values_mut() {
+            Arc::make_mut(server).health = Health::Init;
+        }
+        let view = View::of(&snapshot);
+        let excerpt = Reading::new(&view, &ExcerptAsk::all(Scope::Status))
+            .unwrap()
+            .next(&view, 1);
+        let told = excerpt.snapshot.state.servers.values();
+        assert!(told.clone().any(|it| it.health == Health::Init));
+        assert!(told.count() <= 2, "one, and one that an operator changed");
     }
 }

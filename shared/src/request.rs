@@ -74,6 +74,8 @@ pub enum Request {
     Excerpt(ExcerptAsk),
     /// As [`Request::Act`], if what was seen of its targets still holds; else [`Reply::Refused`].
     ActIf(Act, Vec<Expected>),
+    /// Numbered events for ever, without the state: [`Reply::Listening`], then [`Reply::Event`]s.
+    Listen,
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -268,6 +270,7 @@ impl Request {
             | Self::Counters
             | Self::Events { .. }
             | Self::Watch
+            | Self::Listen
             | Self::WhatIf(_)
             | Self::Metrics(_)
             | Self::History(_)
@@ -289,6 +292,7 @@ impl Request {
             Self::Counters => "counters",
             Self::Events { .. } => "events",
             Self::Watch => "watch",
+            Self::Listen => "listen",
             Self::WhatIf(_) => "what-if",
             Self::Act(act) | Self::ActIf(act, _) => act.verb.word(),
             Self::Reload { .. } | Self::ReloadFor { .. } | Self::Confirmed => "reload",
@@ -312,7 +316,7 @@ pub enum Reply {
     Events(Vec<Numbered>),
     /// One event of a watch.
     Event(Box<Numbered>),
-    /// Events were left out since the reader was too slow; in a watch a snapshot follows.
+    /// Events were left out since the reader was too slow; after [`Request::Watch`] a snapshot follows.
     Lost {
         from: u64,
         to: u64,
@@ -329,6 +333,10 @@ pub enum Reply {
     Log(LogView),
     Config(Box<Shown>),
     Excerpt(Box<Excerpt>),
+    /// Events with a number above this one follow.
+    Listening {
+        seq: u64,
+    },
 }
 
 /// Who answers.

@@ -11,6 +11,7 @@
 //!       | ( "promote" | "demote" | "release" ) INSTANCE [ "--force" ] [ "--hard" ]
 //! ```
 
+use crate::excerpt::{ExcerptAsk, Scope};
 use crate::names::{InstanceName, ServerId};
 use crate::request::{Act, Refusal, RefusalCode, Verb, WeightChange};
 use crate::select;
@@ -19,6 +20,7 @@ use crate::text::escape;
 use crate::units::Weight;
 use crate::view::View;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The longest span that is looked into, in milliseconds.
@@ -196,6 +198,42 @@ pub fn group(words: &[String]) -> Vec<String> {
         [first, ..] if first.contains(' ') => words.to_vec(),
         words => vec![words.join(" ")],
     }
+}
+
+/// What of the state it takes to read events: the servers they name, and the instances.
+pub fn asks(events: &[String]) -> Vec<ExcerptAsk> {
+    let mut servers = Vec::new();
+    let mut instances = false;
+    for event in events {
+        match event.split_whitespace().collect::<Vec<_>>()[..] {
+            ["promote" | "demote" | "release", ..] => instances = true,
+            ["server" | "drain" | "undrain" | "disable" | "weight", target, ..] => {
+                servers.push(target.to_owned());
+            }
+            // No object is looked up for these.
+            _ => {}
+        }
+    }
+    let mut asks = vec![ExcerptAsk::of(Scope::Meant, &servers)];
+    if instances {
+        asks.push(ExcerptAsk::all(Scope::Instances));
+    }
+    asks
+}
+
+/// The services whose names it takes to tell an answer.
+pub fn named(foreseen: &Foreseen) -> ExcerptAsk {
+    let services = foreseen.changes.iter().filter_map(|it| match &it.object {
+        ObjectId::Service(key) => Some(key),
+        ObjectId::Server(id) => Some(&id.service),
+        ObjectId::Agent
+        | ObjectId::Instance(_)
+        | ObjectId::Group(_)
+        | ObjectId::Tracker(_)
+        | ObjectId::Override(_) => None,
+    });
+    let services: BTreeSet<String> = services.map(|key| format!("vs:{key}")).collect();
+    ExcerptAsk::of(Scope::Services, &services.into_iter().collect::<Vec<_>>())
 }
 
 fn usage(what: &str) -> Refusal {

@@ -178,6 +178,7 @@ impl Verdict {
             | Reply::Past(_)
             | Reply::Tested(_)
             | Reply::Excerpt(_)
+            | Reply::Listening { .. }
             | Reply::Log(_) => Self::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),

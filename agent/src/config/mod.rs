@@ -28,7 +28,7 @@ pub use keywords::{Entry, all as keywords};
 pub use show::show;
 pub use source::{
     Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, KeyFile, LINE_MAX, LINES_MAX,
-    MATCHES_MAX, ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
+    MATCHES_MAX, Rights, ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
 };
 pub use texts::{Kept, Texts};
 pub use tree::{BLOCKS_MAX, NESTING_MAX, STATEMENTS_MAX, TOKENS_MAX};
@@ -36,7 +36,7 @@ pub use tree::{BLOCKS_MAX, NESTING_MAX, STATEMENTS_MAX, TOKENS_MAX};
 use crate::model::Model;
 use findings::Cx;
 use lb_shared::diagnostic::{Diagnostic, Severity};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What the host contributes to the meaning of a file.
@@ -48,6 +48,8 @@ pub struct Facts<'a> {
     pub interfaces: Option<BTreeSet<String>>,
     /// Addresses of this host; `None` when judging a file for another host.
     pub addresses: Option<BTreeSet<IpAddr>>,
+    /// What the interfaces of this host are in; `None` when nobody asks whether addresses fit.
+    pub subnets: Option<Subnets>,
     /// Somebody asks for a judgement: say also what is right and worth knowing, such as times that follow.
     pub advise: bool,
     /// The other node's configuration, to compare with; `None`: not given.
@@ -58,6 +60,9 @@ pub struct Facts<'a> {
     /// For `${_ENV NAME}`.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
+
+/// By interface: its addresses with the lengths of their networks.
+pub type Subnets = BTreeMap<String, Vec<(IpAddr, u8)>>;
 
 /// User and group names of the host.
 pub trait Users {

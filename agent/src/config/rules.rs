@@ -9,12 +9,13 @@ mod group;
 mod hmac;
 mod host;
 mod notify;
+mod own_link;
 mod pair;
 mod routing;
 mod script;
 mod service;
+mod subnet;
 mod sync;
-mod vmac;
 mod vrrp;
 mod watch;
 mod weigh;
@@ -37,7 +38,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     bfd::objects(&raw, &mut model, cx);
     model.global.sync_daemon = sync::daemon(&raw, &model, cx);
     "static addresses".clone_into(&mut cx.object);
-    model.static_addresses = address::fixed(&raw, cx);
+    model.static_addresses.extend(address::fixed(&raw, cx));
     "static routes".clone_into(&mut cx.object);
     model.static_routes = routing::routes(&raw.routes, cx);
     model.static_rules = routing::rules(&raw.policy_rules, cx);
@@ -47,6 +48,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);
+    subnet::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model
 }

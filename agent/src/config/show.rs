@@ -86,6 +86,7 @@ mod tests {
             Ok(Content {
                 bytes: self.0.into(),
                 id: (1, 1),
+                ..Content::default()
             })
         }
 
@@ -119,6 +120,7 @@ mod tests {
             hostname: "lb1".into(),
             interfaces: None,
             addresses: None,
+            subnets: None,
             advise: false,
             peer: None,
             users: &One(""),

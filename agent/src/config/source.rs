@@ -32,6 +32,15 @@ pub struct Content {
     pub bytes: Vec<u8>,
     /// Device and inode, or anything else that is the same for two names of one file.
     pub id: (u64, u64),
+    pub rights: Rights,
+}
+
+/// What others than root may do with a file, as far as somebody looked.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Rights {
+    /// How they could change it.
+    pub changeable: Option<String>,
+    pub readable_by_all: bool,
 }
 
 /// Why a file could not be read, in words that follow its name: `does not exist`.
@@ -222,12 +231,14 @@ impl Reader<'_> {
         if self.total > TOTAL_MAX {
             return self.limit("bytes in all files", TOTAL_MAX, place);
         }
+        let rights = content.rights;
         let (text, valid) = match String::from_utf8(content.bytes) {
             Ok(text) => (text, true),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
         };
         let index = u32::try_from(self.sources.files.len()).expect("FILES_MAX fits");
         let spans = line_spans(&text);
+        self.rights(&name, &text, &rights);
         let included_from = from.map(|line| (line.file, line.number));
         self.sources.files.push(SourceFile {
             name,
@@ -251,6 +262,24 @@ impl Reader<'_> {
             );
         }
         self.open.pop();
+    }
+
+    /// What the rights of a file allow that they should not; said once a file.
+    fn rights(&mut self, name: &str, text: &str, rights: &Rights) {
+        if self.sources.files.iter().any(|it| it.name == name) {
+            return;
+        }
+        if let Some(why) = &rights.changeable {
+            let text = format!("{name} could be changed by others: {why}");
+            let note = "whoever can write it chooses the scripts that run as root; chown root and chmod go-w";
+            let finding = Diagnostic::new(Severity::Warning, "H-07", text).note(note);
+            self.findings.push(finding);
+        }
+        if rights.readable_by_all && text.contains("auth_pass") {
+            let text = format!("{name} holds a password and can be read by everybody");
+            let finding = Diagnostic::new(Severity::Warning, "H-08", text);
+            self.findings.push(finding.note(format!("run: chmod o-r {name}")));
+        }
     }
 
     fn line(&mut self, line: Line, valid: bool) {

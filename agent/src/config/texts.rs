@@ -48,6 +48,7 @@ impl Files for Kept<'_> {
             (Some(position), Some(text)) => Ok(Content {
                 bytes: text.clone().into_bytes(),
                 id: (0, position as u64),
+                ..Content::default()
             }),
             _ => Err(FileError("was not read then".to_owned())),
         }

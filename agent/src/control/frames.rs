@@ -48,9 +48,10 @@ async fn talk(session: &Session, stream: &mut UnixStream, refusal: Option<Refusa
         };
         tokio::time::sleep(budget.take(Instant::now())).await;
         let word = request.word();
-        if matches!(request, Request::Watch) {
+        if matches!(request, Request::Watch | Request::Listen) {
             session.doors.count(word, None);
-            return watch(session, stream).await;
+            let with_state = matches!(request, Request::Watch);
+            return watch(session, stream, with_state).await;
         }
         if let Request::Excerpt(ask) = request {
             let refused = excerpts(session, stream, ask).await?;
@@ -112,8 +113,8 @@ fn bad(error: &FrameError) -> Reply {
     ))
 }
 
-/// The state, then every event; after a gap the state again. The peer's next byte or its going ends it.
-async fn watch(session: &Session, stream: &mut UnixStream) -> io::Result<()> {
+/// The state if it is wanted, then every event; after a gap the same again. The peer's next byte or its going ends it.
+async fn watch(session: &Session, stream: &mut UnixStream, with_state: bool) -> io::Result<()> {
     let _place = match session.doors.open_watch(0) {
         Ok(place) => place,
         Err(refusal) => return send(stream, &Reply::Refused(refusal)).await,
@@ -122,17 +123,26 @@ async fn watch(session: &Session, stream: &mut UnixStream) -> io::Result<()> {
     let mut byte = [0];
     tokio::select! {
         _ = reader.read(&mut byte) => Ok(()),
-        ended = follow(session, &mut writer) => ended,
+        ended = follow(session, &mut writer, with_state) => ended,
     }
 }
 
-async fn follow(session: &Session, writer: &mut tokio::net::unix::WriteHalf<'_>) -> io::Result<()> {
+async fn follow(
+    session: &Session,
+    writer: &mut tokio::net::unix::WriteHalf<'_>,
+    with_state: bool,
+) -> io::Result<()> {
     loop {
         let mut subscription = session.doors.hub.subscribe(None);
         let mut last = subscription.seen.seq;
-        let snapshot = subscription.seen.snapshot(session.role);
+        let begin = if with_state {
+            Reply::Snapshot(Box::new(subscription.seen.snapshot(session.role)))
+        } else {
+            Reply::Listening { seq: last }
+        };
         drop(subscription.seen);
-        write(writer, &Reply::Snapshot(Box::new(snapshot))).await?;
+        write(writer, &begin).await?;
+        drop(begin);
         loop {
             match subscription.news.recv().await {
                 Ok(event) => {

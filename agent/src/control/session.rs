@@ -372,7 +372,7 @@ impl Session {
         Err(Refusal::forbidden(needed, self.role))
     }
 
-    /// The one answer to a request other than [`Request::Watch`].
+    /// The one answer to a request that has one.
     pub(super) async fn answer(&self, request: Request) -> Reply {
         if let Err(refusal) = self.allow(&request) {
             return Reply::Refused(refusal);
@@ -399,7 +399,7 @@ impl Session {
                     .map(|event| (**event).clone())
                     .collect(),
             ),
-            Request::Watch | Request::Excerpt(_) => Reply::Refused(Refusal::new(
+            Request::Watch | Request::Listen | Request::Excerpt(_) => Reply::Refused(Refusal::new(
                 RefusalCode::BadRequest,
                 "this has more than one answer",
                 "",

@@ -681,6 +681,7 @@ fn every_request_needs_exactly_its_role() {
         (Request::Snapshot, Role::Viewer),
         (Request::Counters, Role::Viewer),
         (Request::Watch, Role::Viewer),
+        (Request::Listen, Role::Viewer),
         (act(Verb::Undrain), Role::Operator),
         (act(Verb::Disable { cut: false }), Role::Operator),
         (act(Verb::Weight(change)), Role::Operator),

@@ -1,6 +1,7 @@
 //! A model comes into force: every machine takes its part of it, and only what differs is touched.
 
 use super::input::NewModel;
+use super::rails::Rail;
 use super::want::destination_key;
 use super::{Engine, Index, plan};
 use crate::model::{Instance, Model, NotifyScripts, NotifyWho};
@@ -32,13 +33,13 @@ impl Engine {
             );
             return self.answer(asked.map(|(ticket, _)| ticket), Reply::Refused(refusal));
         }
-        if let (Some(name), false) = (self.master_lost_by(&new.model), new.force || asked.is_none()) {
-            let refusal = Refusal::new(
-                RefusalCode::Config,
-                format!("{name} is MASTER on this node and is not in the new file: its addresses would go"),
-                "to do it anyway: add --force",
-            );
-            return self.answer(asked.map(|(ticket, _)| ticket), Reply::Refused(refusal));
+        if let (Some(name), Some((ticket, _))) = (self.master_lost_by(&new.model), &asked) {
+            let message =
+                format!("{name} is MASTER on this node and is not in the new file: its addresses would go");
+            let hint = "to do it anyway: add --force";
+            if let Err(refusal) = Rail::MasterGone.refuse(new.force, message, hint) {
+                return self.answer(Some(*ticket), Reply::Refused(refusal));
+            }
         }
         let mut reloaded = Reloaded {
             dry_run: new.dry_run,

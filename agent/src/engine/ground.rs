@@ -15,7 +15,13 @@ pub(super) fn interfaces(instance: &model::Instance) -> BTreeSet<&str> {
         .map(|address| address.device.as_str())
         .chain(tracked_by_routes(instance))
         .chain(instance.interface.as_deref())
-        .chain(instance.vmac.as_ref().map(|it| it.name.as_str()))
+        .chain(instance.own_link())
+        .chain(
+            instance
+                .address_vmacs
+                .iter()
+                .flat_map(|it| [it.name.as_str(), it.parent.as_str()]),
+        )
         .collect()
 }
 
@@ -43,18 +49,24 @@ pub(super) fn ground(
     vmacs: &Vmacs,
 ) -> Ground {
     let mut faults = BTreeSet::new();
-    let vmac = instance.vmac.as_ref();
+    let tracks = |device: &str| addresses(instance).any(|address| address.device == device && address.track);
     let own = instance.interface.as_deref().map(|name| (name, net.link(name)));
     for name in interfaces(instance) {
-        if vmac.is_some_and(|it| it.name == name) {
+        if instance.own_link() == Some(name) {
             faults.extend(vmac_fault(name, net, vmacs));
+            continue;
+        }
+        if instance.address_vmacs.iter().any(|it| it.name == name) {
+            faults.extend(vmac_fault(name, net, vmacs).filter(|_| tracks(name)));
             continue;
         }
         let is_own = instance.interface.as_deref() == Some(name);
         let tracked = if is_own {
             !instance.ignore_own_interface
         } else {
-            addresses(instance).any(|address| address.device == name && address.track)
+            let mut children = instance.address_vmacs.iter().filter(|it| it.parent == name);
+            tracks(name)
+                || children.any(|it| tracks(&it.name))
                 || tracked_by_routes(instance).any(|device| device == name)
         };
         match net.link(name) {
@@ -68,9 +80,12 @@ pub(super) fn ground(
         }
     }
     let link = own.and_then(|(_, link)| link).map(|link| link.index);
-    let by_itself = vmac.filter(|it| !it.sends_on_base && instance.unicast_peers.is_empty());
-    let sends_by = by_itself.and_then(|it| net.link(&it.name)).map(|link| link.index);
-    let source = source(instance, net, virtual_addresses);
+    let sends_by = instance.sending_link().and_then(|name| net.link(name));
+    let sends_by = sends_by.map(|link| link.index);
+    let source = match &instance.ipvlan {
+        Some(it) => ipvlan_source(instance, it, net, vmacs),
+        None => source(instance, net, virtual_addresses),
+    };
     if source.is_none() && faults.is_empty() {
         faults.insert(match (instance.source, &instance.interface) {
             (Some(address), Some(name)) if instance.track_source => {
@@ -83,6 +98,7 @@ pub(super) fn ground(
                 } else {
                     "link-local IPv6"
                 };
+                let name = instance.ipvlan.as_ref().map_or(name, |it| &it.name);
                 format!("interface {name} has no {kind} address to send from")
             }
             (None, None) => "neither interface nor unicast_src_ip is given".to_owned(),
@@ -94,7 +110,7 @@ pub(super) fn ground(
     let own_addresses = net
         .addresses
         .keys()
-        .filter(|key| link.is_none_or(|link| key.link == link))
+        .filter(|key| link.is_none_or(|link| key.link == link) || sends_by == Some(key.link))
         .map(|key| key.address)
         .filter(|address| Family::of(*address) == instance.family && !virtual_addresses.contains(address))
         .collect();
@@ -115,11 +131,37 @@ fn vmac_fault(name: &str, net: &NetTable, vmacs: &Vmacs) -> Option<String> {
         Standing::Fine => match net.link(name) {
             None => Some(format!("interface {name} does not exist")),
             Some(link) => {
-                let parent = link.private_over.and_then(|below| net.links.get(&below));
+                let parent = link.over().and_then(|below| net.links.get(&below));
                 let alone = !link.running && parent.is_none_or(|it| it.running);
                 alone.then(|| format!("interface {name} is down"))
             }
         },
+    }
+}
+
+/// An ipvlan's own address counts from the moment that the ipvlan is on its way: it comes with it.
+fn ipvlan_source(
+    instance: &model::Instance,
+    ipvlan: &model::Ipvlan,
+    net: &NetTable,
+    vmacs: &Vmacs,
+) -> Option<IpAddr> {
+    let own = ipvlan.address.map(|(address, _)| address);
+    match instance.source.or(own) {
+        Some(address) if Some(address) == own => {
+            let standing = vmacs.standing(&ipvlan.name)?;
+            matches!(standing, Standing::Coming | Standing::Fine).then_some(address)
+        }
+        Some(address) => {
+            let mut there = net.addresses.iter();
+            there
+                .any(|(key, it)| key.address == address && it.usable)
+                .then_some(address)
+        }
+        None => {
+            let link = net.link(&ipvlan.name)?.index;
+            net.primary(link, instance.family == Family::Inet, &BTreeSet::new())
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a command may not do without `--force`, and what it leads to.
 
 use super::Engine;
+use super::rails::Rail;
 use super::steps::Step;
 use lb_shared::names::{InstanceName, ServerId, ServerKey, ServiceKey};
-use lb_shared::request::{Act, Refusal, RefusalCode, Verb};
+use lb_shared::request::{Act, Refusal, Verb};
 use lb_shared::state::{MasterView, OverrideKind, Pin, Target, VrrpState};
 use lb_shared::units::Priority;
 use std::collections::BTreeMap;
@@ -46,15 +47,12 @@ impl Engine {
         effects: &mut Vec<String>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Refusal> {
-        if let (Verb::Disable { cut: false }, false) = (act.verb, act.force) {
+        if let Verb::Disable { cut: false } = act.verb {
             for id in steps.iter().filter_map(server_of) {
                 let active = self.server_counters(id).active;
                 if active > 0 {
-                    return Err(Refusal::new(
-                        RefusalCode::Connections,
-                        format!("{id} has {active} active connections"),
-                        "drain it first, or cut them: add --cut",
-                    ));
+                    let message = format!("{id} has {active} active connections");
+                    Rail::Connections.refuse(act.force, message, "drain it first, or cut them: add --cut")?;
                 }
             }
         }
@@ -113,33 +111,31 @@ impl Engine {
         let (all, quorum) = (service.servers.len(), service.quorum);
         let enough = weight_after >= quorum.saturating_sub(service.hysteresis).max(1);
         let takes_away = after < before || !enough;
-        if takes_away && !act.force && !matches!(act.verb, Verb::Undrain | Verb::Ramp { .. }) {
+        if takes_away && !matches!(act.verb, Verb::Undrain | Verb::Ramp { .. }) {
             let hint = format!(
                 "quorum {quorum}, weight after the {} {weight_after}{}",
                 act.verb.word(),
                 if enough { "" } else { ": the service would go DOWN" }
             );
-            let refusal = |code, message: String| {
-                let mut refusal = Refusal::new(
-                    code,
-                    message,
-                    format!("{hint}\nto see the effect: add --dry-run      to do it anyway: add --force"),
-                );
-                refusal.details = vec![
-                    ("service".into(), name.clone()),
-                    ("quorum".into(), quorum.to_string()),
-                    ("weight_after".into(), weight_after.to_string()),
-                ];
-                refusal
+            let refuse = |rail: Rail, message: String| {
+                let hint =
+                    format!("{hint}\nto see the effect: add --dry-run      to do it anyway: add --force");
+                rail.refuse(act.force, message, hint).map_err(|refusal| Refusal {
+                    details: vec![
+                        ("service".into(), name.clone()),
+                        ("quorum".into(), quorum.to_string()),
+                        ("weight_after".into(), weight_after.to_string()),
+                    ],
+                    ..refusal
+                })
             };
             if after == 0 && before > 0 {
                 let message =
                     format!("{name} would keep 0 of {all} servers in rotation ({before} in rotation now)");
-                return Err(refusal(RefusalCode::LastServer, message));
+                refuse(Rail::LastServer, message)?;
             }
             if !enough && before > 0 {
-                let message = format!("{name} would fall below its quorum");
-                return Err(refusal(RefusalCode::Quorum, message));
+                refuse(Rail::Quorum, format!("{name} would fall below its quorum"))?;
             }
             let trusted = known > 0 && weight_known >= quorum.saturating_sub(service.hysteresis).max(1);
             if after > known && !trusted {
@@ -148,7 +144,7 @@ impl Engine {
                      check: nobody knows that they work",
                     after - known
                 );
-                return Err(refusal(RefusalCode::Stale, message));
+                refuse(Rail::Stale, message)?;
             }
         }
         let verdict = if enough { "ok" } else { "the quorum is lost" };
@@ -236,40 +232,30 @@ impl Engine {
             return Ok(());
         };
         if view.state == VrrpState::Fault {
-            let why = view.faults.join(", ");
-            return Err(Refusal::new(
-                RefusalCode::Fault,
-                format!("{name} is in FAULT: {why}"),
-                "promote cannot lift a fault; mend it or use another node",
-            ));
+            let message = format!("{name} is in FAULT: {}", view.faults.join(", "));
+            let hint = "promote cannot lift a fault; mend it or use another node";
+            Rail::Fault.refuse(act.force, message, hint)?;
         }
         if let Some(master) = view.master.as_ref().filter(|master| master.priority == 255) {
-            return Err(Refusal::new(
-                RefusalCode::SplitBrain,
-                format!(
-                    "{} owns the addresses of {name} (priority 255) and would not yield",
-                    master.address
-                ),
-                "demote it there, or stop its agent",
-            ));
+            let message = format!(
+                "{} owns the addresses of {name} (priority 255) and would not yield",
+                master.address
+            );
+            Rail::Owner.refuse(act.force, message, "demote it there, or stop its agent")?;
         }
         let promoted = |master: &&MasterView| master.priority == Priority::HIGHEST.get();
-        if let (Some(master), false) = (view.master.as_ref().filter(promoted), act.force) {
-            return Err(Refusal::new(
-                RefusalCode::SplitBrain,
-                format!(
-                    "{} advertises 254 for {name}, as a promoted node does: the higher address of the two would win",
-                    master.address
-                ),
-                "release it there first, or: add --force",
-            ));
+        if let Some(master) = view.master.as_ref().filter(promoted) {
+            let message = format!(
+                "{} advertises 254 for {name}, as a promoted node does: the higher address of the two would win",
+                master.address
+            );
+            let hint = "release it there first, or: add --force";
+            Rail::PromotedElsewhere.refuse(act.force, message, hint)?;
         }
-        if view.second_master && !act.force {
-            return Err(Refusal::new(
-                RefusalCode::SplitBrain,
-                format!("{name} has two masters: this node is one of them already"),
-                "find out why they do not hear each other, or: add --force",
-            ));
+        if view.second_master {
+            let message = format!("{name} has two masters: this node is one of them already");
+            let hint = "find out why they do not hear each other, or: add --force";
+            Rail::TwoMasters.refuse(act.force, message, hint)?;
         }
         for term in view.terms.iter().filter(|term| term.ok == Some(false)) {
             warnings.push(format!(
@@ -295,16 +281,14 @@ impl Engine {
         let recent = heard.is_some_and(|at| self.now.since(at).as_secs() < 24 * 3600);
         // A backup is silent: that none was heard as master does not say that there is none.
         let alone = view.state == VrrpState::Master && !recent;
-        if alone && hard && !act.force {
-            return Err(Refusal::new(
-                RefusalCode::NoSuccessor,
-                format!(
-                    "no other node was heard as master of {name} in the last 24 hours: if there is none, its addresses \
-                     would go unserved"
-                ),
-                "without --hard this node takes them back if nobody else does; or name the cluster, so that the other \
-                 agent can be seen (--cluster); to do it anyway: add --force",
-            ));
+        if alone && hard {
+            let message = format!(
+                "no other node was heard as master of {name} in the last 24 hours: if there is none, its addresses \
+                 would go unserved"
+            );
+            let hint = "without --hard this node takes them back if nobody else does; or name the cluster, so that the \
+                        other agent can be seen (--cluster); to do it anyway: add --force";
+            Rail::NoSuccessor.refuse(act.force, message, hint)?;
         }
         if view.state == VrrpState::Master {
             effects.push(format!("gives up {}", view.addresses.join(", ")));

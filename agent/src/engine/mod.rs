@@ -25,6 +25,7 @@ mod jobs;
 mod net_keeper;
 mod plan;
 mod put_back;
+mod rails;
 mod reconcile;
 mod report;
 mod routing;
@@ -36,6 +37,7 @@ mod stop;
 mod tell;
 mod trial;
 mod undo;
+mod vmac_settings;
 mod vmacs;
 mod want;
 
@@ -44,6 +46,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
 use crate::health::Health;

@@ -456,6 +456,7 @@ mod tests {
             multicast: true,
             loopback: false,
             private_over: None,
+            ipvlan_over: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

@@ -1,17 +1,16 @@
-//! Interfaces of the instances' own (`use_vmac`): made before there is a master, put back when somebody removes them,
+//! Interfaces of the instances' own (`use_vmac`, `use_ipvlan`): made before there is a master, put back when somebody removes them,
 //! removed at the end, with the settings of the kernel they need.
 //!
 //! The kernel numbers a new link, so that nothing is believed of one before it tells of it. Until then, or until it
 //! refuses, the link is on its way, and its absence is no fault.
 
-use super::action::Action;
 use super::put_back::PutBack;
+use super::vmac_settings::own_settings;
 use super::{Engine, Ledger};
-use crate::model::{Instance, Model, Vmac};
+use crate::model::{Model, OwnKind, OwnLink};
 use crate::net::{Link, NetOp, NewLink};
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
-use lb_shared::names::Family;
 use lb_shared::state::ObjectId;
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,17 +19,9 @@ use std::time::Duration;
 /// How long a link may take to appear, or to follow its parent up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What one should be.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Wanted {
-    parent: String,
-    mac: [u8; 6],
-    family: Family,
-}
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Vmacs {
-    wanted: BTreeMap<String, Wanted>,
+    pub(super) wanted: BTreeMap<String, OwnLink>,
     /// Made or taken over by us: ours to remove.
     owned: BTreeSet<String>,
     put_back: PutBack<String>,
@@ -39,10 +30,10 @@ pub(super) struct Vmacs {
     /// On its way until then.
     coming: BTreeMap<String, Mono>,
     /// Settings that were asked for, and what those were that we changed.
-    asked: BTreeSet<String>,
-    originals: BTreeMap<String, String>,
+    pub(super) asked: BTreeSet<String>,
+    pub(super) originals: BTreeMap<String, String>,
     /// Whether the parents of IPv6 ones route, as the kernel says it.
-    forwarding: BTreeMap<String, String>,
+    pub(super) forwarding: BTreeMap<String, String>,
 }
 
 /// How one stands.
@@ -85,42 +76,20 @@ impl Vmacs {
         self.owned.extend(earlier.links.iter().cloned());
         self.originals.extend(earlier.link_sysctls.clone());
     }
+}
 
-    /// The settings of the kernel that these links need beside their own, with their values.
-    fn settings(&self) -> BTreeMap<String, &'static str> {
-        let mut settings = BTreeMap::new();
-        for it in self.wanted.values().filter(|it| it.family == Family::Inet) {
-            // Else the parent answers for addresses of its children, with its own MAC.
-            settings.insert(format!("net/ipv4/conf/{}/arp_ignore", it.parent), "1");
-            settings.insert(format!("net/ipv4/conf/{}/arp_filter", it.parent), "1");
-            // Strict for all, packets to a child would be dropped: the way back leads through the parent.
-            settings.insert(ALL_RP_FILTER.to_owned(), "0");
-        }
-        settings
+fn wanted(model: &Model) -> BTreeMap<String, OwnLink> {
+    let links = model.instances.values().flat_map(|it| it.own_links());
+    links.map(|link| (link.name.clone(), link)).collect()
+}
+
+/// Whether a link is what is wanted, on this parent.
+fn fits(link: &Link, wanted: &OwnLink, parent: LinkIndex) -> bool {
+    match wanted.kind {
+        OwnKind::Macvlan(mac) => link.private_over == Some(parent) && link.mac == mac,
+        // How they treat each other is up to all of them together.
+        OwnKind::Ipvlan(_) => link.ipvlan_over == Some(parent),
     }
-}
-
-const ALL_RP_FILTER: &str = "net/ipv4/conf/all/rp_filter";
-
-fn rp_filter_of(name: &str) -> String {
-    format!("net/ipv4/conf/{name}/rp_filter")
-}
-
-fn forwarding_of(name: &str) -> String {
-    format!("net/ipv6/conf/{name}/forwarding")
-}
-
-fn wanted(model: &Model) -> BTreeMap<String, Wanted> {
-    let of = |it: &Instance| {
-        let vmac = it.vmac.as_ref()?;
-        let wanted = Wanted {
-            parent: it.interface.clone()?,
-            mac: vmac.mac,
-            family: it.family,
-        };
-        Some((vmac.name.clone(), wanted))
-    };
-    model.instances.values().filter_map(|it| of(it)).collect()
 }
 
 impl Engine {
@@ -146,7 +115,7 @@ impl Engine {
             self.vmacs.failed.remove(&name);
             self.vmacs.coming.remove(&name);
             self.vmacs.put_back.forget(&name);
-            if let Some(link) = self.net.have().link(&name).filter(|it| it.private_over.is_some()) {
+            if let Some(link) = self.net.have().link(&name).filter(|it| it.over().is_some()) {
                 ops.push(NetOp::RemoveLink { link: link.index });
                 let text = format!("interface {name} removed");
                 self.say(What::Cleaned, text, Some("no instance uses it".into()));
@@ -162,31 +131,7 @@ impl Engine {
         self.drop_vmacs();
     }
 
-    fn settings_back(&mut self) -> Vec<NetOp> {
-        let needed = self.vmacs.settings();
-        let rp_filter = needed.contains_key(ALL_RP_FILTER);
-        let goes = |path: &String| match path.ends_with("/rp_filter") {
-            true => !rp_filter,
-            false => !needed.contains_key(path),
-        };
-        let back: Vec<String> = self
-            .vmacs
-            .originals
-            .keys()
-            .filter(|it| goes(it))
-            .cloned()
-            .collect();
-        let mut ops = Vec::new();
-        for path in back {
-            self.vmacs.asked.remove(&path);
-            if let Some(value) = self.vmacs.originals.remove(&path) {
-                ops.push(NetOp::Sysctl { path, value });
-            }
-        }
-        ops
-    }
-
-    fn send_vmacs(&mut self, ops: Vec<NetOp>) {
+    pub(super) fn send_vmacs(&mut self, ops: Vec<NetOp>) {
         if !ops.is_empty() {
             self.ledger_due = true;
             self.net.send(ops, &mut self.queue);
@@ -205,14 +150,17 @@ impl Engine {
         };
         let mut ops = Vec::new();
         if let Some(link) = self.net.have().link(name).cloned() {
-            let fits = link.private_over == Some(parent) && link.mac == wanted.mac;
+            let fits = fits(&link, &wanted, parent);
             let ours = self.vmacs.owned.contains(name);
             if !fits && !ours {
+                let word = match wanted.kind {
+                    OwnKind::Macvlan(_) => "use_vmac",
+                    OwnKind::Ipvlan(_) => "use_ipvlan",
+                };
                 let why = format!(
-                    "an interface of this name is there already and is no macvlan in private mode on {} with the MAC \
-                     {}: remove it, or write another name behind use_vmac",
-                    wanted.parent,
-                    Vmac::mac_text(wanted.mac)
+                    "an interface of this name is there already and is no {} on {}: remove it, or write another name \
+                     behind {word}",
+                    wanted.kind, wanted.parent
                 );
                 return self.fail_vmac(name, why);
             }
@@ -222,7 +170,7 @@ impl Engine {
                 }
                 if !ours {
                     self.vmacs.owned.insert(name.to_owned());
-                    ops.extend(own_settings(name, wanted.family));
+                    ops.extend(own_settings(&wanted));
                 }
                 if !link.running && running {
                     self.vmacs.coming.insert(name.to_owned(), self.now + PATIENCE);
@@ -239,12 +187,14 @@ impl Engine {
         ops.push(NetOp::AddLink(NewLink {
             name: name.to_owned(),
             over: parent,
-            mac: wanted.mac,
+            kind: wanted.kind,
         }));
-        ops.push(NetOp::QuietLink {
-            name: name.to_owned(),
-        });
-        ops.extend(own_settings(name, wanted.family));
+        if let OwnKind::Macvlan(_) = wanted.kind {
+            ops.push(NetOp::QuietLink {
+                name: name.to_owned(),
+            });
+        }
+        ops.extend(own_settings(&wanted));
         ops.push(NetOp::RaiseLink {
             name: name.to_owned(),
         });
@@ -288,6 +238,8 @@ impl Engine {
                 Some(_) => {}
                 None => self.restore_vmac(name, "somebody removed it"),
             }
+            // An address of its own is where adverts come from: it is there before its instance looks.
+            self.static_addresses_on_interface(name);
         }
         let children: Vec<String> = (self.vmacs.wanted.iter())
             .filter(|(_, it)| it.parent == name)
@@ -354,138 +306,4 @@ impl Engine {
         self.refresh_grounds(Some(name));
         true
     }
-
-    /// Asks what the settings are that will have to be changed, to be able to put them back.
-    fn ask_vmac_settings(&mut self) {
-        let mut paths: Vec<String> = self.vmacs.settings().into_keys().collect();
-        if !paths.is_empty() {
-            let links = self.net.have().links.values();
-            let names = links.filter(|it| !self.vmacs.wanted.contains_key(&it.name));
-            paths.extend(names.map(|it| rp_filter_of(&it.name)));
-            paths.push(rp_filter_of("default"));
-        }
-        let v6 = self.vmacs.wanted.values().filter(|it| it.family == Family::Inet6);
-        paths.extend(v6.map(|it| forwarding_of(&it.parent)));
-        // A parent that is not there yet has no settings.
-        paths.retain(|it| !self.vmacs.asked.contains(it));
-        if paths.is_empty() {
-            return;
-        }
-        self.vmacs.asked.extend(paths.iter().cloned());
-        self.queue.push_back(Action::ReadSysctls(paths));
-    }
-
-    /// What was asked for.
-    pub(super) fn on_sysctls(&mut self, found: BTreeMap<String, String>) {
-        if self.boot.is_some() || self.stopping.is_some() {
-            return;
-        }
-        let settings = self.vmacs.settings();
-        // What could not be read is asked for again when its interface tells of itself.
-        self.vmacs
-            .asked
-            .retain(|it| found.contains_key(it) || it.ends_with("/rp_filter"));
-        let parents: BTreeSet<String> = self.vmacs.wanted.values().map(|it| it.parent.clone()).collect();
-        for parent in parents {
-            let path = forwarding_of(&parent);
-            if let Some(value) = found.get(&path) {
-                self.vmacs.asked.remove(&path);
-                self.vmacs.forwarding.insert(parent, value.clone());
-            }
-        }
-        let strictness = (found.get(ALL_RP_FILTER))
-            .and_then(|it| it.parse::<u8>().ok())
-            .unwrap_or(0);
-        let mut ops = Vec::new();
-        for (path, value) in &found {
-            let each_of_all = path.ends_with("/rp_filter") && path != ALL_RP_FILTER;
-            let new = if each_of_all {
-                // The kernel takes the stricter of this one and that for all.
-                let own = value.parse::<u8>().unwrap_or(0);
-                (own < strictness).then(|| strictness.to_string())
-            } else {
-                settings.get(path).map(|it| (*it).to_owned())
-            };
-            if let Some(new) = new.filter(|new| new != value) {
-                self.vmacs
-                    .originals
-                    .entry(path.clone())
-                    .or_insert_with(|| value.clone());
-                let path = path.clone();
-                ops.push(NetOp::Sysctl { path, value: new });
-            }
-        }
-        if ops
-            .iter()
-            .any(|op| matches!(op, NetOp::Sysctl { path, .. } if *path == rp_filter_of("default")))
-        {
-            // The kernel hands the default on to links whose value nobody ever changed.
-            let ours = self
-                .vmacs
-                .wanted
-                .iter()
-                .filter(|(_, it)| it.family == Family::Inet);
-            ops.extend(ours.map(|(name, _)| NetOp::Sysctl {
-                path: rp_filter_of(name),
-                value: "0".to_owned(),
-            }));
-        }
-        // What is for all goes last, so that no interface is open in between.
-        ops.sort_by_key(|op| matches!(op, NetOp::Sysctl { path, .. } if path == ALL_RP_FILTER));
-        self.send_vmacs(ops);
-    }
-
-    /// As a router, an interface says so to its neighbours: only the MASTER's may.
-    pub(super) fn vmac_routes(&mut self, instance: &Instance, master: bool) {
-        let Some(vmac) = instance
-            .vmac
-            .as_ref()
-            .filter(|_| instance.family == Family::Inet6)
-        else {
-            return;
-        };
-        let parent = instance.interface.as_ref();
-        let Some(value) = parent
-            .and_then(|it| self.vmacs.forwarding.get(it))
-            .filter(|it| *it != "0")
-        else {
-            return;
-        };
-        if self.vmac_of(instance).is_some() {
-            let value = if master { value.clone() } else { "0".to_owned() };
-            let path = forwarding_of(&vmac.name);
-            self.net
-                .send(vec![NetOp::Sysctl { path, value }], &mut self.queue);
-        }
-    }
-
-    /// The link an instance sends by and puts its addresses on, if that is not its `interface`.
-    pub(super) fn vmac_of(&self, instance: &Instance) -> Option<LinkIndex> {
-        let name = &instance.vmac.as_ref()?.name;
-        self.net.have().link(name).map(|it| it.index)
-    }
-}
-
-/// A link's own settings, before it is up.
-fn own_settings(name: &str, family: Family) -> Vec<NetOp> {
-    let v4 = |key: &str, value: &str| (format!("net/ipv4/conf/{name}/{key}"), value.to_owned());
-    let v6 = |key: &str, value: &str| (format!("net/ipv6/conf/{name}/{key}"), value.to_owned());
-    let settings = match family {
-        Family::Inet => vec![
-            // It answers for its own addresses only, and takes packets from the parent's.
-            v4("arp_ignore", "1"),
-            v4("accept_local", "1"),
-            v4("rp_filter", "0"),
-            v4("promote_secondaries", "1"),
-            v6("disable_ipv6", "1"),
-        ],
-        // Else it answers for the host's IPv4 addresses. A router's adverts are for the parent. As a router it would join
-        // a group and report that with the virtual MAC, which switches would look for here though another node is the
-        // master.
-        Family::Inet6 => vec![v4("arp_ignore", "1"), v6("accept_ra", "0"), v6("forwarding", "0")],
-    };
-    settings
-        .into_iter()
-        .map(|(path, value)| NetOp::Sysctl { path, value })
-        .collect()
 }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::net_keeper::Held;
+use super::vmac_settings::is_macvlan_v6;
 use crate::health::Standing;
 use crate::ipvs::table::{
     Destination, DestinationCounters, DestinationSettings, IpvsService, Method, ServiceSettings, SyncDaemon,
@@ -9,7 +10,7 @@ use crate::ipvs::table::{
 };
 use crate::model::{self, Forwarding, TunnelType};
 use crate::net::{Address, AddressKey, NetOp, announce};
-use lb_shared::names::{Family, InstanceName, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::names::{InstanceName, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::state::SyncView;
 use std::collections::BTreeMap;
 
@@ -107,35 +108,41 @@ impl Engine {
 
     pub(super) fn held_by(&self, instance: &model::Instance) -> Held {
         let mut held = self.placed_addresses(super::ground::addresses(instance));
-        held.extend(self.link_local_of(instance));
+        held.extend(self.link_locals_of(instance));
         held
     }
 
-    /// An interface of the instance's own has the link-local address that its adverts come from, as keepalived does it;
-    /// while it is MASTER, since the neighbours' switches see the group that goes with it.
-    fn link_local_of(&self, instance: &model::Instance) -> Option<(AddressKey, Address)> {
-        if instance.family != Family::Inet6 {
-            return None;
-        }
-        let link = self.vmac_of(instance)?;
+    /// Interfaces with a MAC of their own have the link-local address that adverts come from, or else that of the
+    /// interface below, as keepalived does it; while the instance is MASTER, since the neighbours' switches see the
+    /// group that goes with it.
+    fn link_locals_of(&self, instance: &model::Instance) -> Vec<(AddressKey, Address)> {
         let have = self.net.have();
-        let address = super::ground::source(instance, have, &self.index.virtual_addresses)?;
-        let key = AddressKey {
-            link,
-            address,
-            prefix_len: 64,
+        let known = &self.index.virtual_addresses;
+        let place = |link: model::OwnLink| {
+            let own = instance.vmac.as_ref().is_some_and(|it| it.name == link.name);
+            let address = match own {
+                true => super::ground::source(instance, have, known)?,
+                false => have.primary(have.link(&link.parent)?.index, false, known)?,
+            };
+            let key = AddressKey {
+                link: have.link(&link.name)?.index,
+                address,
+                prefix_len: 64,
+            };
+            let extras = model::AddressExtras {
+                preferred_s: Some(0),
+                ..model::AddressExtras::default()
+            };
+            let value = Address {
+                extras,
+                ours: true,
+                usable: true,
+                ..Address::default()
+            };
+            Some((key, value))
         };
-        let extras = model::AddressExtras {
-            preferred_s: Some(0),
-            ..model::AddressExtras::default()
-        };
-        let value = Address {
-            extras,
-            ours: true,
-            usable: true,
-            ..Address::default()
-        };
-        Some((key, value))
+        let links = instance.own_links().filter(is_macvlan_v6);
+        links.filter_map(place).collect()
     }
 
     /// As the kernel is told them, where their interfaces are there.

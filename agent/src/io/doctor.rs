@@ -56,28 +56,10 @@ pub fn run(file: &Path, asked: Asked) -> ExitCode {
     };
     let (findings, what) = match asked.real_server {
         Some(address) => (real_server(address, &host), format!("a real server of {address}")),
-        None => {
-            let loaded = loader::load(file, asked.config_id.clone(), None, None);
-            let held = loaded.model.as_ref().map(held).unwrap_or_default();
-            let here = loader::load(file, asked.config_id, Some(&held), None);
-            // The file's own mistakes are check-config's; here is told what this host has to do with.
-            let of_host =
-                |it: &Diagnostic| it.code.starts_with('H') || it.code == "E-19" || it.code == "E-25";
-            let mut findings: Vec<Diagnostic> = here.findings.into_iter().filter(of_host).collect();
-            match &here.model {
-                Some(model) => findings.extend(director(model, &host)),
-                None => findings.push(
-                    Diagnostic::new(
-                        Severity::Error,
-                        "H-25",
-                        format!("{} cannot be read as a configuration", file.display()),
-                    )
-                    .note(format!("see 'lbctl check-config {}'", file.display()))
-                    .note("nothing was looked at on its behalf"),
-                ),
-            }
-            (findings, file.display().to_string())
-        }
+        None => (
+            of_file(file, asked.config_id.as_deref(), &host),
+            file.display().to_string(),
+        ),
     };
     let verdict = Verdict {
         good: "nothing on this host is in its way",
@@ -88,30 +70,35 @@ pub fn run(file: &Path, asked: Asked) -> ExitCode {
     verdict.tell(&findings, &what, false)
 }
 
+/// What this host has to do with a file. The file's own mistakes are for check-config to tell.
+fn of_file(file: &Path, config_id: Option<&str>, host: &Host<'_>) -> Vec<Diagnostic> {
+    let loaded = loader::load(file, config_id.map(str::to_owned), None, None);
+    let held = loaded.model.as_ref().map(held).unwrap_or_default();
+    // All advice, for that of the host is among it.
+    let here = loader::load(file, config_id.map(str::to_owned), Some(&held), Some(None));
+    let of_host = |it: &Diagnostic| it.code.starts_with('H') || it.code == "E-19" || it.code == "E-25";
+    let mut findings: Vec<Diagnostic> = here.findings.into_iter().filter(of_host).collect();
+    match &here.model {
+        Some(model) => findings.extend(director(model, host)),
+        None => findings.push(finding(
+            Severity::Error,
+            "H-25",
+            format!("{} cannot be read as a configuration", file.display()),
+            &[
+                &format!("see 'lbctl check-config {}'", file.display()),
+                "nothing was looked at on its behalf",
+            ],
+        )),
+    }
+    findings
+}
+
 fn addresses() -> Vec<(String, IpAddr, u8)> {
-    let Ok(found) = nix::ifaddrs::getifaddrs() else {
-        return Vec::new();
+    let of = |(name, all): (String, Vec<(IpAddr, u8)>)| {
+        let each = all.into_iter();
+        each.map(move |(address, length)| (name.clone(), address, length))
     };
-    found
-        .filter_map(|it| {
-            let (address, mask) = (it.address?, it.netmask);
-            let v4 = |it: &nix::sys::socket::SockaddrStorage| it.as_sockaddr_in().map(|it| it.ip());
-            let v6 = |it: &nix::sys::socket::SockaddrStorage| it.as_sockaddr_in6().map(|it| it.ip());
-            if let Some(ip) = v4(&address) {
-                let length = mask
-                    .as_ref()
-                    .and_then(v4)
-                    .map_or(32, |it| u32::from(it).count_ones());
-                return Some((it.interface_name, IpAddr::V4(ip), length as u8));
-            }
-            let ip = v6(&address)?;
-            let length = mask
-                .as_ref()
-                .and_then(v6)
-                .map_or(128, |it| u128::from(it).count_ones());
-            Some((it.interface_name, IpAddr::V6(ip), length as u8))
-        })
-        .collect()
+    loader::subnets().into_iter().flat_map(of).collect()
 }
 
 fn held(model: &Model) -> BTreeSet<IpAddr> {
@@ -170,40 +157,6 @@ fn interfaces(model: &Model, host: &Host<'_>, found: &mut Vec<Diagnostic>) {
                 found.push(finding(Severity::Error, "H-11", text, notes).about(object.as_str()));
             }
         }
-        for line in it.addresses.iter().chain(&it.excluded_addresses) {
-            let mut own = host.addresses.iter().filter(|(name, address, _)| {
-                *name == line.device
-                    && *address != line.address
-                    && address.is_ipv4() == line.address.is_ipv4()
-            });
-            let mut any = false;
-            let inside = own.any(|(_, address, length)| {
-                any = true;
-                same_network(*address, line.address, *length)
-            });
-            if any && !inside {
-                let text = format!("{} is in no subnet of {}", line.address, line.device);
-                let notes: &[&str] = &[
-                    "hosts of the link reach it only if a router sends it here; keepalived does not look",
-                    "is the address or the interface misspelt? If it is routed here, all is well",
-                ];
-                found.push(finding(Severity::Hint, "H-19", text, notes).about(object.as_str()));
-            }
-        }
-    }
-}
-
-fn same_network(a: IpAddr, b: IpAddr, length: u8) -> bool {
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let kept = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            u32::from(a) & kept == u32::from(b) & kept
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let kept = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-            u128::from(a) & kept == u128::from(b) & kept
-        }
-        _ => false,
     }
 }
 
@@ -452,6 +405,7 @@ mod tests {
             Ok(Content {
                 bytes: self.0.into(),
                 id: (1, 1),
+                ..Content::default()
             })
         }
         fn glob(&self, pattern: &str) -> Vec<String> {
@@ -479,6 +433,7 @@ mod tests {
             hostname: String::new(),
             interfaces: None,
             addresses: None,
+            subnets: None,
             advise: false,
             peer: None,
             users: &Nobody,
@@ -530,7 +485,7 @@ mod tests {
         assert_eq!(
             codes(&found),
             [
-                "H-10", "H-11", "H-19", "E-30", "H-12", "H-13", "H-14", "H-15", "H-16", "H-18"
+                "H-10", "H-11", "E-30", "H-12", "H-13", "H-14", "H-15", "H-16", "H-18"
             ]
         );
         for it in &found {
@@ -559,6 +514,27 @@ mod tests {
             keepalived: None,
         };
         assert_eq!(codes(&director(&model, &host)), ["H-17"]);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_told_of_and_an_address_beside_the_subnets_of_this_host() {
+        let read = |_: &str| None;
+        let host = Host {
+            read: &read,
+            addresses: Vec::new(),
+            keepalived: None,
+        };
+        let folder = std::env::temp_dir().join(format!("lbagent-doctor-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("keepalived.conf");
+        assert_eq!(codes(&of_file(&file, None, &host)), ["H-25"]);
+        let text = "vrrp_instance a {\n interface lo\n virtual_router_id 9\n advert_int x\n \
+                    virtual_ipaddress {\n  192.0.2.9/24\n }\n}\n";
+        fs::write(&file, text).unwrap();
+        let mut found = of_file(&file, None, &host);
+        found.retain(|it| it.code != "H-07");
+        assert_eq!(codes(&found), ["H-19"], "{found:?}");
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

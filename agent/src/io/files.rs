@@ -4,13 +4,13 @@
 //! stop the agent, nor a file without end fill its memory.
 
 use crate::config::{
-    Content, FILE_MAX, Facts, FileError, Files, KeyFile, Loaded, MATCHES_MAX, ScriptFact, ScriptState, Users,
-    load,
+    Content, FILE_MAX, Facts, FileError, Files, KeyFile, Loaded, MATCHES_MAX, Rights, ScriptFact,
+    ScriptState, Users, load,
 };
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -66,7 +66,7 @@ pub fn load_from_disk(path: &str, facts: &Facts<'_>) -> Loaded {
         let files = Remembering::default();
         let loaded = load(&files, path, facts);
         if files.is_unchanged() {
-            return with_rights(loaded);
+            return loaded;
         }
     }
     let files = Remembering::default();
@@ -77,41 +77,18 @@ pub fn load_from_disk(path: &str, facts: &Facts<'_>) -> Loaded {
         loaded.findings.push(finding);
         loaded.model = None;
     }
-    with_rights(loaded)
-}
-
-fn with_rights(mut loaded: Loaded) -> Loaded {
-    let mut told = BTreeSet::new();
-    let mut found = Vec::new();
-    for file in &loaded.sources.files {
-        if told.insert(&file.name) {
-            found.extend(rights(&file.name, &file.text));
-        }
-    }
-    loaded.findings.extend(found);
     loaded
 }
 
-/// What the rights of a configuration file allow that they should not.
-fn rights(name: &str, text: &str) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let path = fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name));
-    let Ok(metadata) = fs::metadata(&path) else {
-        return found;
-    };
+/// What others may do with a configuration file.
+fn rights(path: &str) -> Rights {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
     // Who runs the agent may of course write its files, which matters when it is tried without root.
-    if Uid::effective().is_root()
-        && let Some(why) = changeable(&path)
-    {
-        let text = format!("{name} could be changed by others: {why}");
-        let note = "whoever can write it chooses the scripts that run as root; chown root and chmod go-w";
-        found.push(Diagnostic::new(Severity::Warning, "H-07", text).note(note));
+    let root = Uid::effective().is_root();
+    Rights {
+        changeable: root.then(|| changeable(&path)).flatten(),
+        readable_by_all: fs::metadata(&path).is_ok_and(|it| it.mode() & 0o004 != 0),
     }
-    if metadata.mode() & 0o004 != 0 && text.contains("auth_pass") {
-        let text = format!("{name} holds a password and can be read by everybody");
-        found.push(Diagnostic::new(Severity::Warning, "H-08", text).note(format!("run: chmod o-r {name}")));
-    }
-    found
 }
 
 impl Remembering {
@@ -124,7 +101,8 @@ impl Remembering {
 
 impl Files for Remembering {
     fn read(&self, path: &str) -> Result<Content, FileError> {
-        let (content, stamp) = read(path)?;
+        let (mut content, stamp) = read(path)?;
+        content.rights = rights(path);
         self.seen.borrow_mut().insert(path.to_owned(), stamp);
         Ok(content)
     }
@@ -204,7 +182,8 @@ fn read(path: &str) -> Result<(Content, Stamp), FileError> {
         .read_to_end(&mut bytes)
         .map_err(|error| words(&error))?;
     let id = (metadata.dev(), metadata.ino());
-    Ok((Content { bytes, id }, Stamp::of(&metadata)))
+    let rights = Rights::default();
+    Ok((Content { bytes, id, rights }, Stamp::of(&metadata)))
 }
 
 fn words(error: &io::Error) -> FileError {
@@ -567,6 +546,7 @@ mod tests {
             hostname: "a".to_owned(),
             interfaces: None,
             addresses: None,
+            subnets: None,
             advise: false,
             peer: None,
             users: &HostUsers,
@@ -579,6 +559,53 @@ mod tests {
             loaded.findings.iter().any(|finding| finding.code == "H-08"),
             "{:?}",
             loaded.findings
+        );
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_configuration_that_changes_at_every_reading_is_refused_and_one_that_settles_is_not() {
+        let folder = folder("changing");
+        let path = folder.join("main.conf");
+        let name = path.to_str().unwrap();
+        let text = "global_defs {\n router_id ${_ENV X}\n}\n";
+        let writes = std::cell::Cell::new(0);
+        let load_while_written = |times: usize| {
+            fs::write(&path, text).unwrap();
+            writes.set(0);
+            let environment = |_: &str| {
+                if writes.get() < times {
+                    writes.set(writes.get() + 1);
+                    fs::write(&path, format!("{text}{}", "\n".repeat(writes.get()))).unwrap();
+                }
+                Some("x".to_owned())
+            };
+            let facts = Facts {
+                config_id: "a".to_owned(),
+                hostname: "a".to_owned(),
+                interfaces: None,
+                addresses: None,
+                subnets: None,
+                advise: false,
+                peer: None,
+                users: &HostUsers,
+                seed: 1,
+                environment: &environment,
+            };
+            load_from_disk(name, &facts)
+        };
+        let told = |loaded: &Loaded| loaded.findings.iter().any(|it| it.code == "H-09");
+        let settled = load_while_written(ATTEMPTS - 1);
+        assert!(
+            settled.model.is_some() && !told(&settled),
+            "{:?}",
+            settled.findings
+        );
+        let restless = load_while_written(ATTEMPTS);
+        assert!(
+            restless.model.is_none() && told(&restless),
+            "{:?}",
+            restless.findings
         );
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -89,6 +89,7 @@ mod tests {
             Ok(Content {
                 bytes: text.into(),
                 id: (1, path.len() as u64),
+                ..Content::default()
             })
         }
 
@@ -112,6 +113,7 @@ mod tests {
             hostname: String::new(),
             interfaces: None,
             addresses: None,
+            subnets: None,
             advise: false,
             peer: None,
             users: &super::super::files::HostUsers,

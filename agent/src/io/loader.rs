@@ -3,11 +3,12 @@
 use super::core::{Message, Post, ReloadAsk, ShowAsk, Wish};
 use super::files::{DiskFiles, HostUsers, load_from_disk};
 use super::numbers;
-use crate::config::{self, Facts, Kept, Loaded, Texts};
+use crate::config::{self, Facts, Kept, Loaded, Subnets, Texts};
 use crate::engine::NewModel;
 use crate::model::Model;
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
+use nix::sys::socket::{SockaddrIn, SockaddrIn6, SockaddrStorage};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
@@ -199,7 +200,8 @@ fn refusal(findings: &[Diagnostic]) -> Refusal {
 /// Reads a file with what this host knows.
 ///
 /// `held`: judge it for this host's interfaces and addresses, but for these, which are virtual ones; `None`: for any
-/// host. `judged`: with all advice, and compared with the other node's configuration if that is given.
+/// host. `judged`: with all advice, whether its addresses fit the interfaces of this host if it has them, and compared
+/// with the other node's configuration if that is given.
 pub fn load(
     file: &Path,
     config_id: Option<String>,
@@ -230,6 +232,7 @@ fn with_facts<T>(
         hostname,
         interfaces,
         addresses,
+        subnets: judged.map(|_| subnets()),
         advise: judged.is_some(),
         peer: judged.flatten(),
         users: &HostUsers,
@@ -252,6 +255,37 @@ fn interfaces() -> (Option<BTreeSet<String>>, Option<BTreeSet<IpAddr>>) {
         }
     }
     (Some(names), Some(addresses))
+}
+
+/// The addresses of this host, with the lengths of their networks.
+pub(super) fn subnets() -> Subnets {
+    let mut subnets = Subnets::new();
+    let Ok(found) = nix::ifaddrs::getifaddrs() else {
+        return subnets;
+    };
+    let v4 = |it: &SockaddrStorage| it.as_sockaddr_in().map(SockaddrIn::ip);
+    let v6 = |it: &SockaddrStorage| it.as_sockaddr_in6().map(SockaddrIn6::ip);
+    for it in found {
+        let Some(address) = it.address else { continue };
+        let mask = it.netmask;
+        let own = if let Some(ip) = v4(&address) {
+            let length = mask
+                .as_ref()
+                .and_then(v4)
+                .map_or(32, |it| u32::from(it).count_ones());
+            (IpAddr::V4(ip), length as u8)
+        } else if let Some(ip) = v6(&address) {
+            let length = mask
+                .as_ref()
+                .and_then(v6)
+                .map_or(128, |it| u128::from(it).count_ones());
+            (IpAddr::V6(ip), length as u8)
+        } else {
+            continue;
+        };
+        subnets.entry(it.interface_name).or_default().push(own);
+    }
+    subnets
 }
 
 /// How `lbctl check-config` judges.
@@ -339,7 +373,7 @@ fn unfit(path: &Path, peer: &Loaded, findings: &mut Vec<Diagnostic>) {
         Severity::Warning
     };
     let advice = format!("see 'lbctl check-config {}'", path.display());
-    findings.push(Diagnostic::new(severity, "L-30", what).note(advice));
+    findings.push(Diagnostic::new(severity, "V-90", what).note(advice));
 }
 
 fn findings_json(findings: &[Diagnostic], [errors, warnings, hints]: [usize; 3]) -> serde_json::Value {
@@ -457,6 +491,13 @@ mod tests {
             bad,
             "nothing was compared"
         );
+        let mut found = Vec::new();
+        let nothing = folder.join("nothing");
+        unfit(&nothing, &load(&nothing, None, None, None), &mut found);
+        let broken = write("broken", 50, " advert_int x\n");
+        unfit(&broken, &load(&broken, None, None, None), &mut found);
+        let told: Vec<_> = found.iter().map(|it| (it.code.as_str(), it.severity)).collect();
+        assert_eq!(told, [("V-90", Severity::Error), ("V-90", Severity::Warning)]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

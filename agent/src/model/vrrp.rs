@@ -3,11 +3,11 @@
 use super::bfd::BfdTrack;
 use super::file::Multiplier;
 use super::notify::{NotifyScripts, Script};
+use super::own_link::{Ipvlan, OwnLink, Vmac};
 use super::routing::{Route, Rule};
 use super::signing::Signing;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -53,6 +53,10 @@ pub struct Instance {
     pub interface: Option<String>,
     /// `use_vmac`: adverts and addresses are on an interface of its own.
     pub vmac: Option<Vmac>,
+    /// `use_ipvlan`; never together with `vmac`.
+    pub ipvlan: Option<Ipvlan>,
+    /// `use_vmac_addr` and `use_vmac` of an address: the interfaces of addresses that are not on `vmac`.
+    pub address_vmacs: Vec<OwnLink>,
     /// `state MASTER`: matters only together with priority 255 (as keepalived).
     pub initial_master: bool,
     pub priority: Priority,
@@ -105,28 +109,6 @@ pub struct Instance {
     /// `notify_priority_changes`.
     pub notify_priority_changes: bool,
     pub debug: u8,
-}
-
-/// An interface with the virtual router's MAC, on the instance's `interface`.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Vmac {
-    pub name: String,
-    pub mac: [u8; 6],
-    /// `vmac_xmit_base`: adverts leave by `interface` itself.
-    pub sends_on_base: bool,
-}
-
-impl Vmac {
-    /// `00:00:5e:00:01:33`.
-    pub fn mac_text(mac: [u8; 6]) -> String {
-        mac.map(|byte| format!("{byte:02x}")).join(":")
-    }
-}
-
-impl fmt::Display for Vmac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, Self::mac_text(self.mac))
-    }
 }
 
 /// What becomes of the checksum that keepalived up to 1.3.6 computes for version 3 to IPv4 peers.

@@ -105,6 +105,7 @@ mod tests {
             multicast: true,
             loopback: false,
             private_over: None,
+            ipvlan_over: None,
             mtu: 1500,
             mac: MAC.to_vec(),
         }

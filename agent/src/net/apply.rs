@@ -1,17 +1,20 @@
 //! What the kernel does with an operation: as a pure function for plans and simulations, and what its refusals mean.
 
-use super::{Link, NetOp, NetTable, Routing};
+use super::{Link, NetOp, NetTable, NewLink, Routing};
+use crate::model::OwnKind;
 use crate::wire::LinkIndex;
 
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const EACCES: i32 = 13;
+const EBUSY: i32 = 16;
 const EEXIST: i32 = 17;
 const ENXIO: i32 = 6;
 const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
 const EROFS: i32 = 30;
+const EADDRINUSE: i32 = 98;
 const EADDRNOTAVAIL: i32 = 99;
 const EOPNOTSUPP: i32 = 95;
 const EAFNOSUPPORT: i32 = 97;
@@ -49,13 +52,28 @@ pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
             Some("IPv6 is off on this interface: set net.ipv6.conf.INTERFACE.disable_ipv6 to 0")
         }
         (NetOp::AddAddress { .. } | NetOp::Announce { .. }, ENODEV | ENXIO) => Some("the interface is gone"),
-        (NetOp::AddLink(_), EEXIST) => Some(
-            "an interface of this name is there already: remove it, or write another name behind use_vmac",
-        ),
-        (NetOp::AddLink(_), EOPNOTSUPP) => Some("this kernel has no macvlan: load the module macvlan"),
-        (NetOp::AddLink(_), EINVAL) => {
-            Some("no macvlan can be on that interface: it is not Ethernet, or is part of a macvlan itself")
-        }
+        (NetOp::AddLink(NewLink { kind, .. }), EEXIST) => Some(match kind {
+            OwnKind::Macvlan(_) => {
+                "an interface of this name is there already: remove it, or write another name behind use_vmac"
+            }
+            OwnKind::Ipvlan(_) => {
+                "an interface of this name is there already: remove it, or write another name behind use_ipvlan"
+            }
+        }),
+        (NetOp::AddLink(NewLink { kind, .. }), EOPNOTSUPP) => Some(match kind {
+            OwnKind::Macvlan(_) => "this kernel has no macvlan: load the module macvlan",
+            OwnKind::Ipvlan(_) => "this kernel has no ipvlan: load the module ipvlan, or write use_vmac",
+        }),
+        (NetOp::AddLink(NewLink { kind, .. }), EINVAL | EBUSY) => Some(match kind {
+            OwnKind::Macvlan(_) => {
+                "no macvlan can be on that interface: it is not Ethernet, or is part of a macvlan or has ipvlans itself"
+            }
+            OwnKind::Ipvlan(_) => {
+                "no ipvlan can be on that interface: it is not Ethernet, is an ipvlan itself, or has macvlans: use_vmac \
+                 and use_ipvlan cannot share one"
+            }
+        }),
+        (NetOp::AddLink(_), EADDRINUSE) => Some("another interface there has this MAC: remove it"),
         (NetOp::AddRouting(_), ENETUNREACH | EHOSTUNREACH) => {
             Some("no interface reaches the gateway: name its interface with dev, or write onlink")
         }
@@ -121,20 +139,30 @@ impl NetTable {
                     return Err(EEXIST);
                 }
                 let last = self.links.keys().next_back().map_or(0, |index| index.0);
-                let link = Link {
+                let mut link = Link {
                     index: LinkIndex(last + 1),
                     name: new.name.clone(),
                     running: false,
-                    mac: new.mac.to_vec(),
-                    private_over: Some(new.over),
+                    private_over: None,
+                    ipvlan_over: None,
                     ..below
                 };
+                match new.kind {
+                    OwnKind::Macvlan(mac) => {
+                        (link.mac, link.private_over) = (mac.to_vec(), Some(new.over));
+                        let same = |it: &Link| it.private_over == Some(new.over) && it.mac == mac;
+                        if self.links.values().any(same) {
+                            return Err(EADDRINUSE);
+                        }
+                    }
+                    OwnKind::Ipvlan(_) => link.ipvlan_over = Some(new.over),
+                }
                 self.links.insert(link.index, link);
             }
             NetOp::QuietLink { name } => drop(self.link(name).ok_or(ENODEV)?),
             NetOp::RaiseLink { name } => {
                 let index = self.link(name).ok_or(ENODEV)?.index;
-                let below = self.links[&index].private_over;
+                let below = self.links[&index].over();
                 let running = below.is_none_or(|it| self.links.get(&it).is_some_and(|it| it.running));
                 if let Some(link) = self.links.get_mut(&index) {
                     link.running = running;

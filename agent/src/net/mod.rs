@@ -15,6 +15,7 @@ pub use plan::plan;
 pub use routing::{Routing, RoutingGone};
 pub use table::{Address, AddressKey, Link, NetTable};
 
+use crate::model::OwnKind;
 use crate::wire::LinkIndex;
 use std::fmt;
 use std::net::IpAddr;
@@ -33,7 +34,7 @@ pub enum NetOp {
     },
     AddRouting(Box<Routing>),
     RemoveRouting(Box<Routing>),
-    /// A new macvlan in private mode, down.
+    /// A new macvlan or ipvlan, down.
     AddLink(NewLink),
     /// It is to have no IPv6 address of its own making.
     QuietLink {
@@ -64,7 +65,7 @@ pub struct NewLink {
     pub name: String,
     /// The link below.
     pub over: LinkIndex,
-    pub mac: [u8; 6],
+    pub kind: OwnKind,
 }
 
 impl fmt::Display for NetOp {

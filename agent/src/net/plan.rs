@@ -140,6 +140,7 @@ mod tests {
             multicast: true,
             loopback: false,
             private_over: None,
+            ipvlan_over: None,
             mtu: 1500,
             mac: vec![2, 0, 0, 0, 0, 1],
         }

@@ -4,6 +4,7 @@
 //! dozens of nested ones that we do not need, and a whole message must not fail because a newer kernel changed one.
 
 use super::{Address, AddressKey, Link, NetOp, NetTable, NewLink, RoutingGone, routing};
+use crate::model::{IpvlanMode, OwnKind};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::flags::{ACK, CREATE, DUMP, EXCL};
 use crate::wire::netlink::{Attribute, Builder, Malformed, attributes};
@@ -13,8 +14,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, MacVlanMode,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanFlags,
+    IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use std::net::IpAddr;
 
@@ -106,14 +107,29 @@ fn emit(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32, message: &impl Emita
 }
 
 fn link_message(new: &NewLink) -> LinkMessage {
-    let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)]);
     let mut message = LinkMessage::default();
     message.attributes = vec![
         LinkAttribute::IfName(new.name.clone()),
         LinkAttribute::Link(new.over.0),
-        LinkAttribute::Address(new.mac.to_vec()),
-        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::MacVlan), LinkInfo::Data(mode)]),
     ];
+    let (kind, data) = match new.kind {
+        OwnKind::Macvlan(mac) => {
+            message.attributes.push(LinkAttribute::Address(mac.to_vec()));
+            let mode = InfoMacVlan::Mode(MacVlanMode::Private);
+            (InfoKind::MacVlan, InfoData::MacVlan(vec![mode]))
+        }
+        OwnKind::Ipvlan(mode) => {
+            let flags = match mode {
+                IpvlanMode::Bridge => IpVlanFlags::empty(),
+                IpvlanMode::Private => IpVlanFlags::Private,
+                IpvlanMode::Vepa => IpVlanFlags::Vepa,
+            };
+            let words = vec![InfoIpVlan::Mode(IpVlanMode::L2), InfoIpVlan::Flags(flags)];
+            (InfoKind::IpVlan, InfoData::IpVlan(words))
+        }
+    };
+    let info = vec![LinkInfo::Kind(kind), LinkInfo::Data(data)];
+    message.attributes.push(LinkAttribute::LinkInfo(info));
     message
 }
 
@@ -252,8 +268,9 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         mtu: 0,
         mac: Vec::new(),
         private_over: None,
+        ipvlan_over: None,
     };
-    let (mut below, mut private) = (None, false);
+    let (mut below, mut child) = (None, Child::Other);
     for attribute in attributes(&payload[LINK_HEADER..]) {
         let attribute = attribute?;
         match attribute.kind {
@@ -261,8 +278,8 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
             IFLA_MTU => link.mtu = attribute.u32()?,
             IFLA_LINK => below = Some(LinkIndex(attribute.u32()?)),
             // Then the number of the link below is that of another namespace.
-            IFLA_LINK_NETNSID => private = false,
-            IFLA_LINKINFO => private = is_private_macvlan(attribute.value)?,
+            IFLA_LINK_NETNSID => below = None,
+            IFLA_LINKINFO => child = child_kind(attribute.value)?,
             IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
             _ => {}
         }
@@ -271,33 +288,51 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         // Notifications about wireless and the like carry no name and say nothing we keep.
         return Ok(None);
     }
-    link.private_over = below.filter(|_| private);
+    match child {
+        Child::PrivateMacvlan => link.private_over = below,
+        Child::IpvlanL2 => link.ipvlan_over = below,
+        Child::Other => {}
+    }
     Ok(Some(Notice::Link(link)))
 }
 
-fn is_private_macvlan(info: &[u8]) -> Result<bool, Malformed> {
+/// The kinds of links on links that instances have made for them.
+#[derive(Clone, Copy)]
+enum Child {
+    PrivateMacvlan,
+    IpvlanL2,
+    Other,
+}
+
+fn child_kind(info: &[u8]) -> Result<Child, Malformed> {
     const IFLA_INFO_KIND: u16 = 1;
     const IFLA_INFO_DATA: u16 = 2;
-    const IFLA_MACVLAN_MODE: u16 = 1;
-    const PRIVATE: u32 = 1;
-    let (mut macvlan, mut private) = (false, false);
+    // Of both kinds.
+    const MODE: u16 = 1;
+    const MACVLAN_PRIVATE: u32 = 1;
+    const IPVLAN_L2: [u8; 2] = [0, 0];
+    let (mut kind, mut child) = ("", Child::Other);
     for part in attributes(info) {
         let part = part?;
         match part.kind {
-            IFLA_INFO_KIND => macvlan = part.text()? == "macvlan",
+            IFLA_INFO_KIND => kind = part.text()?,
             // What others put there is laid out otherwise: the kind comes first.
-            IFLA_INFO_DATA if macvlan => {
+            IFLA_INFO_DATA if matches!(kind, "macvlan" | "ipvlan") => {
                 for word in attributes(part.value) {
                     let word = word?;
-                    if word.kind == IFLA_MACVLAN_MODE {
-                        private = word.u32()? == PRIVATE;
+                    match kind {
+                        "macvlan" if word.kind == MODE && word.u32()? == MACVLAN_PRIVATE => {
+                            child = Child::PrivateMacvlan;
+                        }
+                        "ipvlan" if word.kind == MODE && word.value == IPVLAN_L2 => child = Child::IpvlanL2,
+                        _ => {}
                     }
                 }
             }
             _ => {}
         }
     }
-    Ok(macvlan && private)
+    Ok(child)
 }
 
 // ifaddrmsg: family u8, prefixlen u8, flags u8, scope u8, index u32.

@@ -23,6 +23,16 @@ pub struct Link {
     /// The link below, where this one is a macvlan in private mode.
     #[serde(default)]
     pub private_over: Option<LinkIndex>,
+    /// The link below, where this one is an ipvlan of layer 2.
+    #[serde(default)]
+    pub ipvlan_over: Option<LinkIndex>,
+}
+
+impl Link {
+    /// The link below, where this one is of a kind that instances have made for them.
+    pub fn over(&self) -> Option<LinkIndex> {
+        self.private_over.or(self.ipvlan_over)
+    }
 }
 
 /// What tells two addresses of one host apart.

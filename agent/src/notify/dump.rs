@@ -178,7 +178,7 @@ impl Source<'_> {
             "dont_track_primary": flag(cfg.ignore_own_interface),
             "skip_check_adv_addr": flag(cfg.skip_check_adv_addr),
             "strict_mode": flag(cfg.strict),
-            "vmac_ifname": cfg.vmac.as_ref().map_or("", |it| it.name.as_str()),
+            "vmac_ifname": cfg.own_link().unwrap_or_default(),
             "ifp_ifname": cfg.interface.clone().unwrap_or_default(),
             "master_priority": view.master.as_ref().map_or(0, |it| it.priority),
             "last_transition": self.since(view),

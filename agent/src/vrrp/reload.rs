@@ -6,7 +6,7 @@ use super::packet::address_bytes;
 use super::role::{Exit, Role};
 use super::router::Router;
 use super::routers::Routers;
-use crate::model::{Instance, NotifyState, SyncGroup, Vmac, VrrpVersion};
+use crate::model::{Instance, Ipvlan, NotifyState, SyncGroup, Vmac, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::state::VrrpState;
@@ -26,6 +26,7 @@ struct Identity {
     version: VrrpVersion,
     interface: Option<String>,
     vmac: Option<Vmac>,
+    ipvlan: Option<Ipvlan>,
     /// The source of a unicast router, the group of the others.
     place: (bool, Option<IpAddr>),
 }
@@ -39,6 +40,7 @@ impl Identity {
             version: cfg.version,
             interface: cfg.interface.clone(),
             vmac: cfg.vmac.clone(),
+            ipvlan: cfg.ipvlan.clone(),
             place: (
                 unicast,
                 if unicast {

@@ -18,7 +18,8 @@ impl Router {
             place: String::new(),
             group: self.group.as_ref().map(|(_, name)| name.clone()),
             interface: cfg.interface.clone(),
-            vmac: cfg.vmac.as_ref().map(ToString::to_string),
+            vmac: (cfg.vmac.as_ref().map(ToString::to_string))
+                .or_else(|| cfg.ipvlan.as_ref().map(ToString::to_string)),
             vrid: cfg.vrid.get(),
             family: cfg.family,
             version: match cfg.version {

@@ -9,29 +9,11 @@ use std::path::Path;
 const EVERYDAY: &str = include_str!("everyday.txt");
 
 /// Those that no such configuration has: block, keyword, and why.
-const NOT_COMPARED: &[(&str, &str, &str)] = &[
-    (
-        "(root)",
-        "net_namespace",
-        "keepalived mounts for it, which fails inside a namespace of a test",
-    ),
-    (
-        "global_defs",
-        "lvs_sync_daemon",
-        "a case of its own: it takes two directors",
-    ),
-    (
-        "global_defs",
-        "vrrp_iptables",
-        "refused here: nftables is what is used",
-    ),
-    (
-        "vrrp_instance",
-        "use_vmac",
-        "a case of its own: it takes a switch that learns",
-    ),
-    ("vrrp_instance", "vmac_xmit_base", "with use_vmac"),
-];
+const NOT_COMPARED: &[(&str, &str, &str)] = &[(
+    "global_defs",
+    "vrrp_iptables",
+    "refused here: nftables is what is used",
+)];
 
 fn everyday() -> BTreeSet<(String, String)> {
     let mut block = "";

@@ -3,7 +3,7 @@
 use lb_shared::diagnostic::Severity;
 use lb_shared::shown::Shown;
 use lbagent::config::{
-    Content, Facts, FileError, Files, KeyFile, Loaded, ScriptFact, ScriptState, Users, load, show,
+    Content, Facts, FileError, Files, KeyFile, Loaded, Rights, ScriptFact, ScriptState, Users, load, show,
 };
 use lbagent::model::{
     AddressExtras, Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress,
@@ -19,6 +19,10 @@ pub(crate) const FILE: &str = "keepalived.conf";
 pub(crate) struct Disk {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) scripts: BTreeMap<String, ScriptFact>,
+    /// Of files that others may do something with.
+    pub(crate) rights: BTreeMap<String, Rights>,
+    /// Files that are there and cannot be read: why.
+    pub(crate) unreadable: BTreeMap<String, String>,
 }
 
 impl Disk {
@@ -67,8 +71,11 @@ impl Files for Disk {
             (Some(bytes), Some(position)) => Ok(Content {
                 bytes: bytes.clone(),
                 id: (1, position as u64),
+                rights: self.rights.get(path).cloned().unwrap_or_default(),
             }),
-            _ => Err(FileError("does not exist".to_owned())),
+            _ => Err(FileError(
+                (self.unreadable.get(path)).map_or_else(|| "does not exist".to_owned(), Clone::clone),
+            )),
         }
     }
 
@@ -77,7 +84,8 @@ impl Files for Disk {
             Some((head, tail)) => name.starts_with(head) && name.ends_with(tail),
             None => name.as_str() == pattern,
         };
-        self.files.keys().filter(matches).cloned().collect()
+        let all = self.files.keys().chain(self.unreadable.keys());
+        all.filter(matches).cloned().collect()
     }
 
     fn key(&self, path: &str) -> Result<KeyFile, FileError> {
@@ -129,6 +137,7 @@ pub(crate) fn facts() -> Facts<'static> {
                 .map(|text| text.parse::<IpAddr>().expect("an address"))
                 .into(),
         ),
+        subnets: None,
         advise: false,
         peer: None,
         users: &Accounts,
@@ -241,6 +250,12 @@ fn instance(it: &Instance, out: &mut String) {
     );
     if let Some(vmac) = &it.vmac {
         let _ = writeln!(out, "  {vmac:?}");
+    }
+    if let Some(ipvlan) = &it.ipvlan {
+        let _ = writeln!(out, "  {ipvlan:?}");
+    }
+    for link in &it.address_vmacs {
+        let _ = writeln!(out, "  {} on {}: {}", link.name, link.parent, link.kind);
     }
     let flags = [
         ("nopreempt", !it.preempt),

@@ -4,7 +4,7 @@ use super::lab::{Netns, expect, wanted};
 use lbagent::engine::{BatchId, NetNews, OpError};
 use lbagent::io::lane::NetLane;
 use lbagent::io::rtnl_socket::Monitor;
-use lbagent::model::AddressExtras;
+use lbagent::model::{AddressExtras, IpvlanMode, OwnKind};
 use lbagent::net::{Address, AddressKey, NetOp, NetTable, NewLink, announce, plan};
 use lbagent::wire::LinkIndex;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -218,7 +218,7 @@ fn a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is() {
         let new = NewLink {
             name: name.clone(),
             over: link,
-            mac,
+            kind: OwnKind::Macvlan(mac),
         };
         let quiet = NetOp::QuietLink { name: name.clone() };
         let raise = NetOp::RaiseLink { name: name.clone() };
@@ -451,5 +451,47 @@ fn lost_notifications_are_made_up_for_by_reading_everything_again() {
             "{addresses:?}"
         );
         drop(monitor);
+    });
+}
+
+#[test]
+fn an_ipvlan_is_made_in_its_mode_and_the_monitor_tells_what_it_is() {
+    if !wanted("an_ipvlan_is_made_in_its_mode_and_the_monitor_tells_what_it_is") {
+        return;
+    }
+    let [one, _two] = Netns::pair();
+    let link = LinkIndex(one.index("eth0"));
+    one.run(|| {
+        let host = Host::start();
+        let name = "ipv51".to_owned();
+        for (turn, mode, word) in [
+            (1, IpvlanMode::Bridge, "bridge"),
+            (3, IpvlanMode::Private, "private"),
+            (5, IpvlanMode::Vepa, "vepa"),
+        ] {
+            let new = NewLink {
+                name: name.clone(),
+                over: link,
+                kind: OwnKind::Ipvlan(mode),
+            };
+            let ops = vec![NetOp::AddLink(new), NetOp::RaiseLink { name: name.clone() }];
+            assert_eq!(host.submit(turn, ops), []);
+            let table = host.table();
+            let made = table.link(&name).expect("it is there");
+            assert_eq!(
+                (made.ipvlan_over, made.private_over, made.running),
+                (Some(link), None, true)
+            );
+            assert_eq!(made.mac, table.links[&link].mac);
+            let shown = one.sh("ip -d link show ipv51");
+            assert!(
+                shown.contains("ipvlan") && shown.contains(&format!("mode l2 {word}")),
+                "{shown}"
+            );
+            let gone = vec![NetOp::RemoveLink { link: made.index }];
+            assert_eq!(host.submit(turn + 1, gone), []);
+        }
+        one.sh("ip link add l3 link eth0 type ipvlan mode l3");
+        assert_eq!(host.table().link("l3").unwrap().ipvlan_over, None);
     });
 }

@@ -19,6 +19,7 @@ fn texts(name: &str) -> Arc<Texts> {
             Ok(Content {
                 bytes: format!("global_defs {{\n router_id {}\n}}\n", self.0).into(),
                 id: (1, 1),
+                ..Content::default()
             })
         }
         fn glob(&self, _: &str) -> Vec<String> {
@@ -42,6 +43,7 @@ fn texts(name: &str) -> Arc<Texts> {
         hostname: String::new(),
         interfaces: None,
         addresses: None,
+        subnets: None,
         advise: false,
         peer: None,
         users: &Nobody,

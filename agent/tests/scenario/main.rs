@@ -11,6 +11,8 @@ mod interfaces;
 mod kernel;
 mod node;
 mod operators;
+mod own_links;
+mod rails;
 mod ramp;
 mod refusals;
 mod reload;

@@ -95,6 +95,7 @@ pub(crate) fn host() -> NetTable {
         multicast: true,
         loopback: false,
         private_over: None,
+        ipvlan_over: None,
         mtu: 1500,
         mac: vec![2, 0, 0, 0, 0, 1],
     };

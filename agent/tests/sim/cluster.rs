@@ -287,6 +287,8 @@ impl Cluster {
             version: vr.version,
             vrid: Vrid::new(vr.vrid).expect("drawn from 1 on"),
             vmac: None,
+            ipvlan: None,
+            address_vmacs: Vec::new(),
             interface: Some(DEVICES[vr.segment].to_owned()),
             initial_master: base == 255,
             priority,

@@ -53,6 +53,7 @@ impl Kernel {
             multicast: true,
             loopback: false,
             private_over: None,
+            ipvlan_over: None,
             mtu: 1500,
             mac: vec![
                 2,

@@ -16,6 +16,8 @@ pub(crate) fn v2(name: &str, vrid: u8, priority: u8) -> Instance {
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).expect("1 to 255"),
         vmac: None,
+        ipvlan: None,
+        address_vmacs: Vec::new(),
         interface: Some("eth0".into()),
         initial_master: priority == 255,
         priority: Priority::new(priority).expect("1 to 255"),

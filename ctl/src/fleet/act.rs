@@ -9,10 +9,11 @@ use crate::trouble::{self, Trouble, told_of};
 use crate::verbs::Call;
 use crate::verbs::act::{self, All, Done};
 use lb_shared::client::Client;
-use lb_shared::counters::Counters;
+use lb_shared::excerpt::Excerpt;
 use lb_shared::host::Host;
 use lb_shared::json;
-use lb_shared::request::{Act, Acted, Refusal, RefusalCode, Snapshot, Verb};
+use lb_shared::request::{Act, Acted, Refusal, RefusalCode, Verb};
+use lb_shared::state::Target;
 use lb_shared::text::escape;
 use lb_shared::view::View;
 
@@ -20,8 +21,7 @@ use lb_shared::view::View;
 struct Plan {
     global: Global,
     client: Client,
-    snapshot: Snapshot,
-    counters: Option<Counters>,
+    found: Excerpt,
     act: Act,
     acted: Acted,
 }
@@ -55,7 +55,7 @@ pub(crate) fn run(
     let mut names = Vec::new();
     for plan in &plans {
         let Ok(it) = &plan.got else { continue };
-        let view = View::of(&it.snapshot);
+        let view = View::excerpt(&it.found);
         names.extend(
             it.acted
                 .targets
@@ -84,10 +84,8 @@ fn plan(
 ) -> Result<Plan, Trouble> {
     let global = connect::for_host(global, host);
     let mut client = connect::client(&global)?;
-    let snapshot = client.snapshot()?;
-    let view = View::of(&snapshot);
-    let targets = act::resolve(&view, verb, typed, &global, acting)?;
-    let expected = act::expected(&view, &targets, acting, false)?;
+    let (mut found, targets) = act::find(&mut client, verb, typed, &global, acting)?;
+    let expected = act::expected(&View::excerpt(&found), &targets, acting, false)?;
     let act = act::request(verb, targets, acting);
     // Without the key: it stands for the change, not for the question.
     let tried = Act {
@@ -96,11 +94,14 @@ fn plan(
         ..act.clone()
     };
     let acted = client.act_if(tried, expected)?;
+    if verb == Verb::Undo {
+        let meant: Vec<Target> = acted.targets.iter().map(|it| it.target.clone()).collect();
+        found = client.servers(&act::servers_of(&meant))?;
+    }
     Ok(Plan {
-        counters: client.counters().ok(),
         global,
         client,
-        snapshot,
+        found,
         act,
         acted,
     })
@@ -115,7 +116,11 @@ fn refused(plans: &[Answer<Plan>], global: &Global, look: &Look, out: &mut Out) 
     if matches!(global.output, Output::Json | Output::Jsonl) {
         let parts = plans
             .iter()
-            .map(|answer| part(answer, |plan| json::acted(&View::of(&plan.snapshot), &plan.acted)))
+            .map(|answer| {
+                part(answer, |plan| {
+                    json::acted(&View::excerpt(&plan.found), &plan.acted)
+                })
+            })
             .collect();
         if let Err(trouble) = super::document(out, look, parts, None) {
             return trouble;
@@ -131,7 +136,7 @@ fn tell_plans(
     out: &mut Out,
     verb: Verb,
 ) -> Result<(), Trouble> {
-    let form = |plan: &Plan| json::acted(&View::of(&plan.snapshot), &plan.acted);
+    let form = |plan: &Plan| json::acted(&View::excerpt(&plan.found), &plan.acted);
     match global.output {
         Output::Json => {
             let parts = plans.iter().map(|answer| part(answer, form)).collect();
@@ -168,7 +173,7 @@ fn tell_plans(
 }
 
 fn plan_lines(name: &str, plan: &Plan, look: &Look, verb: Verb) -> Vec<String> {
-    let view = View::of(&plan.snapshot).with_counters(plan.counters.as_ref());
+    let view = View::excerpt(&plan.found);
     let mut lines = vec![format!("== {name}")];
     lines.extend(act::dry_run(&view, verb, &plan.acted, look));
     lines
@@ -190,7 +195,7 @@ fn in_order(
         let name = answer.name.clone();
         let done = answer.got.and_then(|mut plan| {
             // It may have changed since it was tried; the agent judges again.
-            let view = View::of(&plan.snapshot);
+            let view = View::excerpt(&plan.found);
             let expected = act::expected(&view, &plan.act.targets, acting, asked)?;
             let acted = plan.client.act_if(plan.act.clone(), expected)?;
             Ok((plan, acted))
@@ -240,7 +245,7 @@ fn tell_done(
     out: &mut Out,
     parts: &mut Vec<serde_json::Value>,
 ) -> Result<(), Trouble> {
-    let view = View::of(&plan.snapshot);
+    let view = View::excerpt(&plan.found);
     let part = serde_json::json!({"host": name, "ok": true, "data": json::acted(&view, acted)});
     match plan.global.output {
         Output::Json => parts.push(part),

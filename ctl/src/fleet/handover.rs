@@ -3,18 +3,18 @@
 //! A promoted instance advertises 254 at once, and its present master yields when it hears that. Where that agent can
 //! be asked too, it is seen to have yielded; where it should be there and is not, it may not hear either.
 
-use super::{Answer, Seen};
+use super::Answer;
 use crate::args::{Global, Handover};
 use crate::connect;
 use crate::detach::{self, Detach};
 use crate::trouble::Trouble;
-use lb_shared::client::Update;
 use lb_shared::differences::same;
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
 use lb_shared::host::Host;
 use lb_shared::names::InstanceName;
 use lb_shared::request::{Refusal, RefusalCode, Snapshot};
 use lb_shared::site::Site;
-use lb_shared::state::{Pin, State, Target, VrrpState};
+use lb_shared::state::{Pin, Target, VrrpState};
 use lb_shared::text::{count, escape, thousands};
 use lb_shared::view::View;
 use std::time::{Duration, Instant};
@@ -50,14 +50,14 @@ pub(crate) fn find(
     if how == Handover::Never {
         return Ok(Handing::default());
     }
-    let others = super::look(&site.others, global, None);
+    let others = glance(&site.others, global);
     judge(&others, ours, targets, how, force).map_err(Trouble::from)
 }
 
 /// The host of the cluster that can take over all targets, as far as its agent says.
 pub(crate) fn successor(site: &Site, global: &Global, ours: &Snapshot, targets: &[Target]) -> Option<String> {
-    let others = super::look(&site.others, global, None);
-    let can = |seen: &Seen| {
+    let others = glance(&site.others, global);
+    let can = |seen: &Excerpt| {
         targets.iter().all(|target| {
             let Target::Instance(name) = target else {
                 return false;
@@ -76,8 +76,16 @@ pub(crate) fn successor(site: &Site, global: &Global, ours: &Snapshot, targets: 
         .map(|other| other.name)
 }
 
+/// Instances and sums of each.
+fn glance(hosts: &[Host], global: &Global) -> Vec<Answer<Excerpt>> {
+    super::each(hosts, |host| {
+        let mut client = connect::client(&connect::for_host(global, host))?;
+        Ok(client.excerpt(&ExcerptAsk::all(Scope::Status))?)
+    })
+}
+
 fn judge(
-    others: &[Answer<Seen>],
+    others: &[Answer<Excerpt>],
     ours: &Snapshot,
     targets: &[Target],
     how: Handover,
@@ -104,7 +112,7 @@ fn judge(
         });
         let name = escape(&name.0);
         if let Some((other, seen, theirs)) = holder {
-            let view = View::of(&seen.snapshot).with_counters(seen.counters.as_ref());
+            let view = View::excerpt(seen);
             let active = view.totals().map_or(0, |totals| totals.active);
             // The holder sends what it carries, and here it is taken.
             let copied = seen.snapshot.state.agent.sync.as_ref().is_some_and(|it| it.sends)
@@ -172,8 +180,9 @@ impl Yielding {
     pub(crate) fn wait(&self, global: &Global, timeout: Duration) -> Result<(), Trouble> {
         let deadline = Instant::now() + timeout;
         let detach = Detach::armed();
-        let mut watch = connect::client(&connect::for_host(global, &self.host))?.watch()?;
-        let mut state = State::default();
+        let there = connect::for_host(global, &self.host);
+        let mut news = connect::client(&there)?.listen()?;
+        let mut client = connect::client(&there)?;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -189,12 +198,9 @@ impl Yielding {
                 .into());
             }
             detach.check("the promote stands (lbctl release ends it)")?;
-            match watch.next_within(left.min(detach::EVERY))? {
-                None | Some(Update::Lost { .. }) => continue,
-                Some(Update::Snapshot(snapshot)) => state = snapshot.state,
-                Some(Update::Event(event)) => state.apply(&event.event),
-            }
-            let there = state.instances.get(&self.instance).map(|it| it.state);
+            let seen = client.excerpt(&ExcerptAsk::all(Scope::Instances))?;
+            let own = seen.snapshot.state.instances.get(&self.instance);
+            let there = own.map(|it| it.state);
             if there != Some(VrrpState::Master) {
                 if !global.quiet {
                     let word = there.map_or("gone", VrrpState::word);
@@ -202,6 +208,7 @@ impl Yielding {
                 }
                 return Ok(());
             }
+            news.next_within(left.min(detach::EVERY))?;
         }
     }
 }
@@ -234,10 +241,10 @@ mod tests {
             ours.state.agent.sync = here;
             let edge = ours.state.instances.get_mut(&"VI_edge".into()).unwrap();
             Arc::make_mut(edge).state = VrrpState::Backup;
-            let mut holder = Seen {
+            let mut holder = Excerpt {
                 snapshot,
                 counters: Some(counters),
-                skew_ms: 0,
+                ..Excerpt::default()
             };
             holder.snapshot.state.agent.sync = there;
             let holder = Answer {

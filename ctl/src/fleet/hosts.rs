@@ -6,6 +6,7 @@ use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
+use lb_shared::excerpt::ExcerptAsk;
 use lb_shared::frame;
 use lb_shared::request::Hello;
 use lb_shared::site::Site;
@@ -26,11 +27,11 @@ pub(crate) fn run(site: &Site, global: &Global, look: &Look, out: &mut Out) -> R
         let hello = client.hello(concat!("lbctl ", env!("CARGO_PKG_VERSION")))?;
         let rtt = began.elapsed();
         let asked = super::wall_ms();
-        let snapshot = client.snapshot()?;
+        let theirs = client.excerpt(&ExcerptAsk::agent())?.snapshot.wall_ms;
         Ok(Met {
             hello,
             rtt,
-            skew_ms: super::skew(asked, super::wall_ms(), snapshot.wall_ms),
+            skew_ms: super::skew(asked, super::wall_ms(), theirs),
         })
     });
     match global.output {

@@ -3,12 +3,14 @@
 //! `UPDATE_GOLDEN=1` writes the files anew; what changed is read in review.
 
 use super::*;
+use crate::trouble;
+use crate::verbs::{history, single, test, whatif};
 use std::fs;
 use std::path::Path;
 
 type Draw = fn(&View<'_>, &Demo, &Look) -> String;
 
-const PAGES: [(&str, bool, Draw); 13] = [
+const PAGES: [(&str, bool, Draw); 24] = [
     ("status", false, |view, demo, look| {
         joined(&status::lines(view, demo.snapshot.role, look, false))
     }),
@@ -43,12 +45,51 @@ const PAGES: [(&str, bool, Draw); 13] = [
         let verb = Verb::Promote { for_ms: None };
         joined(&act::dry_run(view, verb, &promote_plan(), look))
     }),
+    ("drain-progress", false, |view, _, look| {
+        joined(&samples::progress(view, look))
+    }),
+    ("drain-refused", false, |_, _, _| {
+        trouble::told(&samples::last_server())
+    }),
+    ("promote-refused", false, |_, _, _| {
+        trouble::told(&samples::fault())
+    }),
+    ("why-server", false, |view, _, look| {
+        explained(view, look, "web/198.51.100.25")
+    }),
+    ("show-server", false, |view, _, look| {
+        detailed(view, look, "web/198.51.100.24")
+    }),
+    ("show-instance", false, |view, _, look| {
+        detailed(view, look, "vrrp:VI_mgmt")
+    }),
+    ("show-service", false, |view, _, look| {
+        detailed(view, look, "mail")
+    }),
+    ("reload-dry-run", false, |view, demo, _| {
+        joined(&samples::reload(view, demo))
+    }),
+    ("history", false, |view, demo, look| {
+        joined(&history::lines(view, &samples::history(demo), look))
+    }),
+    ("test", false, |view, _, look| {
+        joined(&test::lines(view, &samples::tested(), look))
+    }),
+    ("what-if", false, |view, _, _| {
+        let words = ["interface eth0 down".to_owned()];
+        joined(&whatif::lines(view, &words, &samples::foreseen()))
+    }),
 ];
 
 fn explained(view: &View<'_>, look: &Look, target: &str) -> String {
     let found = lb_shared::select::objects(view, &[target.to_owned()]).unwrap();
     let reason = why::why(view, &found[0]).unwrap();
     joined(&reason.lines(look.width.unwrap_or(80).clamp(40, 100)))
+}
+
+fn detailed(view: &View<'_>, look: &Look, target: &str) -> String {
+    let found = lb_shared::select::objects(view, &[target.to_owned()]).unwrap();
+    joined(&single::detail(view, &found[0], look))
 }
 
 #[test]

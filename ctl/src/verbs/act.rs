@@ -14,14 +14,11 @@ use crate::trouble::{self, Trouble, usage};
 use lb_shared::client::Client;
 use lb_shared::condition::Condition;
 use lb_shared::duration;
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
 use lb_shared::expect::{Expected, Facts};
-use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::names::ServerId;
-use lb_shared::request::{
-    Act, Acted, Outcome, Refusal, RefusalCode, Snapshot, TargetReport, Verb, WeightChange,
-};
-use lb_shared::select;
+use lb_shared::request::{Act, Acted, Outcome, Refusal, RefusalCode, TargetReport, Verb, WeightChange};
 use lb_shared::site::Site;
 use lb_shared::state::{Admin, DrainThen, Target};
 use lb_shared::text::{escape, thousands, width};
@@ -48,15 +45,7 @@ pub(crate) fn drain(call: &Call<'_>, out: &mut Out, drain: &Drain) -> Result<(),
     if drain.wait && !drain.acting.dry_run {
         out.flush()?;
         for done in &all.done {
-            let ids: Vec<ServerId> = done
-                .act
-                .targets
-                .iter()
-                .filter_map(|target| match target {
-                    Target::Server(id) => Some(id.clone()),
-                    Target::Instance(_) => None,
-                })
-                .collect();
+            let ids = servers_of(&done.act.targets);
             done.say_host(site, global);
             progress::drain(&done.global, look, out, &ids, every)?;
         }
@@ -72,16 +61,20 @@ fn follow(
     drain: &Drain,
     every: Duration,
 ) -> Result<(), Trouble> {
-    let snapshot = connect::client(global)?.snapshot()?;
-    let view = View::of(&snapshot);
-    let ids: Vec<ServerId> = if drain.targets.is_empty() {
-        view.servers()
-            .filter(|it| it.admin == Admin::Draining)
-            .map(|it| it.id.clone())
-            .collect()
-    } else {
-        select::servers(&view, &drain.targets, true)?
+    // Whoever names none follows all that drain, and each of those is an operator's change.
+    let ask = match drain.targets.as_slice() {
+        [] => ExcerptAsk {
+            filter: "ov:drain".into(),
+            ..ExcerptAsk::all(Scope::Servers)
+        },
+        targets => ExcerptAsk::of(Scope::Servers, targets),
     };
+    let found = connect::client(global)?.excerpt(&ask)?.snapshot.state.servers;
+    let ids: Vec<ServerId> = found
+        .values()
+        .filter(|it| !drain.targets.is_empty() || it.admin == Admin::Draining)
+        .map(|it| it.id.clone())
+        .collect();
     if ids.is_empty() {
         return Err(Refusal::new(
             RefusalCode::NotFound,
@@ -148,9 +141,10 @@ pub(crate) fn promote(call: &Call<'_>, out: &mut Out, promote: &Promote) -> Resu
     }
     let mut handing = Handing::default();
     if promote.handover == Handover::Require || !site.others.is_empty() {
-        let snapshot = connect::client(global)?.snapshot()?;
-        let targets = resolve(&View::of(&snapshot), verb, &promote.targets, global, &acting)?;
-        handing = handover::find(site, global, &snapshot, &targets, promote.handover, acting.force)?;
+        let mut client = connect::client(global)?;
+        let (found, targets) = find(&mut client, verb, &promote.targets, global, &acting)?;
+        let (how, force) = (promote.handover, acting.force);
+        handing = handover::find(site, global, &found.snapshot, &targets, how, force)?;
         acting.effects.clone_from(&handing.effects);
     }
     let (targets, waiting) = (&promote.targets, &promote.waiting);
@@ -176,9 +170,9 @@ pub(crate) fn demote(
     let mut acting = acting.clone();
     // An agent cannot see a silent backup: whoever reaches both can.
     if !acting.force && site.hosts.len() == 1 && !site.others.is_empty() {
-        let snapshot = connect::client(global)?.snapshot()?;
-        let found = resolve(&View::of(&snapshot), verb, targets, global, &acting)?;
-        if let Some(name) = handover::successor(site, global, &snapshot, &found) {
+        let mut client = connect::client(global)?;
+        let (found, named) = find(&mut client, verb, targets, global, &acting)?;
+        if let Some(name) = handover::successor(site, global, &found.snapshot, &named) {
             acting.force = hard;
             acting
                 .effects
@@ -294,35 +288,32 @@ fn act(
         return fleet::act::run(call, out, verb, targets, acting);
     }
     let mut client = connect::client(global)?;
-    let snapshot = client.snapshot()?;
-    let view = View::of(&snapshot);
-    let targets = resolve(&view, verb, targets, global, acting)?;
+    let (mut found, targets) = find(&mut client, verb, targets, global, acting)?;
     let act = request(verb, targets, acting);
-    let mut names: Vec<String> = act
-        .targets
-        .iter()
-        .map(|target| view.target_name(target))
-        .collect();
+    let mut meant = act.targets.clone();
     if verb == Verb::Undo {
         let tried = Act {
             dry_run: true,
             key: None,
             ..act.clone()
         };
-        let would = client.act(tried)?;
-        names = would
+        meant = client
+            .act(tried)?
             .targets
-            .iter()
-            .map(|it| view.target_name(&it.target))
+            .into_iter()
+            .map(|it| it.target)
             .collect();
+        found = client.servers(&servers_of(&meant))?;
     }
+    let view = View::excerpt(&found);
+    let names: Vec<String> = meant.iter().map(|target| view.target_name(target)).collect();
     let asked = confirm::ask(verb, &names, acting, site)?;
     let mut acted = client.act_if(act.clone(), expected(&view, &act.targets, acting, asked)?)?;
     acted.effects.extend(acting.effects.iter().cloned());
     if global.verbose > 0 {
         eprintln!("operation op-{}", acted.op);
     }
-    tell(global, look, out, &mut client, &snapshot, &act, &acted)?;
+    tell(global, look, out, &view, &act, &acted)?;
     let done = Done {
         global: global.clone(),
         name: String::new(),
@@ -384,94 +375,79 @@ pub(crate) fn request(verb: Verb, targets: Vec<Target>, acting: &Acting) -> Act 
     }
 }
 
-/// What the words on the command line select.
-pub(crate) fn resolve(
-    view: &View<'_>,
+/// What the words on the command line select, with the objects as they are now.
+pub(crate) fn find(
+    client: &mut Client,
     verb: Verb,
     typed: &[String],
     global: &Global,
     acting: &Acting,
-) -> Result<Vec<Target>, Trouble> {
-    if verb == Verb::Undo {
+) -> Result<(Excerpt, Vec<Target>), Trouble> {
+    let scope = match verb {
         // The agent knows what was done.
-        return Ok(Vec::new());
-    }
+        Verb::Undo => return Ok((client.excerpt(&ExcerptAsk::agent())?, Vec::new())),
+        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
+            Scope::Meant
+        }
+        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release => Scope::Instances,
+    };
     if typed.is_empty() && !acting.all {
         return Err(usage(
             format!("{} needs a target", verb.word()),
             "name at least one, or say --all",
         ));
     }
-    let filter = Filter::parse(global.filter.as_deref().unwrap_or_default())?;
-    let state = view.state;
-    let found: Vec<Target> = match verb {
-        Verb::Drain { .. } | Verb::Undrain | Verb::Ramp { .. } | Verb::Disable { .. } | Verb::Weight(_) => {
-            let ids = if acting.all {
-                state.servers.keys().cloned().collect()
-            } else {
-                select::servers(view, typed, false)?
-            };
-            ids.into_iter()
-                .filter(|id| {
-                    let it = state.servers.get(id);
-                    it.is_some_and(|it| filter.passes(view, Item::Server(it)))
-                })
-                .map(Target::Server)
-                .collect()
-        }
-        Verb::Promote { .. } | Verb::Demote { .. } | Verb::Release | Verb::Undo => {
-            let names = if acting.all {
-                state.instances.keys().cloned().collect()
-            } else {
-                select::instances(view, typed)?
-            };
-            names
-                .into_iter()
-                .filter(|name| {
-                    let it = state.instances.get(name);
-                    it.is_some_and(|it| filter.passes(view, Item::Instance(it)))
-                })
-                .map(Target::Instance)
-                .collect()
-        }
+    let found = client.excerpt(&ExcerptAsk {
+        targets: if acting.all { Vec::new() } else { typed.to_vec() },
+        filter: global.filter.clone().unwrap_or_default(),
+        ..ExcerptAsk::all(scope)
+    })?;
+    let state = &found.snapshot.state;
+    let targets: Vec<Target> = match scope {
+        Scope::Instances => state.instances.keys().cloned().map(Target::Instance).collect(),
+        _ => state.servers.keys().cloned().map(Target::Server).collect(),
     };
-    if found.is_empty() {
+    if targets.is_empty() {
         return Err(Refusal::new(RefusalCode::NotFound, "nothing matches these targets", "").into());
     }
-    Ok(found)
+    Ok((found, targets))
+}
+
+/// The servers among targets.
+pub(crate) fn servers_of(targets: &[Target]) -> Vec<ServerId> {
+    let servers = targets.iter().filter_map(|target| match target {
+        Target::Server(id) => Some(id.clone()),
+        Target::Instance(_) => None,
+    });
+    servers.collect()
 }
 
 fn tell(
     global: &Global,
     look: &Look,
     out: &mut Out,
-    client: &mut Client,
-    snapshot: &Snapshot,
+    view: &View<'_>,
     act: &Act,
     acted: &Acted,
 ) -> Result<(), Trouble> {
-    let view = View::of(snapshot);
     match global.output {
         Output::Json => {
-            let document_of = json::document(&snapshot.state.agent.host, json::acted(&view, acted));
+            let document_of = json::document(&view.state.agent.host, json::acted(view, acted));
             document(out, look, &document_of)?;
         }
-        Output::Jsonl => out.line(&json::acted(&view, acted).to_string())?,
+        Output::Jsonl => out.line(&json::acted(view, acted).to_string())?,
         Output::Name => {
             for report in &acted.targets {
                 out.line(&report.target.to_string())?;
             }
         }
         Output::Table | Output::Wide if acted.dry_run => {
-            // The numbers beside the plan; without them it is still a plan.
-            let counters = client.counters().ok();
-            let view = View::of(snapshot).with_counters(counters.as_ref());
-            for line in dry_run(&view, act.verb, acted, look) {
+            for line in dry_run(view, act.verb, acted, look) {
                 out.line(&line)?;
             }
         }
         Output::Table | Output::Wide => {
-            for line in done_lines(&view, act.verb, acted) {
+            for line in done_lines(view, act.verb, acted) {
                 out.line(&line)?;
             }
         }

@@ -8,6 +8,7 @@ use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
 use crate::zone::Zone;
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::host::Host;
 use lb_shared::problems;
 use lb_shared::text::count;
@@ -119,8 +120,8 @@ fn collect(global: &Global) -> Result<Vec<(String, String)>, Trouble> {
         Ok(page.taken())
     };
     let troubled: Vec<String> = {
-        let snapshot = connect::client(global)?.snapshot()?;
-        let found = problems::problems(&View::of(&snapshot));
+        let seen = connect::client(global)?.excerpt(&ExcerptAsk::all(Scope::Status))?;
+        let found = problems::problems(&View::excerpt(&seen));
         found.iter().map(|problem| problem.object.to_string()).collect()
     };
     let events = Events {

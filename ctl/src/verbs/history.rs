@@ -7,10 +7,11 @@ use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
 use lb_shared::duration;
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::history::{CheckRun, History, HistoryAsk, HistoryRow, Sample};
 use lb_shared::json;
-use lb_shared::request::Snapshot;
 use lb_shared::select;
+use lb_shared::state::State;
 use lb_shared::text::escape;
 use lb_shared::units::Mono;
 use lb_shared::view::View;
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, asked: &HistoryArgs) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let snapshot = client.snapshot()?;
-    let view = View::of(&snapshot);
+    let seen = client.excerpt(&ExcerptAsk::of(Scope::Objects, &asked.targets))?;
+    let view = View::excerpt(&seen);
     let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let span = |text: &Option<String>| text.as_deref().map(duration::parse).transpose();
     let history = client.history(HistoryAsk {
@@ -30,14 +31,14 @@ pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, asked: &HistoryAr
     })?;
     match global.output {
         Output::Table | Output::Wide => {
-            for line in lines(&snapshot, &history, look) {
+            for line in lines(&view, &history, look) {
                 out.line(&line)?;
             }
             Ok(())
         }
         Output::Json => {
             let data = history.json(&view, &[]);
-            document(out, look, &json::document(&snapshot.state.agent.host, data))
+            document(out, look, &json::document(&view.state.agent.host, data))
         }
         Output::Jsonl => Ok(out.line(&history.json(&view, &[]).to_string())?),
         Output::Name => {
@@ -53,9 +54,8 @@ type Moment<'a> = (u64, &'a Sample, &'a Look);
 type Run<'a> = (u64, String, &'a CheckRun, &'a Look);
 
 /// The answer for eyes: for each object its samples, then how its checks ended.
-pub(crate) fn lines(snapshot: &Snapshot, history: &History, look: &Look) -> Vec<String> {
-    let names = View::of(snapshot);
-    let clock = View::new(&snapshot.state, history.now, history.wall_ms);
+pub(crate) fn lines(names: &View<'_>, history: &History, look: &Look) -> Vec<String> {
+    let clock = View::new(names.state, history.now, history.wall_ms);
     let mut lines = Vec::new();
     for row in &history.rows {
         if !lines.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) fn lines(snapshot: &Snapshot, history: &History, look: &Look) -> Vec<
             let runs: Vec<(char, Run<'_>)> = row
                 .checks
                 .iter()
-                .map(|run| (' ', (clock.wall(run.at), kind(snapshot, row, run), run, look)))
+                .map(|run| (' ', (clock.wall(run.at), kind(names.state, row, run), run, look)))
                 .collect();
             lines.extend(Grid::new(&run_columns(), &runs).lines(look));
         }
@@ -125,12 +125,11 @@ fn took(us: Option<u64>) -> String {
 }
 
 /// The keyword of the check a run is of.
-fn kind(snapshot: &Snapshot, row: &HistoryRow, run: &CheckRun) -> String {
+fn kind(state: &State, row: &HistoryRow, run: &CheckRun) -> String {
     let lb_shared::state::ObjectId::Server(id) = &row.object else {
         return "-".into();
     };
-    snapshot
-        .state
+    state
         .servers
         .get(id)
         .and_then(|server| server.checks.get(usize::try_from(run.check).ok()?))

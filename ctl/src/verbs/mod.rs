@@ -3,7 +3,7 @@
 pub(crate) mod act;
 mod bundle;
 pub(crate) mod event;
-mod history;
+pub(crate) mod history;
 pub(crate) mod list;
 mod local;
 mod log;
@@ -14,15 +14,15 @@ mod proxy;
 mod raw;
 mod record;
 mod redact;
-mod reload;
+pub(crate) mod reload;
 mod show;
 mod since;
-mod single;
+pub(crate) mod single;
 mod stats;
 pub(crate) mod status;
-mod test;
+pub(crate) mod test;
 mod truth;
-mod whatif;
+pub(crate) mod whatif;
 
 use crate::args::{Cli, ConfigVerb, Global, Verb};
 use crate::complete;

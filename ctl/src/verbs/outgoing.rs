@@ -5,9 +5,10 @@ use super::progress;
 use crate::args::Global;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
-use lb_shared::client::Client;
+use lb_shared::client::{Client, ClientError};
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
 use lb_shared::names::ServerId;
-use lb_shared::request::{Act, Outcome, RefusalCode, Reloaded, Snapshot, Verb};
+use lb_shared::request::{Act, Outcome, RefusalCode, Reloaded, Verb};
 use lb_shared::state::{Admin, DrainThen, State, Target};
 use lb_shared::text::{escape, span, thousands};
 use lb_shared::view::View;
@@ -26,6 +27,29 @@ pub(crate) struct Outgoing {
     left: Vec<Target>,
     limit: Option<Duration>,
     force: bool,
+}
+
+/// The servers that a plan takes away, alone or with their service, as they are before it.
+pub(crate) fn before(client: &mut Client, plan: &Reloaded) -> Result<Excerpt, Trouble> {
+    let gone = |prefix: &str| -> Vec<String> {
+        let names = plan.changes.iter().filter_map(|line| line.strip_prefix(prefix));
+        names.map(ToOwned::to_owned).collect()
+    };
+    let mut targets: Vec<String> = gone("- rs:").iter().map(|it| format!("rs:{it}")).collect();
+    targets.extend(gone("- vs:").iter().map(|it| format!("vs:{it}")));
+    match client.excerpt(&ExcerptAsk::of(Scope::Servers, &targets)) {
+        // A service may go that has no server, and a server may be the sorry server of one.
+        Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {}
+        seen => return Ok(seen?),
+    }
+    let mut seen = client.excerpt(&ExcerptAsk::agent())?;
+    for target in targets {
+        match client.excerpt(&ExcerptAsk::of(Scope::Servers, &[target])) {
+            Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {}
+            one => seen.join(one?),
+        }
+    }
+    Ok(seen)
 }
 
 impl Outgoing {
@@ -76,12 +100,11 @@ impl Outgoing {
     }
 
     /// What would drain, one line a server. Refused as the drain itself would be.
-    pub(crate) fn plan(&self, client: &mut Client, snapshot: &Snapshot) -> Result<Vec<String>, Trouble> {
+    pub(crate) fn plan(&self, client: &mut Client, view: &View<'_>) -> Result<Vec<String>, Trouble> {
         if self.ids.is_empty() {
             return Ok(Vec::new());
         }
         let would = client.act(self.drain(true))?;
-        let view = View::of(snapshot);
         let limit = self.limit.map_or_else(
             || "without a limit".to_owned(),
             |it| format!("for up to {}", span(it)),

@@ -5,13 +5,13 @@ use crate::connect;
 use crate::detach::{self, Detach};
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
-use lb_shared::client::{Client, ClientError, Update, Watch};
+use lb_shared::client::{Client, ClientError, Heard, Listener};
 use lb_shared::counters::Counters;
 use lb_shared::drain;
 use lb_shared::event::What;
 use lb_shared::names::ServerId;
 use lb_shared::request::{Refusal, RefusalCode, Snapshot};
-use lb_shared::state::{Admin, State};
+use lb_shared::state::{Admin, ObjectId};
 use lb_shared::text::{count, span, thousands, width};
 use lb_shared::units::Mono;
 use lb_shared::view::{View, rfc3339};
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const COUNTER_AGE: Duration = Duration::from_millis(2_500);
 /// How long a broken connection is tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So long after a deadline the agent has done what was chosen for it.
+const LATE: Duration = Duration::from_secs(2);
 /// How often the connections are counted while somebody looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -34,50 +36,34 @@ pub(crate) fn drain(
     ids: &[ServerId],
     every: Duration,
 ) -> Result<(), Trouble> {
-    let Attached {
-        mut watch,
-        mut counters,
-        snapshot: first,
-    } = attach(global)?;
-    let mut follow = Follow::new(&first, ids.to_vec());
-    let mut state = first.state;
-    let started = Instant::now();
-    let clock = |since: Instant| {
-        let passed = since.elapsed();
-        let ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        (first.now + passed, first.wall_ms.saturating_add(ms))
-    };
+    let mut attached = attach(global)?;
+    let first = attached.client.servers(ids)?;
+    let mut follow = Follow::new(&first.snapshot, ids.to_vec());
+    let mut seen = Some(first);
     let redraw = io::stderr().is_terminal() && global.output == Output::Table && !global.quiet;
     let mut told: Option<Instant> = None;
+    let mut goes_on = follow.goes_on(None);
     let detach = Detach::armed();
     loop {
-        let goes_on = {
-            let (now, wall_ms) = clock(started);
-            let name = follow.name(&View::new(&state, now, wall_ms));
-            let again = if ids.len() == 1 { &name } else { "" };
-            format!("the drain goes on (lbctl drain --follow {again})").replace(" )", ")")
-        };
         detach.check(&goes_on)?;
-        let (now, wall_ms) = clock(started);
-        // A connection that broke is made again; the drain itself is the agent's and goes on.
-        match counters.counters() {
-            Ok(sample) => follow.sample(&sample, now),
+        let now = match seen.take().map_or_else(|| attached.client.servers(ids), Ok) {
+            Ok(now) => now,
+            // A connection that broke is made again; the drain itself is the agent's and goes on.
             Err(error) => {
-                let again = attach_again(global, error, || detach.check(&goes_on))?;
-                (watch, counters, state) = (again.watch, again.counters, again.snapshot.state);
+                attached = attach_again(global, error, || detach.check(&goes_on))?;
                 continue;
             }
-        }
-        let ended = follow.ended(&state);
+        };
+        let view = View::excerpt(&now);
+        goes_on = follow.goes_on(Some(&view));
+        follow.look(&view);
+        let ended = follow.ended(&view);
         let due = told.is_none_or(|told| told.elapsed() >= if redraw { LOOK / 2 } else { every });
         if due || ended {
-            let view = View::new(&state, now, wall_ms);
             tell(global, look, out, &follow, &view, redraw, told.is_none())?;
             told = Some(Instant::now());
         }
         if ended {
-            let (now, wall_ms) = clock(started);
-            let view = View::new(&state, now, wall_ms);
             return follow.end(&view, out);
         }
         let until = Instant::now() + LOOK;
@@ -86,23 +72,16 @@ pub(crate) fn drain(
             .filter(|left| !left.is_zero())
         {
             detach.check(&goes_on)?;
-            let update = match watch.next_within(left.min(detach::EVERY)) {
-                Ok(update) => update,
-                // The counters are asked next, and tell what to do about it.
-                Err(ClientError::Closed) => break,
-                Err(error) => return Err(error.into()),
-            };
-            match update {
-                None => {}
-                Some(Update::Snapshot(snapshot)) => state = snapshot.state,
-                Some(Update::Event(event)) => {
-                    state.apply(&event.event);
-                    follow.heard(event.event.what, &event.event.object);
-                    if follow.ended(&state) {
+            match attached.news.next_within(left.min(detach::EVERY)) {
+                Ok(None | Some(Heard::Gap)) => {}
+                Ok(Some(Heard::Event(event))) => {
+                    if follow.heard(event.event.what, &event.event.object) {
                         break;
                     }
                 }
-                Some(Update::Lost { .. }) => {}
+                // The next look tells what to do about it.
+                Err(ClientError::Closed) => break,
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -110,22 +89,15 @@ pub(crate) fn drain(
 
 /// The connections a drain is followed by.
 struct Attached {
-    watch: Watch,
-    counters: Client,
-    snapshot: Snapshot,
+    news: Listener,
+    client: Client,
 }
 
 fn attach(global: &Global) -> Result<Attached, Trouble> {
-    let mut watch = connect::client(global)?.watch()?;
-    let counters = connect::client(global)?;
-    match watch.next().transpose()? {
-        Some(Update::Snapshot(snapshot)) => Ok(Attached {
-            watch,
-            counters,
-            snapshot: *snapshot,
-        }),
-        Some(Update::Event(_) | Update::Lost { .. }) | None => Err(ClientError::Closed.into()),
-    }
+    Ok(Attached {
+        news: connect::client(global)?.listen()?,
+        client: connect::client(global)?,
+    })
 }
 
 /// Tries to attach again for a while after `error`, and says so once.
@@ -181,6 +153,16 @@ impl Follow {
         }
     }
 
+    /// Takes in how it is now. Without counters the last ones stand.
+    fn look(&mut self, view: &View<'_>) {
+        if let Some(counters) = view.counters {
+            self.sample(counters, view.now);
+        }
+        // A drain that is past its deadline, with nobody there to hear of it, is over as well.
+        let late = |deadline: Mono| view.now >= deadline && view.now.since(deadline) > LATE;
+        self.overdue |= self.deadline.is_some_and(late) && self.draining(view);
+    }
+
     pub(crate) fn sample(&mut self, counters: &Counters, now: Mono) {
         let of = |pick: fn(&lb_shared::counters::ServerCounters) -> u64| -> u64 {
             self.ids
@@ -200,21 +182,31 @@ impl Follow {
         self.at_start = self.at_start.max(active);
     }
 
-    fn heard(&mut self, what: What, object: &lb_shared::state::ObjectId) {
-        let ours = matches!(object, lb_shared::state::ObjectId::Server(id) if self.ids.contains(id));
-        if what == What::DrainDeadline && ours {
-            self.overdue = true;
-        }
+    /// Whether it is about what is followed.
+    fn heard(&mut self, what: What, object: &ObjectId) -> bool {
+        let ours = matches!(object, ObjectId::Server(id) if self.ids.contains(id));
+        self.overdue |= what == What::DrainDeadline && ours;
+        // After a new configuration any of them may be gone.
+        ours || what == What::Applied
     }
 
-    fn ended(&self, state: &State) -> bool {
-        self.overdue
-            || self.ids.iter().all(|id| {
-                state
-                    .servers
-                    .get(id)
-                    .is_none_or(|server| server.admin != Admin::Draining)
-            })
+    fn draining(&self, view: &View<'_>) -> bool {
+        let servers = self.ids.iter().filter_map(|id| view.state.servers.get(id));
+        servers.into_iter().any(|it| it.admin == Admin::Draining)
+    }
+
+    fn ended(&self, view: &View<'_>) -> bool {
+        self.overdue || !self.draining(view)
+    }
+
+    /// For whoever goes away: the last view tells by which name it can be followed again.
+    fn goes_on(&self, view: Option<&View<'_>>) -> String {
+        let name = match (self.ids.as_slice(), view) {
+            ([one], None) => format!(" {one}"),
+            ([one], Some(view)) => format!(" {}", view.server_name(one)),
+            _ => String::new(),
+        };
+        format!("the drain goes on (lbctl drain --follow{name})")
     }
 
     fn left(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! `reload`: the file again, all of it or nothing.
 
 use super::Call;
-use super::outgoing::Outgoing;
+use super::outgoing::{self, Outgoing};
 use crate::args::{Global, Output};
 use crate::connect;
 use crate::fleet;
@@ -10,11 +10,17 @@ use crate::trouble::Trouble;
 use lb_shared::client::Client;
 use lb_shared::counters::Counters;
 use lb_shared::duration;
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
 use lb_shared::names::ServerId;
 use lb_shared::request::Reloaded;
+use lb_shared::state::{Override, Target};
 use lb_shared::text::{escape, span, thousands};
+use lb_shared::view::View;
 use std::time::Duration;
+
+/// How many overrides are named in a plan.
+const OVERRIDES_NAMED: usize = 3;
 
 /// How a reload is asked for.
 #[derive(Clone, Debug)]
@@ -58,7 +64,7 @@ pub(crate) fn confirm(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
     site.may_act()?;
     fleet::sections(site, global, look, out, |global, _, out| {
         let mut client = connect::client(global)?;
-        let host = client.snapshot()?.state.agent.host;
+        let host = client.excerpt(&ExcerptAsk::agent())?.snapshot.state.agent.host;
         let kept = client.confirm()?;
         match global.output {
             Output::Json | Output::Jsonl => {
@@ -100,22 +106,45 @@ pub(crate) fn run(call: &Call<'_>, out: &mut Out, how: &How) -> Result<(), Troub
 
 fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let before = client.snapshot()?;
-    // Connections to what is there before it may be gone; a plan is worth having without them.
-    let counters = client.counters().unwrap_or_default();
+    let for_eyes = matches!(global.output, Output::Table | Output::Wide | Output::Name);
+    // A plan for eyes says what of the operators' changes stays.
+    let scope = if how.dry_run && for_eyes {
+        ExcerptAsk::all(Scope::Status)
+    } else {
+        ExcerptAsk::agent()
+    };
+    let seen = client.excerpt(&scope)?;
+    let agent = &seen.snapshot.state.agent;
+    let mut sums = Vec::new();
+    let mut counters = Counters::default();
     let mut drains: Vec<String> = Vec::new();
-    let reloaded = match how.drain_removed {
-        None => how.load(&mut client)?,
-        Some(limit) => {
-            let plan = client.reload(true, how.force)?;
-            let outgoing = Outgoing::of(&before.state, &plan, limit, how.force);
-            if how.dry_run {
-                drains = outgoing.plan(&mut client, &before)?;
+    let reloaded = if how.dry_run || how.drain_removed.is_some() {
+        let plan = client.reload(true, how.force)?;
+        let mut before = outgoing::before(&mut client, &plan)?;
+        // Connections to what is there before it may be gone; a plan is worth having without them.
+        counters = before.counters.take().unwrap_or_default();
+        if how.dry_run {
+            sums = summary(&plan, &View::excerpt(&before), &View::excerpt(&seen));
+        }
+        let state = &before.snapshot.state;
+        match how.drain_removed {
+            None => plan,
+            Some(limit) if how.dry_run => {
+                let outgoing = Outgoing::of(state, &plan, limit, how.force);
+                drains = outgoing.plan(&mut client, &View::excerpt(&before))?;
                 plan
-            } else {
+            }
+            Some(limit) => {
+                let outgoing = Outgoing::of(state, &plan, limit, how.force);
                 outgoing.drain_then(global, look, out, &mut client, |client| how.load(client))?
             }
         }
+    } else {
+        // What goes is not known before it is gone.
+        if for_eyes {
+            counters = client.counters().unwrap_or_default();
+        }
+        how.load(&mut client)?
     };
     match global.output {
         Output::Json | Output::Jsonl => {
@@ -123,11 +152,14 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
             if how.drain_removed.is_some() && how.dry_run {
                 data["drains"] = drains.into();
             }
-            out.line(&json::document(&before.state.agent.host, data).to_string())?;
+            out.line(&json::document(&agent.host, data).to_string())?;
         }
         Output::Table | Output::Wide | Output::Name => {
-            for line in lines(before.state.agent.config.revision, &reloaded, &counters) {
-                out.line(&line)?;
+            let cuts = how.drain_removed.is_none();
+            let lines = lines(agent.config.revision, &reloaded, &counters, cuts);
+            let (first, rest) = lines.split_at(1);
+            for line in first.iter().chain(&sums).chain(rest) {
+                out.line(line)?;
             }
             for line in drains {
                 out.line(&line)?;
@@ -137,8 +169,61 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
     Ok(())
 }
 
-/// What changed, or would.
-pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters) -> Vec<String> {
+/// How many come, change and go, and which overrides stay. `going` has the servers of services that go.
+pub(crate) fn summary(it: &Reloaded, going: &View<'_>, now: &View<'_>) -> Vec<String> {
+    let count = |sign: &str, kind: &str| {
+        let start = format!("{sign} {kind}:");
+        it.changes.iter().filter(|line| line.starts_with(&start)).count()
+    };
+    let coming = it.changes.iter().filter(|line| line.starts_with("+ vs:"));
+    let coming: usize = coming
+        .filter_map(|line| line.rsplit(' ').nth(1)?.parse::<usize>().ok())
+        .sum();
+    let services = |it: &str| format!("- vs:{it}");
+    let with_service = going
+        .servers()
+        .filter(|server| it.changes.contains(&services(&server.id.service.to_string())))
+        .count();
+    let row = |name: &str, plus: usize, changed: usize, minus: usize| {
+        format!("  {name:<9}  +{plus}  ~{changed}  -{minus}")
+    };
+    let mut lines = vec![
+        row("services", count("+", "vs"), count("~", "vs"), count("-", "vs")),
+        row(
+            "servers",
+            count("+", "rs") + coming,
+            count("~", "rs"),
+            count("-", "rs") + with_service,
+        ),
+        row("vrrp", count("+", "vrrp"), count("~", "vrrp"), count("-", "vrrp")),
+    ];
+    let gone = |target: &Target| match target {
+        Target::Server(id) => going.state.servers.contains_key(id),
+        Target::Instance(name) => it.changes.contains(&format!("- vrrp:{name}")),
+    };
+    let (asleep, kept): (Vec<_>, Vec<_>) = now.state.overrides.values().partition(|it| gone(&it.target));
+    let named = |all: &[&Override]| {
+        let named: Vec<String> = all
+            .iter()
+            .take(OVERRIDES_NAMED)
+            .map(|it| format!("{} {}", it.kind.word(), now.target_name(&it.target)))
+            .collect();
+        let more = if all.len() > OVERRIDES_NAMED { ", ..." } else { "" };
+        format!("{} ({}{more})", all.len(), named.join(", "))
+    };
+    if !kept.is_empty() {
+        let kept = named(&kept).replacen(' ', " kept ", 1);
+        lines.push(format!("  overrides  {kept}"));
+    }
+    if !asleep.is_empty() {
+        let asleep = named(&asleep).replacen(' ', " without effect until their target is back ", 1);
+        lines.push(format!("  overrides  {asleep}"));
+    }
+    lines
+}
+
+/// What changed, or would; `cuts`: without a drain before it.
+pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters, cuts: bool) -> Vec<String> {
     let revisions = format!("r{before} -> r{}", it.revision);
     let mut lines = vec![if it.dry_run {
         format!("dry run: nothing is changed ({revisions})")
@@ -148,12 +233,20 @@ pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters) -> Vec<Stri
     if it.changes.is_empty() {
         lines.push("  no differences".into());
     }
-    let with = |change: &String| match affected(change, counters) {
-        0 => format!("  {}", escape(change)),
-        1 => format!("  {} (1 connection)", escape(change)),
-        active => format!("  {} ({} connections)", escape(change), thousands(active)),
-    };
-    lines.extend(it.changes.iter().map(with));
+    let mut cut = 0;
+    for change in &it.changes {
+        let active = affected(change, counters);
+        cut += active;
+        lines.push(match active {
+            0 => format!("  {}", escape(change)),
+            1 => format!("  {} (1 connection)", escape(change)),
+            active => format!("  {} ({} connections)", escape(change), thousands(active)),
+        });
+    }
+    if cut > 0 && cuts && it.dry_run {
+        lines
+            .push("connections of what goes are cut at once; --drain-removed 10m lets them end first".into());
+    }
     lines.push(format!(
         "moves a virtual address: {}",
         if it.moves.is_empty() { "no" } else { "yes" }
@@ -214,7 +307,7 @@ mod tests {
             ],
             ..Reloaded::default()
         };
-        let told = lines(17, &plan, &counters);
+        let told = lines(17, &plan, &counters, true);
         assert_eq!(
             told,
             [
@@ -222,12 +315,13 @@ mod tests {
                 "  ~ rs:203.0.113.9:80/tcp/192.0.2.1:80",
                 "  - rs:203.0.113.9:80/tcp/192.0.2.2:80 (1 connection)",
                 "  - vs:203.0.113.9:80/tcp (3,763 connections)",
+                "connections of what goes are cut at once; --drain-removed 10m lets them end first",
                 "moves a virtual address: no",
                 "result: would be accepted",
             ]
         );
         plan.moves = vec!["VI_1: it is not in the file: its addresses go to the peer".into()];
-        let told = lines(17, &plan, &counters).join("\n");
+        let told = lines(17, &plan, &counters, true).join("\n");
         assert!(
             told.contains("moves a virtual address: yes\n  VI_1: it is not"),
             "{told}"

@@ -6,6 +6,7 @@ use crate::connect;
 use crate::fleet;
 use crate::look::Out;
 use crate::trouble::Trouble;
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
 use lb_shared::text::count;
 
@@ -14,7 +15,7 @@ pub(crate) fn run(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
     fleet::sections(site, global, look, out, |global, _, out| {
         let mut client = connect::client(global)?;
         let shown = client.config()?;
-        let state = client.snapshot()?.state;
+        let state = client.excerpt(&ExcerptAsk::all(Scope::Status))?.snapshot.state;
         match global.output {
             Output::Json | Output::Jsonl => {
                 out.line(&json::document(&state.agent.host, shown.json()).to_string())?;

@@ -74,18 +74,12 @@ pub(crate) fn show(global: &Global, look: &Look, out: &mut Out, targets: &[Strin
         .collect();
     match global.output {
         Output::Table | Output::Wide => {
-            for (nth, (form, id)) in forms.iter().zip(&found).enumerate() {
+            for (nth, id) in found.iter().enumerate() {
                 if nth > 0 {
                     out.line("")?;
                 }
-                for line in facts(form) {
+                for line in detail(&view, id, look) {
                     out.line(&line)?;
-                }
-                if let Some(reason) = why::why(&view, id) {
-                    out.line("")?;
-                    for line in reason.lines(look.width.unwrap_or(80).clamp(40, 100)) {
-                        out.line(&line)?;
-                    }
                 }
             }
         }
@@ -104,6 +98,17 @@ pub(crate) fn show(global: &Global, look: &Look, out: &mut Out, targets: &[Strin
         Output::Name => names(out, &found)?,
     }
     Ok(())
+}
+
+/// Everything about one object, for eyes.
+pub(crate) fn detail(view: &View<'_>, id: &ObjectId, look: &Look) -> Vec<String> {
+    let object = view.state.object(id);
+    let mut lines = object.map_or_else(Vec::new, |object| facts(&json::object(view, &object)));
+    if let Some(reason) = why::why(view, id) {
+        lines.push(String::new());
+        lines.extend(reason.lines(look.width.unwrap_or(80).clamp(40, 100)));
+    }
+    lines
 }
 
 fn names(out: &mut Out, found: &[ObjectId]) -> Result<(), Trouble> {

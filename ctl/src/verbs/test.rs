@@ -6,8 +6,8 @@ use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::{Trouble, usage};
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
-use lb_shared::select;
 use lb_shared::text::{escape, short_span};
 use lb_shared::trial::{TestAsk, TestEnd, Tested, TestedCheck};
 use lb_shared::view::View;
@@ -24,13 +24,13 @@ pub(crate) fn run(
         return Err(usage("test needs a server", "name at least one"));
     }
     let mut client = connect::client(global)?;
-    let snapshot = client.snapshot()?;
-    let view = View::of(&snapshot);
-    let servers = select::servers(&view, targets, false)?;
+    let found = client.excerpt(&ExcerptAsk::of(Scope::Meant, targets))?;
+    let view = View::excerpt(&found);
+    let servers = view.state.servers.keys().cloned().collect();
     let tested = client.test(TestAsk { servers, dry_run })?;
     match global.output {
         Output::Json => {
-            let it = json::document(&snapshot.state.agent.host, tested.json(&view));
+            let it = json::document(&view.state.agent.host, tested.json(&view));
             document(out, look, &it)?;
         }
         Output::Jsonl => out.line(&tested.json(&view).to_string())?,

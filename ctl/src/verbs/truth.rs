@@ -5,19 +5,18 @@ use crate::connect;
 use crate::detach::{self, Detach};
 use crate::look::Out;
 use crate::trouble::Trouble;
-use lb_shared::client::{ClientError, Update};
+use lb_shared::client::ClientError;
 use lb_shared::condition::{Condition, Verdict};
 use lb_shared::duration;
-use lb_shared::request::{Refusal, RefusalCode, Snapshot};
-use lb_shared::state::State;
-use lb_shared::units::Mono;
+use lb_shared::excerpt::Excerpt;
+use lb_shared::request::{Refusal, RefusalCode};
 use lb_shared::view::View;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 pub(crate) fn is(global: &Global, out: &mut Out, cond: &str, targets: &[String]) -> Result<(), Trouble> {
-    let snapshot = connect::client(global)?.snapshot()?;
-    let view = View::of(&snapshot);
+    let seen = connect::client(global)?.excerpt(&Condition::words(cond, targets))?;
+    let view = View::excerpt(&seen);
     let verdict = Condition::parse(cond, targets, &view)?.verdict(&view);
     if matches!(global.output, Output::Json | Output::Jsonl) {
         out.line(&json!({"v": 1, "holds": verdict.holds, "reason": verdict.reason}).to_string())?;
@@ -41,8 +40,8 @@ pub(crate) fn wait(
 ) -> Result<(), Trouble> {
     let timeout = duration::parse(timeout)?;
     let condition = {
-        let snapshot = connect::client(global)?.snapshot()?;
-        Condition::parse(cond, targets, &View::of(&snapshot))?
+        let seen = connect::client(global)?.excerpt(&Condition::words(cond, targets))?;
+        Condition::parse(cond, targets, &View::excerpt(&seen))?
     };
     let mut last = String::new();
     until(global, &condition, timeout, |verdict| {
@@ -54,9 +53,11 @@ pub(crate) fn wait(
     Ok(())
 }
 
+/// However much happens, it is not looked more often than this.
+const LOOKS_APART: Duration = Duration::from_millis(50);
 const GOES_ON: &str = "what was begun goes on (lbctl status)";
 
-/// Watches until the condition holds. `changed` hears every new reason. Connects again when the agent restarts.
+/// Looks, whenever something happened, until the condition holds. `changed` hears every new reason. Connects again when the agent restarts.
 pub(crate) fn until(
     global: &Global,
     condition: &Condition,
@@ -104,35 +105,36 @@ fn follow(
     last: &mut Verdict,
     changed: &mut impl FnMut(&Verdict),
 ) -> Result<bool, Trouble> {
-    let mut watch = connect::client(global)?.watch()?;
-    let mut state = State::default();
-    let mut now = Mono::ZERO;
+    // It hears before it looks: nothing falls between the two.
+    let mut news = connect::client(global)?.listen()?;
+    let mut client = connect::client(global)?;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(false);
-        }
-        detach.check(GOES_ON)?;
-        match watch.next_within(left.min(detach::EVERY))? {
-            None => continue,
-            Some(Update::Snapshot(snapshot)) => {
-                let Snapshot {
-                    state: whole,
-                    now: at,
-                    ..
-                } = *snapshot;
-                (state, now) = (whole, at);
-            }
-            Some(Update::Event(event)) => state.apply(&event.event),
-            Some(Update::Lost { .. }) => continue,
-        }
-        let verdict = condition.verdict(&View::new(&state, now, 0));
+        let looked = Instant::now();
+        let seen = match client.excerpt(&condition.ask()) {
+            Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::NotFound => Excerpt::default(),
+            seen => seen?,
+        };
+        let verdict = condition.verdict(&View::excerpt(&seen));
         if verdict != *last {
             changed(&verdict);
             *last = verdict;
         }
         if last.holds {
             return Ok(true);
+        }
+        let mut heard = false;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            detach.check(GOES_ON)?;
+            let rest = LOOKS_APART.saturating_sub(looked.elapsed());
+            if heard && rest.is_zero() {
+                break;
+            }
+            let patience = if heard { rest } else { detach::EVERY };
+            heard |= news.next_within(left.min(patience))?.is_some();
         }
     }
 }

@@ -5,7 +5,9 @@ use crate::args::{Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
+use lb_shared::client::ClientError;
 use lb_shared::duration;
+use lb_shared::excerpt::ExcerptAsk;
 use lb_shared::json;
 use lb_shared::state::ObjectId;
 use lb_shared::text::{count, escape, width};
@@ -26,11 +28,20 @@ pub(crate) fn run(
         return Err(usage(format!("--for {span} is too far: at most {longest}"), ""));
     }
     let mut client = connect::client(global)?;
-    let snapshot = client.snapshot()?;
-    let view = View::of(&snapshot);
     let words = whatif::group(words);
-    let events = whatif::parse(&words, &view)?;
+    let mut seen = client.excerpt(&ExcerptAsk::agent())?;
+    for ask in whatif::asks(&words) {
+        seen.join(client.excerpt(&ask)?);
+    }
+    let events = whatif::parse(&words, &View::excerpt(&seen))?;
     let foreseen = client.what_if(WhatIf { events, for_ms })?;
+    match client.excerpt(&whatif::named(&foreseen)) {
+        Ok(named) => seen.join(named),
+        // One is gone by now: keys will do.
+        Err(ClientError::Refused(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let view = View::excerpt(&seen);
     match global.output {
         Output::Table | Output::Wide => {
             for line in lines(&view, &words, &foreseen) {
@@ -39,7 +50,7 @@ pub(crate) fn run(
         }
         Output::Json => {
             let data = json::foreseen(&view, &words, &foreseen);
-            document(out, look, &json::document(&snapshot.state.agent.host, data))?;
+            document(out, look, &json::document(&view.state.agent.host, data))?;
         }
         Output::Jsonl => out.line(&json::foreseen(&view, &words, &foreseen).to_string())?,
         Output::Name => {

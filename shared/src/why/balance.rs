@@ -135,14 +135,15 @@ fn server_sentence(view: &View<'_>, it: &ServerView) -> String {
     let change = view
         .server_override(&it.id)
         .map_or_else(String::new, |change| format!(" {}", by_whom(view, change)));
+    let set = if change.is_empty() { "" } else { ", set" };
     match (it.admin, it.health) {
-        (Admin::Disabled, _) => format!("It is disabled{change}."),
+        (Admin::Disabled, _) => format!("It is disabled{set}{change}."),
         (Admin::Drained, _) => format!("It is drained: no connection is left. Drained{change}."),
         (Admin::Draining, _) => {
             let left = view.server_counters(&it.id).map_or_else(String::new, |counters| {
                 format!("; {} connections are left", text::thousands(counters.active))
             });
-            format!("It is being drained{change}{left}.")
+            format!("It is being drained{set}{change}{left}.")
         }
         (Admin::Enabled, Health::Down) => {
             format!("It failed its check: {}.", sentence(&problems::server_reason(it)))

@@ -20,6 +20,7 @@ pub(crate) struct AddressLine {
     pub scope: u8,
     pub broadcast: Option<IpAddr>,
     pub track: bool,
+    pub use_vmac: Option<Span>,
     pub extras: AddressExtras,
     /// `preferred_lft`: seconds, `u32::MAX` for ever.
     pub preferred: Option<u32>,
@@ -84,6 +85,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         scope: 0,
         broadcast: None,
         track: true,
+        use_vmac: None,
         extras: AddressExtras::default(),
         preferred: None,
         peer_len: None,
@@ -116,6 +118,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                 it.broadcast = next(cx).and_then(|word| broadcast(word, address, prefix_len, cx))
             }
             "no_track" => it.track = false,
+            "use_vmac" => it.use_vmac = Some(word.span),
             "peer" => {
                 if let Some((peer, length)) = next(cx).and_then(|word| peer(word, address, cx)) {
                     (it.extras.peer, it.peer_len) = (Some(peer), length);
@@ -137,7 +140,6 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                         let what = format!("'{other}' is known but does not act yet");
                         let note = match other {
                             "track_group" => static_net::NO_GROUP,
-                            "use_vmac" => super::vrrp::NO_VMAC,
                             _ => "the address is put on the interface without it",
                         };
                         cx.warn("L-13", word.span, what, &[note]);

@@ -54,7 +54,8 @@ pub(crate) const ADDRESS_LINE: Table<Inert> = Table { block: ADDRESS, parts: &[&
     row("preferred_lft", Name("SECONDS|forever"), "forever; 0 for IPv6 /128", InPlace, "Preferred lifetime.",
         Set(|_, _, _| {})),
     row("track_group", Name("NAME"), "none", InPlace, "Instances that fall with a static address.", Known(NO_GROUP)),
-    row("use_vmac", Nothing, "off", InPlace, "Puts the address on a VMAC.", Known(super::vrrp::NO_VMAC)),
+    row("use_vmac", Nothing, "off", InPlace, "Puts a virtual address on an interface with the virtual MAC, as \
+        use_vmac_addr does with all.", Set(|_, _, _| {})),
 ]] };
 
 /// A word of route or rule lines, which `routing` reads.

@@ -2,6 +2,7 @@
 
 use super::address::{AddressLine, address_lines};
 use super::hmac::{self, RawHmac};
+use super::own_link::{IpvlanWords, VmacWords, ipvlan_words, vmac_words};
 use super::routing::{Placed, route_lines, rule_lines};
 use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, track_lines};
 use super::{Entry, Raw, add};
@@ -12,7 +13,7 @@ use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
     Secret, WholeSeconds, Words,
 };
-use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
+use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
@@ -44,15 +45,6 @@ pub(crate) struct PeerLine {
     pub at: Span,
 }
 
-/// `use_vmac` as written.
-#[derive(Debug, Default)]
-pub(crate) struct VmacWords {
-    pub name: Option<(String, Span)>,
-    /// Five or six bytes; the number of the virtual router follows five.
-    pub mac: Vec<u8>,
-    pub at: Span,
-}
-
 /// A `vrrp_instance` as written.
 #[derive(Debug, Default)]
 pub(crate) struct RawInstance {
@@ -62,6 +54,8 @@ pub(crate) struct RawInstance {
     pub interface: Option<(String, Span)>,
     pub vmac: Option<VmacWords>,
     pub vmac_xmit_base: Option<Span>,
+    pub vmac_addr: Option<Span>,
+    pub ipvlan: Option<IpvlanWords>,
     pub vrid: Option<(u8, Span)>,
     /// The VRID line is there but says nothing usable.
     pub vrid_told: bool,
@@ -138,8 +132,6 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
     parts: &[GROUP_ROWS],
 };
 
-pub(super) const NO_VMAC: &str = "it has the MAC of its interface; put it on an instance with use_vmac";
-const NO_IPVLAN: &str = "the instance uses the interface's own address and gratuitous ARP, as without it";
 const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
 
 #[rustfmt::skip]
@@ -229,10 +221,14 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("use_vmac", OptWords("[name] IFNAME MAC …"), "off", Restart, "Adverts and addresses on an interface with the \
         virtual MAC 00:00:5e:00:01:VRID (IPv6: 02). The name is vrrp.VRID unless one is given. Without it \
         neighbours have to learn the new master's own MAC.", Set(|it, a, cx| it.vmac = Some(vmac_words(a, cx)))),
-    row("use_vmac_addr", Nothing, "off", Restart, "The same for addresses on other interfaces.", Known(NO_VMAC)),
+    row("use_vmac_addr", Nothing, "off", Restart, "The same for addresses on other interfaces, and for those of the other \
+        family: each gets an interface with the virtual MAC, called as those of use_vmac.",
+        Set(|it, a, _| it.vmac_addr = Some(a.keyword.span))),
     row("vmac_xmit_base", Nothing, "off", Restart, "With use_vmac: adverts leave by the real \
         interface.", Set(|it, a, _| it.vmac_xmit_base = Some(a.keyword.span))),
-    row("use_ipvlan", OptWords("[name] IFNAME …"), "off", Restart, "ipvlan instead of macvlan.", Known(NO_IPVLAN)),
+    row("use_ipvlan", OptWords("[name] IFNAME ADDRESS bridge|private|vepa …"), "off", Restart, "Adverts come from an \
+        ipvlan with this address (IPv4: required) and leave by it. Virtual addresses stay on the interface.",
+        Set(|it, a, cx| it.ipvlan = Some(ipvlan_words(a, cx)))),
     row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.", Known(NO_EXTRA)),
     row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "Periodic announcements on other interfaces.",
         Known(NO_EXTRA)),
@@ -441,39 +437,6 @@ pub(super) fn group(raw: &mut Raw, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     read_block(&GROUP, &mut it, statement, cx);
     cx.object = object;
     raw.groups.push(it);
-}
-
-/// Reads `[[name] IFNAME] [MAC] [netlink_notify_msg] [group N]`.
-fn vmac_words(a: &Args<'_, '_>, cx: &mut Cx<'_>) -> VmacWords {
-    let mut it = VmacWords {
-        at: a.keyword.span,
-        ..VmacWords::default()
-    };
-    let mut words = a.words.iter();
-    while let Some(word) = words.next() {
-        let bytes: Option<Vec<u8>> = (word.text.split(':'))
-            .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() <= 2))
-            .collect();
-        match word.text {
-            "name" => it.name = words.next().map(|word| (word.text.to_owned(), word.span)),
-            // It is how the group of the link would be set, which nothing here asks for.
-            "group" => drop(words.next()),
-            "netlink_notify_msg" => {}
-            text if text.contains(':') => match bytes.filter(|it| matches!(it.len(), 5 | 6)) {
-                Some(bytes) if bytes[0] & 1 == 0 => it.mac = bytes,
-                _ => {
-                    let what = format!("'{}' is no MAC of an interface", shown(text));
-                    let notes = &[
-                        "the virtual router's own is used",
-                        "write six bytes, the first of them even",
-                    ];
-                    cx.error("L-07", word.span, what, notes);
-                }
-            },
-            text => it.name = Some((text.to_owned(), word.span)),
-        }
-    }
-    it
 }
 
 fn members(it: &mut RawGroup, statement: &Statement<'_>, cx: &mut Cx<'_>) {

@@ -1,5 +1,6 @@
 //! The addresses an instance holds, and the interfaces they need.
 
+use super::own_link::Homes;
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
 use crate::config::keywords::{AddressLine, Raw, RawInstance};
@@ -39,8 +40,7 @@ pub(super) fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
 pub(super) fn addresses(
     it: &RawInstance,
     family: Family,
-    // Of its own family, and of the other.
-    (home, interface): (Option<&str>, Option<&str>),
+    homes: &mut Homes<'_>,
     cx: &mut Cx<'_>,
 ) -> (Vec<VirtualAddress>, Vec<VirtualAddress>) {
     let mut seen = BTreeSet::new();
@@ -66,15 +66,10 @@ pub(super) fn addresses(
             );
             continue;
         }
-        // As keepalived: an interface of the instance's own is for its own family.
-        let device = if Family::of(line.address) == family {
-            home
-        } else {
-            interface
-        };
-        let Some(address) = virtual_address(line, device, &mut told_length, cx) else {
+        let Some(mut address) = virtual_address(line, homes.who.interface, &mut told_length, cx) else {
             continue;
         };
+        address.device = homes.of(line, address.device, cx);
         if !seen.insert((address.address, address.device.clone())) {
             let text = format!("{} is listed twice", line.address);
             cx.warn(
@@ -127,6 +122,10 @@ pub(super) fn fixed(raw: &Raw, cx: &mut Cx<'_>) -> Vec<VirtualAddress> {
         if line.device.is_none() {
             let what = "the address is missing until it appears; keepalived ends here";
             present(&default, line.at, what, cx);
+        }
+        if let Some(at) = line.use_vmac {
+            let text = "use_vmac is for addresses of instances: a static address has no virtual MAC";
+            cx.warn("V-88", at, text, &["the address is put on its interface"]);
         }
         let Some(address) = virtual_address(line, Some(&default), &mut told_length, cx) else {
             continue;

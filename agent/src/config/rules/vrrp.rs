@@ -1,7 +1,7 @@
 //! Virtual routers: each on its own, and no two of one number on one link.
 
 use super::follow::Followed;
-use super::{address, advise, group, hmac, watch};
+use super::{address, advise, group, hmac, own_link, watch};
 use crate::config::findings::Cx;
 use crate::config::keywords::{Raw, RawInstance, RawScript};
 use crate::config::lexer::Span;
@@ -43,6 +43,8 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
             let place = cx.place(it.at);
             let place = format!("{}:{}", place.file, place.line);
             model.layout.instances.insert(instance.name.clone(), place);
+            let own = instance.ipvlan.as_ref().and_then(own_link::address_of);
+            model.static_addresses.extend(own);
             model.instances.insert(instance.name.clone(), Arc::new(instance));
         }
     }
@@ -91,7 +93,7 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
 #[derive(Default)]
 struct Routers {
     seen: BTreeMap<Router, (String, Span)>,
-    vmacs: BTreeSet<String>,
+    taken: own_link::Taken,
 }
 
 /// Number, family and interface; for a unicast instance also one of its peers.
@@ -134,15 +136,26 @@ fn instance(
     let (preempt, preempt_delay) = preemption(it, initial_master, strict, cx);
     let peers = peers(it, family, cx);
     routers.enter(it, vrid, family, interface.as_ref(), cx)?;
-    let vmac = super::vmac::vmac(
-        it,
-        (vrid, family, strict),
-        interface.as_deref(),
-        &mut routers.vmacs,
-        cx,
-    );
-    let home = vmac.as_ref().map(|it| it.name.as_str()).or(interface.as_deref());
-    let (addresses, excluded) = address::addresses(it, family, (home, interface.as_deref()), cx);
+    let who = own_link::Who {
+        raw: it,
+        vrid,
+        family,
+        interface: interface.as_deref(),
+    };
+    let vmac = own_link::vmac(who, strict, &mut routers.taken, cx).ok()?;
+    let ipvlan = own_link::ipvlan(who, &mut routers.taken, cx).ok()?;
+    let mut homes = own_link::Homes {
+        who,
+        vmac: vmac.as_ref(),
+        taken: &mut routers.taken,
+        made: Vec::new(),
+        left_out: false,
+    };
+    let (addresses, excluded) = address::addresses(it, family, &mut homes, cx);
+    if homes.left_out {
+        return None;
+    }
+    let address_vmacs = homes.made;
     if strict
         && family == Family::Inet6
         && addresses
@@ -183,6 +196,8 @@ fn instance(
         vrid,
         interface,
         vmac,
+        ipvlan,
+        address_vmacs,
         initial_master,
         priority,
         advert_interval: interval,

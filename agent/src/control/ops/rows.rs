@@ -81,7 +81,7 @@ fn forms(scope: Scope, excerpt: &Excerpt) -> Vec<Value> {
             let rows = view.services().into_iter();
             rows.map(|it| json::service(&view, it)).collect()
         }
-        Scope::Servers => view.servers().map(|it| json::server(&view, it)).collect(),
+        Scope::Servers | Scope::Meant => view.servers().map(|it| json::server(&view, it)).collect(),
         Scope::Status | Scope::Objects => Vec::new(),
     }
 }

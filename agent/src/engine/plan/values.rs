@@ -131,6 +131,8 @@ impl Settings for Instance {
             vrid,
             interface,
             vmac,
+            ipvlan,
+            address_vmacs,
             initial_master,
             priority,
             advert_interval,
@@ -170,6 +172,13 @@ impl Settings for Instance {
             .one("virtual_router_id", vrid.get())
             .maybe("interface", interface.as_ref())
             .maybe("use_vmac", vmac.as_ref())
+            .maybe("use_ipvlan", ipvlan.as_ref())
+            .many(
+                "use_vmac of addresses",
+                address_vmacs
+                    .iter()
+                    .map(|it| format!("{} on {}", it.name, it.parent)),
+            )
             .flag("vmac_xmit_base", vmac.as_ref().is_some_and(|it| it.sends_on_base))
             .one("priority", priority.get())
             .span("advert_int", *advert_interval)

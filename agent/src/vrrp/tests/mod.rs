@@ -43,6 +43,8 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).unwrap(),
         vmac: None,
+        ipvlan: None,
+        address_vmacs: Vec::new(),
         interface: Some("eth0".into()),
         initial_master: false,
         priority: Priority::new(priority).unwrap(),

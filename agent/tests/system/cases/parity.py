@@ -30,13 +30,14 @@ BASE_ADDRESSES = 3  # those of the director itself
 
 
 class Snapshot:
-    """What a daemon made of a file: IPVS in three views, and addresses."""
+    """What a daemon made of a file: IPVS in four views, and addresses."""
 
-    def __init__(self, node):
+    def __init__(self, node, copies):
         self.table = node.ipvs()
         self.rules = sorted(node.run("ipvsadm", "-Sn").splitlines())
         self.thresholds = sorted(" ".join(line.split()) for line in
                                  node.run("ipvsadm", "-Ln", "--thresholds").splitlines()[3:])
+        self.copying = sorted(node.run("ipvsadm", "-l", "--daemon").splitlines()) if copies else []
         # Which daemon put an address there is the one thing that may differ.
         self.addresses = [re.sub(r" proto \S+", "", a) for a in node.addresses()]
 
@@ -58,6 +59,7 @@ class Bench:
         if FILES[name] == EXAMPLE:
             self.expects = EXAMPLE_EXPECTS
         assert len(self.expects) == 3, f"{name}: the first line has to say what is expected, not {head!r}"
+        self.copies = "lvs_sync_daemon" in text
         self.node = world.node(f"{name}-d")
         far = world.node(f"{name}-s")
         world.wire(self.node, "eth0", far, "eth0")
@@ -83,7 +85,7 @@ class Bench:
         if seen != self.last:
             self.last, self.changed_at = seen, now
         elif now - self.changed_at > QUIET_S:
-            snapshot = Snapshot(self.node)
+            snapshot = Snapshot(self.node, self.copies)
             if snapshot.counts() == self.expects:
                 self.result = snapshot
             else:
@@ -158,7 +160,7 @@ class Parity:
         if self.make == OURS:
             want = self.kept[THEIRS][name][0]
             assert want is not None, "keepalived itself did not get there, nothing to compare with"
-            for view in ("table", "rules", "thresholds", "addresses"):
+            for view in ("table", "rules", "thresholds", "copying", "addresses"):
                 ours, theirs = getattr(result, view), getattr(want, view)
                 missing = [f"- {line.strip()}" for line in theirs if line not in ours]
                 extra = [f"+ {line.strip()}" for line in ours if line not in theirs]

@@ -4,7 +4,8 @@ lines of each FIFO, and what is left behind.
 
 A section begins with `=== name: what it is about`; `# hears VRID PRIORITY from S to S [goodbye]` says what another router
 says meanwhile, `--- then` begins the file that is loaded after that, `+++ NAME` another file beside it. @DIR@ is a folder
-of its own, @LOG@ a script that writes its arguments down, @READ@ one that writes down what it reads from a FIFO.
+of its own, @NETNS@ its namespace, @LOG@ a script that writes its arguments down, @READ@ one that writes down what it reads
+from a FIFO.
 
 All daemons of one make run at the same time, each in a pair of namespaces of its own: only kernel interfaces without IPVS
 are needed.
@@ -100,13 +101,20 @@ class Bench:
             # keepalived reads no configuration that is executable.
             os.chmod(f.name, 0o755 if name in ("log", "read") else 0o644)
         self.before = self.state()
-        self.daemon = daemon(make, self.node, self.filled(section.texts[0]), label=f"w{number}-{make}")
+        # One that is told where to go does not begin there.
+        start = world.node(f"w{number}o") if "@NETNS@" in section.texts[0] else self.node
+        self.daemon = daemon(make, start, self.filled(section.texts[0]), label=f"w{number}-{make}")
         self.found, self.problem, self.router = {}, None, None
 
     def filled(self, text):
         for word, name in (("@DIR@", ""), ("@LOG@", "/log"), ("@READ@", "/read")):
             text = text.replace(word, self.dir + name)
-        return text
+        return text.replace("@NETNS@", self.node.name)
+
+    def tidy(self):
+        """keepalived leaves a folder behind for each namespace it was in."""
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join("/run/keepalived", self.node.name))
 
     def state(self):
         """Addresses, routes and rules, each in a line, without who put them there and without what the kernel adds."""
@@ -169,6 +177,7 @@ def collect(make):
                 bench.daemon.stop()
             except AssertionError as error:
                 bench.problem = str(error)
+            bench.tidy()
         time.sleep(0.3)
         sniffer.close()
         results = {}

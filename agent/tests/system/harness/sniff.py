@@ -48,7 +48,8 @@ class Sniffer:
                 name, device = self.sockets[s]
                 # Only what comes from the other end of the cable.
                 if kind != socket.PACKET_OUTGOING and (said := dissect(frame)):
-                    self.heard[name].append((device, *said))
+                    mac = "a router's MAC" if frame[6:10] == b"\x00\x00\x5e\x00" else "the interface's MAC"
+                    self.heard[name].append((device, *said, mac))
 
     def close(self):
         self.ends = True
