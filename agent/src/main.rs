@@ -21,6 +21,7 @@ use lbagent::io::lane::{IpvsLane, NetLane};
 use lbagent::io::loader::{self, Judging, Loader};
 use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
+use lbagent::io::nft_socket::{NftWatch, OwnPort};
 use lbagent::io::numbers::{self, Numbers};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
@@ -314,16 +315,16 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         tracing::info!("flags without effect here: {}", ignored.join(" "));
     }
 
-    let (host, script_security) = (model.host.clone(), model.global.script_security);
+    let (host, scripts) = (model.host.clone(), model.global.scripts);
     if let Some(it) = &host.startup {
-        once::run("startup_script", it, script_security);
+        once::run("startup_script", it, scripts);
     }
     let (post, inbox) = Post::new()?;
     let results = post.clone();
     let runner = Runner::start(model.runs_scripts(), move |id, outcome| {
         results.input(Input::Ran(id, outcome));
     })?;
-    runner.enforce_script_security(model.global.script_security);
+    runner.set_rules(scripts);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("worker")
@@ -348,7 +349,10 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     let results = post.clone();
     let dumps = Dumps::start(move |why| results.input(Input::NotTold(why)));
     let results = post.clone();
-    let net = NetLane::start(move |news| results.input(Input::Net(news)));
+    let nft_port = OwnPort::default();
+    let net = NetLane::start(nft_port.clone(), move |news| results.input(Input::Net(news)));
+    let results = post.clone();
+    let nft_watch = NftWatch::new(nft_port, move |news| results.input(Input::Net(news)));
     let results = post.clone();
     let ipvs = IpvsLane::start(move |news| results.input(Input::Ipvs(news)));
     let results = post.clone();
@@ -416,6 +420,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         clock,
         net,
         monitor,
+        nft_watch,
         ipvs,
         dialler,
         runner,
@@ -449,7 +454,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     }
     runtime.shutdown_background();
     if let Some(it) = host.shutdown.filter(|_| matches!(result, Ok(core::End::Stopped))) {
-        once::run("shutdown_script", &it, script_security);
+        once::run("shutdown_script", &it, scripts);
     }
     result.map(drop)
 }

@@ -6,7 +6,7 @@ use lbagent::io::dial::Dialler;
 use lbagent::io::runner::Runner;
 use lbagent::model::{
     CheckKind, ClientCertificate, DnsCheck, HttpGet, HttpVersion, Job, JobEnd, JobId, JobOutcome, PingCheck,
-    Script, SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
+    Script, ScriptRules, SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
 };
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -900,7 +900,11 @@ fn what_others_could_change_is_not_run_as_root_when_security_is_asked_for() {
         (&inside, false),
     ];
     for enforce in [false, true] {
-        scripts.runner.as_ref().unwrap().enforce_script_security(enforce);
+        let rules = ScriptRules {
+            secure: enforce,
+            ..ScriptRules::default()
+        };
+        scripts.runner.as_ref().unwrap().set_rules(rules);
         for (path, safe) in cases {
             scripts.begin(1, &[path], Some(LONG), None);
             let end = scripts.end().1.end;
@@ -927,11 +931,17 @@ fn a_script_becomes_the_user_it_was_told_with_no_other_groups() {
         report: true,
         lane: None,
     };
-    scripts.runner.as_ref().unwrap().run(JobId(1), job);
-    assert_eq!(
-        String::from_utf8(scripts.end().1.output).unwrap(),
-        "12345\n12346\n12346\n"
-    );
+    let runner = scripts.runner.as_ref().unwrap();
+    runner.run(JobId(1), job.clone());
+    let said = || String::from_utf8(scripts.end().1.output).unwrap();
+    assert_eq!(said(), "12345\n12346\n12346\n");
+    // A user without an entry has no further groups.
+    runner.set_rules(ScriptRules {
+        all_groups: true,
+        ..ScriptRules::default()
+    });
+    runner.run(JobId(1), job);
+    assert_eq!(said(), "12345\n12346\n12346\n");
 }
 
 /// A UDP server that answers its first datagram.

@@ -16,6 +16,7 @@ use crate::shown::Shown;
 use crate::trial::{TestAsk, Tested};
 use crate::view::View;
 use crate::whatif::{Foreseen, WhatIf};
+use crate::window::{Window, WindowAsk};
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{GenericFilePath, Stream, ToFsName as _};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -204,6 +205,14 @@ impl Client {
     pub fn counters(&mut self) -> Result<Counters, ClientError> {
         match self.ask(&Request::Counters)? {
             Reply::Counters(counters) => Ok(*counters),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// What changed of the numbers that are looked at.
+    pub fn window(&mut self, ask: WindowAsk, timeout: Duration) -> Result<Window, ClientError> {
+        match self.ask_within(&Request::Window(ask), timeout)? {
+            Reply::Window(window) => Ok(*window),
             _ => Err(ClientError::Unexpected),
         }
     }

@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many objects of a list travel together, and how many do at first, for an eye that waits.
 pub const OBJECTS_AT_ONCE: usize = 1_000;
 pub const OBJECTS_AT_FIRST: usize = 200;
+/// How many services a first screen has room for.
+const SERVICES_ON_SCREEN: usize = 40;
 
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,8 @@ pub enum Scope {
     Objects,
     /// The servers somebody wants to change: a service's name alone means none of them.
     Meant,
+    /// What a dashboard shows first: as [`Scope::Status`], and the first services; no targets.
+    Screen,
 }
 
 /// A question for a part of the state.
@@ -169,6 +173,7 @@ pub struct Reading {
 #[derive(Clone, Debug)]
 enum Found {
     Status,
+    Screen,
     Instances(Vec<InstanceName>),
     Services(Vec<ServiceKey>),
     Servers(Vec<ServerId>),
@@ -183,6 +188,7 @@ impl Reading {
         let all = targets.is_empty();
         let found = match ask.scope {
             Scope::Status => Found::Status,
+            Scope::Screen => Found::Screen,
             Scope::Objects => Found::Objects(select::objects(view, targets)?),
             Scope::Instances => {
                 let chosen: BTreeSet<_> = select::instances(view, targets)?.into_iter().collect();
@@ -233,7 +239,7 @@ impl Reading {
     /// How many objects the list has.
     pub fn len(&self) -> usize {
         match &self.found {
-            Found::Status => 0,
+            Found::Status | Found::Screen => 0,
             Found::Instances(list) => list.len(),
             Found::Services(list) => list.len(),
             Found::Servers(list) => list.len(),
@@ -260,6 +266,11 @@ impl Reading {
         let mut more = range.end < self.len();
         match &self.found {
             Found::Status => part.status(),
+            Found::Screen => {
+                part.status();
+                let first = view.services().into_iter().take(SERVICES_ON_SCREEN);
+                first.for_each(|it| part.service(&it.key));
+            }
             Found::Instances(list) => list[range.clone()].iter().for_each(|it| part.instance(it)),
             Found::Services(list) => list[range.clone()].iter().for_each(|it| part.service(it)),
             Found::Servers(list) => list[range.clone()].iter().for_each(|it| part.server(it)),

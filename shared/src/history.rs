@@ -234,7 +234,7 @@ impl State {
     /// One object of the state.
     pub fn object(&self, id: &ObjectId) -> Option<Object> {
         match id {
-            ObjectId::Agent => Some(Object::Agent(self.agent.clone())),
+            ObjectId::Agent => Some(Object::Agent(Box::new(self.agent.clone()))),
             ObjectId::Instance(name) => self
                 .instances
                 .get(name)
@@ -243,7 +243,10 @@ impl State {
             ObjectId::Tracker(name) => self.trackers.get(name).cloned().map(Object::Tracker),
             ObjectId::Service(key) => self.services.get(key).map(|it| Object::Service(Arc::clone(it))),
             ObjectId::Server(id) => self.servers.get(id).map(|it| Object::Server(Arc::clone(it))),
-            ObjectId::Override(target) => self.overrides.get(target).cloned().map(Object::Override),
+            ObjectId::Override(target) => self
+                .overrides
+                .get(target)
+                .map(|view| Object::Override(Box::new(view.clone()))),
         }
     }
 

@@ -43,3 +43,4 @@ pub mod units;
 pub mod view;
 pub mod whatif;
 pub mod why;
+pub mod window;

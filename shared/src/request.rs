@@ -12,6 +12,7 @@ use crate::state::{DrainThen, Pin, State, Target};
 use crate::trial::{TestAsk, Tested};
 use crate::units::{Mono, Weight};
 use crate::whatif::{Foreseen, WhatIf};
+use crate::window::{Window, WindowAsk};
 use serde::{Deserialize, Serialize};
 
 /// What a connection may do; each role includes the ones before it.
@@ -76,6 +77,8 @@ pub enum Request {
     ActIf(Act, Vec<Expected>),
     /// Numbered events for ever, without the state: [`Reply::Listening`], then [`Reply::Event`]s.
     Listen,
+    /// What changed of the numbers that are looked at: [`Reply::Window`].
+    Window(WindowAsk),
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -277,6 +280,7 @@ impl Request {
             | Self::Past { .. }
             | Self::Config
             | Self::Excerpt(_)
+            | Self::Window(_)
             | Self::Reload { dry_run: true, .. } => Role::Viewer,
             Self::Act(act) | Self::ActIf(act, _) => act.verb.role(),
             Self::Test(_) => Role::Operator,
@@ -303,6 +307,7 @@ impl Request {
             Self::Log(_) => "log",
             Self::Config => "config-show",
             Self::Excerpt(_) => "excerpt",
+            Self::Window(_) => "window",
         }
     }
 }
@@ -337,6 +342,7 @@ pub enum Reply {
     Listening {
         seq: u64,
     },
+    Window(Box<Window>),
 }
 
 /// Who answers.

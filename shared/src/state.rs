@@ -31,13 +31,14 @@ pub struct State {
 /// One object of a [`State`].
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Object {
-    Agent(AgentView),
+    /// It and overrides are large and rare: in a box they do not make every change as large.
+    Agent(Box<AgentView>),
     Instance(Arc<InstanceView>),
     Group(GroupView),
     Tracker(TrackerView),
     Service(Arc<ServiceView>),
     Server(Arc<ServerView>),
-    Override(Override),
+    Override(Box<Override>),
 }
 
 /// How one object of a [`State`] is addressed.
@@ -544,7 +545,7 @@ impl State {
 
     /// Every object, in a fixed order.
     pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
-        std::iter::once(Object::Agent(self.agent.clone()))
+        std::iter::once(Object::Agent(Box::new(self.agent.clone())))
             .chain(
                 self.instances
                     .values()
@@ -558,7 +559,11 @@ impl State {
                     .map(|view| Object::Service(Arc::clone(view))),
             )
             .chain(self.servers.values().map(|view| Object::Server(Arc::clone(view))))
-            .chain(self.overrides.values().map(|view| Object::Override(view.clone())))
+            .chain(
+                self.overrides
+                    .values()
+                    .map(|view| Object::Override(Box::new(view.clone()))),
+            )
     }
 
     /// The servers of a service, in the order of their addresses.
@@ -578,13 +583,13 @@ impl State {
 
     fn put(&mut self, object: Object) {
         match object {
-            Object::Agent(view) => self.agent = view,
+            Object::Agent(view) => self.agent = *view,
             Object::Instance(view) => drop(self.instances.insert(view.name.clone(), view)),
             Object::Group(view) => drop(self.groups.insert(view.name.clone(), view)),
             Object::Tracker(view) => drop(self.trackers.insert(view.name.clone(), view)),
             Object::Service(view) => drop(self.services.insert(view.key.clone(), view)),
             Object::Server(view) => drop(self.servers.insert(view.id.clone(), view)),
-            Object::Override(view) => drop(self.overrides.insert(view.target.clone(), view)),
+            Object::Override(view) => drop(self.overrides.insert(view.target.clone(), *view)),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct View<'a> {
     peers: Option<&'a Peers>,
     /// Of what is not in the state, when that is an excerpt.
     sums: Option<&'a Sums>,
+    /// What was added up already.
+    added: Option<(&'a Totals, &'a BTreeMap<ServiceKey, Totals>)>,
     names: BTreeMap<&'a ServiceKey, &'a str>,
 }
 
@@ -79,6 +81,7 @@ impl<'a> View<'a> {
             wall_ms,
             peers: None,
             sums: None,
+            added: None,
             names: unique_names(state),
         }
     }
@@ -90,11 +93,9 @@ impl<'a> View<'a> {
 
     /// A part of a state, with its counters and the sums over what is left out.
     pub fn excerpt(excerpt: &'a Excerpt) -> Self {
-        let mut view = Self::of(&excerpt.snapshot).with_counters(excerpt.counters.as_ref());
-        view.names
-            .retain(|_, name| !excerpt.sums.shared_names.contains(*name));
-        view.sums = Some(&excerpt.sums);
-        view
+        Self::of(&excerpt.snapshot)
+            .with_counters(excerpt.counters.as_ref())
+            .with_sums(Some(&excerpt.sums))
     }
 
     /// Names in `part` that do not single a service out, since one of this view has the same.
@@ -109,6 +110,21 @@ impl<'a> View<'a> {
     /// The same with counters.
     pub fn with_counters(mut self, counters: Option<&'a crate::counters::Counters>) -> Self {
         self.counters = counters;
+        self
+    }
+
+    /// The same with sums over the counters, of which it need not have all then.
+    pub fn with_totals(mut self, all: &'a Totals, services: &'a BTreeMap<ServiceKey, Totals>) -> Self {
+        self.added = Some((all, services));
+        self
+    }
+
+    /// The same, as a part of a state: with the sums over what is left out.
+    pub fn with_sums(mut self, sums: Option<&'a Sums>) -> Self {
+        self.sums = sums;
+        if let Some(sums) = sums {
+            self.names.retain(|_, name| !sums.shared_names.contains(*name));
+        }
         self
     }
 
@@ -238,6 +254,9 @@ impl<'a> View<'a> {
         if let Some(sum) = self.sums.and_then(|sums| sums.of_services.get(key)) {
             return sum.totals;
         }
+        if let Some((_, services)) = self.added {
+            return services.get(key).copied();
+        }
         let counters = self.counters?;
         let mut totals = Totals::default();
         let first = ServerId {
@@ -260,6 +279,9 @@ impl<'a> View<'a> {
     pub fn totals(&self) -> Option<Totals> {
         if let Some(all) = self.sums.and_then(|sums| sums.all.as_ref()) {
             return all.totals;
+        }
+        if let Some((all, _)) = self.added {
+            return Some(*all);
         }
         let mut totals = Totals::default();
         self.counters?

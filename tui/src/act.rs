@@ -89,7 +89,7 @@ pub(crate) fn try_it(app: &mut App) -> Vec<Cmd> {
     let mut wrong = None;
     let mut parts = std::mem::take(&mut dialog.parts);
     for part in &mut parts {
-        let request = dialog.request(true, &part.targets);
+        let request = dialog.request(true, part);
         // Answers to earlier questions are no longer wanted.
         part.ticket = app.ticket();
         part.answer = None;
@@ -171,7 +171,7 @@ fn next_host(app: &mut App) -> Vec<Cmd> {
         finish(app);
         return Vec::new();
     };
-    match dialog.request(false, &dialog.parts[nth].targets) {
+    match dialog.request(false, &dialog.parts[nth]) {
         Ok(request) => {
             let part = &mut dialog.parts[nth];
             part.ticket = ticket;
@@ -286,7 +286,7 @@ pub(crate) fn watch_targets(app: &mut App) {
     let text = match changed {
         _ if app.stale() => "nothing was done: the agent does not answer".to_owned(),
         Some((target, now)) => format!(
-            "nothing was done: {} is now {now}",
+            "nothing was done: {}: {now}",
             data.view(app.shown_at()).target_name(target),
         ),
         None => return,

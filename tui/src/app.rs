@@ -18,14 +18,18 @@ use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
 use crate::theme::Theme;
 use crate::trial::{self, Trial};
+use crate::window;
 use crate::{past, runs};
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use lb_shared::counters::Counters;
 use lb_shared::event::Numbered;
+use lb_shared::excerpt::Excerpt;
 use lb_shared::filter::Filter;
 use lb_shared::names::{InstanceName, ServerId, ServiceKey};
 use lb_shared::request::{Hello, Reply, Request};
 use lb_shared::state::{ObjectId, Target};
+use lb_shared::units::Mono;
+use lb_shared::window::{Rows, Window, WindowAsk};
 use ratatui::style::Color;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +38,9 @@ use std::time::Duration;
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(5);
 /// How long the last line shows what came of an action.
 const NOTE_FOR: Duration = Duration::from_secs(5);
+/// Ages are shown in seconds; where none is, the clock may wait.
+const AGES: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(10);
 /// The smallest terminal in which changes can be made.
 pub(crate) const SIZE_MIN: (u16, u16) = (80, 24);
 /// A wide terminal has second columns.
@@ -73,7 +80,14 @@ pub(crate) enum News {
     /// Connected: who answers, and past events, oldest first.
     Connected(Hello, Vec<Numbered>),
     Update(lb_shared::client::Update),
+    /// What the first screen shows, before everything is there.
+    Early(Box<Excerpt>),
+    /// All numbers, from an agent that does not know windows.
     Counters(Box<Counters>),
+    /// What changed of the numbers of these rows.
+    Window(Rows, Box<Window>),
+    /// No number changed up to then.
+    Still(Mono),
     /// It lives, and had nothing to tell.
     Alive,
     /// Not connected; the next attempt is that far away.
@@ -100,8 +114,8 @@ pub(crate) enum Cmd {
     AskOf(usize, u64, Request),
     /// The question that was opened is for all hosts: find out what each has to do with it, and ask them.
     Gather,
-    /// Whether counters are wanted: only while something on the screen shows them.
-    Sample(bool),
+    /// Which numbers are wanted: those that something on the screen shows.
+    Sample(Option<WindowAsk>),
     /// Try to connect now.
     Reconnect,
     /// Put a text into the terminal's clipboard.
@@ -253,12 +267,24 @@ pub(crate) struct App {
     pub(crate) tickets: u64,
     /// When the cursor last moved: rows keep still for a moment.
     pub(crate) moved_at: Duration,
-    sampling: bool,
+    /// Which numbers were asked for last, and how often all of them were forgotten.
+    sampling: Option<WindowAsk>,
+    pub(crate) round: u64,
+    /// The numbers of all servers are wanted, wherever the cursor is.
+    pub(crate) all_rows: bool,
+    /// The service whose servers the hosts are compared by.
+    pub(crate) beside: Option<ServiceKey>,
+    /// Past events, until the state they led to is here.
+    backlog: Vec<Numbered>,
+    /// Something was told or typed that may look different.
+    pub(crate) dirty: bool,
     /// Something of it is on the screen.
     pub(crate) watched: bool,
     /// The rows have to be looked for at once.
     pub(crate) stir: bool,
     pub(crate) ordered_at: Duration,
+    /// The state and the numbers the lists were made from.
+    pub(crate) ordered: Option<(u64, u64)>,
     /// What the list of servers was made from, where nothing else decides about it.
     pub(crate) listed: Option<(u64, (By, bool), String)>,
 }
@@ -321,6 +347,8 @@ impl App {
         let role = self.hello.as_ref().map(|hello| hello.role);
         if self.live().is_none() {
             Some("not connected".into())
+        } else if self.live().is_some_and(Data::is_early) {
+            Some("not everything is here yet".into())
         } else if self.stale() {
             Some("the agent does not answer".into())
         } else if self.read_only {
@@ -350,14 +378,32 @@ impl App {
         &self.filters[self.screen as usize]
     }
 
-    /// When a picture drawn now will be out of date although nothing happened: ages are shown in seconds.
-    pub(crate) fn wake_at(&self) -> Duration {
-        self.now + Duration::from_secs(1)
+    /// When a picture of that moment will be out of date although nothing happens. On a `quiet` one a second made no
+    /// difference but for the clock: no age is shown in seconds.
+    pub(crate) fn wake_at(&self, drawn: Duration, quiet: bool) -> Duration {
+        let quiet = quiet && !self.fleet.several();
+        let ages = Some(drawn + if quiet { QUIET } else { AGES });
+        let note = self.note.as_ref().map(|(_, until)| *until);
+        let stale = (!self.stale()).then(|| self.heard + STALE_AFTER);
+        ages.into_iter().chain(note).chain(stale).min().unwrap_or(drawn)
     }
 
     /// Whether the screen shows numbers that are sampled.
-    fn shows_counters(&self) -> bool {
+    pub(crate) fn shows_counters(&self) -> bool {
         self.watched && self.help.is_none() && (self.screen != Screen::Events || !self.detail.is_empty())
+    }
+
+    fn shows_sparklines(&self) -> bool {
+        match self.screen {
+            Screen::Overview => self.size.0 >= WIDE,
+            Screen::Services => true,
+            Screen::Servers | Screen::Events | Screen::Vrrp | Screen::Hosts => false,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sampling_rows(&self) -> Option<&Rows> {
+        self.sampling.as_ref().map(|ask| &ask.rows)
     }
 
     /// The object the cursor is on.
@@ -405,6 +451,9 @@ impl App {
 /// Takes one message; what is left to do outside comes back.
 pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     app.now = app.now.max(at);
+    // Signs of life change nothing on the screen, unless they were missed.
+    let idle = matches!(msg, Msg::Link(News::Alive | News::Still(_))) && !app.stale();
+    app.dirty |= !idle;
     if app.note.as_ref().is_some_and(|(_, until)| *until <= app.now) {
         app.note = None;
     }
@@ -445,18 +494,17 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
         Msg::Suspend => vec![Cmd::Suspend],
         Msg::Terminate => vec![Cmd::Quit],
     };
-    cmds.extend(sampling(app));
     cmds.extend(runs::ask(app));
     cmds
 }
 
-/// Asks for counters, or for no more, when what is shown began or ceased to need them.
+/// Asks for other numbers, or for none, when what is shown needs others.
 pub(crate) fn sampling(app: &mut App) -> Option<Cmd> {
-    let wanted = app.shows_counters();
+    let wanted = window::ask(app);
     if wanted == app.sampling {
         return None;
     }
-    app.sampling = wanted;
+    app.sampling = wanted.clone();
     Some(Cmd::Sample(wanted))
 }
 
@@ -477,17 +525,42 @@ fn on_news(app: &mut App, news: News) {
             app.connects += 1;
             app.heard = app.now;
             app.hello = Some(hello);
-            app.live_mut().backlog(events);
+            match app.live().is_some() {
+                true => app.live_mut().backlog(events),
+                false => app.backlog = events,
+            }
         }
         News::Update(update) => {
             app.heard = app.now;
             on_update(app, update);
+        }
+        News::Early(excerpt) => {
+            app.heard = app.now;
+            if app.live().is_none_or(Data::is_early) {
+                let now = app.now;
+                let events = std::mem::take(&mut app.backlog);
+                let data = app.live_mut();
+                data.backlog(events);
+                data.excerpt(now, *excerpt);
+                app.stir = true;
+            }
         }
         News::Counters(counters) => {
             app.heard = app.now;
             if app.data.is_some() {
                 app.live_mut().sample(*counters);
             }
+        }
+        News::Window(rows, window) => {
+            app.heard = app.now;
+            if app.data.is_some() {
+                app.live_mut().window(&rows, *window);
+            }
+        }
+        News::Still(at) => {
+            app.heard = app.now;
+            let moved = app.data.is_some() && app.live_mut().still(at);
+            app.dirty |= moved && app.shows_sparklines();
         }
         News::Alive => app.heard = app.now,
         News::Down {
@@ -514,7 +587,11 @@ fn on_update(app: &mut App, update: lb_shared::client::Update) {
     if let Some(past) = &mut app.past {
         past.waiting += 1;
     }
+    let events = std::mem::take(&mut app.backlog);
     let data = app.live_mut();
+    if !events.is_empty() {
+        data.backlog(events);
+    }
     match update {
         Update::Snapshot(snapshot) => {
             let before = data.state.agent.pid;
@@ -522,8 +599,10 @@ fn on_update(app: &mut App, update: lb_shared::client::Update) {
             if restarted {
                 data.forget_samples();
             }
+            let round = u64::from(restarted);
             data.snapshot(now, *snapshot);
             let overrides = data.state.overrides.len();
+            app.round += round;
             if restarted {
                 app.tell(format!(
                     "the agent was restarted; {} still in force",

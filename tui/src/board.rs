@@ -18,6 +18,8 @@ pub(crate) struct Board {
     seats: Vec<App>,
     at: usize,
     now: Duration,
+    /// The next picture may look different.
+    dirty: bool,
     compared_at: Option<Duration>,
 }
 
@@ -34,6 +36,7 @@ impl Board {
             seats,
             at: 0,
             now: Duration::ZERO,
+            dirty: true,
             compared_at: None,
         }
     }
@@ -45,6 +48,11 @@ impl Board {
 
     pub(crate) fn front_mut(&mut self) -> &mut App {
         &mut self.seats[self.at]
+    }
+
+    /// Whether something was told or typed since the last picture.
+    pub(crate) fn dirty(&self) -> bool {
+        self.dirty
     }
 
     pub(crate) fn seats(&self) -> &[App] {
@@ -124,7 +132,7 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
     for (nth, seat) in board.seats.iter_mut().enumerate() {
         seat.now = board.now;
         seat.watched = all || nth == board.at;
-        cmds.extend(app::sampling(seat).map(|cmd| (nth, cmd)));
+        board.dirty |= std::mem::take(&mut seat.dirty);
     }
     cmds
 }
@@ -164,7 +172,7 @@ fn watch_others(board: &mut Board) {
             let data = seat.live()?;
             let (target, now) = part.changed(&data.state)?;
             let name = data.view(seat.now).target_name(target);
-            Some(format!("nothing was done: {name} is now {now} on {}", part.host))
+            Some(format!("nothing was done: {name}: {now} on {}", part.host))
         });
     if let Some(text) = trouble {
         act::close(board.front_mut(), text);
@@ -178,8 +186,9 @@ fn servers(seat: &App) -> usize {
     seat.live().map_or(0, |data| data.state.servers.len())
 }
 
-/// Brings what is derived up to date; before each picture.
-pub(crate) fn settle(board: &mut Board) {
+/// Brings what is derived up to date, before each picture; which numbers the hosts are to be asked for from then on.
+pub(crate) fn settle(board: &mut Board) -> Vec<(usize, Cmd)> {
+    board.dirty = false;
     if board.seats.len() > 1 {
         let due = board
             .compared_at
@@ -201,4 +210,14 @@ pub(crate) fn settle(board: &mut Board) {
         board.front_mut().elsewhere = story::gather(&board.seats, board.at, before);
     }
     app::settle(board.front_mut());
+    let front = board.front();
+    let beside = (front.screen == Screen::Hosts)
+        .then(|| front.services.current().cloned())
+        .flatten();
+    let mut cmds = Vec::new();
+    for (nth, seat) in board.seats.iter_mut().enumerate() {
+        seat.beside.clone_from(&beside);
+        cmds.extend(app::sampling(seat).map(|cmd| (nth, cmd)));
+    }
+    cmds
 }

@@ -2,13 +2,15 @@
 
 use lb_shared::counters::Counters;
 use lb_shared::event::{Numbered, What};
+use lb_shared::excerpt::{Excerpt, Sums};
 use lb_shared::names::{InstanceName, ServiceKey, TrackerName};
 use lb_shared::problems::{self, Problem, Tally};
 use lb_shared::request::{Role, Snapshot};
 use lb_shared::state::{ObjectId, State, VrrpState};
 use lb_shared::units::Mono;
 use lb_shared::view::{Totals, View};
-use std::collections::{BTreeMap, VecDeque};
+use lb_shared::window::{CounterSums, Rows, Window};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use std::time::Duration;
 const EVENTS_MAX: usize = 20_000;
 /// The most samples of a sparkline that are kept; one per second for the whole, one per five seconds for a service.
 const SAMPLES_MAX: usize = 300;
+/// The most samples one sparkline shows.
+const SAMPLES_SHOWN: usize = 64;
 /// Seconds between two samples of a service.
 const SERVICE_STEP: u64 = 5;
 /// How long before an event its cause may lie.
@@ -26,10 +30,11 @@ const CAUSE_WITHIN_MS: u64 = 10_000;
 pub(crate) struct Data {
     pub(crate) state: State,
     pub(crate) role: Option<Role>,
+    /// Of the servers that are looked at.
     pub(crate) counters: Option<Counters>,
     /// The oldest first.
     pub(crate) events: VecDeque<Rc<Numbered>>,
-    /// Sums of the last counters: over all, and by service.
+    /// Sums of the last counters of all servers: over everything, and by service.
     pub(crate) totals: Option<Totals>,
     pub(crate) services: BTreeMap<ServiceKey, Totals>,
     pub(crate) history: History,
@@ -42,8 +47,11 @@ pub(crate) struct Data {
     wall_ms: u64,
     at: Duration,
     derived: bool,
-    /// Grows with every change of the state.
+    /// Grows with every change of the state, and with every change of the numbers.
     version: u64,
+    samples: u64,
+    /// What is known of the objects that are still to come, while only a first part of the state is here.
+    early: Option<Box<Sums>>,
 }
 
 /// Past sums, oldest first.
@@ -58,22 +66,53 @@ pub(crate) struct History {
     services_s: Option<u64>,
 }
 
-fn remember(samples: &mut VecDeque<u64>, value: u64) {
+/// Whether a sparkline looks different with it.
+fn remember(samples: &mut VecDeque<u64>, value: u64) -> bool {
+    let mut last = samples.iter().rev().take(SAMPLES_SHOWN);
+    let moved = last.len() < SAMPLES_SHOWN || last.any(|sample| *sample != value);
     if samples.len() == SAMPLES_MAX {
         samples.pop_front();
     }
     samples.push_back(value);
+    moved
 }
 
 impl Data {
     /// Takes a whole state; events and history stay.
     pub(crate) fn snapshot(&mut self, at: Duration, snapshot: Snapshot) {
+        self.early = None;
         self.state = snapshot.state;
         self.role = snapshot.role.or(self.role);
         self.seq = snapshot.seq;
         self.version += 1;
         self.set_clock(at, snapshot.now, snapshot.wall_ms);
         self.derived = false;
+    }
+
+    /// Takes the part of the state that the first screen shows.
+    pub(crate) fn excerpt(&mut self, at: Duration, excerpt: Excerpt) {
+        self.snapshot(at, excerpt.snapshot);
+        self.counters = excerpt.counters;
+        let all = excerpt.sums.all.as_ref();
+        self.totals = all.and_then(|all| all.totals);
+        let services = excerpt.sums.of_services.iter();
+        self.services = services
+            .filter_map(|(key, sum)| Some((key.clone(), sum.totals?)))
+            .collect();
+        self.early = Some(Box::new(excerpt.sums));
+    }
+
+    /// Whether most of the state is still to come.
+    pub(crate) fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// How many services there are.
+    pub(crate) fn service_count(&self) -> usize {
+        match self.early.as_ref().and_then(|sums| sums.all.as_ref()) {
+            Some(all) => all.services.iter().map(|(_, count)| *count as usize).sum(),
+            None => self.state.services.len(),
+        }
     }
 
     /// How everything was at a moment of the past, as the agent tells it, shown at `at`.
@@ -120,42 +159,75 @@ impl Data {
 
     /// Takes a sample of all counters.
     pub(crate) fn sample(&mut self, counters: Counters) {
-        let mut services: BTreeMap<ServiceKey, Totals> = BTreeMap::new();
-        let mut all = Totals::default();
-        // Servers of one service stand together.
-        let mut servers = counters.servers.iter().peekable();
-        while let Some((first, _)) = servers.peek() {
-            let key = first.service.clone();
-            let mut sum = Totals::default();
-            while let Some((_, server)) = servers.next_if(|(id, _)| id.service == key) {
-                sum.add(server);
-            }
-            all.join(&sum);
-            services.insert(key, sum);
+        let sums = CounterSums::of(&counters);
+        self.totals = Some(sums.all);
+        self.services = sums.services;
+        let at = counters.at;
+        self.counters = Some(counters);
+        self.samples += 1;
+        self.draw_on(at);
+    }
+
+    /// Takes what changed of the numbers of these rows.
+    pub(crate) fn window(&mut self, rows: &Rows, window: Window) {
+        if window.whole {
+            self.counters = None;
+            self.services = BTreeMap::new();
         }
-        let second = counters.at.0 / 1_000_000;
+        let counters = self.counters.get_or_insert_default();
+        counters.at = window.at;
+        counters.instances.extend(window.instances);
+        counters.servers.extend(window.servers);
+        for id in &window.gone {
+            counters.servers.remove(id);
+        }
+        if let Rows::These(ids) = rows
+            && counters.servers.len() > ids.len()
+        {
+            let seen: BTreeSet<_> = ids.iter().collect();
+            counters.servers.retain(|id, _| seen.contains(id));
+        }
+        self.totals = window.totals.or(self.totals);
+        self.services.extend(window.services);
+        self.samples += 1;
+        self.draw_on(window.at);
+    }
+
+    /// All numbers are as they were; whether a sparkline looks different nevertheless.
+    pub(crate) fn still(&mut self, at: Mono) -> bool {
+        if let Some(counters) = &mut self.counters {
+            counters.at = at;
+        }
+        self.draw_on(at)
+    }
+
+    /// Adds the sums of now to the sparklines; whether one looks different.
+    fn draw_on(&mut self, at: Mono) -> bool {
+        let Some(all) = self.totals else { return false };
+        let second = at.0 / 1_000_000;
         let history = &mut self.history;
+        let mut moved = false;
         if history.sampled_s.is_none_or(|last| last < second) {
             history.sampled_s = Some(second);
-            remember(&mut history.per_s, all.connections_per_s);
-            remember(&mut history.active, all.active);
-            remember(&mut history.bytes_in, all.bytes_in_per_s);
-            remember(&mut history.bytes_out, all.bytes_out_per_s);
+            moved |= remember(&mut history.per_s, all.connections_per_s);
+            moved |= remember(&mut history.active, all.active);
+            moved |= remember(&mut history.bytes_in, all.bytes_in_per_s);
+            moved |= remember(&mut history.bytes_out, all.bytes_out_per_s);
         }
         if history
             .services_s
             .is_none_or(|last| last + SERVICE_STEP <= second)
         {
             history.services_s = Some(second);
-            history.services.retain(|key, _| services.contains_key(key));
-            for (key, sum) in &services {
+            self.services
+                .retain(|key, _| self.state.services.contains_key(key));
+            history.services.retain(|key, _| self.services.contains_key(key));
+            for (key, sum) in &self.services {
                 let samples = history.services.entry(key.clone()).or_default();
-                remember(samples, sum.connections_per_s);
+                moved |= remember(samples, sum.connections_per_s);
             }
         }
-        self.totals = Some(all);
-        self.services = services;
-        self.counters = Some(counters);
+        moved
     }
 
     /// A restarted agent counts from zero: nothing sampled before means anything.
@@ -171,17 +243,26 @@ impl Data {
         self.version
     }
 
+    /// Another number for all numbers there were.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples
+    }
+
     /// Computes what is derived from the state, if the state changed since.
     pub(crate) fn derive(&mut self) {
         if self.derived {
             return;
         }
         self.derived = true;
-        let view = View::new(&self.state, self.mono, self.wall_ms);
-        let problems = problems::problems(&view);
+        let view = View::new(&self.state, self.mono, self.wall_ms).with_sums(self.early.as_deref());
+        let (problems, services, servers) = (
+            problems::problems(&view),
+            view.service_tally(),
+            view.server_tally(),
+        );
         self.problems = problems;
-        self.service_tally = problems::services(&self.state);
-        self.server_tally = problems::servers(&self.state);
+        self.service_tally = services;
+        self.server_tally = servers;
     }
 
     /// The agent's clocks at a moment of ours: time since it started, and Unix time in milliseconds.
@@ -194,7 +275,13 @@ impl Data {
     /// The state as seen at a moment of ours.
     pub(crate) fn view(&self, at: Duration) -> View<'_> {
         let (now, wall_ms) = self.clock(at);
-        View::new(&self.state, now, wall_ms).with_counters(self.counters.as_ref())
+        let view = View::new(&self.state, now, wall_ms)
+            .with_counters(self.counters.as_ref())
+            .with_sums(self.early.as_deref());
+        match &self.totals {
+            Some(all) => view.with_totals(all, &self.services),
+            None => view,
+        }
     }
 
     /// The event of that number.

@@ -11,6 +11,8 @@ use std::time::Duration;
 const TYPE_AHEAD: Duration = Duration::from_millis(150);
 /// The longest text of a field, in bytes; as long as the agent takes a reason.
 const TEXT_MAX: usize = 256;
+/// Of so many targets the agent is told what was seen.
+const EXPECTED_MAX: usize = 4_000;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -179,6 +181,7 @@ impl Verdict {
             | Reply::Tested(_)
             | Reply::Excerpt(_)
             | Reply::Listening { .. }
+            | Reply::Window(_)
             | Reply::Log(_) => Self::Failed {
                 message: "the agent answered something else than was asked".into(),
                 hint: "use the lbtui installed with the agent".into(),
@@ -339,17 +342,24 @@ impl Dialog {
         }))
     }
 
-    /// What to ask of an agent, or which field is wrong and how.
-    pub(crate) fn request(&self, dry_run: bool, targets: &[Target]) -> Result<Request, String> {
+    /// What to ask of an agent, or which field is wrong and how. It acts only if what was seen still holds.
+    pub(crate) fn request(&self, dry_run: bool, part: &Part) -> Result<Request, String> {
         Ok(match self.verb()? {
-            Some(verb) => Request::Act(Act {
-                verb,
-                targets: targets.to_vec(),
-                dry_run,
-                force: self.force,
-                message: self.text(Name::Reason).to_owned(),
-                key: (!dry_run).then(|| self.key.clone()),
-            }),
+            Some(verb) => {
+                let act = Act {
+                    verb,
+                    targets: part.targets.clone(),
+                    dry_run,
+                    force: self.force,
+                    message: self.text(Name::Reason).to_owned(),
+                    key: (!dry_run).then(|| self.key.clone()),
+                };
+                // More would not fit into a request; what is seen of them here is watched all the same.
+                match part.seen.len() {
+                    1..=EXPECTED_MAX => Request::ActIf(act, part.seen.clone()),
+                    _ => Request::Act(act),
+                }
+            }
             None => Request::Reload {
                 dry_run,
                 force: self.force,

@@ -249,7 +249,7 @@ fn host(seat: &App, name: &str) -> HostRow {
                 .collect(),
             services: problems::marks(&problems::services(state), " "),
             servers: problems::marks(&problems::servers(state), " "),
-            totals: view.totals(),
+            totals: seat.live().and_then(|data| data.totals),
             problems: problems::problems(&view).len(),
         }
     });

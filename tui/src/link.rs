@@ -2,8 +2,11 @@
 
 use crate::app::{Failure, Msg, News};
 use lb_shared::client::{Client, ClientError, GREETING_TIMEOUT};
+use lb_shared::excerpt::{ExcerptAsk, Scope};
+use lb_shared::frame;
 use lb_shared::host::Host;
-use lb_shared::request::Request;
+use lb_shared::request::{Reply, Request};
+use lb_shared::window::WindowAsk;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,7 +50,7 @@ pub(crate) struct Link {
     host: Host,
     out: Out,
     retry: Sender<()>,
-    sample: Sender<bool>,
+    sample: Sender<Option<WindowAsk>>,
 }
 
 impl Link {
@@ -72,8 +75,8 @@ impl Link {
         let _ = self.retry.send(());
     }
 
-    /// Whether counters are wanted.
-    pub(crate) fn sample(&self, wanted: bool) {
+    /// Which numbers are wanted.
+    pub(crate) fn sample(&self, wanted: Option<WindowAsk>) {
         let _ = self.sample.send(wanted);
     }
 
@@ -81,16 +84,24 @@ impl Link {
     pub(crate) fn ask(&self, ticket: u64, request: Request) {
         let (host, out) = (self.host.clone(), self.out.clone());
         thread::spawn(move || {
-            let answer = connect(&host).and_then(|mut client| client.ask(&request));
+            let answer = connect(&host).and_then(|mut client| ask(&mut client, &request));
             let answer = match answer {
                 Ok(reply) => Ok(Box::new(reply)),
-                Err(ClientError::Refused(refusal)) => {
-                    Ok(Box::new(lb_shared::request::Reply::Refused(refusal)))
-                }
+                Err(ClientError::Refused(refusal)) => Ok(Box::new(Reply::Refused(refusal))),
                 Err(error) => Err(failure(&error)),
             };
             let _ = out.send(Msg::Answer(ticket, answer));
         });
+    }
+}
+
+fn ask(client: &mut Client, request: &Request) -> Result<Reply, ClientError> {
+    match (client.ask(request), request) {
+        // An older agent takes an act without what was seen; the open question is watched here in any case.
+        (Err(ClientError::Refused(refusal)), Request::ActIf(act, _)) if frame::is_unknown(&refusal) => {
+            client.ask(&Request::Act(act.clone()))
+        }
+        (answer, _) => answer,
     }
 }
 
@@ -111,8 +122,9 @@ fn failure(error: &ClientError) -> Failure {
 
 fn watch_for_ever(host: &Host, out: &Out, retry: &Receiver<()>) {
     let mut attempt = 0;
+    let mut known = false;
     loop {
-        let error = match watch(host, out, &mut attempt) {
+        let error = match watch(host, out, &mut attempt, &mut known) {
             Ok(never) => match never {},
             Err(Some(error)) => error,
             // Nobody listens any more: the program ends.
@@ -139,66 +151,101 @@ fn watch_for_ever(host: &Host, out: &Out, retry: &Receiver<()>) {
 
 enum Never {}
 
-/// Watches until the connection breaks; `Err(None)` when nobody listens.
-fn watch(host: &Host, out: &Out, attempt: &mut usize) -> Result<Never, Option<ClientError>> {
+/// Watches until the connection breaks; `Err(None)` when nobody listens. `known`: a whole state was told before.
+fn watch(
+    host: &Host,
+    out: &Out,
+    attempt: &mut usize,
+    known: &mut bool,
+) -> Result<Never, Option<ClientError>> {
     let mut client = connect(host)?;
     let hello = client.hello(CLIENT)?;
     let backlog = client.events(None, BACKLOG)?;
     *attempt = 0;
     let tell = |news| out.send(Msg::Link(news)).map_err(|_| None);
     tell(News::Connected(hello, backlog))?;
+    if !*known {
+        // Many thousand servers take their time: what the first screen shows comes ahead of them.
+        match client.ask(&Request::Excerpt(ExcerptAsk::all(Scope::Screen))) {
+            Ok(Reply::Excerpt(excerpt)) => tell(News::Early(excerpt))?,
+            Ok(_) => return Err(Some(ClientError::Unexpected)),
+            // An older agent: everything comes at once.
+            Err(ClientError::Refused(refusal)) if frame::is_unknown(&refusal) => {}
+            Err(error) => return Err(Some(error)),
+        }
+    }
     for update in client.watch()? {
         tell(News::Update(update?))?;
+        *known = true;
     }
     Err(Some(ClientError::Closed))
 }
 
-fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<bool>) {
-    let mut client: Option<Client> = None;
-    let mut counters = false;
-    let mut next = Instant::now();
+/// A connection for numbers.
+struct Numbers {
+    client: Client,
+    /// Its agent does not know windows.
+    older: bool,
+}
+
+fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>) {
+    let mut numbers: Option<Numbers> = None;
+    let mut ask: Option<WindowAsk> = None;
+    let mut next = Instant::now() + PING_EVERY;
     loop {
         match wanted.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(change) => {
-                if change && !counters {
+                if change.is_some() && change != ask {
                     next = Instant::now();
                 }
-                counters = change;
+                ask = change;
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        next = Instant::now() + if counters { SAMPLE_EVERY } else { PING_EVERY };
-        let Some(open) = client.take().or_else(|| connect(host).ok()) else {
+        next = Instant::now() + if ask.is_some() { SAMPLE_EVERY } else { PING_EVERY };
+        let fresh = || {
+            let client = connect(host).ok()?;
+            Some(Numbers { client, older: false })
+        };
+        let Some(open) = numbers.take().or_else(fresh) else {
             continue;
         };
         // A connection that failed or was too slow is not used again; the watching one tells of it.
-        let Some((open, news)) = sample(open, counters) else {
+        let Some((open, news)) = sample(open, ask.as_ref()) else {
             continue;
         };
-        client = Some(open);
+        numbers = Some(open);
         if out.send(Msg::Link(news)).is_err() {
             return;
         }
     }
 }
 
-fn sample(mut client: Client, counters: bool) -> Option<(Client, News)> {
-    use lb_shared::request::Reply;
-    let request = if counters {
-        Request::Counters
-    } else {
-        Request::Hello {
+fn sample(mut open: Numbers, ask: Option<&WindowAsk>) -> Option<(Numbers, News)> {
+    let Some(ask) = ask else {
+        let hello = Request::Hello {
             client: CLIENT.to_owned(),
+        };
+        open.client.ask_within(&hello, SAMPLE_TIMEOUT).ok()?;
+        return Some((open, News::Alive));
+    };
+    if !open.older {
+        match open.client.window(ask.clone(), SAMPLE_TIMEOUT) {
+            Ok(window) if window.is_still() => return Some((open, News::Still(window.at))),
+            Ok(window) => {
+                let rows = ask.rows.clone();
+                return Some((open, News::Window(rows, Box::new(window))));
+            }
+            Err(ClientError::Refused(refusal)) if frame::is_unknown(&refusal) => open.older = true,
+            Err(_) => return None,
         }
-    };
-    let news = match client.ask_within(&request, SAMPLE_TIMEOUT).ok()? {
-        Reply::Counters(counters) => News::Counters(counters),
-        Reply::Hello(_) => News::Alive,
-        _ => return None,
-    };
-    Some((client, news))
+    }
+    match open.client.ask_within(&Request::Counters, SAMPLE_TIMEOUT).ok()? {
+        Reply::Counters(counters) => Some((open, News::Counters(counters))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +305,88 @@ mod tests {
                 "{name}: {failure:?}"
             );
         }
+    }
+
+    /// An agent that answers each request as `answer` says; what the link told of it, until `last`.
+    fn answered(
+        name: &str,
+        answer: impl Fn(&Request) -> Reply + Clone + Send + 'static,
+        last: impl Fn(&News) -> bool,
+    ) -> Vec<News> {
+        let path = std::env::temp_dir().join(format!("lbtui-{}-{name}.sock", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let answer = answer.clone();
+                thread::spawn(move || serve(stream, &answer));
+            }
+        });
+        let (to, messages) = channel();
+        let link = Link::start(Host::Unix(path.clone()), Out { seat: 0, to });
+        link.sample(Some(WindowAsk {
+            rows: lb_shared::window::Rows::All,
+            round: 0,
+        }));
+        let mut told = Vec::new();
+        while !told.last().is_some_and(&last) {
+            match messages.recv_timeout(Duration::from_secs(20)).unwrap() {
+                (_, Msg::Link(news)) => told.push(news),
+                (_, other) => panic!("{name}: {other:?}"),
+            }
+        }
+        drop(link);
+        std::fs::remove_file(&path).unwrap();
+        told
+    }
+
+    fn serve(mut stream: std::os::unix::net::UnixStream, answer: &impl Fn(&Request) -> Reply) {
+        use std::io::Read as _;
+        let mut preface = [0; frame::PREFACE_LEN];
+        let mut head = [0; frame::HEAD_LEN];
+        let _ = stream.write_all(&VERSION.preface());
+        let _ = stream.read_exact(&mut preface);
+        while stream.read_exact(&mut head).is_ok() {
+            let (_, length) = frame::head(head).unwrap();
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let request = frame::decode_request(&body).unwrap();
+            let _ = stream.write_all(&frame::encode_reply(&answer(&request)).unwrap());
+        }
+    }
+
+    #[test]
+    fn an_agent_without_excerpts_and_windows_is_asked_for_everything() {
+        let demo = lb_shared::fixture::demo();
+        let (snapshot, counters) = (demo.snapshot, demo.counters);
+        let answer = move |request: &Request| match request {
+            Request::Hello { .. } => Reply::Hello(lb_shared::request::Hello {
+                agent: "0.1.0".into(),
+                host: "lb1".into(),
+                role: lb_shared::request::Role::Admin,
+            }),
+            Request::Events { .. } => Reply::Events(Vec::new()),
+            Request::Watch => Reply::Snapshot(Box::new(snapshot.clone())),
+            Request::Counters => Reply::Counters(Box::new(counters.clone())),
+            _ => Reply::Refused(lb_shared::request::Refusal::new(
+                lb_shared::request::RefusalCode::BadRequest,
+                frame::FrameError::Decode("UnexpectedVariant".into()).to_string(),
+                "use clients of the agent's version",
+            )),
+        };
+        let both = std::cell::Cell::new((false, false));
+        let told = answered("older", answer, |news| {
+            match news {
+                News::Update(_) => both.set((true, both.get().1)),
+                News::Counters(_) => both.set((both.get().0, true)),
+                _ => {}
+            }
+            both.get() == (true, true)
+        });
+        assert!(
+            !told.iter().any(|news| matches!(news, News::Down { .. })),
+            "{told:?}"
+        );
     }
 
     #[test]

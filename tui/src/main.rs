@@ -29,6 +29,7 @@ mod tests;
 mod theme;
 mod trial;
 mod view;
+mod window;
 
 use anyhow::{Context as _, Result, bail};
 use app::{App, Cmd, Msg, News};
@@ -216,6 +217,7 @@ fn seat(args: &Args, theme: Theme, site: &Site, host: &Host) -> Result<App> {
     };
     app.accent = accent.filter(|_| theme != Theme::Mono);
     app.mouse.on = args.mouse && !args.once;
+    app.all_rows = args.once;
     app.screen = args.screen.unwrap_or_default();
     if app.screen == Screen::Hosts && site.hosts.len() < 2 {
         bail!("--screen hosts: there is one host; --host or --cluster names several");
@@ -302,12 +304,10 @@ type Letter = (Option<usize>, Msg);
 fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
     let (out, messages) = channel();
     let links = links(hosts, &out);
-    for link in &links {
-        link.sample(true);
-    }
     let began = Instant::now();
     // An agent that has just begun knows nothing yet.
-    let ready = |data: &Data| data.counters.is_some() && data.state.agent.config.revision > 0;
+    let ready =
+        |data: &Data| data.counters.is_some() && !data.is_early() && data.state.agent.config.revision > 0;
     let told = |app: &App| app.live().is_some_and(ready) || matches!(app.link, app::Link::Down { .. });
     while !board.seats().iter().all(told) {
         let left = ONCE_WITHIN.saturating_sub(began.elapsed());
@@ -325,8 +325,13 @@ fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
         }
         // What else would be done outside is for a terminal.
         drop(board::update(&mut board, began.elapsed(), seat, msg));
+        for (seat, cmd) in board::settle(&mut board) {
+            if let Cmd::Sample(wanted) = cmd {
+                links[seat].sample(wanted);
+            }
+        }
     }
-    board::settle(&mut board);
+    drop(board::settle(&mut board));
     print!("{}", view::text(board.front()));
     Ok(ExitCode::SUCCESS)
 }
@@ -376,56 +381,87 @@ fn serve(
 ) -> Result<()> {
     let began = Instant::now();
     let mut drawn: Option<Instant> = None;
+    // What the last picture looked like, and whether it goes on looking so.
+    let (mut look, mut quiet, mut known) = (0, false, false);
     let mut msg = (None, first);
     loop {
         let woken = Instant::now();
+        let tick = matches!(msg, (None, Msg::Tick));
         let mut next = Some(msg);
         // All that waits is taken before one picture is drawn.
         while let Some((from, msg)) = next {
-            for (seat, cmd) in board::update(board, began.elapsed(), from, msg) {
-                let link = &links[seat];
-                match cmd {
-                    Cmd::Ask(ticket, request) => link.ask(ticket, request),
-                    Cmd::Sample(wanted) => link.sample(wanted),
-                    Cmd::Reconnect => link.reconnect(),
-                    Cmd::Copy(text) => term::copy(&text),
-                    Cmd::Mouse(wanted) => term::mouse(wanted)?,
-                    Cmd::Write(path, text) => {
-                        let told = write_new(&path, &text);
-                        drop(board::update(board, began.elapsed(), None, Msg::Told(told)));
-                    }
-                    // The board has seen to them.
-                    Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather => {}
-                    Cmd::Redraw => term::clear(screen)?,
-                    Cmd::Suspend => {
-                        term::suspend()?;
-                        term::clear(screen)?;
-                    }
-                    Cmd::Quit => return Ok(()),
-                }
+            let cmds = board::update(board, began.elapsed(), from, msg);
+            if !carry_out(board, screen, links, began, cmds)? {
+                return Ok(());
             }
             // A flood of messages may delay a picture, not keep it away.
             if woken.elapsed() > 3 * FRAME {
                 break;
             }
-            let due = drawn.map_or(Duration::ZERO, |drawn| FRAME.saturating_sub(drawn.elapsed()));
+            // The first picture with something in it waits for nothing.
+            let due = match drawn.filter(|_| known || board.front().data.is_none()) {
+                Some(drawn) if board.dirty() => FRAME.saturating_sub(drawn.elapsed()),
+                Some(_) | None => Duration::ZERO,
+            };
             next = if due.is_zero() {
                 messages.try_recv().ok()
             } else {
                 messages.recv_timeout(due).ok()
             };
         }
-        board::settle(board);
-        let app = board.front();
-        screen
-            .draw(|frame| view::draw(app, frame))
-            .context("the terminal cannot be drawn on")?;
-        drawn = Some(Instant::now());
-        let wait = app.wake_at().saturating_sub(began.elapsed());
+        if tick || board.dirty() {
+            let same = tick && !board.dirty();
+            let cmds = board::settle(board);
+            carry_out(board, screen, links, began, cmds)?;
+            let app = board.front();
+            known = app.data.is_some();
+            let picture = screen
+                .draw(|frame| view::draw(app, frame))
+                .context("the terminal cannot be drawn on")?;
+            let seen = view::look(picture.buffer);
+            quiet = same && seen == look;
+            look = seen;
+            drawn = Some(Instant::now());
+        }
+        let at = drawn.map_or(Duration::ZERO, |drawn| drawn.duration_since(began));
+        let wait = board.front().wake_at(at, quiet).saturating_sub(began.elapsed());
         msg = match messages.recv_timeout(wait) {
             Ok(msg) => msg,
             Err(RecvTimeoutError::Timeout) => (None, Msg::Tick),
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
     }
+}
+
+/// Does what a message led to outside; `false` at the end.
+fn carry_out(
+    board: &mut Board,
+    screen: &mut term::Screen,
+    links: &[link::Link],
+    began: Instant,
+    cmds: Vec<(usize, Cmd)>,
+) -> Result<bool> {
+    for (seat, cmd) in cmds {
+        let link = &links[seat];
+        match cmd {
+            Cmd::Ask(ticket, request) => link.ask(ticket, request),
+            Cmd::Sample(wanted) => link.sample(wanted),
+            Cmd::Reconnect => link.reconnect(),
+            Cmd::Copy(text) => term::copy(&text),
+            Cmd::Mouse(wanted) => term::mouse(wanted)?,
+            Cmd::Write(path, text) => {
+                let told = write_new(&path, &text);
+                drop(board::update(board, began.elapsed(), None, Msg::Told(told)));
+            }
+            // The board has seen to them.
+            Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather => {}
+            Cmd::Redraw => term::clear(screen)?,
+            Cmd::Suspend => {
+                term::suspend()?;
+                term::clear(screen)?;
+            }
+            Cmd::Quit => return Ok(false),
+        }
+    }
+    Ok(true)
 }

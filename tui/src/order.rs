@@ -124,9 +124,13 @@ pub(crate) fn arrange(app: &mut App) {
         || !app.servers.marks.is_empty()
         || !app.members.marks.is_empty()
         || (app.now.saturating_sub(app.moved_at) < STILL && !app.moved_at.is_zero());
-    if app.stir || !(early || held) {
+    let ordered = Some((data.version(), data.samples()));
+    // Ages choose rows by themselves, and what other hosts tell is not counted here.
+    let moved = app.ordered != ordered || app.narrowed().filter.drifts() || app.fleet.several();
+    if app.stir || moved && !(early || held) {
         app.stir = false;
         app.ordered_at = app.now;
+        app.ordered = ordered;
         instances(app, &view);
         app.problems.set(problems_of(&data));
         services(app, &data, &view);

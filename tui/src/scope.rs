@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::dialog::{Dialog, Kind, Verdict};
 use lb_shared::differences::Router;
-use lb_shared::problems;
+use lb_shared::expect::{Expected, Facts};
 use lb_shared::request::{Acted, Outcome, Refusal, Reloaded};
-use lb_shared::state::{State, Target};
+use lb_shared::state::{OverrideKind, State, Target, WeightSource};
 
 /// What one host has to do with a change.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub(crate) struct Part {
     pub(crate) seat: usize,
     pub(crate) host: String,
     pub(crate) targets: Vec<Target>,
-    /// The targets' states when the question was opened: what the operator saw.
-    pub(crate) seen: Vec<(Target, &'static str)>,
+    /// What the operator saw of the targets when the question was opened.
+    pub(crate) seen: Vec<Expected>,
     /// Why this host cannot be asked.
     pub(crate) barred: Option<String>,
     /// The request whose answer is awaited.
@@ -30,7 +30,11 @@ impl Part {
             host,
             seen: targets
                 .iter()
-                .map(|target| (target.clone(), word(state, target)))
+                .filter_map(|target| {
+                    let facts = facts(state, target)?;
+                    let target = target.clone();
+                    Some(Expected { target, facts })
+                })
                 .collect(),
             targets,
             barred: None,
@@ -46,13 +50,16 @@ impl Part {
         }
     }
 
-    /// A target that is no longer what the operator saw, and what it is now.
-    pub(crate) fn changed(&self, state: &State) -> Option<(&Target, &'static str)> {
-        self.seen
-            .iter()
-            .map(|(target, seen)| (target, *seen, word(state, target)))
-            .find(|(_, seen, now)| seen != now)
-            .map(|(target, _, now)| (target, now))
+    /// A target that is no longer what the operator saw, and what about it, after its name: `weight is 50 by now, not 100`.
+    pub(crate) fn changed(&self, state: &State) -> Option<(&Target, String)> {
+        self.seen.iter().find_map(|it| {
+            let Some(now) = facts(state, &it.target) else {
+                return Some((&it.target, "it is gone".into()));
+            };
+            let refusal = it.facts.hold("", &now).err()?;
+            let text = refusal.message.trim_start_matches([':', ' ']).to_owned();
+            Some((&it.target, text))
+        })
     }
 
     /// Whether its agent would change something.
@@ -68,14 +75,20 @@ impl Part {
     }
 }
 
-/// The word of a target's state.
-fn word(state: &State, target: &Target) -> &'static str {
+/// What there is to see of a target. A weight that moves by itself is not expected to stand still.
+fn facts(state: &State, target: &Target) -> Option<Facts> {
+    let change = state.overrides.get(target);
     match target {
-        Target::Server(id) => state.servers.get(id).map_or("gone", |server| server.word()),
-        Target::Instance(name) => state
-            .instances
-            .get(name)
-            .map_or("gone", |it| problems::instance_word(it)),
+        Target::Server(id) => {
+            let it = state.servers.get(id)?;
+            let mut facts = Facts::of_server(it, change);
+            let rises = change.is_some_and(|it| matches!(it.kind, OverrideKind::Ramp { .. }));
+            if rises || it.source == WeightSource::Dynamic {
+                facts.weight = None;
+            }
+            Some(facts)
+        }
+        Target::Instance(name) => Some(Facts::of_instance(state.instances.get(name)?, change)),
     }
 }
 

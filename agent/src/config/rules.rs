@@ -4,6 +4,7 @@ mod address;
 mod advise;
 mod bfd;
 mod check;
+mod firewall;
 mod follow;
 mod group;
 mod hmac;
@@ -47,6 +48,8 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);
+    firewall::words(cx);
+    firewall::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);
     subnet::objects(&raw, &model, cx);
     script::security(&raw, cx);
@@ -62,7 +65,8 @@ fn global(cx: &mut Cx<'_>) -> Global {
         router_id: cx.global.router_id.clone(),
         lvs_flush: cx.global.lvs_flush,
         lvs_flush_on_stop: cx.global.lvs_flush_on_stop,
-        script_security: cx.global.script_security,
+        scripts: cx.global.scripts,
+        disable_local_igmp: cx.global.disable_local_igmp,
         vrrp_startup_delay_us: micros,
         lvs_timeouts: cx.global.lvs_timeouts,
         sync_daemon: None,
@@ -71,5 +75,6 @@ fn global(cx: &mut Cx<'_>) -> Global {
         fifo_states_on_reload: cx.global.fifo_states_on_reload,
         dump_files: cx.global.dump_files.clone(),
         json_version: cx.global.json_version.max(1),
+        firewall: cx.global.firewall.clone(),
     }
 }

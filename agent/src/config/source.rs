@@ -161,6 +161,7 @@ pub(crate) fn read(files: &dyn Files, path: &str) -> Read {
         fatal: false,
         total: 0,
         open: Vec::new(),
+        check: IncludeCheck::default(),
     };
     let names = if is_pattern(path) {
         reader.glob(path)
@@ -204,6 +205,8 @@ struct Reader<'f> {
     total: usize,
     /// Identities of the files being read, outermost first.
     open: Vec<(u64, u64)>,
+    /// Of plain include lines from here on.
+    check: IncludeCheck,
 }
 
 impl Reader<'_> {
@@ -323,6 +326,9 @@ impl Reader<'_> {
             .note("break the line with '\\' at its end");
             self.findings.push(finding.at(place));
         }
+        if let Some(words) = include_check_of(self.sources.text(line)) {
+            self.check = self.check.changed(words);
+        }
         match include {
             Some((word, pattern)) => self.include(line, &word, &pattern),
             None if self.sources.lines.len() >= LINES_MAX => {
@@ -355,11 +361,15 @@ impl Reader<'_> {
             return self.limit("files of one include", MATCHES_MAX, Some(place));
         }
         if names.is_empty() {
-            let (severity, note) = match (word, is_pattern(&pattern)) {
-                ("include" | "includer", false) => (Severity::Warning, "keepalived says nothing about it"),
-                ("include" | "includer" | "includem", true) => return,
-                ("includeb", true) if !pattern.contains('{') => return,
-                _ => (Severity::Error, "the word asks for an error in this case"),
+            let check = match word {
+                "include" => self.check,
+                word => IncludeCheck::of(word),
+            };
+            let (severity, note) = match (is_pattern(&pattern), check) {
+                (false, it) if it.name => (Severity::Error, ASKED),
+                (true, it) if it.wildcard || it.brace && pattern.contains('{') => (Severity::Error, ASKED),
+                (false, _) => (Severity::Warning, "keepalived says nothing about it"),
+                (true, _) => return,
             };
             let finding = Diagnostic::new(severity, "L-22", format!("{pattern}: no file matches"));
             self.findings
@@ -382,6 +392,83 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Why a missing file is an error.
+const ASKED: &str = "the word, or include_check, asks for an error in this case";
+
+/// Which includes that match no file are errors. A file that cannot be read always is one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct IncludeCheck {
+    /// A name.
+    name: bool,
+    /// A pattern.
+    wildcard: bool,
+    /// A pattern with braces.
+    brace: bool,
+}
+
+impl IncludeCheck {
+    const ALL: Self = Self {
+        name: true,
+        wildcard: true,
+        brace: true,
+    };
+
+    /// What one of the words that include asks for by itself.
+    fn of(word: &str) -> Self {
+        let (name, wildcard, brace) = match word {
+            "includem" => (true, false, false),
+            "includew" => (true, true, false),
+            "includeb" => (true, false, true),
+            "includea" => (true, true, true),
+            _ => (false, false, false),
+        };
+        Self {
+            name,
+            wildcard,
+            brace,
+        }
+    }
+
+    /// After `include_check` with these words: all without any, else exactly the first one, unless it has a sign.
+    fn changed(self, words: &str) -> Self {
+        if words.is_empty() {
+            return Self::ALL;
+        }
+        let mut it = self;
+        for (at, word) in words.split_whitespace().enumerate() {
+            if at == 0 && !word.starts_with(['+', '-']) {
+                it = Self::default();
+            }
+            it = it.read_word(word).unwrap_or(it);
+        }
+        it
+    }
+
+    /// With one word more; `None`: it has no meaning.
+    pub(crate) fn read_word(mut self, word: &str) -> Option<Self> {
+        let (on, name) = match word.strip_prefix('-') {
+            Some(name) => (false, name),
+            None => (true, word.strip_prefix('+').unwrap_or(word)),
+        };
+        match name {
+            // keepalived's manual has another word for it than its source.
+            "read" | "readable" => {}
+            "match" => self.name = on,
+            "wildcard_match" => self.wildcard = on,
+            "brace_match" => self.brace = on,
+            _ => return None,
+        }
+        Some(self)
+    }
+}
+
+/// What stands behind `include_check`.
+fn include_check_of(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("include_check")?;
+    let words = before_comment(rest);
+    (words.trim().is_empty() || words.starts_with([' ', '\t'])).then(|| words.trim())
 }
 
 /// Byte spans of the lines, without their ends, a byte-order mark and carriage returns.
@@ -466,5 +553,28 @@ mod tests {
         assert_eq!(include_of("include_check"), None);
         assert_eq!(include_of("included x"), None);
         assert_eq!(include_of("include"), None);
+    }
+
+    #[test]
+    fn include_check_is_all_or_exactly_its_word_and_signs_change_it() {
+        let of = |name, wildcard, brace| IncludeCheck {
+            name,
+            wildcard,
+            brace,
+        };
+        let none = IncludeCheck::default();
+        for (line, want) in [
+            ("include_check", of(true, true, true)),
+            ("  include_check match # only names", of(true, false, false)),
+            ("include_check +match +brace_match", of(true, false, true)),
+            ("include_check read", none),
+        ] {
+            assert_eq!(none.changed(include_check_of(line).unwrap()), want, "{line}");
+        }
+        assert_eq!(
+            IncludeCheck::ALL.changed("-wildcard_match"),
+            of(true, false, true)
+        );
+        assert_eq!(include_check_of("include_checks"), None);
     }
 }

@@ -14,9 +14,10 @@ use lb_shared::state::Admin;
 use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
+use lb_shared::window::CounterSums;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, oneshot};
 
@@ -95,6 +96,8 @@ pub(super) struct Engine {
     counters: Mutex<Sampled>,
     /// The last counters, to be had while new ones are read.
     known: std::sync::Mutex<Option<Known>>,
+    /// Sums over counters that somebody looked at.
+    added: std::sync::Mutex<Option<(Weak<Counters>, Arc<CounterSums>)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +123,7 @@ impl Engine {
             hub,
             counters: Mutex::default(),
             known: std::sync::Mutex::default(),
+            added: std::sync::Mutex::default(),
         }
     }
 
@@ -232,6 +236,21 @@ impl Engine {
             }
             Some(_) | None => self.counters().await,
         }
+    }
+
+    /// Sums over counters; added up once for all who look at the same.
+    pub(super) async fn sums(&self, counters: &Arc<Counters>) -> Arc<CounterSums> {
+        let added = self.added.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((of, sums)) = added
+            && of.upgrade().is_some_and(|of| Arc::ptr_eq(&of, counters))
+        {
+            return sums;
+        }
+        let of = Arc::clone(counters);
+        let sums = Arc::new(super::excerpts::blocking(move || CounterSums::of(&of)).await);
+        let added = (Arc::downgrade(counters), Arc::clone(&sums));
+        *self.added.lock().unwrap_or_else(PoisonError::into_inner) = Some(added);
+        sums
     }
 
     /// Has the kernel read, then takes the servers slice by slice: between two slices the core does its work.

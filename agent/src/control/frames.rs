@@ -6,6 +6,7 @@ use super::session::Session;
 use lb_shared::excerpt::ExcerptAsk;
 use lb_shared::frame::{self, FIRST_BYTE, FrameError, HEAD_LEN, Kind, PREFACE_LEN, VERSION, Version};
 use lb_shared::request::{Refusal, RefusalCode, Reply, Request};
+use lb_shared::window::Told;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +36,7 @@ async fn talk(session: &Session, stream: &mut UnixStream, refusal: Option<Refusa
     if let Some(refusal) = refusal {
         return send(stream, &Reply::Refused(refusal)).await;
     }
+    let mut told = Told::default();
     let mut budget = Budget::new(limits::REQUEST_BURST, limits::REQUESTS_PER_S, Instant::now());
     loop {
         let request = match read_request(stream).await? {
@@ -58,7 +60,16 @@ async fn talk(session: &Session, stream: &mut UnixStream, refusal: Option<Refusa
             session.doors.count(word, refused);
             continue;
         }
-        let reply = session.answer(request).await;
+        let reply = match request {
+            Request::Window(ask) => match session.window(ask, std::mem::take(&mut told)).await {
+                Ok((window, now)) => {
+                    told = now;
+                    Reply::Window(Box::new(window))
+                }
+                Err(refusal) => Reply::Refused(refusal),
+            },
+            request => session.answer(request).await,
+        };
         session.doors.count(
             word,
             match &reply {

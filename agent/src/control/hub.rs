@@ -269,10 +269,10 @@ mod tests {
             why: None,
             actor: None,
             at: Mono::ZERO,
-            changes: vec![Change::Put(Object::Agent(AgentView {
+            changes: vec![Change::Put(Object::Agent(Box::new(AgentView {
                 host: name.to_string(),
                 ..AgentView::default()
-            }))],
+            })))],
         }
     }
 

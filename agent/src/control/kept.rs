@@ -82,7 +82,7 @@ impl LastEvents {
 mod tests {
     use super::*;
     use lb_shared::event::{Event, What};
-    use lb_shared::state::{AgentView, Object, ObjectId};
+    use lb_shared::state::{Object, ObjectId};
     use lb_shared::units::Mono;
     use std::time::Instant;
 
@@ -94,7 +94,7 @@ mod tests {
             why: None,
             actor: None,
             at: Mono(5),
-            changes: vec![lb_shared::event::Change::Put(Object::Agent(AgentView::default()))],
+            changes: vec![lb_shared::event::Change::Put(Object::Agent(Box::default()))],
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) const ACTS_PER_S: u32 = 10;
 pub(super) const EVENTS_KEPT: usize = 10_000;
 /// After so many events, as a start or a reload brings them, freed memory is given back in the next quiet moment.
 pub(super) const MANY_EVENTS: u32 = 500;
-pub(super) const QUIET: Duration = Duration::from_secs(2);
+/// Longer than it takes until the last of these events are written too (`KEEP_SOON` and `KEEP_PAUSE`, and again).
+pub(super) const QUIET: Duration = Duration::from_secs(8);
 /// Of these, kept over the agent's end.
 pub(super) const EVENTS_ON_DISK: usize = 2_000;
 /// How soon after an event they are written, how long after that not again, and how long the end may take.

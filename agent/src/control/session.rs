@@ -8,7 +8,7 @@ use super::listen::Door;
 use super::loglevel::{LogDial, LogSetup};
 use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
-use super::{frames, lines};
+use super::{excerpts, frames, lines};
 use lb_shared::counters::Counters;
 use lb_shared::event::Actor;
 use lb_shared::expect::Expected;
@@ -17,6 +17,7 @@ use lb_shared::history::{History, HistoryAsk, Past};
 use lb_shared::request::{Act, MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
 use lb_shared::state::ObjectId;
 use lb_shared::view::View;
+use lb_shared::window::{Told, Window, WindowAsk};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -399,11 +400,13 @@ impl Session {
                     .map(|event| (**event).clone())
                     .collect(),
             ),
-            Request::Watch | Request::Listen | Request::Excerpt(_) => Reply::Refused(Refusal::new(
-                RefusalCode::BadRequest,
-                "this has more than one answer",
-                "",
-            )),
+            Request::Watch | Request::Listen | Request::Excerpt(_) | Request::Window(_) => {
+                Reply::Refused(Refusal::new(
+                    RefusalCode::BadRequest,
+                    "this has an answer only on a connection of frames",
+                    "",
+                ))
+            }
             Request::Metrics(asked) => match self.doors.metrics(asked).await {
                 Ok(text) => Reply::Metrics(text),
                 Err(refusal) => Reply::Refused(refusal),
@@ -450,6 +453,15 @@ impl Session {
                 finish(tokio::spawn(async move { engine.confirm(actor).await })).await
             }
         }
+    }
+
+    /// What changed of the numbers since this connection was `told`.
+    pub(super) async fn window(&self, ask: WindowAsk, mut told: Told) -> Result<(Window, Told), Refusal> {
+        let engine = &self.doors.engine;
+        let counters = engine.counters_soon().await?;
+        let sums = engine.sums(&counters).await;
+        // Many servers take their time; the workers have checks to run.
+        Ok(excerpts::blocking(move || (told.next(ask, &counters, &sums), told)).await)
     }
 
     async fn reload(&self, dry_run: bool, force: bool, confirm: Option<Duration>) -> Reply {

@@ -13,6 +13,7 @@ use lb_shared::request::{
 use lb_shared::state::{Admin, DrainThen, Object, ObjectId, Target};
 use lb_shared::trial::{TestAsk, TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::whatif::Foreseen;
+use lb_shared::window::{CounterSums, Rows, WindowAsk};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
@@ -775,7 +776,7 @@ fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
             why: None,
             actor: None,
             at: lb_shared::units::Mono::ZERO,
-            changes: vec![Change::Put(Object::Agent(agent.clone()))],
+            changes: vec![Change::Put(Object::Agent(Box::new(agent.clone())))],
         });
     }
     while room.client().snapshot().unwrap().seq < before + u64::from(count) {
@@ -838,4 +839,26 @@ fn tested(asked: TestAsk) -> Tested {
         dry_run: asked.dry_run,
         servers: asked.servers.into_iter().map(server).collect(),
     }
+}
+
+#[test]
+fn a_connection_is_told_what_changed_of_the_numbers_it_looks_at() {
+    let room = Room::new();
+    let mut client = room.client();
+    let counters = client.counters().unwrap();
+    let ids: Vec<ServerId> = counters.servers.keys().take(2).cloned().collect();
+    let ask = WindowAsk {
+        rows: Rows::These(ids.clone()),
+        round: 0,
+    };
+    let patience = Duration::from_secs(10);
+    let first = client.window(ask.clone(), patience).unwrap();
+    let told: Vec<&ServerId> = first.servers.iter().map(|(id, _)| id).collect();
+    assert_eq!((first.whole, told), (true, ids.iter().collect()));
+    assert_eq!(first.totals, Some(CounterSums::of(&counters).all));
+    assert!(client.window(ask.clone(), patience).unwrap().is_still());
+    // Another connection was told nothing yet, and another round begins anew.
+    assert!(room.client().window(ask.clone(), patience).unwrap().whole);
+    let anew = WindowAsk { round: 1, ..ask };
+    assert!(client.window(anew, patience).unwrap().whole);
 }

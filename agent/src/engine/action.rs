@@ -3,8 +3,10 @@
 use super::confirm::Former;
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
-use crate::model::{BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule};
-use crate::net::NetOp;
+use crate::model::{
+    BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule, ScriptRules,
+};
+use crate::net::{NetOp, TableName};
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Ear};
 use crate::wire::bfd;
@@ -40,6 +42,8 @@ pub enum Action {
     BfdPaths(BTreeMap<String, BfdPath>),
     /// Whether to tell when routes or rules of ours are removed.
     WatchRouting(bool),
+    /// Whether to tell when somebody takes something out of a table of nf_tables.
+    WatchFirewall(bool),
     /// Read these values under /proc/sys and tell.
     ReadSysctls(Vec<String>),
     /// A packet of a BFD session.
@@ -62,8 +66,8 @@ pub enum Action {
     Persist(PersistId, Vec<Override>),
     /// Make the configuration to go back to durable, or forget it, and tell.
     KeepFormer(PersistId, Option<Box<Former>>),
-    /// Whether scripts that others could change may run.
-    ScriptSecurity(bool),
+    /// What holds for all scripts from now on.
+    ScriptRules(ScriptRules),
     /// Write down what we own, for the next start: see [`Ledger`].
     Ledger(Ledger),
     /// Everything is put down: the process may end.
@@ -105,6 +109,9 @@ pub struct Ledger {
     pub links: BTreeSet<String>,
     #[serde(default)]
     pub link_sysctls: BTreeMap<String, String>,
+    /// Tables of nf_tables that are there by our doing.
+    #[serde(default)]
+    pub firewall: Vec<TableName>,
 }
 
 /// One instance in the [`Ledger`]. When it last sent is written beside it by the shell, at each advert.

@@ -84,6 +84,7 @@ impl Engine {
         let lost = boot.intent.lost;
         if let Some(earlier) = &earlier {
             self.vmacs.take_over(earlier);
+            self.firewall.take_over(earlier);
         }
         self.put_in_force(first, crashed);
         self.tell_of_former();
@@ -114,6 +115,7 @@ impl Engine {
         }
         if let Some(earlier) = earlier {
             self.clean_routing(&earlier);
+            self.clean_firewall();
         }
         self.say(
             What::Started,

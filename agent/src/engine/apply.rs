@@ -41,6 +41,8 @@ impl Engine {
                 return self.answer(Some(*ticket), Reply::Refused(refusal));
             }
         }
+        let waiting = self.started.as_ref().and_then(|it| it.waiting(&new.model));
+        new.findings.extend(waiting);
         let mut reloaded = Reloaded {
             dry_run: new.dry_run,
             revision: self.agent.config.revision + 1,
@@ -96,15 +98,18 @@ impl Engine {
             confirm: _,
         } = new;
         let first = self.agent.config.revision == 0;
+        if first {
+            self.started = Some(super::Started::with(&model));
+        }
         let before = std::mem::replace(&mut self.model, model);
         self.leaving = leaving(&before, &self.model);
         self.index = Index::of(&self.model);
         self.touch_changed_services(&before);
         self.config_view(&file, &findings);
         self.confirm.in_force(texts);
-        let security = self.model.global.script_security;
-        if first || before.global.script_security != security {
-            self.queue.push_back(super::Action::ScriptSecurity(security));
+        let scripts = self.model.global.scripts;
+        if first || before.global.scripts != scripts {
+            self.queue.push_back(super::Action::ScriptRules(scripts));
         }
         self.open_fifos(&before.global.fifos);
 
@@ -130,6 +135,7 @@ impl Engine {
         self.refresh_interfaces();
 
         self.raise_vmacs();
+        self.apply_firewall();
         let startup_delay = if first {
             let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
             Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
@@ -154,6 +160,7 @@ impl Engine {
         self.hold_changed(&before);
         self.hold_static_addresses();
         self.apply_routing();
+        self.drop_idle_firewall();
         self.drop_vmacs();
 
         let numbers = self

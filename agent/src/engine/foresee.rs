@@ -422,10 +422,11 @@ impl World {
             Action::Persist(id, _) => self.inbox.push_back(Input::Persisted(id, Ok(()))),
             Action::KeepFormer(id, _) => self.inbox.push_back(Input::FormerKept(id, Ok(()))),
             Action::Answer(..)
-            | Action::ScriptSecurity(_)
+            | Action::ScriptRules(_)
             | Action::Dump(..)
             | Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::WatchFirewall(_)
             | Action::ReadSysctls(_)
             | Action::CancelCheck(_)
             | Action::Fifos(_)

@@ -6,7 +6,7 @@ use crate::config::Texts;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{DumpKind, JobId, JobOutcome, Model};
-use crate::net::{Address, AddressKey, Link, NetTable, RoutingGone};
+use crate::net::{Address, AddressKey, Link, NetTable, RoutingGone, TableName};
 use crate::vrrp::Datagram;
 use crate::wire::LinkIndex;
 use lb_shared::diagnostic::Diagnostic;
@@ -85,6 +85,8 @@ pub enum NetNews {
     AddressGone(AddressKey),
     /// Somebody removed a route or a rule that carries our protocol.
     RoutingGone(RoutingGone),
+    /// Somebody else took something out of this table.
+    FirewallLost(TableName),
     /// A batch of operations is over: the errno and words of each that failed, by its place in the batch.
     Done(BatchId, Vec<(usize, OpError)>),
 }

@@ -15,6 +15,7 @@ mod confirm;
 mod counters;
 mod debounce;
 mod dump;
+mod firewall;
 mod foresee;
 mod ground;
 mod guards;
@@ -23,6 +24,7 @@ mod intent;
 mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
+mod next_start;
 mod plan;
 mod put_back;
 mod rails;
@@ -46,6 +48,7 @@ pub use boot::{Boot, Previous, StoredIntent};
 pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
+pub use next_start::Started;
 pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
@@ -84,12 +87,15 @@ pub struct Engine {
     /// Static addresses that somebody removed.
     put_back: put_back::PutBack<AddressKey>,
     routing: routing_keeper::RoutingKeeper,
+    firewall: firewall::FirewallKeeper,
     /// The kernel tells of routes and rules.
     watches_routing: bool,
     ipvs: ipvs_keeper::IpvsKeeper,
     intent: intent::Intent,
     commands: commands::Commands,
     confirm: confirm::Confirm,
+    /// `None` before the first model is in force.
+    started: Option<Started>,
     jobs: jobs::Jobs,
     trials: trial::Trials,
     agent: AgentView,
@@ -160,11 +166,13 @@ impl Engine {
             vmacs: vmacs::Vmacs::default(),
             put_back: put_back::PutBack::default(),
             routing: routing_keeper::RoutingKeeper::default(),
+            firewall: firewall::FirewallKeeper::default(),
             watches_routing: false,
             ipvs,
             intent,
             commands: commands::Commands::default(),
             confirm: confirm::Confirm::default(),
+            started: None,
             jobs: jobs::Jobs::default(),
             trials: trial::Trials::default(),
             agent: AgentView::default(),
@@ -281,6 +289,7 @@ impl Engine {
             self.vmacs.deadline(),
             self.put_back.deadline(),
             self.routing.deadline(),
+            self.firewall.deadline(),
             self.intent.deadline(),
             self.commands.deadline(),
             self.confirm.deadline(),
@@ -336,6 +345,7 @@ impl Engine {
         self.vmacs_on_tick();
         self.static_addresses_on_tick();
         self.routing_on_tick();
+        self.firewall_on_tick();
         self.expire_overrides();
         self.restore_unconfirmed();
         self.expire_tests();

@@ -40,8 +40,8 @@ pub(super) struct Outcome {
     pub(super) refused: Vec<(NetOp, OpError)>,
     /// Refused before, taken now.
     pub(super) recovered: Vec<AddressKey>,
-    /// Operations on routes and rules, each with the kernel's words if it was refused.
-    pub(super) routing: Vec<(NetOp, Option<String>)>,
+    /// Operations on routes, rules and firewall tables, each with the kernel's words if it was refused.
+    pub(super) answers: Vec<(NetOp, Option<String>)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -354,12 +354,12 @@ impl NetKeeper {
             .iter()
             .map(|(place, error)| (*place, error.text.clone()))
             .collect();
-        let of_routing = ops.iter().enumerate().filter(|(_, op)| is_routing(op));
-        outcome.routing = of_routing
+        let of_others = ops.iter().enumerate().filter(|(_, op)| has_keeper(op));
+        outcome.answers = of_others
             .map(|(place, op)| (op.clone(), words.remove(&place)))
             .collect();
         for (place, error) in failures {
-            let Some(op) = ops.get(place).filter(|op| !is_routing(op)) else {
+            let Some(op) = ops.get(place).filter(|op| !has_keeper(op)) else {
                 continue;
             };
             let Some(key) = address_of(op) else {
@@ -427,12 +427,17 @@ fn address_of(op: &NetOp) -> Option<AddressKey> {
         | NetOp::RaiseLink { .. }
         | NetOp::RemoveLink { .. }
         | NetOp::Announce { .. }
+        | NetOp::Firewall(_)
         | NetOp::Sysctl { .. } => None,
     }
 }
 
-fn is_routing(op: &NetOp) -> bool {
-    matches!(op, NetOp::AddRouting(_) | NetOp::RemoveRouting(_))
+/// Somebody else keeps what it is about.
+fn has_keeper(op: &NetOp) -> bool {
+    matches!(
+        op,
+        NetOp::AddRouting(_) | NetOp::RemoveRouting(_) | NetOp::Firewall(_)
+    )
 }
 
 /// How long a refused operation waits after so many tries: never long, since an address that its master lacks is an

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::input::{IpvsNews, NetNews};
 use super::ipvs_keeper::{Note, Status};
-use crate::net::{AddressKey, Link, announce};
+use crate::net::{AddressKey, Link, NetOp, announce};
 use lb_shared::event::What;
 use lb_shared::names::{InstanceName, TrackerName, VirtualKey};
 use lb_shared::state::{ObjectId, OverrideKind, Target};
@@ -46,12 +46,16 @@ impl Engine {
                     let text = format!("{}: the kernel took it", self.place(&key));
                     self.say(What::KernelRecovered, text, None);
                 }
-                for (op, refusal) in outcome.routing {
-                    self.on_routing_answer(&op, refusal);
+                for (op, refusal) in outcome.answers {
+                    match &op {
+                        NetOp::Firewall(it) => self.on_firewall_answer(it, refusal),
+                        _ => self.on_routing_answer(&op, refusal),
+                    }
                 }
                 self.touch(ObjectId::Agent);
             }
             NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
+            NetNews::FirewallLost(table) => self.on_firewall_lost(&table),
         }
     }
 

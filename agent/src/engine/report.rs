@@ -247,13 +247,13 @@ impl Engine {
 
     fn shows(&self, object: &Object) -> bool {
         match object {
-            Object::Agent(view) => self.state.agent == *view,
+            Object::Agent(view) => self.state.agent == **view,
             Object::Instance(view) => self.state.instances.get(&view.name) == Some(view),
             Object::Group(view) => self.state.groups.get(&view.name) == Some(view),
             Object::Tracker(view) => self.state.trackers.get(&view.name) == Some(view),
             Object::Service(view) => self.state.services.get(&view.key) == Some(view),
             Object::Server(view) => self.state.servers.get(&view.id) == Some(view),
-            Object::Override(view) => self.state.overrides.get(&view.target) == Some(view),
+            Object::Override(view) => self.state.overrides.get(&view.target) == Some(&**view),
         }
     }
 
@@ -263,12 +263,13 @@ impl Engine {
                 let mut view = self.agent.clone();
                 view.kernel_trouble = (self.net.trouble().chain(self.vmacs.trouble()))
                     .chain(self.routing.trouble())
+                    .chain(self.firewall.trouble())
                     .chain(self.ipvs.trouble())
                     .collect();
                 view.ipvs_missing = self.ipvs_missing();
                 view.sync = self.sync_view();
                 view.stopping = self.stopping.is_some();
-                Object::Agent(view)
+                Object::Agent(Box::new(view))
             }
             ObjectId::Instance(name) => {
                 let mut view = self.routers.view(name)?;
@@ -280,7 +281,7 @@ impl Engine {
             ObjectId::Tracker(name) => Object::Tracker(self.trackers.view(name)?),
             ObjectId::Service(key) => Object::Service(Arc::new(self.service_view(key)?)),
             ObjectId::Server(id) => Object::Server(Arc::new(self.health.server_view(id)?)),
-            ObjectId::Override(target) => Object::Override(self.intent.get(target)?.clone()),
+            ObjectId::Override(target) => Object::Override(Box::new(self.intent.get(target)?.clone())),
         })
     }
 

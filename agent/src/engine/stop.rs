@@ -69,6 +69,9 @@ impl Engine {
             // Nothing was begun, and what an earlier run left stays for the clean-up.
             return self.finish_early();
         }
+        if !self.keeps_addresses() {
+            self.firewall.leave();
+        }
         let mut effects = Vec::new();
         self.routers.stop(self.now, !mode.hand_over, &mut effects);
         self.on_router_effects(effects);
@@ -80,6 +83,7 @@ impl Engine {
                     .set_held(&Some(name), Held::new(), Vec::new(), &mut self.queue);
             }
             self.net.set_held(&None, Held::new(), Vec::new(), &mut self.queue);
+            self.drop_firewall();
             self.drop_all_vmacs();
         }
         if !mode.hand_over {
@@ -196,6 +200,7 @@ impl Engine {
             static_addresses: self.static_addresses_held(),
             links,
             link_sysctls,
+            firewall: self.firewall.for_ledger().into_iter().collect(),
         };
         if ledger != self.ledger {
             self.ledger = ledger.clone();

@@ -1,10 +1,11 @@
-//! The settings of the kernel that interfaces of the instances' own need: asked for before they are changed, and given
-//! back when nobody needs them any more.
+//! The settings of the kernel that interfaces of the instances' own need, and those that the file names itself
+//! (`promote_secondaries`, `disable_local_igmp`): asked for before they are changed, and given back when nobody needs them
+//! any more.
 
 use super::Engine;
 use super::action::Action;
 use super::vmacs::Vmacs;
-use crate::model::{Instance, OwnKind, OwnLink};
+use crate::model::{Instance, Model, OwnKind, OwnLink};
 use crate::net::NetOp;
 use lb_shared::names::Family;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +26,7 @@ impl Vmacs {
         wanted.filter(move |it| it.family == family && matches!(it.kind, OwnKind::Macvlan(_)))
     }
 
-    /// The settings of the kernel that these links need beside their own, with their values.
+    /// The settings of the kernel that these links need beside their own, and those of the file, with their values.
     fn settings(&self) -> BTreeMap<String, &'static str> {
         let mut settings = BTreeMap::new();
         for it in self.macvlans(Family::Inet) {
@@ -35,8 +36,22 @@ impl Vmacs {
             // Strict for all, packets to a child would be dropped: the way back leads through the parent.
             settings.insert(ALL_RP_FILTER.to_owned(), "0");
         }
+        settings.extend(self.of_file.clone());
         settings
     }
+}
+
+/// The settings that a file asks for, with their values.
+pub(super) fn settings_of_file(model: &Model) -> BTreeMap<String, &'static str> {
+    let promoting = model.instances.values().filter(|it| it.promote_secondaries);
+    let mut settings: BTreeMap<String, &'static str> = promoting
+        .filter_map(|it| it.interface.as_ref())
+        .map(|name| (format!("net/ipv4/conf/{name}/promote_secondaries"), "1"))
+        .collect();
+    if model.global.disable_local_igmp {
+        settings.insert("net/ipv4/igmp_link_local_mcast_reports".to_owned(), "0");
+    }
+    settings
 }
 
 impl Engine {
@@ -67,7 +82,7 @@ impl Engine {
     /// Asks what the settings are that will have to be changed, to be able to put them back.
     pub(super) fn ask_vmac_settings(&mut self) {
         let mut paths: Vec<String> = self.vmacs.settings().into_keys().collect();
-        if !paths.is_empty() {
+        if paths.iter().any(|it| it == ALL_RP_FILTER) {
             let links = self.net.have().links.values();
             let names = links.filter(|it| !self.vmacs.wanted.contains_key(&it.name));
             paths.extend(names.map(|it| rp_filter_of(&it.name)));

@@ -5,7 +5,7 @@
 //! refuses, the link is on its way, and its absence is no fault.
 
 use super::put_back::PutBack;
-use super::vmac_settings::own_settings;
+use super::vmac_settings::{own_settings, settings_of_file};
 use super::{Engine, Ledger};
 use crate::model::{Model, OwnKind, OwnLink};
 use crate::net::{Link, NetOp, NewLink};
@@ -29,6 +29,8 @@ pub(super) struct Vmacs {
     failed: BTreeMap<String, String>,
     /// On its way until then.
     coming: BTreeMap<String, Mono>,
+    /// Settings that the file wants by words of their own: see `vmac_settings`.
+    pub(super) of_file: BTreeMap<String, &'static str>,
     /// Settings that were asked for, and what those were that we changed.
     pub(super) asked: BTreeSet<String>,
     pub(super) originals: BTreeMap<String, String>,
@@ -96,6 +98,7 @@ impl Engine {
     /// Before the instances take a new model: what they will send by is made.
     pub(super) fn raise_vmacs(&mut self) {
         self.vmacs.wanted = wanted(&self.model);
+        self.vmacs.of_file = settings_of_file(&self.model);
         let names: Vec<String> = self.vmacs.wanted.keys().cloned().collect();
         for name in names {
             self.make_vmac(&name);
@@ -128,6 +131,7 @@ impl Engine {
     /// A stop takes all of them down.
     pub(super) fn drop_all_vmacs(&mut self) {
         self.vmacs.wanted.clear();
+        self.vmacs.of_file.clear();
         self.drop_vmacs();
     }
 
@@ -225,8 +229,14 @@ impl Engine {
 
     /// A link appeared or changed, before its instances hear of it.
     pub(super) fn vmacs_on_link(&mut self, name: &str) {
-        if self.boot.is_some() || self.stopping.is_some() || self.vmacs.wanted.is_empty() {
+        let idle = self.vmacs.wanted.is_empty() && self.vmacs.of_file.is_empty();
+        if self.boot.is_some() || self.stopping.is_some() || idle {
             return;
+        }
+        if self.net.have().link(name).is_none() {
+            // Its successor begins with settings of its own.
+            let of_it = format!("/{name}/");
+            self.vmacs.asked.retain(|path| !path.contains(&of_it));
         }
         if self.vmacs.wanted.contains_key(name) {
             let link = self.net.have().link(name).cloned();

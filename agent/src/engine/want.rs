@@ -12,7 +12,7 @@ use crate::model::{self, Forwarding, TunnelType};
 use crate::net::{Address, AddressKey, NetOp, announce};
 use lb_shared::names::{InstanceName, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::state::SyncView;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine {
     /// The daemons that should copy connections: those that send on the MASTER, those that take elsewhere.
@@ -84,14 +84,15 @@ impl Engine {
             // Last come, first gone.
             self.hold_routing(name, false);
         }
-        let (want, announcements) = match &instance {
+        let (want, announcements, guards) = match &instance {
             Some(instance) => {
                 let want = self.held_by(instance);
                 let announcements = self.announcements(instance, &want, rounds);
-                (want, announcements)
+                let guards = self.guards_of(instance, &want);
+                (want, announcements, guards)
             }
             None if self.keeps_addresses() => return,
-            None => (Held::new(), Vec::new()),
+            None => (Held::new(), Vec::new(), BTreeSet::new()),
         };
         if rounds > 0 || !master {
             // Not with every reload.
@@ -99,8 +100,10 @@ impl Engine {
                 self.vmac_routes(&instance, master);
             }
         }
+        let unguard = self.guard_addresses(name, guards);
         self.net
             .set_held(&Some(name.clone()), want, announcements, &mut self.queue);
+        self.send_firewall(unguard);
         if master {
             self.hold_routing(name, false);
         }

@@ -5,6 +5,7 @@
 
 use super::lane::NetLane;
 use super::lock;
+use super::nft_socket::OwnPort;
 use super::rtnl_socket::Monitor;
 use super::store;
 use crate::engine::{BatchId, NetNews, Previous};
@@ -45,7 +46,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let (done, wait) = mpsc::channel();
-    let lane = NetLane::start(move |news| {
+    let lane = NetLane::start(OwnPort::default(), move |news| {
         if let NetNews::Done(_, failures) = news {
             let _ = done.send(failures);
         }

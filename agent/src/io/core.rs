@@ -11,6 +11,7 @@ use super::dump::Dumps;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
+use super::nft_socket::NftWatch;
 use super::numbers::Numbers;
 use super::processes::Processes;
 use super::rtnl_socket::Monitor;
@@ -183,6 +184,7 @@ pub struct Shell {
     pub clock: Clock,
     pub net: NetLane,
     pub monitor: Monitor,
+    pub nft_watch: NftWatch,
     pub ipvs: IpvsLane,
     pub dialler: Dialler,
     pub runner: Runner,
@@ -595,6 +597,7 @@ impl Core {
                 Action::Net(id, ops) => self.shell.net.submit(id, ops),
                 Action::Ipvs(id, ops) => self.shell.ipvs.submit(id, ops),
                 Action::WatchRouting(on) => self.shell.monitor.watch_routing(on),
+                Action::WatchFirewall(on) => self.shell.nft_watch.set(on),
                 Action::ReadSysctls(paths) => {
                     let read = |path: String| sysctl::read(&path).ok().map(|value| (path, value));
                     failed.push(Input::Sysctls(paths.into_iter().filter_map(read).collect()));
@@ -605,7 +608,7 @@ impl Core {
                 Action::Run(id, job) => self.shell.runner.run(id, job),
                 Action::Persist(id, overrides) => self.shell.store.persist(id, overrides),
                 Action::KeepFormer(id, former) => self.shell.store.former(id, former),
-                Action::ScriptSecurity(enforce) => self.shell.runner.enforce_script_security(enforce),
+                Action::ScriptRules(rules) => self.shell.runner.set_rules(rules),
                 Action::Ledger(ledger) => {
                     let slots = self.shell.stamps.slots_for(ledger.masters.keys());
                     self.shell.store.ledger(ledger, slots);

@@ -1,6 +1,7 @@
 //! Ordered executors of kernel operations: a thread each, so that no advert waits on the kernel's locks.
 
 use super::ipvs_socket::{IpvsSocket, Trouble};
+use super::nft_socket::{NftSocket, OwnPort};
 use super::packet_socket::PacketSocket;
 use super::rtnl_socket::RouteSocket;
 use super::sysctl;
@@ -54,13 +55,16 @@ impl<T> Drop for Worker<T> {
     }
 }
 
-/// Carries out changes of links and addresses, and announcements, in order.
+/// Carries out changes of links, addresses and firewall tables, and announcements, in order.
 pub struct NetLane(Worker<(BatchId, Vec<NetOp>)>);
 
 impl NetLane {
-    /// Starts the lane; each batch ends with [`NetNews::Done`].
-    pub fn start(results: impl Fn(NetNews) + Send + 'static) -> Self {
-        let mut net = Net::default();
+    /// Starts the lane; each batch ends with [`NetNews::Done`]. `nft_port` learns by which port it changes nf_tables.
+    pub fn start(nft_port: OwnPort, results: impl Fn(NetNews) + Send + 'static) -> Self {
+        let mut net = Net {
+            nft: NftSocket::new(nft_port),
+            ..Net::default()
+        };
         Self(Worker::start(
             "net",
             move |batches: Vec<(BatchId, Vec<NetOp>)>| {
@@ -81,6 +85,7 @@ impl NetLane {
 struct Net {
     route: RouteSocket,
     packet: Option<PacketSocket>,
+    nft: NftSocket,
 }
 
 impl Net {
@@ -135,6 +140,7 @@ impl Net {
                 };
                 packet.send(*link, frame)
             }
+            NetOp::Firewall(op) => self.nft.execute(op),
             NetOp::Sysctl { path, value } => sysctl::write(path, value),
             NetOp::AddAddress { .. }
             | NetOp::RemoveAddress { .. }
@@ -158,7 +164,7 @@ fn is_for_route(op: &NetOp) -> bool {
         | NetOp::QuietLink { .. }
         | NetOp::RaiseLink { .. }
         | NetOp::RemoveLink { .. } => true,
-        NetOp::Announce { .. } | NetOp::Sysctl { .. } => false,
+        NetOp::Announce { .. } | NetOp::Firewall(_) | NetOp::Sysctl { .. } => false,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod log;
 pub mod mail;
 pub mod modules;
 pub mod netlink;
+pub mod nft_socket;
 pub mod numbers;
 pub mod once;
 pub mod packet_socket;

@@ -59,6 +59,18 @@ impl Connection {
         })
     }
 
+    /// The number the kernel knows this socket by.
+    pub fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// Room for datagrams of this size, as far as the limit allows.
+    pub fn allow_sending(&self, bytes: usize) {
+        if setsockopt(&self.socket, sockopt::SndBufForce, &bytes).is_err() {
+            let _ = setsockopt(&self.socket, sockopt::SndBuf, &bytes);
+        }
+    }
+
     /// Hears the notifications of a group.
     pub fn join(&mut self, group: u32) -> io::Result<()> {
         self.socket.add_membership(group)
@@ -153,6 +165,43 @@ impl Connection {
                 }
                 if message.seq == last {
                     return Ok(refused);
+                }
+            }
+        }
+    }
+
+    /// Sends requests that are carried out together or not at all. `encode` appends them with numbers from the given one
+    /// on, and returns that of the one to be acknowledged, the last that can be refused.
+    ///
+    /// Gives the errno of the first refusal. An error means that the outcome is unknown.
+    pub fn transaction(&mut self, encode: impl FnOnce(&mut Vec<u8>, u32) -> u32) -> io::Result<Option<i32>> {
+        let first = self.next_seq();
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let last = encode(&mut out, first);
+        // The end of a transaction has a number, too.
+        self.seq = last.wrapping_add(1);
+        let sent = self.send(&out);
+        self.out = out;
+        sent?;
+
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        let mut refusal = None;
+        loop {
+            for message in messages(self.receive(deadline)?) {
+                let message = message.map_err(malformed)?;
+                let Body::Answer { errno, .. } = message.body else {
+                    continue;
+                };
+                if message.seq.wrapping_sub(first) > last.wrapping_sub(first) {
+                    continue;
+                }
+                if errno != 0 {
+                    refusal = refusal.or(Some(errno));
+                }
+                // Refused as a whole, it is answered at its beginning.
+                if message.seq == last || message.seq == first && errno != 0 {
+                    return Ok(refusal);
                 }
             }
         }

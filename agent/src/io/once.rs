@@ -1,7 +1,7 @@
 //! `startup_script` and `shutdown_script`: run once, and waited for.
 
 use super::runner::Runner;
-use crate::model::{Job, JobEnd, JobId, Once};
+use crate::model::{Job, JobEnd, JobId, Once, ScriptRules};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs it to its end. What went wrong is logged; nothing else depends on it (as in keepalived).
-pub fn run(word: &str, it: &Once, script_security: bool) {
+pub fn run(word: &str, it: &Once, rules: ScriptRules) {
     let (sender, ended) = mpsc::channel();
     let runner = Runner::start(true, move |_, outcome| {
         let _ = sender.send(outcome);
@@ -18,7 +18,7 @@ pub fn run(word: &str, it: &Once, script_security: bool) {
         Ok(runner) => runner,
         Err(e) => return tracing::error!("{word} is not run: {e:#}"),
     };
-    runner.enforce_script_security(script_security);
+    runner.set_rules(rules);
     let job = Job {
         script: it.script.clone(),
         arguments: Vec::new(),

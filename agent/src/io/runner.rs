@@ -4,7 +4,7 @@
 //! real-time threads. When that process dies, the scripts it ran count as not run, and it is started again.
 
 use super::runner_wire::{EndedMessage, MESSAGE_MAX, RunMessage};
-use crate::model::{Job, JobEnd, JobId, JobOutcome};
+use crate::model::{Job, JobEnd, JobId, JobOutcome, ScriptRules};
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -55,7 +55,7 @@ struct Shared {
 #[derive(Default)]
 struct Inbox {
     jobs: VecDeque<(JobId, Job)>,
-    strict: bool,
+    rules: ScriptRules,
     stop: bool,
 }
 
@@ -105,10 +105,9 @@ impl Runner {
         })
     }
 
-    /// `enable_script_security`: from now on, refuse to run as root what others than root could change. Looked at
-    /// again right before each start.
-    pub fn enforce_script_security(&self, enforce: bool) {
-        self.shared.lock().strict = enforce;
+    /// What holds from now on. Whether others than root could change a script is looked at again right before each start.
+    pub fn set_rules(&self, rules: ScriptRules) {
+        self.shared.lock().rules = rules;
     }
 
     /// Runs a script. Never waits.
@@ -213,9 +212,9 @@ impl Client {
 
     /// Takes over what was asked for; whether it is time to stop.
     fn take_jobs(&mut self) -> bool {
-        let (jobs, strict, stop) = {
+        let (jobs, rules, stop) = {
             let mut inbox = self.shared.lock();
-            (std::mem::take(&mut inbox.jobs), inbox.strict, inbox.stop)
+            (std::mem::take(&mut inbox.jobs), inbox.rules, inbox.stop)
         };
         if !jobs.is_empty() && !self.needed {
             self.needed = true;
@@ -224,7 +223,7 @@ impl Client {
         for (id, job) in jobs {
             let name = job.script.argv.first().cloned().unwrap_or_default();
             self.reported.insert(id, (job.report, name));
-            let message = RunMessage::new(id, job, strict).encode();
+            let message = RunMessage::new(id, job, rules).encode();
             if self.link.is_none() {
                 self.not_started(id, "the script runner is being started again");
             } else if message.len() > MESSAGE_MAX {

@@ -14,8 +14,9 @@ use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, getegid, geteuid, setsid};
+use nix::unistd::{Gid, Pid, Uid, User, getegid, geteuid, getgrouplist, setsid};
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::CString;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -444,7 +445,7 @@ fn start(message: &RunMessage) -> Result<Running, String> {
     let (program, arguments) = program_of(&message.argv)?;
     let me = (geteuid().as_raw(), getegid().as_raw());
     let user = message.user.filter(|user| *user != me);
-    if message.strict && user.unwrap_or(me).0 == 0 {
+    if message.rules.secure && user.unwrap_or(me).0 == 0 {
         only_root_can_change(Path::new(&program))?;
     }
     let (reader, writer) = io::pipe().map_err(|error| format!("no pipe: {error}"))?;
@@ -462,8 +463,10 @@ fn start(message: &RunMessage) -> Result<Running, String> {
             .stdout(writer.try_clone()?)
             .stderr(writer.try_clone()?);
         let is_check = message.timeout.is_some();
+        let groups = user.map(|user| groups_of(user, message.rules.all_groups));
         let setup = JobSetup {
             user,
+            groups: groups.unwrap_or_default(),
             death_signal: if is_check { libc::SIGKILL } else { libc::SIGTERM },
             cpu_limit_s: is_check.then_some(CPU_LIMIT_S),
         };
@@ -489,6 +492,19 @@ fn start(message: &RunMessage) -> Result<Running, String> {
             .map_or(Limit::None, |timeout| Limit::Term(Instant::now() + timeout)),
         lane: message.lane.clone(),
     })
+}
+
+/// The groups of a script: the one it is given, or with `all` every one its user is in.
+fn groups_of((uid, gid): (u32, u32), all: bool) -> Vec<u32> {
+    let user = all.then(|| User::from_uid(Uid::from_raw(uid)).ok().flatten());
+    let found = user.flatten().and_then(|user| {
+        let name = CString::new(user.name).ok()?;
+        getgrouplist(&name, Gid::from_raw(gid)).ok()
+    });
+    found.map_or_else(
+        || vec![gid],
+        |groups| groups.into_iter().map(Gid::as_raw).collect(),
+    )
 }
 
 /// The program and its arguments. `</dev/tcp/ADDRESS/PORT` is no program but a redirection for a shell that knows such

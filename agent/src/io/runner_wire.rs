@@ -7,7 +7,7 @@
 //!
 //! Both ends are the same program, started from the same file, so that there is no version.
 
-use crate::model::{Job, JobEnd, JobId, JobOutcome, Script};
+use crate::model::{Job, JobEnd, JobId, JobOutcome, Script, ScriptRules};
 use std::time::Duration;
 
 /// Longer jobs are refused: the socket takes a packet whole or not at all.
@@ -21,8 +21,7 @@ pub(super) struct RunMessage {
     pub(super) user: Option<(u32, u32)>,
     pub(super) timeout: Option<Duration>,
     pub(super) lane: Option<String>,
-    /// Refuse a script that somebody else than root could change, when it runs as root.
-    pub(super) strict: bool,
+    pub(super) rules: ScriptRules,
 }
 
 /// A job's end on its way back.
@@ -35,10 +34,11 @@ pub(super) struct EndedMessage {
 const HAS_TIMEOUT: u8 = 1;
 const HAS_USER: u8 = 2;
 const HAS_LANE: u8 = 4;
-const STRICT: u8 = 8;
+const SECURE: u8 = 8;
+const ALL_GROUPS: u8 = 16;
 
 impl RunMessage {
-    pub(super) fn new(id: JobId, job: Job, strict: bool) -> Self {
+    pub(super) fn new(id: JobId, job: Job, rules: ScriptRules) -> Self {
         let Job {
             script: Script { mut argv, user },
             arguments,
@@ -53,7 +53,7 @@ impl RunMessage {
             user,
             timeout,
             lane,
-            strict,
+            rules,
         }
     }
 
@@ -65,7 +65,8 @@ impl RunMessage {
             flag(self.timeout.is_some(), HAS_TIMEOUT)
                 | flag(self.user.is_some(), HAS_USER)
                 | flag(self.lane.is_some(), HAS_LANE)
-                | flag(self.strict, STRICT),
+                | flag(self.rules.secure, SECURE)
+                | flag(self.rules.all_groups, ALL_GROUPS),
         );
         let micros = self.timeout.unwrap_or_default().as_micros();
         bytes.extend(u64::try_from(micros).unwrap_or(u64::MAX).to_le_bytes());
@@ -97,7 +98,10 @@ impl RunMessage {
             user: on(HAS_USER).then_some((uid, gid)),
             timeout: on(HAS_TIMEOUT).then_some(Duration::from_micros(micros)),
             lane: on(HAS_LANE).then_some(lane),
-            strict: on(STRICT),
+            rules: ScriptRules {
+                secure: on(SECURE),
+                all_groups: on(ALL_GROUPS),
+            },
         })
     }
 }
@@ -198,7 +202,7 @@ mod tests {
             user in any::<Option<(u32, u32)>>(),
             timeout_us in any::<Option<u32>>(),
             lane in prop::option::of(".{0,10}"),
-            strict in any::<bool>(),
+            (secure, all_groups) in any::<(bool, bool)>(),
             output in prop::collection::vec(any::<u8>(), 0..50),
             code in any::<i32>(),
         ) {
@@ -208,7 +212,7 @@ mod tests {
                 user,
                 timeout: timeout_us.map(|us| Duration::from_micros(us.into())),
                 lane,
-                strict,
+                rules: ScriptRules { secure, all_groups },
             };
             prop_assert_eq!(RunMessage::decode(&run.encode()), Some(run));
             for end in [

@@ -250,7 +250,7 @@ enum Order {
     Finish,
     Former(PersistId, Option<Box<Former>>),
     Intent(PersistId, Vec<Override>),
-    Ledger(Ledger, BTreeMap<String, u64>),
+    Ledger(Box<Ledger>, BTreeMap<String, u64>),
 }
 
 /// What was written.
@@ -296,7 +296,7 @@ impl Store {
                         let file = LedgerFile {
                             boot_id: boot_id(),
                             netns: netns(),
-                            ledger,
+                            ledger: *ledger,
                             slots,
                         };
                         let path = run_dir.join(LEDGER);
@@ -325,7 +325,7 @@ impl Store {
 
     /// Writes the ledger down.
     pub fn ledger(&self, ledger: Ledger, slots: BTreeMap<String, u64>) {
-        let _ = self.orders.send(Order::Ledger(ledger, slots));
+        let _ = self.orders.send(Order::Ledger(Box::new(ledger), slots));
     }
 
     /// Whoever calls it has these events written down, in their turn.

@@ -148,10 +148,12 @@ pub(super) fn set_real_time(thread: nix::unistd::Pid, priority: u8) -> io::Resul
 // The script runner.
 
 /// What a script's process is given before it becomes the script.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct JobSetup {
-    /// User and group to become, with no other groups; `None` stays who we are.
+    /// User and group to become; `None` stays who we are.
     pub(super) user: Option<(u32, u32)>,
+    /// All groups of that user's processes.
+    pub(super) groups: Vec<u32>,
     /// What it gets when its parent dies.
     pub(super) death_signal: libc::c_int,
     /// Seconds of processor time; `None`: as much as it likes.
@@ -166,13 +168,13 @@ pub(super) fn set_up_job(command: &mut Command, setup: JobSetup) {
     // SAFETY: between fork and exec only async-signal-safe system calls are made, on values copied before; nothing
     // allocates or locks. Command has no safe way to set groups, limits and the death signal.
     unsafe {
-        command.pre_exec(move || become_job(setup));
+        command.pre_exec(move || become_job(&setup));
     }
 }
 
 /// The order matters: groups before user, or the right to set them is gone; the death signal after the user, because
 /// changing that clears it.
-fn become_job(setup: JobSetup) -> io::Result<()> {
+fn become_job(setup: &JobSetup) -> io::Result<()> {
     let check = |result: libc::c_int| {
         if result < 0 {
             Err(io::Error::last_os_error())
@@ -206,7 +208,7 @@ fn become_job(setup: JobSetup) -> io::Result<()> {
             libc::CLOSE_RANGE_CLOEXEC,
         );
         if let Some((uid, gid)) = setup.user {
-            check(libc::setgroups(1, &gid))?;
+            check(libc::setgroups(setup.groups.len(), setup.groups.as_ptr()))?;
             check(libc::setgid(gid))?;
             check(libc::setuid(uid))?;
         }

@@ -1,5 +1,6 @@
 //! Settings for the whole agent.
 
+use super::job::ScriptRules;
 use super::notify::{Fifo, FifoKind, MailRoute};
 use lb_shared::names::InstanceName;
 use std::collections::BTreeMap;
@@ -25,8 +26,9 @@ pub struct Global {
     pub lvs_flush: bool,
     /// `lvs_flush_on_stop`: empty it at the end, foreign services included.
     pub lvs_flush_on_stop: bool,
-    /// `enable_script_security`: scripts others could change are not run.
-    pub script_security: bool,
+    pub scripts: ScriptRules,
+    /// `disable_local_igmp`: no IGMP reports for link-local groups, from the whole host.
+    pub disable_local_igmp: bool,
     /// `vrrp_startup_delay`, in microseconds.
     pub vrrp_startup_delay_us: u64,
     /// `lvs_timeouts tcp/tcpfin/udp` in seconds; 0 leaves the kernel's.
@@ -42,6 +44,26 @@ pub struct Global {
     pub dump_files: BTreeMap<DumpKind, String>,
     /// `json_version`.
     pub json_version: u8,
+    pub firewall: Firewall,
+}
+
+/// `nftables` and its companions: the tables that `no_accept` needs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Firewall {
+    pub table: String,
+    /// Of its chains.
+    pub priority: i32,
+    pub counters: bool,
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Self {
+            table: "keepalived".to_owned(),
+            priority: -1,
+            counters: false,
+        }
+    }
 }
 
 /// How connections are copied to the other director.

@@ -38,3 +38,12 @@ pub enum JobEnd {
     /// It never ran: a reason on this host, which says nothing about what it would have found.
     NotStarted(String),
 }
+
+/// What holds for all scripts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ScriptRules {
+    /// `enable_script_security`: those that others could change are not run as root.
+    pub secure: bool,
+    /// `set_supplementary_groups`: they get all groups of their user.
+    pub all_groups: bool,
+}

@@ -22,9 +22,9 @@ pub use check::{
     SmtpCheck, StatusRange, TcpCheck, UdpCheck, UdpReply, Url, Within,
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
-pub use global::{DumpKind, Global, SyncSettings};
+pub use global::{DumpKind, Firewall, Global, SyncSettings};
 pub use host::{Host, InterfaceDelays, Once, Scheduling};
-pub use job::{Job, JobEnd, JobId, JobOutcome};
+pub use job::{Job, JobEnd, JobId, JobOutcome, ScriptRules};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
 };

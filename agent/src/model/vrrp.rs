@@ -90,6 +90,8 @@ pub struct Instance {
     pub tracking: Tracking,
     /// Do not fault when the own interface goes down: `dont_track_primary`.
     pub ignore_own_interface: bool,
+    /// The interface keeps its other addresses when the first of a subnet goes.
+    pub promote_secondaries: bool,
     /// `no_accept` or strict: packets to the addresses are not for this host unless it owns them.
     pub accept: bool,
     pub strict: bool,

@@ -1,6 +1,6 @@
 //! What the kernel does with an operation: as a pure function for plans and simulations, and what its refusals mean.
 
-use super::{Link, NetOp, NetTable, NewLink, Routing};
+use super::{FirewallChange, Link, NetOp, NetTable, NewLink, Routing};
 use crate::model::OwnKind;
 use crate::wire::LinkIndex;
 
@@ -17,6 +17,7 @@ const EROFS: i32 = 30;
 const EADDRINUSE: i32 = 98;
 const EADDRNOTAVAIL: i32 = 99;
 const EOPNOTSUPP: i32 = 95;
+const EPROTONOSUPPORT: i32 = 93;
 const EAFNOSUPPORT: i32 = 97;
 const ENETDOWN: i32 = 100;
 const ENETUNREACH: i32 = 101;
@@ -39,6 +40,12 @@ pub fn is_settled(op: &NetOp, errno: i32) -> bool {
         // A kernel without IPv6 makes none.
         NetOp::QuietLink { .. } => matches!(errno, EAFNOSUPPORT | EOPNOTSUPP),
         NetOp::RemoveLink { .. } => errno == ENODEV,
+        // What it should not hold it does not hold.
+        NetOp::Firewall(it) => match it.change {
+            FirewallChange::Build(_) | FirewallChange::Guard(_) => false,
+            FirewallChange::Unguard(_) => errno == ENOENT,
+            FirewallChange::Drop => matches!(errno, EOPNOTSUPP | EPROTONOSUPPORT),
+        },
         // A kernel without this switch has nothing to switch.
         NetOp::Sysctl { .. } => errno == ENOENT,
     }
@@ -82,6 +89,10 @@ pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
         }
         (NetOp::AddRouting(_), ENETDOWN) => Some("the interface is down"),
         (NetOp::Announce { .. }, ENETDOWN) => Some("the interface is down"),
+        (NetOp::Firewall(_), EOPNOTSUPP | EPROTONOSUPPORT | EAFNOSUPPORT) => {
+            Some("this kernel has no nf_tables for this family: load the module nf_tables")
+        }
+        (NetOp::Firewall(_), ENOENT) => Some("somebody removed it, or this kernel lacks a part of nf_tables"),
         (NetOp::Sysctl { .. }, EACCES | EROFS) => {
             Some("/proc/sys cannot be written here; set it from outside")
         }
@@ -175,6 +186,7 @@ impl NetTable {
             NetOp::Announce { link, .. } => {
                 self.links.get(link).ok_or(ENODEV)?;
             }
+            NetOp::Firewall(it) => self.apply_firewall(it)?,
             NetOp::Sysctl { .. } => {}
         }
         Ok(())

@@ -1,16 +1,19 @@
-//! Links, addresses, routes, rules and announcements: what should be on this host's interfaces, and how to get there.
+//! Links, addresses, routes, rules, firewall tables and announcements: what should be on this host's interfaces, and how to get there.
 //!
-//! Knows the shape of the tables, how to plan from one to the other, and the bytes of rtnetlink, ARP and neighbour
-//! discovery. Does not know who wants an address (the engine asks the machines) nor sockets.
+//! Knows the shape of the tables, how to plan from one to the other, and the bytes of rtnetlink, nf_tables, ARP
+//! and neighbour discovery. Does not know who wants an address (the engine asks the machines) nor sockets.
 
 pub mod announce;
 pub mod apply;
+mod firewall;
+pub mod nft;
 pub mod plan;
 pub mod routing;
 pub mod rtnl;
 mod table;
 
 pub use announce::announce;
+pub use firewall::{FirewallChange, FirewallOp, Guard, Ruleset, TableName};
 pub use plan::plan;
 pub use routing::{Routing, RoutingGone};
 pub use table::{Address, AddressKey, Link, NetTable};
@@ -52,6 +55,7 @@ pub enum NetOp {
         about: IpAddr,
         frame: Vec<u8>,
     },
+    Firewall(Box<FirewallOp>),
     /// A value under /proc/sys, such as `net/ipv4/conf/eth0/promote_secondaries`.
     Sysctl {
         path: String,
@@ -80,6 +84,7 @@ impl fmt::Display for NetOp {
             Self::RaiseLink { name } => write!(f, "set interface {name} up"),
             Self::RemoveLink { link } => write!(f, "remove link {}", link.0),
             Self::Announce { link, about, .. } => write!(f, "announce {about} on link {}", link.0),
+            Self::Firewall(it) => it.fmt(f),
             Self::Sysctl { path, value } => write!(f, "set {path} to {value}"),
         }
     }

@@ -95,7 +95,7 @@ pub fn encode_op(out: &mut Vec<u8>, seq: u32, ack: bool, op: &NetOp) -> bool {
             message.header.index = link.0;
             emit(out, RTM_DELLINK, flags, seq, &message);
         }
-        NetOp::Announce { .. } | NetOp::Sysctl { .. } => return false,
+        NetOp::Announce { .. } | NetOp::Firewall(_) | NetOp::Sysctl { .. } => return false,
     }
     true
 }

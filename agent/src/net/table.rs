@@ -1,6 +1,6 @@
 //! Links and addresses: one type for what is wanted and for what the kernel has.
 
-use super::Routing;
+use super::{Routing, Ruleset, TableName};
 use crate::model::AddressExtras;
 use crate::wire::LinkIndex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +66,9 @@ pub struct NetTable {
     /// Routes and rules of ours. They are not read from the kernel: here is what was sent.
     #[serde(default)]
     pub routing: BTreeSet<Routing>,
+    /// Tables of nf_tables, as they were sent.
+    #[serde(default)]
+    pub firewall: BTreeMap<TableName, Ruleset>,
 }
 
 impl NetTable {

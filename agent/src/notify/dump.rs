@@ -194,7 +194,7 @@ impl Source<'_> {
             "base_priority": cfg.priority.get(),
             "effective_priority": view.effective_priority,
             "vipset": flag(view.state == VrrpState::Master),
-            "promote_secondaries": 0,
+            "promote_secondaries": flag(cfg.promote_secondaries),
             "adver_int": interval(view.advert_interval_us),
             "master_adver_int": interval(view.advert_interval_us),
             "accept": flag(cfg.accept),

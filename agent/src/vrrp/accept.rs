@@ -28,6 +28,11 @@ macro_rules! rejections {
             pub(crate) fn number(&self) -> usize {
                 match self { $(Self::$variant { .. } => $number,)* }
             }
+
+            /// The name of its counter.
+            pub(crate) fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)* }
+            }
         }
     };
 }

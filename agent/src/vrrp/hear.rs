@@ -94,7 +94,7 @@ impl Router {
 
     /// Counts an advert that does not count, and says so now and then.
     pub(crate) fn reject(&mut self, now: Mono, source: IpAddr, why: Rejected, out: &mut Vec<Effect>) {
-        self.tally.rejected[why.number()] += 1;
+        *self.tally.rejected.entry(why.name()).or_default() += 1;
         if let Some(count) = self.limiter.allow(Topic::Rejected(why.number()), now) {
             let text = format!("advert from {source} rejected: {why}");
             self.refused = Some(RefusedView {

@@ -2,6 +2,7 @@
 
 use super::accept::Rejected;
 use lb_shared::units::Mono;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is said at most once in a while. Rejections come first, one place each.
@@ -19,8 +20,6 @@ pub(crate) enum Topic {
     Unsigned,
     ClocksApart,
 }
-
-const TOPICS: usize = Rejected::NAMES.len() + 10;
 
 impl Topic {
     fn number(self) -> usize {
@@ -59,32 +58,25 @@ impl Topic {
     }
 }
 
-/// When each topic was last said, and how often it was swallowed since.
-#[derive(Clone, Debug)]
-pub(crate) struct Limiter([Option<(Mono, u64)>; TOPICS]);
-
-impl Default for Limiter {
-    fn default() -> Self {
-        Self([None; TOPICS])
-    }
-}
+/// When each topic was last said, and how often it was swallowed since. Most instances never have anything to say: what
+/// was never said takes no room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limiter(BTreeMap<usize, (Mono, u64)>);
 
 impl Limiter {
     /// `Some(swallowed)` if it may be said now.
     pub(crate) fn allow(&mut self, topic: Topic, now: Mono) -> Option<u64> {
-        let last = &mut self.0[topic.number()];
-        match last {
+        match self.0.get_mut(&topic.number()) {
             Some((said_at, swallowed)) if now < *said_at + topic.pause() => {
                 *swallowed += 1;
                 None
             }
-            Some((_, swallowed)) => {
-                let count = *swallowed;
-                *last = Some((now, 0));
+            Some(last) => {
+                let (_, count) = std::mem::replace(last, (now, 0));
                 Some(count)
             }
             None => {
-                *last = Some((now, 0));
+                self.0.insert(topic.number(), (now, 0));
                 Some(0)
             }
         }

@@ -1,8 +1,8 @@
 //! The roles of a router, and what it may want of those who hold it.
 
-use super::accept::Rejected;
 use lb_shared::state::MasterView;
 use lb_shared::units::Mono;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a router is, with what is true only while it is that.
@@ -146,7 +146,8 @@ pub(crate) struct Tally {
     pub(crate) released_master: u64,
     pub(crate) zero_sent: u64,
     pub(crate) zero_received: u64,
-    pub(crate) rejected: [u64; Rejected::NAMES.len()],
+    /// By the reason's name; what never happened takes no room.
+    pub(crate) rejected: BTreeMap<&'static str, u64>,
     pub(crate) address_list: u64,
     pub(crate) heard_at: Option<Mono>,
     pub(crate) sent_at: Option<Mono>,

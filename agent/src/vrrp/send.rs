@@ -121,6 +121,8 @@ impl Router {
         } else {
             peers.collect()
         };
+        // Most have one: a list that grows would keep room for four.
+        self.wire.reserve_exact(destinations.len());
         for destination in destinations {
             self.wire.push(Advert {
                 link: ground.sends_by.or(ground.link),

@@ -1,6 +1,5 @@
 //! What clients see of a router.
 
-use super::accept::Rejected;
 use super::election::down_interval;
 use super::role::Role;
 use super::router::Router;
@@ -80,13 +79,14 @@ impl Router {
             sent_at: tally.sent_at,
             ..InstanceCounters::default()
         };
-        let named = Rejected::NAMES
-            .iter()
-            .zip(tally.rejected)
+        for (name, count) in &tally.rejected {
+            counters.rejected.insert((*name).to_owned(), *count);
+        }
+        if tally.address_list > 0 {
             // Counted among the rejections since people look there; the advert itself counts.
-            .chain([(&"address_list", tally.address_list)]);
-        for (name, count) in named.filter(|(_, count)| *count > 0) {
-            counters.rejected.insert((*name).to_owned(), count);
+            counters
+                .rejected
+                .insert("address_list".to_owned(), tally.address_list);
         }
         counters
     }

@@ -158,6 +158,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("H-23", "src/io/doctor.rs"),
     ("H-24", "src/io/doctor.rs"),
     ("H-25", "src/io/doctor.rs"),
+    ("H-67", "src/engine/next_start.rs"),
     ("V-90", "src/io/loader.rs"),
     ("E-30", "src/io/doctor.rs"),
 ];

@@ -262,6 +262,7 @@ fn instance(it: &Instance, out: &mut String) {
         ("check_unicast_source", it.check_unicast_source),
         ("fault_without_peer", it.fault_without_peer),
         ("ignore_own_interface", it.ignore_own_interface),
+        ("promote_secondaries", it.promote_secondaries),
         ("not accepting", !it.accept),
         ("strict", it.strict),
         ("lower_priority_no_advert", it.lower_priority_no_advert),

@@ -2,8 +2,9 @@
 
 use crate::support::load_text;
 use lbagent::config::{
-    Entry, Standing, Takes, compatibility_page, configuration_page, explain, keywords, unknown,
+    Entry, Live, Standing, Takes, compatibility_page, configuration_page, explain, keywords, unknown,
 };
+use lbagent::engine::Started;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -144,6 +145,47 @@ fn every_row_that_does_not_act_says_why_where_the_keyword_stands() {
         tried += 1;
     }
     assert!(tried > 10, "only {tried}");
+}
+
+#[test]
+fn a_reload_says_of_every_setting_that_it_counts_at_the_next_start_where_the_table_says_so() {
+    let words = "startup_script \"/bin/true\"\nshutdown_script \"/bin/true\"";
+    let load = |more: &str| {
+        let text = match more.strip_prefix("(root)") {
+            Some(line) => format!("{line}\nglobal_defs {{\n{words}\n}}"),
+            None => format!("global_defs {{\n{words}\n{more}\n}}"),
+        };
+        load_text(&text).model.expect("a model")
+    };
+    let started = Started::with(&load(""));
+    let mut tried = 0;
+    for entry in keywords()
+        .iter()
+        .filter(|it| ["", "global_defs"].contains(&it.block) && it.standing == Standing::Acts)
+    {
+        let name = entry.info.name;
+        let waits = entry.info.live == Live::NextStart;
+        if entry.info.takes.has_block() || is_line(entry) {
+            assert!(!waits, "{name}: a block counts at once");
+            continue;
+        }
+        let root = if entry.block.is_empty() { "(root)" } else { "" };
+        let sample = match name {
+            "vrrp_cpu_affinity" | "checker_cpu_affinity" | "bfd_cpu_affinity" => "0 1".to_owned(),
+            "startup_script" | "shutdown_script" => "\"/bin/false\"".to_owned(),
+            _ => sample(entry.info.takes),
+        };
+        let told = started.waiting(&load(&format!("{root}{name} {sample}")));
+        // Several words may stand for one setting.
+        let setting = name
+            .replace("checker_no_swap", "no_swap")
+            .replace("bfd_no_swap", "no_swap");
+        let setting = setting.trim_end_matches("_timeout");
+        let named = told.as_ref().is_some_and(|it| it.message.contains(setting));
+        assert_eq!(named, waits, "{name}: {told:?}");
+        tried += usize::from(waits);
+    }
+    assert!(tried >= 12, "only {tried}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::lab::{Netns, expect, wanted};
 use lbagent::engine::{BatchId, NetNews, OpError};
 use lbagent::io::lane::NetLane;
+use lbagent::io::nft_socket::OwnPort;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::model::{AddressExtras, IpvlanMode, OwnKind};
 use lbagent::net::{Address, AddressKey, NetOp, NetTable, NewLink, announce, plan};
@@ -26,7 +27,7 @@ impl Host {
         let (sender, news) = mpsc::channel();
         let done = sender.clone();
         let host = Self {
-            lane: NetLane::start(move |it| drop(done.send(it))),
+            lane: NetLane::start(OwnPort::default(), move |it| drop(done.send(it))),
             monitor: Monitor::start(move |it| drop(sender.send(it))).unwrap(),
             news,
         };

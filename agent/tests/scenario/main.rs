@@ -4,6 +4,7 @@ mod bfd;
 mod confirm;
 mod crash;
 mod dump;
+mod firewall;
 mod guards;
 #[path = "../support/instance.rs"]
 mod instance;

@@ -523,11 +523,12 @@ impl Node {
             Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
             Action::Listen(_)
             | Action::WatchRouting(_)
+            | Action::WatchFirewall(_)
             | Action::Fifos(_)
             | Action::Processes(_)
             | Action::Numbers(_)
             | Action::BfdPaths(_)
-            | Action::ScriptSecurity(_) => {}
+            | Action::ScriptRules(_) => {}
         }
         None
     }

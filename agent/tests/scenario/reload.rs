@@ -30,6 +30,32 @@ fn s12_an_identical_file_causes_no_operation_and_no_transition() {
 }
 
 #[test]
+fn a_setting_that_waits_for_the_next_start_is_told_at_every_reload_until_it_is_taken_back() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let mut waits = model(100, service("rr", 3));
+    waits.host.vrrp.real_time = Some(50);
+    let told = |node: &mut Node, it| {
+        node.did.clear();
+        node.feed(Input::Model(Box::new(new_model(it))));
+        let said = node.did.iter().filter_map(|did| match did {
+            Did::Said(event) if event.what == What::Finding => Some(event.text.clone()),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let said = told(&mut node, waits.clone());
+        assert!(
+            said.len() == 1 && said[0].contains("vrrp_rt_priority none -> 50"),
+            "{said:?}"
+        );
+    }
+    assert_eq!(node.engine.state().agent.config.warnings, 1);
+    assert!(told(&mut node, model(100, service("rr", 3))).is_empty());
+}
+
+#[test]
 fn f090_a_drain_outlasts_a_reload_and_a_server_that_leaves_and_returns() {
     let mut node = Start::with(model(100, service("rr", 3))).go();
     node.run_for(Duration::from_secs(10), &[]);

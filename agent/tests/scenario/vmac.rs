@@ -256,3 +256,35 @@ fn a_start_after_a_crash_removes_one_that_left_the_file() {
     next.stand_still(Duration::from_secs(1));
     assert_eq!(vmac(&next), None);
 }
+
+#[test]
+fn settings_that_the_file_names_are_made_so_and_given_back() {
+    const PROMOTE: &str = "net/ipv4/conf/eth0/promote_secondaries";
+    const IGMP: &str = "net/ipv4/igmp_link_local_mcast_reports";
+    let mut wanted = model(100, service("rr", 1));
+    let name: InstanceName = "VI_1".into();
+    let mut instance: Instance = (*wanted.instances[&name]).clone();
+    instance.promote_secondaries = true;
+    wanted.instances.insert(name, Arc::new(instance));
+    wanted.global.disable_local_igmp = true;
+    let settings = |node: &mut Node| {
+        node.sysctls.insert(PROMOTE.into(), "0".into());
+        node.sysctls.insert(IGMP.into(), "1".into());
+    };
+    let mut node = Start::with(wanted.clone()).go_with(settings);
+    assert_eq!((sysctl(&node, PROMOTE), sysctl(&node, IGMP)), ("1", "0"));
+    // The interface is made anew, with the kernel's default.
+    let link = node.net.links[&LinkIndex(2)].clone();
+    node.sysctls.remove(PROMOTE);
+    node.feed(Input::Net(NetNews::LinkGone(LinkIndex(2))));
+    node.sysctls.insert(PROMOTE.into(), "0".into());
+    node.feed(Input::Net(NetNews::Link(link)));
+    assert_eq!(sysctl(&node, PROMOTE), "1");
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 1))))));
+    assert_eq!((sysctl(&node, PROMOTE), sysctl(&node, IGMP)), ("0", "1"));
+
+    let mut node = Start::with(wanted).go_with(settings);
+    node.feed(Input::Stop(StopMode::default()));
+    node.stand_still(Duration::from_secs(1));
+    assert_eq!((sysctl(&node, PROMOTE), sysctl(&node, IGMP)), ("0", "1"));
+}

@@ -5,12 +5,13 @@ use crate::cluster::{DEVICES, Edits};
 use crate::faults::{Edit, Fault, Forgery, Kind, Operator};
 use crate::shell::{actor, wall_ms};
 use crate::sometimes::Hit;
+use crate::trials::Wish;
 use crate::world::{Cause, Deferred, Event, Truth, World};
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::request::{Act, Role, Verb, WeightChange};
 use lb_shared::state::{DrainThen, Target, VrrpState};
 use lb_shared::units::Weight;
-use lbagent::engine::{Command, Input, NewModel, StopMode};
+use lbagent::engine::{Command, Input, StopMode};
 use lbagent::net::{Address, AddressKey};
 
 impl World {
@@ -131,6 +132,12 @@ impl World {
                 Some(node) => self.reload(node, edit),
                 None => (0..self.nodes.len()).for_each(|node| self.reload(node, edit)),
             },
+            Kind::Try {
+                node,
+                edit,
+                within_us,
+            } => self.try_reload(node, edit, within_us),
+            Kind::Confirmed { node } => self.confirm(node),
             Kind::Drop { .. }
             | Kind::Delay { .. }
             | Kind::Duplicate { .. }
@@ -212,7 +219,7 @@ impl World {
     }
 
     /// An event a process is told of, now or when it runs again.
-    fn feed_or_defer(&mut self, node: usize, cause: Cause, input: Input) {
+    pub(crate) fn feed_or_defer(&mut self, node: usize, cause: Cause, input: Input) {
         if self.nodes[node].engine.is_none() {
             return;
         }
@@ -508,25 +515,16 @@ impl World {
             return;
         }
         let ticket = self.ticket(node, Vec::new(), false);
-        let new = NewModel {
-            model: self.plan.cluster.model(node, &file),
-            file: "/etc/lbagent.conf".to_owned(),
-            findings: Vec::new(),
-            numbers: std::collections::BTreeMap::new(),
-            since_boot: std::time::Duration::ZERO,
-            asked: Some((ticket, actor())),
-            dry_run: false,
-            force: true,
-            wall_ms: wall_ms(self.now),
-            texts: Default::default(),
-            confirm: None,
-        };
+        let mut new = self.new_model(node, &file);
+        new.asked = Some((ticket, actor()));
+        self.known.insert(new.texts.fingerprint(), file.clone());
+        self.wish(node, ticket, Wish::Keep(file.clone()));
         self.feed_or_defer(node, Cause::Reload { edits: file }, Input::Model(Box::new(new)));
     }
 }
 
 impl Edits {
-    fn change(&mut self, edit: Edit) {
+    pub(crate) fn change(&mut self, edit: Edit) {
         match edit {
             Edit::None => {}
             Edit::Priority(by) => self.priority = by,

@@ -71,6 +71,7 @@ impl World {
                 for node in 0..self.nodes.len() {
                     self.audit_addresses(node);
                     self.audit_sorry(node);
+                    self.audit_trial(node);
                 }
                 self.refresh_pairs();
                 self.after(SWEEP_US, Event::Audit(Audit::Sweep));
@@ -340,6 +341,7 @@ impl World {
             | NetOp::QuietLink { .. }
             | NetOp::RaiseLink { .. }
             | NetOp::RemoveLink { .. }
+            | NetOp::Firewall(_)
             | NetOp::Sysctl { .. } => {}
         }
     }

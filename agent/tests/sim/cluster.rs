@@ -354,6 +354,7 @@ impl Cluster {
                 files: Vec::new(),
             },
             ignore_own_interface: false,
+            promote_secondaries: false,
             accept: true,
             strict: false,
             lower_priority_no_advert: false,

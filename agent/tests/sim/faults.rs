@@ -154,6 +154,15 @@ pub(crate) enum Kind {
         node: Option<usize>,
         edit: Edit,
     },
+    /// A reload that waits to be confirmed.
+    Try {
+        node: usize,
+        edit: Edit,
+        within_us: u64,
+    },
+    Confirmed {
+        node: usize,
+    },
 }
 
 /// A forged advert.
@@ -322,6 +331,9 @@ impl Plan {
                 });
             }
         }
+        // From a source of their own: the other faults of a seed are what they would be without.
+        let mut trials = Random::new(seed, "trials");
+        faults.extend(crate::trials::draw(&mut trials, cluster.hosts.len(), quiet_at));
         faults.sort_by_key(|fault| fault.at);
         let fights = faults
             .iter()
@@ -584,6 +596,8 @@ impl Kind {
                 | Self::IpvsWeight { .. }
                 | Self::Operator { .. }
                 | Self::Reload { .. }
+                | Self::Try { .. }
+                | Self::Confirmed { .. }
         )
     }
 

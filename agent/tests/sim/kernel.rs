@@ -234,6 +234,7 @@ impl Kernel {
                 NetOp::AddRouting(_)
                 | NetOp::QuietLink { .. }
                 | NetOp::Announce { .. }
+                | NetOp::Firewall(_)
                 | NetOp::Sysctl { .. },
             ) => (None, Ok(())),
         }

@@ -19,6 +19,7 @@ mod services;
 mod shell;
 mod sometimes;
 mod trace;
+mod trials;
 mod world;
 
 use explore::{Settings, explore, run_plan, run_seed, shrink};

@@ -2,15 +2,18 @@
 
 use crate::cluster::{Cluster, Edits};
 use crate::kernel::Kernel;
+use crate::trials::{KeptFormer, Trials, Wish};
 use crate::world::{Deferred, Packet};
 use lb_shared::names::ServerId;
 use lb_shared::state::{Override, State, VrrpState};
 use lb_shared::units::Mono;
+use lbagent::config::Texts;
 use lbagent::engine::{BatchId, Engine, Ledger, PersistId, Ticket};
 use lbagent::ipvs::IpvsOp;
 use lbagent::net::NetOp;
 use lbagent::vrrp::Ear;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// Packets a socket holds for a process that does not read.
 pub(crate) const SOCKET_MAX: usize = 64;
@@ -82,6 +85,7 @@ pub(crate) struct Lane {
 pub(crate) enum Write {
     Intent(PersistId, Vec<Override>),
     Ledger(Ledger),
+    Former(PersistId, Option<Box<KeptFormer>>),
 }
 
 /// The state folder, and the run folder that a reboot empties.
@@ -92,6 +96,8 @@ pub(crate) struct Disk {
     pub(crate) newest_unreadable: bool,
     pub(crate) both_unreadable: bool,
     pub(crate) ledger: Option<Ledger>,
+    /// What `reload --confirm` goes back to.
+    pub(crate) former: Option<KeptFormer>,
     /// World time of each instance's last advert.
     pub(crate) sent_at: BTreeMap<String, u64>,
     pub(crate) writes: VecDeque<Write>,
@@ -115,6 +121,9 @@ pub(crate) struct Node {
     /// The file as it lies on disk, and as it is in force.
     pub(crate) file: Edits,
     pub(crate) edits: Edits,
+    /// What stands for the edits in force.
+    pub(crate) in_force: Arc<Texts>,
+    pub(crate) trials: Trials,
     pub(crate) promises: Promises,
 
     pub(crate) started_at: u64,
@@ -165,6 +174,8 @@ pub(crate) struct Asked {
     pub(crate) at: u64,
     pub(crate) drains: Vec<ServerId>,
     pub(crate) is_act: bool,
+    /// A reload.
+    pub(crate) wish: Option<Wish>,
 }
 
 impl Node {
@@ -177,6 +188,8 @@ impl Node {
             disk: Disk::default(),
             file: Edits::default(),
             edits: Edits::default(),
+            in_force: Arc::default(),
+            trials: Trials::default(),
             promises: Promises::default(),
             started_at: 0,
             sent_before: BTreeMap::new(),

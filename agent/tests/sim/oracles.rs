@@ -3,7 +3,7 @@
 //! The letters are those of the invariants: S1 yield, S2 two masters end, S3 no address without mastership, S4 nothing
 //! from FAULT, S5 owners, S6 priorities, S7 groups, S8 timers, S9 announcements, S10 bad input is inert, S11 nobody is
 //! displaced early, S12 identical reloads are silent, S14 drains hold, S15 acknowledged is durable, S21 edits in place,
-//! S22 no hole, S23 verdicts, S28 one answer, S31 events add up. `audits.rs` has what must hold after a while.
+//! S22 no hole, S23 verdicts, S28 one answer, S31 events add up; S32 is in `trials.rs`. `audits.rs` has what must hold after a while.
 
 use crate::cluster::{Cluster, Vr};
 use crate::services::Quorum;
@@ -270,6 +270,7 @@ impl World {
                     | Action::Run(..)
                     | Action::Listen(_)
                     | Action::WatchRouting(_)
+                    | Action::WatchFirewall(_)
             )
         });
         if let Some(action) = loud {
@@ -542,6 +543,7 @@ impl World {
                 | NetOp::QuietLink { .. }
                 | NetOp::RaiseLink { .. }
                 | NetOp::RemoveLink { .. }
+                | NetOp::Firewall(_)
                 | NetOp::Sysctl { .. } => continue,
             };
             let Some(vr) = vr else {
@@ -810,6 +812,11 @@ impl World {
             return;
         };
         match reply {
+            Reply::Reloaded(reloaded) => {
+                if let Some(wish) = asked.wish {
+                    self.on_reloaded(node, wish, reloaded);
+                }
+            }
             Reply::Refused(refusal) => {
                 if asked.is_act {
                     self.hit(Hit::CommandRefused);

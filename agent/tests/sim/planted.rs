@@ -39,6 +39,8 @@ pub(crate) enum Planted {
     RoutesStay,
     /// A backup sets the route of its virtual router again.
     RouteOfBackup,
+    /// The disk never gets what `reload --confirm` goes back to.
+    FormerNotKept,
 }
 
 impl Planted {
@@ -54,6 +56,7 @@ impl Planted {
         Planted::OneMoreAdvert,
         Planted::RoutesStay,
         Planted::RouteOfBackup,
+        Planted::FormerNotKept,
     ];
 
     /// Changes an advert on its way in; false if it never gets there.
@@ -109,7 +112,8 @@ impl Planted {
             | Self::DrainForgotten
             | Self::OneMoreAdvert
             | Self::RoutesStay
-            | Self::RouteOfBackup => true,
+            | Self::RouteOfBackup
+            | Self::FormerNotKept => true,
         }
     }
 
@@ -155,6 +159,13 @@ impl Planted {
                 });
                 let again = gone.map(|it| vec![NetOp::AddRouting(it)]);
                 actions.extend(again.map(|ops| Action::Net(BatchId(u64::MAX), ops)));
+            }
+            Self::FormerNotKept => {
+                for action in actions {
+                    if let Action::KeepFormer(_, former) = action {
+                        *former = None;
+                    }
+                }
             }
             Self::OneMoreAdvert => {
                 let last = actions

@@ -250,6 +250,7 @@ fn address_of(op: &NetOp) -> Option<std::net::IpAddr> {
         | NetOp::QuietLink { .. }
         | NetOp::RaiseLink { .. }
         | NetOp::RemoveLink { .. }
+        | NetOp::Firewall(_)
         | NetOp::Sysctl { .. } => None,
     }
 }

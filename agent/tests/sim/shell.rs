@@ -10,9 +10,7 @@ use lb_shared::event::{Actor, Change};
 use lb_shared::names::InstanceName;
 use lb_shared::state::{Object, OverrideKind, Target, VrrpState};
 use lb_shared::units::Mono;
-use lbagent::engine::{
-    Action, Boot, Engine, Input, IpvsNews, NetNews, NewModel, Previous, StoredIntent, Ticket,
-};
+use lbagent::engine::{Action, Boot, Engine, Input, IpvsNews, NetNews, Previous, StoredIntent, Ticket};
 use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::model::{CheckKind, Job as ScriptJob, JobEnd, JobId, JobOutcome};
 use lbagent::vrrp::Advert;
@@ -33,7 +31,6 @@ impl World {
         let seed = self.random.next();
         let it = &mut self.nodes[node];
         it.lose_agent();
-        it.edits = it.file.clone();
         it.started_at = now;
         it.sent_before = it.disk.sent_at.clone();
         it.ground_moved_at = now;
@@ -47,21 +44,16 @@ impl World {
                 .collect();
             Previous { ledger, sent_ago }
         });
+        let file = it.file.clone();
+        let former = it.former(now);
+        let former = former.map(|(edits, note)| (self.new_model(node, &edits), note));
+        let mut model = self.new_model(node, &file);
+        model.force = false;
+        self.known.insert(model.texts.fingerprint(), file);
+        let it = &mut self.nodes[node];
         let boot = Boot {
-            model: NewModel {
-                model: self.plan.cluster.model(node, &it.edits),
-                file: "/etc/lbagent.conf".to_owned(),
-                findings: Vec::new(),
-                numbers: BTreeMap::new(),
-                since_boot: Duration::ZERO,
-                asked: None,
-                dry_run: false,
-                force: false,
-                wall_ms: wall_ms(now),
-                texts: Default::default(),
-                confirm: None,
-            },
-            former: None,
+            model,
+            former,
             intent: it.disk.read_intent(),
             previous,
             signed: None,
@@ -83,8 +75,11 @@ impl World {
         while let Some(action) = engine.poll_action() {
             actions.push(action);
         }
-        self.nodes[node].deadline = engine.next_deadline();
-        self.nodes[node].engine = Some(engine);
+        let it = &mut self.nodes[node];
+        it.edits = it.trials.expected().clone();
+        it.in_force = engine.in_force().2;
+        it.deadline = engine.next_deadline();
+        it.engine = Some(engine);
         self.note(|| format!("n{node} starts"));
         self.fold(node, &actions);
         self.oracle.on_start(node);
@@ -121,7 +116,7 @@ impl World {
         match action {
             Action::Send(name, advert) => self.send(node, name, &advert),
             Action::Listen(endpoints) => self.nodes[node].listening = endpoints,
-            Action::WatchRouting(_) | Action::ReadSysctls(_) => {}
+            Action::WatchRouting(_) | Action::WatchFirewall(_) | Action::ReadSysctls(_) => {}
             Action::Net(id, ops) => {
                 self.nodes[node].net_lane.jobs.push_back(Job::Net(id, ops));
                 self.kick_net_lane(node);
@@ -146,9 +141,12 @@ impl World {
             | Action::BfdPaths(_)
             | Action::BfdSend(..)
             | Action::Numbers(_)
-            | Action::ScriptSecurity(_)
-            // No reload of the simulator waits to be confirmed.
-            | Action::KeepFormer(..) => {}
+            | Action::ScriptRules(_) => {}
+            Action::KeepFormer(id, former) => {
+                let kept = self.kept(former.as_deref()).map(Box::new);
+                self.nodes[node].disk.writes.push_back(Write::Former(id, kept));
+                self.kick_disk(node);
+            }
             Action::Answer(ticket, reply) => self.on_answer(node, ticket, &reply),
             Action::Persist(id, overrides) => {
                 self.nodes[node]
@@ -434,14 +432,18 @@ impl World {
         let Some(write) = self.nodes[node].disk.writes.pop_front() else {
             return;
         };
-        if let Write::Intent(id, _) = &write {
-            let result = if full {
-                Err("No space left on device".to_owned())
-            } else {
-                Ok(())
-            };
+        let result = if full {
+            Err("No space left on device".to_owned())
+        } else {
+            Ok(())
+        };
+        let input = match &write {
+            Write::Intent(id, _) => Some(Input::Persisted(*id, result)),
+            Write::Former(id, _) => Some(Input::FormerKept(*id, result)),
+            Write::Ledger(_) => None,
+        };
+        if let Some(input) = input {
             let epoch = self.nodes[node].epoch;
-            let input = Input::Persisted(*id, result);
             self.after(
                 20,
                 Event::Feed {
@@ -553,7 +555,13 @@ impl World {
         let it = &mut self.nodes[node];
         it.next_ticket += 1;
         let ticket = Ticket(it.next_ticket);
-        it.tickets.insert(ticket, Asked { at, drains, is_act });
+        let asked = Asked {
+            at,
+            drains,
+            is_act,
+            wish: None,
+        };
+        it.tickets.insert(ticket, asked);
         ticket
     }
 }
@@ -570,6 +578,7 @@ impl Disk {
                 self.both_unreadable = false;
             }
             Write::Ledger(ledger) => self.ledger = Some(ledger),
+            Write::Former(_, former) => self.former = former.map(|it| *it),
         }
     }
 

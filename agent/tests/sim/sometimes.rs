@@ -43,6 +43,9 @@ hits! {
     DiskRefused = "change refused by the disk";
     MasterPaused = "master paused and woken";
     JunkHeard = "junk heard";
+    Tried = "reload that waits to be confirmed";
+    Confirmed = "reload confirmed";
+    TakenBack = "reload taken back";
     Converged = "converged after the faults";
 }
 

@@ -13,7 +13,7 @@ use lb_shared::state::VrrpState;
 use lbagent::engine::{Action, Input};
 use lbagent::vrrp::{Datagram, Ear, Endpoint};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::IpAddr;
 
 /// How late a running agent does what is due, at most.
@@ -172,6 +172,8 @@ pub(crate) struct World {
     pub(crate) oracle: Oracle,
     pub(crate) planted: Option<Planted>,
     pub(crate) sometimes: Sometimes,
+    /// What texts stand for, by their fingerprints.
+    pub(crate) known: BTreeMap<u64, Edits>,
     /// Adverts that were sent, for replays.
     pub(crate) sent: VecDeque<Packet>,
     pub(crate) replays: bool,
@@ -200,6 +202,7 @@ impl World {
             oracle: Oracle::new(cluster),
             planted,
             sometimes: Sometimes::default(),
+            known: BTreeMap::new(),
             sent: VecDeque::new(),
             replays: plan.faults.iter().any(|it| {
                 matches!(
@@ -483,7 +486,11 @@ impl World {
         if let Some(words) = words {
             self.record_step(node, &words, &actions);
         }
+        let cause = self.cause_of_change(node, cause);
         self.carry_out(node, now, &cause, (deadline_before, deadline), &mut actions);
+        if matches!(cause, Cause::Reload { .. }) {
+            self.judge_in_force(node);
+        }
         actions.clear();
         self.actions = actions;
         self.arm(node);

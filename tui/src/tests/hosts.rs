@@ -75,7 +75,7 @@ impl Hosts {
     fn send(&mut self, seat: Option<usize>, msg: Msg) {
         self.cmds
             .extend(board::update(&mut self.board, self.at, seat, msg));
-        board::settle(&mut self.board);
+        self.cmds.extend(board::settle(&mut self.board));
     }
 
     /// Lets time pass; all hosts are alive but those that are silent.
@@ -221,21 +221,21 @@ fn two_masters_that_do_not_hear_each_other_are_an_alarm_on_every_host() {
 fn counters_are_asked_of_the_host_in_front_and_of_all_on_the_list_of_hosts() {
     let mut hosts = Hosts::pair((80, 24));
     hosts.cmds.clear();
+    let mut wanted = [true, false, false];
     let mut sampled = |keys: &str| {
         hosts.keys(keys);
-        let cmds = hosts.cmds.drain(..);
-        let sampled = cmds.filter_map(|(seat, cmd)| match cmd {
-            Cmd::Sample(wanted) => Some((seat, wanted)),
-            _ => None,
-        });
-        let mut sampled: Vec<_> = sampled.collect();
-        sampled.sort_unstable();
-        sampled
+        for (seat, cmd) in hosts.cmds.drain(..) {
+            if let Cmd::Sample(ask) = cmd {
+                wanted[seat] = ask.is_some();
+            }
+        }
+        wanted
     };
-    assert_eq!(sampled("1"), []);
-    assert_eq!(sampled(">"), [(0, false), (1, true)]);
-    assert_eq!(sampled("6"), [(0, true), (2, true)]);
-    assert_eq!(sampled("4"), [(0, false), (1, false), (2, false)]);
+    assert_eq!(sampled("1"), [true, false, false]);
+    assert_eq!(sampled(">"), [false, true, false]);
+    // The third has never answered: nothing is known of what it has.
+    assert_eq!(sampled("6"), [true, true, false]);
+    assert_eq!(sampled("4"), [false, false, false]);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn asked(hosts: &mut Hosts) -> Vec<(usize, u64, Act)> {
         .cmds
         .drain(..)
         .filter_map(|(seat, cmd)| match cmd {
-            Cmd::Ask(ticket, Request::Act(act)) => Some((seat, ticket, act)),
+            Cmd::Ask(ticket, Request::Act(act) | Request::ActIf(act, _)) => Some((seat, ticket, act)),
             _ => None,
         })
         .collect()
@@ -395,7 +395,10 @@ fn a_question_for_all_hosts_closes_when_the_target_changes_on_another_one() {
     );
     assert!(hosts.board.front().dialog.is_none());
     let note = hosts.board.front().note.clone().unwrap().0;
-    assert_eq!(note, "nothing was done: web/198.51.100.23:443 is now OFF on lb2");
+    assert_eq!(
+        note,
+        "nothing was done: web/198.51.100.23:443: state is off by now, not up on lb2"
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn server(text: &str) -> Target {
 
 fn act(request: Request) -> Act {
     match request {
-        Request::Act(act) => act,
+        Request::Act(act) | Request::ActIf(act, _) => act,
         other => panic!("{other:?} is no act"),
     }
 }
@@ -287,7 +287,10 @@ fn a_question_ends_when_its_server_changes() {
     bench.keys("Enter");
     assert_eq!(bench.asked(), []);
     let note = bench.app.note.clone().unwrap().0;
-    assert_eq!(note, "nothing was done: web6/[2001:db8:20::4]:443 is now OFF");
+    assert_eq!(
+        note,
+        "nothing was done: web6/[2001:db8:20::4]:443: state is off by now, not up"
+    );
 }
 
 #[test]
@@ -373,9 +376,14 @@ fn counters_are_asked_for_only_while_they_are_shown() {
     let mut bench = Bench::demo(80, 24);
     bench.cmds.clear();
     bench.keys("4");
-    assert_eq!(bench.cmds, [Cmd::Sample(false)]);
-    bench.keys("3 2");
-    assert_eq!(bench.cmds, [Cmd::Sample(false), Cmd::Sample(true)]);
+    assert_eq!(bench.cmds, [Cmd::Sample(None)]);
+    bench.cmds.clear();
+    bench.keys("3");
+    assert!(
+        matches!(bench.cmds[..], [Cmd::Sample(Some(_))]),
+        "{:?}",
+        bench.cmds
+    );
 }
 
 #[test]
@@ -402,8 +410,9 @@ fn programs_keys_become_commands() {
         assert_eq!(bench.cmds, [want]);
     }
     let mut bench = Bench::demo(80, 24);
+    bench.keys("3 G");
     bench.cmds.clear();
-    bench.keys("3 G y");
+    bench.keys("y");
     let selector = "[2001:db8:10::443]:443/tcp/[2001:db8:20::4]:443".to_owned();
     assert_eq!(bench.cmds, [Cmd::Copy(selector)]);
 }
@@ -621,4 +630,63 @@ fn keys_typed_faster_than_pictures_are_drawn_find_their_rows() {
     }
     assert!(cmds.iter().any(|cmd| matches!(cmd, Cmd::Ask(..))), "{cmds:?}");
     assert!(bench.app.dialog.is_some());
+}
+
+#[test]
+fn an_act_is_sent_with_what_was_seen_and_a_conflict_says_what_is_true_by_now() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("2 j Tab j j d");
+    let (_, tried) = bench.asked_all().pop().unwrap();
+    bench.keys("Esc d");
+    agree(&mut bench);
+    bench.keys("Enter");
+    let (ticket, done) = bench.asked().pop().unwrap();
+    for request in [tried, done] {
+        let Request::ActIf(act, seen) = request else {
+            panic!("{request:?} expects nothing")
+        };
+        assert_eq!(seen.len(), act.targets.len());
+        assert_eq!(seen[0].target, act.targets[0]);
+        let facts = &seen[0].facts;
+        assert_eq!(
+            (facts.state.as_deref(), facts.weight, facts.change.as_deref()),
+            (Some("up"), Some(100), Some("none"))
+        );
+    }
+    let refusal = lb_shared::request::Refusal::new(
+        lb_shared::request::RefusalCode::Conflict,
+        "web/198.51.100.23:443: weight is 50 by now, not 100",
+        "nothing was changed: look again, then decide",
+    );
+    bench.send(Msg::Answer(ticket, Ok(Box::new(Reply::Refused(refusal)))));
+    let picture = bench.picture();
+    assert!(picture.contains("weight is 50 by now, not 100"), "{picture}");
+    assert!(picture.contains("[ Close ]"), "{picture}");
+    bench.keys("Enter");
+    assert!(bench.app.dialog.is_none());
+    assert_eq!(bench.asked(), []);
+    // What changes while the question is open closes it: here an instance whose priority moved.
+    bench.keys("1 j j P");
+    let Some((_, Request::ActIf(_, seen))) = bench.asked_all().pop() else {
+        panic!("nothing was asked")
+    };
+    assert_eq!(seen[0].facts.priority, Some(130));
+    let mut view = bench.app.data.as_ref().unwrap().state.instances[&"VI_int".into()].clone();
+    Arc::make_mut(&mut view).effective_priority = 120;
+    let event = Numbered {
+        seq: 1_189,
+        wall_ms: fixture::NOW_MS,
+        event: Event {
+            what: What::PriorityChanged,
+            object: ObjectId::Instance("VI_int".into()),
+            text: "130 -> 120".into(),
+            why: None,
+            actor: None,
+            at: fixture::NOW,
+            changes: vec![Change::Put(Object::Instance(view))],
+        },
+    };
+    bench.send(Msg::Link(News::Update(Update::Event(Box::new(event)))));
+    let note = bench.app.note.clone().unwrap().0;
+    assert_eq!(note, "nothing was done: VI_int: priority is 120 by now, not 130");
 }

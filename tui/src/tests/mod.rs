@@ -7,8 +7,9 @@ mod look;
 mod past;
 mod robust;
 mod speed;
+mod windows;
 
-use crate::app::{App, Cmd, Msg, News, settle, update};
+use crate::app::{App, Cmd, Msg, News, sampling, settle, update};
 use crate::theme::Theme;
 use crate::view;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -85,6 +86,7 @@ impl Bench {
     pub(super) fn send(&mut self, msg: Msg) -> &mut Self {
         self.cmds.extend(update(&mut self.app, self.at, msg));
         settle(&mut self.app);
+        self.cmds.extend(sampling(&mut self.app));
         self
     }
 

@@ -29,6 +29,7 @@ use paint::{Area, Paint, Row, row};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 pub(crate) use words::took;
 use words::{clock, short};
@@ -81,6 +82,16 @@ pub(crate) fn text(app: &App) -> String {
     text
 }
 
+/// A number for what is seen below the first line, whose clock goes on in any case.
+pub(crate) fn look(picture: &Buffer) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let first = usize::from(picture.area.width);
+    for cell in picture.content.iter().skip(first) {
+        cell.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// What stays on the terminal after the end: the problems, so that nobody leaves without having seen them.
 pub(crate) fn farewell(app: &App) -> String {
     const LINES: usize = 5;
@@ -124,6 +135,8 @@ fn paint<'a>(app: &App, buffer: &'a mut Buffer) -> Paint<'a> {
     };
     match &app.data {
         None => connecting(app, &mut paint, area),
+        // Lists with most of their rows missing would be wrong ones.
+        Some(data) if data.is_early() && app.screen != Screen::Overview => connecting(app, &mut paint, area),
         Some(data) => {
             let scene = Scene {
                 app,

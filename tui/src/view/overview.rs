@@ -350,13 +350,14 @@ fn services(scene: &Scene<'_>, columns: u16) -> Pane {
     } else {
         rows.insert(0, head);
     }
-    if all.len() > lines.len() {
+    let count = scene.data.service_count();
+    if count > lines.len() {
         rows.push(row(
-            format!("   and {} more: 2 shows them", all.len() - lines.len()),
+            format!("   and {} more: 2 shows them", count - lines.len()),
             Role::Plain,
         ));
     }
-    Pane::new("Services", thousands(all.len() as u64), rows)
+    Pane::new("Services", thousands(count as u64), rows)
 }
 
 fn recent(scene: &Scene<'_>) -> Pane {

@@ -2,7 +2,7 @@
 
 use super::{Entry, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, Old, Set};
+use crate::config::keyword::Does::{Block, Idle, Old, Refused, Set};
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{
     self, Command, Flag, Int, Ip, Name, Nothing, OneOf, OptName, OptWords, Quoted, Seconds, Secret, Weight,
@@ -309,7 +309,8 @@ pub(crate) const BFD_CHECK: Table<RawCheck> = Table { block: "virtual_server/rea
 #[rustfmt::skip]
 pub(crate) const SSL: Table<SslWords> = Table { block: "SSL", parts: &[&[
     row("password", Secret, "none", InPlace, "Pass phrase of the key.",
-        Known("a key with a pass phrase is not read; take it off with 'openssl pkey -in KEY -out NEW-KEY'")),
+        Refused("a pass phrase that lies beside its key protects nothing, and such a key is not read: take it off with \
+            'openssl pkey -in KEY -out NEW-KEY' and let nobody but root read the file")),
     row("ca", Quoted("FILE"), "none", InPlace, "Certificate authority.",
         Idle("certificates of servers are not verified, as in keepalived")),
     row("certificate", Quoted("FILE"), "none", InPlace, "Client certificate in PEM; what signed it may follow.",

@@ -10,15 +10,16 @@ use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Refused, Set};
-use crate::config::keyword::Live::{InPlace, NextStart};
+use crate::config::keyword::Live::{InPlace, NextStart, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptName, OptWords, Script, Seconds, WholeSeconds, Words,
 };
 use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
+use crate::config::source::IncludeCheck;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{DumpKind, Route, Rule, VrrpVersion};
+use crate::model::{DumpKind, Firewall, Route, Rule, ScriptRules, VrrpVersion};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub(crate) struct GlobalDefs {
     pub lvs_flush_on_stop: bool,
     pub lvs_timeouts: [u32; 3],
     pub sync_daemon: Option<SyncWords>,
-    pub script_security: bool,
+    pub scripts: ScriptRules,
     pub script_user: Option<(Option<String>, Option<String>, Span)>,
     pub startup_delay: Option<Duration>,
     pub version: Option<VrrpVersion>,
@@ -88,6 +89,9 @@ pub(crate) struct GlobalDefs {
     pub fifo_states_on_reload: bool,
     pub dump_files: BTreeMap<DumpKind, String>,
     pub json_version: u8,
+    pub firewall: Firewall,
+    pub iptables: Option<Span>,
+    pub disable_local_igmp: bool,
     pub host: super::process::HostWords,
 }
 
@@ -168,7 +172,7 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         KnownBlock("announcements are paced per interface by vrrp_garp_interval alone",
             |_, st, cx| inert(&static_net::GARP_GROUP, st, cx))),
     row("linkbeat_interfaces", List("IFNAME [MII|ETHTOOL|IOCTL]"), "", NextStart, "Interfaces asked for their link \
-        state.", KnownBlock(NO_LINKBEAT, |_, _, _| {})),
+        state.", Idle(NO_LINKBEAT)),
     row("interface_up_down_delays", List("IFNAME DOWN-DELAY [UP-DELAY]"), "0", InPlace, "How long a change of an \
         interface must last before it counts, up to 255 s. Without UP-DELAY it is up at once. A down delay is kept \
         shorter than the others wait for a master.", Block(super::process::interface_delays)),
@@ -198,7 +202,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
 const NO_SNMP: &str =
     "SNMP is not spoken; read the same from 'lbctl status -o json', or have --metrics scraped";
 const NO_DBUS: &str = "D-Bus is not spoken; the control socket answers and tells of changes: 'lbctl watch'";
-const NO_FIREWALL: &str = "no firewall rules are made";
+const NO_MARKS: &str = "each address of a group is a service of its own in IPVS, which balances the same; for one service of \
+    many addresses mark their packets with nftables and write 'virtual_server fwmark N'";
 const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
 
 #[rustfmt::skip]
@@ -210,7 +215,7 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("use_symlink_paths", Flag, "off", InPlace, "Keeps symbolic links in script paths.",
         Idle("scripts are run by the path that is written")),
     row("set_supplementary_groups", Flag, "off", InPlace, "Gives scripts the further groups of their user.",
-        Known("scripts run with their user's first group only")),
+        Set(|it, a, _| it.scripts.all_groups = a.flag())),
     row("router_id", Name("TEXT"), "the host's name", InPlace, "Name of this node in status and events.",
         Set(|it, a, _| it.router_id = Some(a.text().to_owned()))),
     row("notification_email", List("ADDRESS"), "none", InPlace, "Who gets mail.", Block(recipients)),
@@ -237,8 +242,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|it, _, _| it.mail.no_faults = true)),
     row("default_interface", Name("IFNAME"), "eth0", InPlace, "Interface of static addresses that name none.",
         Set(|it, a, _| it.default_interface = Some(a.text().to_owned()))),
-    row("disable_local_igmp", Nothing, "off", NextStart, "Turns off IGMP reports for link-local groups, for the whole \
-        host.", Known("the host's setting stays")),
+    row("disable_local_igmp", Nothing, "off", InPlace, "Turns off IGMP reports for link-local groups, for the whole \
+        host, until the agent stops.", Set(|it, _, _| it.disable_local_igmp = true)),
     row("v3_checksum_as_v2", Flag, "off", InPlace, "Default of v3_checksum_as_v2 of instances.",
         Set(|it, a, _| it.v3_checksum_as_v2 = a.flag())),
     row("lvs_timeouts", Words("[tcp N] [tcpfin N] [udp N]"), "the kernel's", InPlace, "IPVS connection time-outs in \
@@ -287,20 +292,25 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|it, a, _| it.higher_prio_send_advert = Some(a.flag()))),
     row("vrrp_version", OneOf(&["2", "3"]), "2 (IPv6: 3)", InPlace, "Protocol version of instances.",
         Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 }))),
-    row("vrrp_iptables", OptWords("IN-CHAIN [OUT-CHAIN]"), "INPUT OUTPUT", InPlace, "Uses iptables for no_accept.",
-        Known(NO_FIREWALL)),
-    row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.", Known(NO_FIREWALL)),
-    row("nftables", OptName("TABLE"), "keepalived", InPlace, "Uses nftables for no_accept.", Known(NO_FIREWALL)),
-    row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of the chains.",
-        Known(NO_FIREWALL)),
-    row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.", Known(NO_FIREWALL)),
-    row("nftables_counters", Nothing, "off", InPlace, "Counters in the rules.", Known(NO_FIREWALL)),
+    row("vrrp_iptables", OptWords("IN-CHAIN [OUT-CHAIN]"), "INPUT OUTPUT", InPlace, "Firewall rules for no_accept; \
+        made with nftables.",
+        Set(|it, a, _| it.iptables = Some(a.keyword.span))),
+    row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.",
+        Idle("addresses are in sets of nftables; ipsets are not needed")),
+    row("nftables", OptName("TABLE"), "keepalived", InPlace, "Name of the nftables tables for no_accept and strict \
+        mode: 'ip TABLE' and 'ip6 TABLE' are the agent's own.",
+        Set(|it, a, _| it.firewall.table = a.words.first().map_or("keepalived", |word| word.text).to_owned())),
+    row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of their chains.",
+        Set(|it, a, _| it.firewall.priority = a.small())),
+    row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.",
+        Idle("they always are, and follow an interface that is made anew")),
+    row("nftables_counters", Nothing, "off", InPlace, "Counters in the rules.",
+        Set(|it, _, _| it.firewall.counters = true)),
     row("nftables_ipvs", OptName("TABLE"), "keepalived_ipvs", InPlace, "One marked service for each server group.",
-        Known("a group is programmed as one service for each of its addresses")),
+        Refused(NO_MARKS)),
     row("nftables_ipvs_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of those chains.",
-        Known(NO_FIREWALL)),
-    row("nftables_ipvs_start_fwmark", Int(1, 4_294_967_295), "1000", InPlace, "First mark used.",
-        Known(NO_FIREWALL)),
+        Refused(NO_MARKS)),
+    row("nftables_ipvs_start_fwmark", Int(1, 4_294_967_295), "1000", InPlace, "First mark used.", Refused(NO_MARKS)),
     row("vrrp_check_unicast_src", Nothing, "off", InPlace, "Adverts from others than the listed peers are ignored.",
         Set(|it, _, _| it.check_unicast_src = true)),
     row("vrrp_skip_check_adv_addr", Flag, "off", InPlace, "Default of skip_check_adv_addr.",
@@ -347,7 +357,7 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
             it.script_user = Some((word(0), group, a.span()));
         })),
     row("enable_script_security", Nothing, "off", InPlace, "Scripts that somebody other than root could change are not \
-        run as root.", Set(|it, _, _| it.script_security = true)),
+        run as root.", Set(|it, _, _| it.scripts.secure = true)),
     row("vrrp_netlink_cmd_rcv_bufs", Int(0, 4_294_967_295), "the system's", NextStart, "A buffer size.",
         Idle(BUFFERS)),
     row("vrrp_netlink_cmd_rcv_bufs_force", Flag, "off", NextStart, "A buffer size beyond the system's limit.",
@@ -383,9 +393,9 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle("they are always counted; 'lbctl vrrp' shows them")),
     row("vrrp_owner_ignore_adverts", Flag, "off", InPlace, "Default of owner_ignore_adverts.",
         Set(|it, a, _| it.owner_ignore_adverts = Some(a.flag()))),
-    row("vmac_prefix", Name("TEXT"), "vrrp", NextStart, "Beginning of the names of VMACs.",
+    row("vmac_prefix", Name("TEXT"), "vrrp", Restart, "Beginning of the names of VMACs.",
         Set(|it, a, _| it.vmac_prefix = Some(a.text().to_owned()))),
-    row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", NextStart, "The same for those of single addresses.",
+    row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", Restart, "The same for those of single addresses.",
         Set(|it, a, _| it.vmac_addr_prefix = Some(a.text().to_owned()))),
     row("umask", Name("MASK"), "0177", NextStart, "Mode mask of files that are made.",
         Idle("the agent's files have fixed modes")),
@@ -398,8 +408,10 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("reload_repeat", Nothing, "off", InPlace, "Keeps that file.", Refused("a systemd timer with 'lbctl reload' does it, and its log says how it went")),
     row("reload_file", OptName("PATH"), "none", InPlace, "A file that exists while the configuration is read.",
         Refused("no such file is made; 'lbctl reload' answers when it is over, and how")),
-    row("include_check", OptWords("OPTION"), "none", InPlace, "Makes include report missing files.",
-        Known("include warns of a missing file; includea reports everything")),
+    row("include_check", OptWords("read|match|wildcard_match|brace_match"), "none", InPlace, "What counts as an error in \
+        plain include lines below; all of it without a word, with + or - more or less of it.",
+        // Acts on the lines below while these are read: see `source`.
+        Set(|_, a, cx| include_check(a, cx))),
     row("data_use_instance", Flag, "off", InPlace, "Names in the names of dump files.",
         Idle("there is one name for each file; set it with state_dump_file and its companions")),
     row("state_dump_file", Name("PATH"), "/tmp/keepalived.data", InPlace, "Where SIGUSR1 writes instances and groups; \
@@ -426,6 +438,18 @@ fn fifo(it: &mut FifoWords, a: &Args<'_, '_>) {
         group: word(2),
     };
     it.path = Some((words, a.span()));
+}
+
+fn include_check(a: &Args<'_, '_>, cx: &mut Cx<'_>) {
+    for word in a.words {
+        if IncludeCheck::default().read_word(word.text).is_none() {
+            let text = format!(
+                "include_check knows read, match, wildcard_match and brace_match, not '{}'",
+                shown(word.text)
+            );
+            cx.error("L-06", word.span, text, &["it is left out"]);
+        }
+    }
 }
 
 fn recipients(it: &mut GlobalDefs, statement: &Statement<'_>, cx: &mut Cx<'_>) {

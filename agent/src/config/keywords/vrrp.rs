@@ -91,6 +91,7 @@ pub(crate) struct RawInstance {
     pub v3_checksum_as_v2: Option<bool>,
     pub native_ipv6: bool,
     pub no_accept: Option<Span>,
+    pub promote_secondaries: bool,
     pub skip_check_adv_addr: Option<bool>,
     pub strict: Option<bool>,
     pub lower_prio_no_advert: Option<bool>,
@@ -235,10 +236,10 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("vrf", Name("NAME"), "none", Restart, "VRF of the instance.", Known("sockets are bound to the interface alone")),
     row("accept", Nothing, "on", InPlace, "Packets to the addresses are accepted.",
         Set(|it, _, _| it.no_accept = None)),
-    row("no_accept", Nothing, "off", InPlace, "Packets to the addresses are dropped unless this node owns them.",
-        Known("packets to the addresses are accepted, as without it")),
+    row("no_accept", Nothing, "off", InPlace, "Packets to the addresses are dropped by nftables unless this node owns \
+        them (priority 255).", Set(|it, a, _| it.no_accept = Some(a.keyword.span))),
     row("promote_secondaries", Nothing, "off", InPlace, "Secondary addresses survive the removal of the first.",
-        Known("set net.ipv4.conf.IFNAME.promote_secondaries=1 with sysctl")),
+        Set(|it, _, _| it.promote_secondaries = true)),
     row("skip_check_adv_addr", Flag, "vrrp_skip_check_adv_addr", InPlace, "The list of addresses is not checked in \
         adverts of the same master as before.", Set(|it, a, _| it.skip_check_adv_addr = Some(a.flag()))),
     row("strict_mode", Flag, "vrrp_strict", InPlace, "Keeps to the letter of the RFC.",

@@ -82,7 +82,7 @@ pub(super) fn resolve(
             };
         }
     };
-    if user.is_none() && cx.global.script_security {
+    if user.is_none() && cx.global.scripts.secure {
         let why =
             format!("nobody to run it as: neither script_user nor the user {CONVENTIONAL_USER} is there");
         cx.error(
@@ -110,7 +110,7 @@ pub(super) fn resolve(
         ScriptState::NotExecutable(why) => Some(("H-03", format!("cannot be run: {why}"), None)),
         ScriptState::Unsafe(why) => {
             let root = user.is_none_or(|(uid, _)| uid == 0);
-            if root && cx.global.script_security {
+            if root && cx.global.scripts.secure {
                 Some(("H-04", format!("could be changed by others: {why}"), None))
             } else {
                 if root {
@@ -186,7 +186,7 @@ pub(super) fn security(raw: &Raw, cx: &mut Cx<'_>) {
         .find_map(|script| script.script.as_ref())
         .map(|(_, at)| *at);
     if let Some(at) = first
-        && !cx.global.script_security
+        && !cx.global.scripts.secure
     {
         cx.object.clear();
         cx.hint("H-05", at, "scripts are run without enable_script_security", &[

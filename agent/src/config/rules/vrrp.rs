@@ -231,7 +231,8 @@ fn instance(
         garp: garp(it, strict, cx),
         tracking,
         ignore_own_interface: it.dont_track_primary,
-        accept: !strict || owner,
+        promote_secondaries: it.promote_secondaries,
+        accept: owner || !strict && it.no_accept.is_none(),
         strict,
         lower_priority_no_advert: strict
             || it

@@ -82,6 +82,6 @@ fn forms(scope: Scope, excerpt: &Excerpt) -> Vec<Value> {
             rows.map(|it| json::service(&view, it)).collect()
         }
         Scope::Servers | Scope::Meant => view.servers().map(|it| json::server(&view, it)).collect(),
-        Scope::Status | Scope::Objects => Vec::new(),
+        Scope::Status | Scope::Screen | Scope::Objects => Vec::new(),
     }
 }

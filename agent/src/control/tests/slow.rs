@@ -11,7 +11,7 @@ fn event(agent: &lb_shared::state::AgentView, text: &str) -> Event {
         why: None,
         actor: None,
         at: lb_shared::units::Mono::ZERO,
-        changes: vec![Change::Put(Object::Agent(agent.clone()))],
+        changes: vec![Change::Put(Object::Agent(Box::new(agent.clone())))],
     }
 }
 

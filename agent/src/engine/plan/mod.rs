@@ -2,7 +2,7 @@
 
 mod checks;
 mod signing;
-mod values;
+pub(super) mod values;
 
 use super::Engine;
 use crate::model::{Instance, Model, Server, Service};
@@ -20,8 +20,7 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
         lines.push(changed("global_defs", &old.global, &new.global));
     }
     if old.host != new.host {
-        let name = "settings of process and host, at the next start:";
-        lines.push(changed(name, &old.host, &new.host));
+        lines.push(changed("settings of process and host", &old.host, &new.host));
     }
     compare(&mut lines, "vrrp:", &old.instances, &new.instances, changed);
     compare(&mut lines, "group:", &old.groups, &new.groups, changed);

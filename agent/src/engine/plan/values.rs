@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A value as it is told.
 #[derive(Debug, PartialEq)]
-pub(super) enum Told {
+pub(in crate::engine) enum Told {
     One(String),
     /// Of a list what comes and goes is told.
     Many(Vec<String>),
@@ -21,15 +21,15 @@ pub(super) enum Told {
     Hidden(String),
 }
 
-pub(super) type Facts = Vec<(String, Told)>;
+pub(in crate::engine) type Facts = Vec<(String, Told)>;
 
 /// What can be told setting by setting.
-pub(super) trait Settings {
+pub(in crate::engine) trait Settings {
     fn facts(&self) -> Facts;
 }
 
 /// `weight 1 -> 3, inhibit_on_failure no -> yes`; empty if no setting here differs.
-pub(super) fn differences(old: &Facts, new: &Facts) -> String {
+pub(in crate::engine) fn differences(old: &Facts, new: &Facts) -> String {
     let mut parts = Vec::new();
     for (name, after) in new {
         let before = old.iter().find(|(it, _)| it == name).map(|(_, it)| it);
@@ -154,6 +154,7 @@ impl Settings for Instance {
             garp,
             tracking,
             ignore_own_interface,
+            promote_secondaries,
             accept,
             strict,
             lower_priority_no_advert,
@@ -226,6 +227,7 @@ impl Settings for Instance {
             .many("virtual_routes", routes.iter().map(route))
             .many("virtual_rules", rules.iter().map(rule))
             .flag("dont_track_primary", *ignore_own_interface)
+            .flag("promote_secondaries", *promote_secondaries)
             .flag("no_accept", !accept)
             .flag("strict_mode", *strict)
             .flag("lower_prio_no_advert", *lower_priority_no_advert)
@@ -580,7 +582,8 @@ impl Settings for Global {
             router_id,
             lvs_flush,
             lvs_flush_on_stop,
-            script_security,
+            scripts,
+            disable_local_igmp,
             vrrp_startup_delay_us,
             lvs_timeouts,
             sync_daemon,
@@ -589,12 +592,15 @@ impl Settings for Global {
             fifo_states_on_reload,
             dump_files,
             json_version,
+            firewall,
         } = self;
         let mut say = Sayer::default();
         say.maybe("router_id", router_id.as_ref())
             .flag("lvs_flush", *lvs_flush)
             .flag("lvs_flush_on_stop", *lvs_flush_on_stop)
-            .flag("enable_script_security", *script_security)
+            .flag("enable_script_security", scripts.secure)
+            .flag("set_supplementary_groups", scripts.all_groups)
+            .flag("disable_local_igmp", *disable_local_igmp)
             .span(
                 "vrrp_startup_delay",
                 Duration::from_micros(*vrrp_startup_delay_us),
@@ -645,6 +651,9 @@ impl Settings for Global {
                 }),
             )
             .flag("fifo_write_vrrp_states_on_reload", *fifo_states_on_reload)
+            .one("nftables", &firewall.table)
+            .one("nftables_priority", firewall.priority)
+            .flag("nftables_counters", firewall.counters)
             .many(
                 "dump files",
                 dump_files
@@ -694,7 +703,7 @@ impl Settings for Host {
                     (!cpus.is_empty()).then(|| cpus.join(" ")),
                 );
         }
-        say.flag("no_swap", *no_swap);
+        say.flag("vrrp_no_swap", *no_swap);
         say.0
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         garp: Garp::default(),
         tracking: Tracking::default(),
         ignore_own_interface: false,
+        promote_secondaries: false,
         accept: true,
         strict: false,
         lower_priority_no_advert: false,
