@@ -247,6 +247,7 @@ fn links() -> NetTable {
             loopback: false,
             private_over: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

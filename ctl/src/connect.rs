@@ -3,7 +3,6 @@
 use crate::args::Global;
 use crate::look::Look;
 use crate::trouble::{Trouble, usage};
-use crate::zone::Zone;
 use lb_shared::client::{Client, ClientError};
 use lb_shared::config::Config;
 use lb_shared::counters::Counters;
@@ -12,6 +11,7 @@ use lb_shared::host::Host;
 use lb_shared::request::Snapshot;
 use lb_shared::site::{self, Site};
 use lb_shared::view::parse_rfc3339;
+use lb_shared::zone::Zone;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The hosts of a command line. What in the configuration file is not known is told on stderr.

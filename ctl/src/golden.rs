@@ -2,13 +2,13 @@
 
 use crate::look::Look;
 use crate::verbs::{act, event, list, progress, status};
-use crate::zone::Zone;
 use lb_shared::fixture::{self, Demo};
 use lb_shared::request::{Acted, Outcome, TargetReport, Verb};
 use lb_shared::state::{DrainThen, ObjectId, Target};
 use lb_shared::text::width;
 use lb_shared::view::View;
 use lb_shared::why;
+use lb_shared::zone::Zone;
 use std::sync::Arc;
 use std::time::Duration;
 

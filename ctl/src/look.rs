@@ -1,7 +1,7 @@
 //! How output looks here and now: terminal or pipe, its width, colour; and where it goes.
 
 use crate::args::{Global, Output, When};
-use crate::zone::Zone;
+use lb_shared::zone::Zone;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 /// What decides the form of text output.

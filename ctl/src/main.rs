@@ -15,7 +15,6 @@ mod socket_page;
 mod table;
 mod trouble;
 mod verbs;
-mod zone;
 
 use clap::FromArgMatches as _;
 use std::process::ExitCode;

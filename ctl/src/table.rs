@@ -232,7 +232,7 @@ fn total(columns: &[Shown]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::Zone;
+    use lb_shared::zone::Zone;
 
     fn look(width: Option<usize>, colour: bool) -> Look {
         Look {

@@ -11,6 +11,8 @@
 //! [`Kind::Reply`].
 
 use crate::request::{Refusal, RefusalCode, Reply, Request};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt;
 
 /// The first byte of the binary dialect.
@@ -180,6 +182,18 @@ pub fn decode_request(body: &[u8]) -> Result<Request, FrameError> {
 
 /// The answer in the joined bodies of its frames.
 pub fn decode_reply(body: &[u8]) -> Result<Reply, FrameError> {
+    let config = bincode::config::standard().with_limit::<REPLY_MEMORY>();
+    whole(body, bincode::serde::decode_from_slice(body, config))
+}
+
+/// What a recording keeps of a message, in the form of this version.
+pub fn encode_record<T: Serialize>(record: &T) -> Result<Vec<u8>, FrameError> {
+    bincode::serde::encode_to_vec(record, bincode::config::standard())
+        .map_err(|error| FrameError::Encode(error.to_string()))
+}
+
+/// The reverse; limits are those of an answer.
+pub fn decode_record<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
     let config = bincode::config::standard().with_limit::<REPLY_MEMORY>();
     whole(body, bincode::serde::decode_from_slice(body, config))
 }

@@ -44,3 +44,5 @@ pub mod view;
 pub mod whatif;
 pub mod why;
 pub mod window;
+#[cfg(feature = "client")]
+pub mod zone;

@@ -5,17 +5,20 @@
 
 use crate::act;
 use crate::columns::Columns;
+use crate::command::Verb;
+use crate::compare::Compare;
 use crate::data::Data;
 use crate::dialog::Dialog;
 use crate::fleet::Fleet;
 use crate::input;
-use crate::keys::Screen;
+use crate::keys::{Keymap, Screen};
 use crate::list::List;
 use crate::mouse::{self, Mouse};
 use crate::order::{self, By, Order};
 use crate::past::{Past, Travel};
 use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
+use crate::tape::{Play, Playing};
 use crate::theme::Theme;
 use crate::trial::{self, Trial};
 use crate::window;
@@ -30,6 +33,7 @@ use lb_shared::request::{Hello, Reply, Request};
 use lb_shared::state::{ObjectId, Target};
 use lb_shared::units::Mono;
 use lb_shared::window::{Rows, Window, WindowAsk};
+use lb_shared::zone::Zone;
 use ratatui::style::Color;
 use std::rc::Rc;
 use std::time::Duration;
@@ -88,6 +92,8 @@ pub(crate) enum News {
     Window(Rows, Box<Window>),
     /// No number changed up to then.
     Still(Mono),
+    /// How it was some time before: for a recording.
+    Was(Box<lb_shared::history::Past>),
     /// It lives, and had nothing to tell.
     Alive,
     /// Not connected; the next attempt is that far away.
@@ -124,6 +130,8 @@ pub(crate) enum Cmd {
     Write(String, String),
     /// Whether the terminal is to report the mouse instead of selecting text with it.
     Mouse(bool),
+    /// Move in the recording that is played.
+    Play(Play),
     /// Look at another host, by its place.
     Host(usize),
     Redraw,
@@ -217,6 +225,8 @@ pub(crate) struct App {
     pub(crate) data: Option<Data>,
     /// The picture stands still; what goes on behind it.
     pub(crate) past: Option<Past>,
+    /// This is a recording, and how it is played.
+    pub(crate) playing: Option<Playing>,
     /// A moment of the past that was asked for.
     pub(crate) travel: Option<Travel>,
     /// The past of the server that is looked at closely.
@@ -232,7 +242,11 @@ pub(crate) struct App {
     pub(crate) detail: Vec<Detail>,
     /// `Some` while help is open: how far it is scrolled.
     pub(crate) help: Option<usize>,
+    /// The page of one command, in place of the keys.
+    pub(crate) help_page: Option<&'static Verb>,
     pub(crate) dialog: Option<Dialog>,
+    /// What is compared, or was chosen to be.
+    pub(crate) compare: Option<Compare>,
     /// A test of servers, while it runs and its end is shown.
     pub(crate) trial: Option<Trial>,
     /// The screen before this one, and what was open there.
@@ -263,6 +277,10 @@ pub(crate) struct App {
     /// Columns that were put away, and the list of all of them while it is open.
     pub(crate) columns: Columns,
     pub(crate) mouse: Mouse,
+    pub(crate) keymap: Rc<Keymap>,
+    /// Whether times of day are those of this machine, and what those are.
+    pub(crate) local: bool,
+    pub(crate) zone: Rc<Zone>,
     pub(crate) follow: bool,
     pub(crate) tickets: u64,
     /// When the cursor last moved: rows keep still for a moment.
@@ -351,6 +369,8 @@ impl App {
             Some("not everything is here yet".into())
         } else if self.stale() {
             Some("the agent does not answer".into())
+        } else if self.playing.is_some() {
+            Some("this is a recording".into())
         } else if self.read_only {
             Some("started with --read-only".into())
         } else if role == Some(lb_shared::request::Role::Viewer) {
@@ -374,6 +394,17 @@ impl App {
         }
     }
 
+    /// Knows nothing of the agent any more; what is looked at, and how, stays.
+    pub(crate) fn forget(&mut self) {
+        (self.data, self.past, self.hello, self.note) = (None, None, None, None);
+        (self.link, self.last_failure, self.connects) = (Link::Starting, None, 0);
+        (self.now, self.heard, self.link_since) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        (self.moved_at, self.ordered_at) = (Duration::ZERO, Duration::ZERO);
+        (self.ordered, self.listed, self.runs) = (None, None, None);
+        self.backlog = Vec::new();
+        self.stir = true;
+    }
+
     pub(crate) fn narrowed(&self) -> &Narrowed {
         &self.filters[self.screen as usize]
     }
@@ -386,6 +417,15 @@ impl App {
         let note = self.note.as_ref().map(|(_, until)| *until);
         let stale = (!self.stale()).then(|| self.heard + STALE_AFTER);
         ages.into_iter().chain(note).chain(stale).min().unwrap_or(drawn)
+    }
+
+    /// How far the times of day that are shown are ahead of UTC, in milliseconds, at a moment.
+    pub(crate) fn ahead_ms(&self, wall_ms: u64) -> i64 {
+        if !self.local {
+            return 0;
+        }
+        let at = i64::try_from(wall_ms / 1_000).unwrap_or(0);
+        i64::from(self.zone.offset(at)) * 1_000
     }
 
     /// Whether the screen shows numbers that are sampled.
@@ -452,7 +492,7 @@ impl App {
 pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     app.now = app.now.max(at);
     // Signs of life change nothing on the screen, unless they were missed.
-    let idle = matches!(msg, Msg::Link(News::Alive | News::Still(_))) && !app.stale();
+    let idle = matches!(msg, Msg::Link(News::Alive | News::Still(_) | News::Was(_))) && !app.stale();
     app.dirty |= !idle;
     if app.note.as_ref().is_some_and(|(_, until)| *until <= app.now) {
         app.note = None;
@@ -563,6 +603,7 @@ fn on_news(app: &mut App, news: News) {
             app.dirty |= moved && app.shows_sparklines();
         }
         News::Alive => app.heard = app.now,
+        News::Was(_) => {}
         News::Down {
             failure,
             attempt,

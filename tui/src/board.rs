@@ -1,10 +1,11 @@
 //! One dashboard for each host, one of them in front, and what is true of all together.
 
 use crate::app::{self, App, Cmd, Msg};
+use crate::compare::{self, Compare, Right, Side};
 use crate::fleet::Fleet;
 use crate::keys::Screen;
 use crate::{act, scope, story};
-use lb_shared::state::ObjectId;
+use lb_shared::state::{ObjectId, Target};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +51,19 @@ impl Board {
         &mut self.seats[self.at]
     }
 
+    /// Knows nothing of any agent any more, and begins again.
+    pub(crate) fn forget(&mut self) {
+        self.now = Duration::ZERO;
+        self.compared_at = None;
+        self.each(App::forget);
+    }
+
+    /// Does something to the dashboard of each host.
+    pub(crate) fn each(&mut self, change: impl Fn(&mut App)) {
+        self.dirty = true;
+        self.seats.iter_mut().for_each(change);
+    }
+
     /// Whether something was told or typed since the last picture.
     pub(crate) fn dirty(&self) -> bool {
         self.dirty
@@ -73,13 +87,14 @@ impl Board {
         let detail = old.detail.clone();
         let all_hosts = old.all_hosts;
         let (sums, lines) = (old.sums, old.lines.clone());
+        let local = old.local;
         self.at = to;
         let new = self.front_mut();
         (new.screen, new.filters, new.order, new.follow) = (screen, filters, order, follow);
         new.columns = columns;
         new.mouse.on = mouse_on;
         new.all_hosts = all_hosts;
-        (new.sums, new.lines) = (sums, lines);
+        (new.sums, new.lines, new.local) = (sums, lines, local);
         new.second_pane = false;
         // The same object on both hosts stays in view.
         let known = |object: &ObjectId| {
@@ -129,9 +144,13 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
         }
     }
     let all = board.front().screen == Screen::Hosts;
+    let compared = match board.front().compared().map(|it| &it.right) {
+        Some(Right::Host(other, _)) => Some(*other),
+        Some(Right::Open | Right::Object(_)) | None => None,
+    };
     for (nth, seat) in board.seats.iter_mut().enumerate() {
         seat.now = board.now;
-        seat.watched = all || nth == board.at;
+        seat.watched = all || nth == board.at || Some(nth) == compared;
         board.dirty |= std::mem::take(&mut seat.dirty);
     }
     cmds
@@ -179,6 +198,52 @@ fn watch_others(board: &mut Board) {
     }
 }
 
+/// Looks up what another host knows of the object that is compared.
+fn look_there(board: &mut Board) {
+    let Some(Compare {
+        left,
+        right: Right::Host(other, _),
+        ..
+    }) = board.front().compared()
+    else {
+        return;
+    };
+    let (other, left) = (*other, left.clone());
+    let Some(seat) = board.seats.get(other) else {
+        return;
+    };
+    let at = if seat.stale() { seat.heard } else { seat.now };
+    let there = match seat.live() {
+        Some(data) => {
+            let target = match &left {
+                ObjectId::Instance(name) => Some(Target::Instance(name.clone())),
+                ObjectId::Server(id) => Some(Target::Server(id.clone())),
+                _ => None,
+            };
+            let here = board.front().live().map(|data| &data.state);
+            let same = target
+                .zip(here)
+                .and_then(|(target, here)| scope::same(&target, here, &data.state));
+            let object = match same {
+                Some(Target::Instance(name)) => ObjectId::Instance(name),
+                Some(Target::Server(_)) | None => left,
+            };
+            compare::side(data, at, &object, &seat.name())
+        }
+        None => Side {
+            name: format!("{} does not answer", seat.name()),
+            facts: Vec::new(),
+        },
+    };
+    if let Some(Compare {
+        right: Right::Host(_, side),
+        ..
+    }) = &mut board.front_mut().compare
+    {
+        *side = there;
+    }
+}
+
 /// So many servers are compared whenever something is told.
 const FEW: usize = 2_000;
 
@@ -209,11 +274,18 @@ pub(crate) fn settle(board: &mut Board) -> Vec<(usize, Cmd)> {
         let before = std::mem::take(&mut board.front_mut().elsewhere);
         board.front_mut().elsewhere = story::gather(&board.seats, board.at, before);
     }
+    look_there(board);
     app::settle(board.front_mut());
     let front = board.front();
-    let beside = (front.screen == Screen::Hosts)
-        .then(|| front.services.current().cloned())
-        .flatten();
+    let beside = match front.compared() {
+        Some(Compare {
+            left: ObjectId::Server(id),
+            ..
+        }) => Some(id.service.clone()),
+        Some(_) => None,
+        None if front.screen == Screen::Hosts => front.services.current().cloned(),
+        None => None,
+    };
     let mut cmds = Vec::new();
     for (nth, seat) in board.seats.iter_mut().enumerate() {
         seat.beside.clone_from(&beside);

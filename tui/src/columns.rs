@@ -24,6 +24,28 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    /// Shows only these of the columns that can be put away.
+    pub(crate) fn only(&mut self, screen: Screen, titles: &[String]) -> Result<(), String> {
+        let all = of(screen);
+        if all.is_empty() {
+            return Err("columns are those of services or of servers".into());
+        }
+        if let Some(unknown) = titles.iter().find(|title| !all.contains(&title.as_str())) {
+            return Err(format!(
+                "there is no column {unknown}; columns are {}",
+                all.join(" ")
+            ));
+        }
+        for title in all {
+            if titles.iter().any(|wanted| wanted == title) {
+                self.hidden.remove(&(screen, *title));
+            } else {
+                self.hidden.insert((screen, *title));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a column of a screen is to be seen.
     pub(crate) fn shows(&self, screen: Screen, title: &'static str) -> bool {
         !self.hidden.contains(&(screen, title))

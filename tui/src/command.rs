@@ -4,13 +4,139 @@ use crate::dialog::{Field, Kind, Name, Options};
 use crate::keys::Screen;
 use crate::order::By;
 use lb_shared::select;
-use lb_shared::state::Target;
+use lb_shared::state::{ObjectId, Target};
 use lb_shared::view::View;
 
+/// A command and its page of help.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Verb {
+    pub(crate) name: &'static str,
+    /// What follows the name.
+    pub(crate) takes: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) example: &'static str,
+}
+
+const fn verb(name: &'static str, takes: &'static str, help: &'static str, example: &'static str) -> Verb {
+    Verb {
+        name,
+        takes,
+        help,
+        example,
+    }
+}
+
 /// Everything a line can begin with, besides the names of the screens.
-const VERBS: [&str; 16] = [
-    "drain", "undrain", "weight", "disable", "promote", "demote", "release", "reload", "undo", "filter",
-    "sort", "at", "live", "export", "w", "help",
+pub(crate) const VERBS: [Verb; 18] = [
+    verb(
+        "drain",
+        "SERVER... [--timeout SPAN|never] [--then keep|undrain] [-m REASON] [--force]",
+        "No new connections: weight 0, and those that are there go on. At the deadline the weight stays 0 (keep) or the server \
+         comes back (undrain). It is refused where it would leave a service below its quorum or without a server; --force \
+         does it nevertheless, after the service's name is typed.",
+        "drain web/198.51.100.2[34] --timeout 5m -m \"kernel update\"",
+    ),
+    verb(
+        "undrain",
+        "SERVER...",
+        "Ends a drain, a disable or a weight set by hand: the server is what its file says again. enable is the same.",
+        "undrain web/*",
+    ),
+    verb(
+        "weight",
+        "SERVER... 50|+10|-10|50%|config [-m REASON]",
+        "Sets the weight in IPVS, by a number, a step or a share of the configured weight; config goes back to the file's. It \
+         outlasts reloads and restarts.",
+        "weight web/198.51.100.24 50%",
+    ),
+    verb(
+        "disable",
+        "SERVER... [--cut] [-m REASON] [--force]",
+        "Out of IPVS at once. It is refused while the server has connections, since they would be cut; --cut cuts them.",
+        "disable web/198.51.100.24 --cut",
+    ),
+    verb(
+        "promote",
+        "INSTANCE [--for SPAN] [-m REASON] [--force]",
+        "This node becomes MASTER of the instance, whatever its priority is, until it is released or the time is over. Its name \
+         has to be typed.",
+        "promote VI_int --for 30m",
+    ),
+    verb(
+        "demote",
+        "INSTANCE... [--hard] [-m REASON] [--force]",
+        "This node gives the addresses away and takes them again only if nobody else has them; with --hard not even then. Its \
+         name has to be typed.",
+        "demote VI_int -m \"new kernel\"",
+    ),
+    verb(
+        "release",
+        "INSTANCE...",
+        "Ends a promote or a demote.",
+        "release VI_int",
+    ),
+    verb(
+        "reload",
+        "[--force]",
+        "Loads the configuration file again, after showing what would change. A file with an error changes nothing.",
+        "reload",
+    ),
+    verb(
+        "undo",
+        "",
+        "Takes back your own last change, while it still stands.",
+        "undo",
+    ),
+    verb(
+        "filter",
+        "[EXPR]",
+        "Narrows the list as / does: st:down,drain  svc:web*  act:>1k  for:>5m  ov:none, or a part of a name; ! turns a \
+         condition round. Without one everything is shown.",
+        "filter st:down for:>5m",
+    ),
+    verb(
+        "sort",
+        "[-]state|name|weight|active|cps|age",
+        "Puts the list of services or servers into another order; a - turns it round.",
+        "sort -active",
+    ),
+    verb(
+        "compare",
+        "ONE OTHER",
+        "Two instances, services or servers side by side, with what they differ in.",
+        "compare web/198.51.100.21 web/198.51.100.22",
+    ),
+    verb(
+        "at",
+        "SPAN|TIME",
+        "Shows how everything was so long ago, or at a time of the day, within the last 15 minutes or in a recording.",
+        "at 5m",
+    ),
+    verb("live", "", "Back to now; in a recording, to its end.", "live"),
+    verb(
+        "set",
+        "local|utc",
+        "Times of day as clocks on this machine show them, or in UTC.",
+        "set local",
+    ),
+    verb(
+        "export",
+        "FILE",
+        "Writes the events of the list into a new file, as lines of JSON, the oldest first.",
+        "export /tmp/events.jsonl",
+    ),
+    verb(
+        "w",
+        "FILE",
+        "Writes the picture into a new file, as text.",
+        "w /tmp/picture.txt",
+    ),
+    verb(
+        "help",
+        "[COMMAND]",
+        "The keys, or the page of a command.",
+        "help drain",
+    ),
 ];
 
 /// What a typed line asks for.
@@ -33,7 +159,11 @@ pub(crate) enum Command {
     /// To a moment of the past.
     At(String),
     Live,
-    Help,
+    Compare(ObjectId, ObjectId),
+    /// Times of day of this machine, or of UTC.
+    Local(bool),
+    /// The keys, or the page of a command.
+    Help(Option<&'static Verb>),
     Quit,
 }
 
@@ -62,7 +192,29 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
         }
         "at" => return Ok(Command::At(rest.join(" "))),
         "live" => return Ok(Command::Live),
-        "help" => return Ok(Command::Help),
+        "compare" => {
+            let found = select::objects(view, rest).map_err(|refusal| refusal.to_string())?;
+            return match found.as_slice() {
+                [left, right] => Ok(Command::Compare(left.clone(), right.clone())),
+                _ => Err("compare takes two names: of instances, services or servers".into()),
+            };
+        }
+        "set" => {
+            return match rest {
+                [word] if word == "local" => Ok(Command::Local(true)),
+                [word] if word == "utc" => Ok(Command::Local(false)),
+                _ => Err("set takes local or utc".into()),
+            };
+        }
+        "help" => {
+            let Some(word) = rest.first() else {
+                return Ok(Command::Help(None));
+            };
+            let found = VERBS.iter().find(|verb| verb.name == word);
+            return found
+                .map(|verb| Command::Help(Some(verb)))
+                .ok_or_else(|| unknown(word));
+        }
         "q" | "quit" => return Ok(Command::Quit),
         other => {
             let screen = Screen::ALL
@@ -70,15 +222,20 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
                 .find(|screen| screen.name().eq_ignore_ascii_case(other));
             return match screen {
                 Some(screen) => Ok(Command::Go(screen)),
-                None => Err(format!(
-                    "there is no command '{}'; there are {}",
-                    lb_shared::text::escape(other),
-                    VERBS.join(" ")
-                )),
+                None => Err(unknown(other)),
             };
         }
     };
     change(kind, rest, view, marked)
+}
+
+fn unknown(word: &str) -> String {
+    let names: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    format!(
+        "there is no command '{}'; there are {}",
+        lb_shared::text::escape(word),
+        names.join(" ")
+    )
 }
 
 fn change(kind: Kind, words: &[String], view: &View<'_>, marked: &[Target]) -> Result<Command, String> {
@@ -195,7 +352,8 @@ pub(crate) fn complete(line: &str, view: &View<'_>) -> (String, String) {
     let (before, word) = line.rsplit_once(' ').unwrap_or(("", line));
     let verb = before.split_whitespace().next();
     let mut names: Vec<String> = match verb {
-        None => VERBS.iter().map(|verb| (*verb).to_owned()).collect(),
+        None | Some("help") => VERBS.iter().map(|verb| verb.name.to_owned()).collect(),
+        Some("set") => vec!["local".into(), "utc".into()],
         Some("promote" | "demote" | "release") => {
             view.state.instances.keys().map(|name| name.0.clone()).collect()
         }

@@ -5,6 +5,7 @@ use crate::app::{App, Cmd, Detail, Narrowed, Prompt};
 use crate::command::{self, Command};
 use crate::keys::{self, Action, Screen};
 use crate::list::List;
+use crate::tape::Play;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lb_shared::state::{ObjectId, Target};
 
@@ -42,11 +43,15 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
     if app.trial.is_some() {
         return crate::trial::on_key(app, event);
     }
+    if app.compared().is_some() && event.modifiers.is_empty() {
+        crate::compare::on_key(app, event);
+        return Vec::new();
+    }
     if app.columns.open.is_some() {
         crate::columns::on_key(app, event);
         return Vec::new();
     }
-    let Some(action) = keys::action(event) else {
+    let Some(action) = app.keymap.action(event) else {
         return Vec::new();
     };
     if let Some(scroll) = &mut app.help {
@@ -67,6 +72,9 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
 pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
     if keys::acts(action) {
         return act::begin(app, action);
+    }
+    if let Some(play) = played(app, action) {
+        return vec![Cmd::Play(play)];
     }
     match action {
         Action::Up
@@ -124,6 +132,8 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Copy => return copy(app),
         Action::CopyRow => return copy_row(app),
         Action::Columns => crate::columns::open(app),
+        Action::Compare => crate::compare::begin(app),
+        Action::Faster | Action::Slower => app.tell("only recordings are played: lbtui --replay FILE"),
         Action::Freeze => crate::past::toggle(app),
         Action::Live => crate::past::to_live(app),
         Action::EventBefore
@@ -141,7 +151,10 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             return vec![Cmd::Mouse(app.mouse.on)];
         }
         Action::Reconnect => return vec![Cmd::Reconnect],
-        Action::Help => app.help = Some(0),
+        Action::Help => {
+            app.help = Some(0);
+            app.help_page = None;
+        }
         Action::Redraw => return vec![Cmd::Redraw],
         Action::Suspend => return vec![Cmd::Suspend],
         Action::Quit => return vec![Cmd::Quit],
@@ -157,6 +170,23 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
     }
     app.stir = true;
     Vec::new()
+}
+
+/// What a key of time does to a recording; `None` where none is played.
+fn played(app: &App, action: Action) -> Option<Play> {
+    app.playing.as_ref()?;
+    Some(match action {
+        Action::Freeze => Play::Toggle,
+        Action::Faster => Play::Faster,
+        Action::Slower => Play::Slower,
+        Action::EventBefore => Play::EventBefore,
+        Action::EventAfter => Play::EventAfter,
+        Action::MinuteBefore => Play::MinuteBefore,
+        Action::MinuteAfter => Play::MinuteAfter,
+        Action::Travel => Play::To(crate::past::selected(app)?),
+        Action::Live => Play::End,
+        _ => return None,
+    })
 }
 
 pub(crate) fn travel(app: &mut App, action: Action) {
@@ -498,7 +528,8 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
             let Some((_, now_ms)) = crate::past::clocks(app) else {
                 return Vec::new();
             };
-            match crate::past::moment(&text, now_ms) {
+            match crate::past::moment(&text, now_ms, app.ahead_ms(now_ms)) {
+                Ok(to_ms) if app.playing.is_some() => return vec![Cmd::Play(Play::To(to_ms))],
                 Ok(to_ms) => return crate::past::go(app, to_ms),
                 Err(error) => {
                     app.prompt = Prompt::Command {
@@ -508,8 +539,14 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
                 }
             }
         }
+        Command::Live if app.playing.is_some() => return vec![Cmd::Play(Play::End)],
         Command::Live => crate::past::to_live(app),
-        Command::Help => app.help = Some(0),
+        Command::Compare(left, right) => crate::compare::of(app, left, right),
+        Command::Local(local) => app.local = local,
+        Command::Help(page) => {
+            app.help = Some(0);
+            app.help_page = page;
+        }
         Command::Quit => return vec![Cmd::Quit],
     }
     Vec::new()

@@ -37,6 +37,7 @@ pub(crate) enum Action {
     Copy,
     CopyRow,
     Columns,
+    Compare,
     Freeze,
     EventBefore,
     EventAfter,
@@ -44,6 +45,8 @@ pub(crate) enum Action {
     MinuteAfter,
     Travel,
     Live,
+    Faster,
+    Slower,
     Mouse,
     Drain,
     Undrain,
@@ -83,6 +86,14 @@ impl Screen {
         Self::Vrrp,
         Self::Hosts,
     ];
+
+    /// The one of that name.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|screen| screen.name().eq_ignore_ascii_case(name))
+            .ok_or_else(|| "screens are overview, services, servers, events, vrrp and hosts".to_owned())
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -209,12 +220,15 @@ table! {
     Find Action::CopyRow, [key('Y')], "Y", "copy row", "copy the object as JSON";
     Find Action::Columns, [key('c')], "c", "columns", "choose the columns";
 
+    Find Action::Compare, [key('=')], "=", "compare", "compare two marked, or this and another";
     Time Action::EventBefore, [key('[')], "[", "event before", "back to the event before";
     Time Action::EventAfter, [key(']')], "]", "next event", "on to the next event";
     Time Action::MinuteBefore, [key('{')], "{", "minute before", "back a minute";
     Time Action::MinuteAfter, [key('}')], "}", "next minute", "on a minute";
     Time Action::Travel, [key('T')], "T", "time", "to the selected event, or to a time";
     Time Action::Live, [key('0')], "0", "live", "back to now";
+    Time Action::Faster, [key('+')], "+", "faster", "play a recording faster";
+    Time Action::Slower, [key('-')], "-", "slower", "play it slower";
     Time Action::Freeze, [key('p')], "p", "freeze", "hold the picture, or go on";
 
     Program Action::Command, [key(':')], ":", "command", "command line, such as :drain --marked";
@@ -226,13 +240,133 @@ table! {
     Program Action::Quit, [key('q'), ctrl('c')], "q", "quit", "quit";
 }
 
-/// The action of a key outside dialogs and prompts.
-pub(crate) fn action(event: &KeyEvent) -> Option<Action> {
-    // Shift is in the character already; terminals differ in whether they report it.
-    let modifiers = event.modifiers - KeyModifiers::SHIFT;
-    KEYS.iter()
-        .find(|binding| binding.keys.contains(&(event.code, modifiers)))
-        .map(|binding| binding.action)
+/// Which key does what: the table, as far as the user's file says nothing else.
+#[derive(Clone, Debug)]
+pub(crate) struct Keymap(Vec<(Action, Vec<Key>, String)>);
+
+/// A key with Ctrl or without.
+type Key = (KeyCode, KeyModifiers);
+
+impl Default for Keymap {
+    fn default() -> Self {
+        let rows = KEYS.iter();
+        Self(
+            rows.map(|it| (it.action, it.keys.to_vec(), it.label.to_owned()))
+                .collect(),
+        )
+    }
+}
+
+impl Keymap {
+    /// The action of a key outside dialogs and prompts.
+    pub(crate) fn action(&self, event: &KeyEvent) -> Option<Action> {
+        // Shift is in the character already; terminals differ in whether they report it.
+        let modifiers = event.modifiers - KeyModifiers::SHIFT;
+        self.0
+            .iter()
+            .find(|(_, keys, _)| keys.contains(&(event.code, modifiers)))
+            .map(|(action, ..)| *action)
+    }
+
+    /// How the keys of an action are written.
+    pub(crate) fn label(&self, action: Action) -> &str {
+        self.0
+            .iter()
+            .find(|(known, ..)| *known == action)
+            .map_or("", |(_, _, label)| label)
+    }
+
+    /// Gives an action other keys than those of the table.
+    pub(crate) fn set(&mut self, name: &str, keys: &[String]) -> Result<(), String> {
+        let row = self.0.iter_mut().find(|(action, ..)| action.name() == name);
+        let Some(row) = row else {
+            let names: Vec<String> = KEYS.iter().map(|it| it.action.name()).collect();
+            return Err(format!(
+                "there is no such action; actions are {}",
+                names.join(" ")
+            ));
+        };
+        if keys.is_empty() {
+            return Err("name at least one key".into());
+        }
+        row.1 = keys.iter().map(|key| written(key)).collect::<Result<_, _>>()?;
+        row.2 = keys.join(" ");
+        Ok(())
+    }
+
+    /// Refuses a key with two actions.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut known: Vec<(Key, Action)> = Vec::new();
+        for (action, keys, label) in &self.0 {
+            for key in keys {
+                if let Some((_, other)) = known.iter().find(|(it, _)| it == key) {
+                    return Err(format!(
+                        "keys: one key has two actions, {} and {} ({label}): give one of them another",
+                        other.name(),
+                        action.name()
+                    ));
+                }
+                known.push((*key, *action));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a key as it is written: `d`, `D`, `Ctrl-d`, `F5`, `Space`, `PgDn`.
+fn written(text: &str) -> Result<Key, String> {
+    let (modifiers, name) = match text.strip_prefix("Ctrl-") {
+        Some(name) => (CTRL, name),
+        None => (NONE, text),
+    };
+    let mut characters = name.chars();
+    let code = match (characters.next(), characters.next()) {
+        (Some(c), None) if !c.is_control() => KeyCode::Char(c),
+        _ => match name {
+            "Space" => KeyCode::Char(' '),
+            "Enter" => KeyCode::Enter,
+            "Esc" => KeyCode::Esc,
+            "Tab" => KeyCode::Tab,
+            "S-Tab" => KeyCode::BackTab,
+            "Up" => KeyCode::Up,
+            "Down" => KeyCode::Down,
+            "Left" => KeyCode::Left,
+            "Right" => KeyCode::Right,
+            "Home" => KeyCode::Home,
+            "End" => KeyCode::End,
+            "PgUp" => KeyCode::PageUp,
+            "PgDn" => KeyCode::PageDown,
+            "Del" => KeyCode::Delete,
+            "Ins" => KeyCode::Insert,
+            "Backspace" => KeyCode::Backspace,
+            name => match name.strip_prefix('F').and_then(|nth| nth.parse().ok()) {
+                Some(nth @ 1..=12) => KeyCode::F(nth),
+                _ => {
+                    return Err(format!(
+                        "'{text}' is no key: write d, D, Ctrl-d, F5, Space, PgDn and the like"
+                    ));
+                }
+            },
+        },
+    };
+    Ok((code, modifiers))
+}
+
+impl Action {
+    /// What it is called in the user's file: `half-down`, `mark-all`; a screen by its name.
+    pub(crate) fn name(self) -> String {
+        if let Self::Go(screen) = self {
+            return screen.name().to_lowercase();
+        }
+        let mut name = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.extend(c.to_lowercase());
+        }
+        name
+    }
 }
 
 /// The row of an action.

@@ -19,8 +19,10 @@ const BACK_OFF_MS: [u64; 7] = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 const SSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many past events are fetched.
 const BACKLOG: u32 = 5_000;
-/// Between two samples of the counters.
-const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// A sample is due although so much is missing.
+const SLACK: Duration = Duration::from_millis(100);
+/// Between two samples of the numbers, unless the user's file says otherwise.
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Between two signs of life while no counters are wanted.
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// How long a sample may take.
@@ -55,13 +57,13 @@ pub(crate) struct Link {
 
 impl Link {
     /// Starts to connect to the agent of `host`, for ever.
-    pub(crate) fn start(host: Host, out: Out) -> Self {
+    pub(crate) fn start(host: Host, out: Out, every: Duration) -> Self {
         let (retry, retry_rx) = channel();
         let (sample, sample_rx) = channel();
         let (own, to) = (host.clone(), out.clone());
         thread::spawn(move || watch_for_ever(&own, &to, &retry_rx));
         let (own, to) = (host.clone(), out.clone());
-        thread::spawn(move || sample_for_ever(&own, &to, &sample_rx));
+        thread::spawn(move || sample_for_ever(&own, &to, &sample_rx, every));
         Self {
             host,
             out,
@@ -103,6 +105,38 @@ fn ask(client: &mut Client, request: &Request) -> Result<Reply, ClientError> {
         }
         (answer, _) => answer,
     }
+}
+
+/// More servers than this are not told of minute by minute.
+const MANY: usize = 5_000;
+
+/// Fetches how it was in the last quarter of an hour, for a recording; the oldest first, as far as the agent knows it.
+pub(crate) fn before(host: Host, out: Out) {
+    thread::spawn(move || {
+        let Ok(mut client) = connect(&host) else { return };
+        let Ok(now) = client.excerpt(&ExcerptAsk::all(Scope::Instances)) else {
+            return;
+        };
+        let mut minute = 14;
+        while minute > 0 {
+            let wall_ms = now.snapshot.wall_ms.saturating_sub(minute * 60_000);
+            let mut step = 1;
+            match client.past(wall_ms) {
+                Ok(past) => {
+                    if past.snapshot.state.servers.len() > MANY {
+                        step = 5;
+                    }
+                    if out.send(Msg::Link(News::Was(Box::new(past)))).is_err() {
+                        return;
+                    }
+                }
+                // It does not go back so far.
+                Err(ClientError::Refused(_)) => {}
+                Err(_) => return,
+            }
+            minute = minute.saturating_sub(step);
+        }
+    });
 }
 
 /// Over ssh the way there takes its time.
@@ -188,15 +222,17 @@ struct Numbers {
     older: bool,
 }
 
-fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>) {
+fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>, every: Duration) {
     let mut numbers: Option<Numbers> = None;
     let mut ask: Option<WindowAsk> = None;
     let mut next = Instant::now() + PING_EVERY;
+    let mut sample_at: Option<Instant> = None;
     loop {
         match wanted.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(change) => {
                 if change.is_some() && change != ask {
                     next = Instant::now();
+                    sample_at = None;
                 }
                 ask = change;
                 continue;
@@ -204,7 +240,18 @@ fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>)
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        next = Instant::now() + if ask.is_some() { SAMPLE_EVERY } else { PING_EVERY };
+        // Between two samples there may be so much time that the agent would seem to be silent.
+        let sampled = sample_at.is_none_or(|at| at.elapsed() + SLACK >= every);
+        let numbers_now = ask.as_ref().filter(|_| sampled);
+        if numbers_now.is_some() {
+            sample_at = Some(Instant::now());
+        }
+        next = Instant::now()
+            + if ask.is_some() {
+                every.min(PING_EVERY)
+            } else {
+                PING_EVERY
+            };
         let fresh = || {
             let client = connect(host).ok()?;
             Some(Numbers { client, older: false })
@@ -213,7 +260,7 @@ fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>)
             continue;
         };
         // A connection that failed or was too slow is not used again; the watching one tells of it.
-        let Some((open, news)) = sample(open, ask.as_ref()) else {
+        let Some((open, news)) = sample(open, numbers_now) else {
             continue;
         };
         numbers = Some(open);
@@ -269,7 +316,7 @@ mod tests {
             }
         });
         let (to, messages) = channel();
-        let link = Link::start(Host::Unix(path), Out { seat: 0, to });
+        let link = Link::start(Host::Unix(path), Out { seat: 0, to }, SAMPLE_EVERY);
         let (_, msg) = messages.recv_timeout(Duration::from_secs(20)).unwrap();
         drop(link);
         std::fs::remove_dir_all(&folder).unwrap();
@@ -323,7 +370,7 @@ mod tests {
             }
         });
         let (to, messages) = channel();
-        let link = Link::start(Host::Unix(path.clone()), Out { seat: 0, to });
+        let link = Link::start(Host::Unix(path.clone()), Out { seat: 0, to }, SAMPLE_EVERY);
         link.sample(Some(WindowAsk {
             rows: lb_shared::window::Rows::All,
             round: 0,

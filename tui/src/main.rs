@@ -8,6 +8,7 @@ mod app;
 mod board;
 mod columns;
 mod command;
+mod compare;
 mod data;
 mod dialog;
 mod fleet;
@@ -16,13 +17,16 @@ mod keys;
 mod link;
 mod list;
 mod mouse;
+mod once;
 mod order;
 mod page;
 mod past;
 mod runs;
 mod scope;
+mod settings;
 mod story;
 mod succession;
+mod tape;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -41,14 +45,19 @@ use keys::Screen;
 use lb_shared::config::Config;
 use lb_shared::host::Host;
 use lb_shared::site::Site;
+use lb_shared::zone::Zone;
 use nix::sys::signal::Signal;
+use once::Format;
 use ratatui::style::Color;
+use settings::Settings;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+use tape::{Play, Player, Recorder};
 use theme::Theme;
 
 /// How long `--once` waits for the agent.
@@ -90,9 +99,24 @@ struct Args {
     /// Begin with the mouse on
     #[arg(long)]
     mouse: bool,
+    /// Record the session into a new file, from 15 minutes before its start
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Play a recording
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["socket", "host", "cluster", "record"])]
+    replay: Option<PathBuf>,
     /// Print one picture as text and end; needs no terminal
     #[arg(long)]
     once: bool,
+    /// Form of that picture
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        requires = "once"
+    )]
+    format: Format,
     /// Size of that picture
     #[arg(long, value_name = "WxH", default_value = "80x24", value_parser = size_of, requires = "once")]
     size: (u16, u16),
@@ -115,10 +139,7 @@ fn accent_of(name: &str) -> Result<Color, String> {
 }
 
 fn screen_of(name: &str) -> Result<Screen, String> {
-    Screen::ALL
-        .into_iter()
-        .find(|screen| screen.name().eq_ignore_ascii_case(name))
-        .ok_or_else(|| "screens are overview, services, servers, events, vrrp and hosts".to_owned())
+    Screen::named(name)
 }
 
 fn size_of(text: &str) -> Result<(u16, u16), String> {
@@ -131,11 +152,7 @@ fn size_of(text: &str) -> Result<(u16, u16), String> {
 }
 
 fn theme_of(name: &str) -> Result<Theme, String> {
-    Theme::ALL
-        .into_iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, theme)| theme)
-        .ok_or_else(|| "themes are terminal, okabe, light, high-contrast and mono".to_owned())
+    settings::theme_named(name)
 }
 
 /// A variable of the environment that is set and not empty.
@@ -196,10 +213,10 @@ fn told(refusal: lb_shared::request::Refusal) -> anyhow::Error {
 }
 
 /// The dashboard of one host.
-fn seat(args: &Args, theme: Theme, site: &Site, host: &Host) -> Result<App> {
+fn seat(args: &Args, settings: &Settings, theme: Theme, site: &Site, host: &Host) -> Result<App> {
     let mut app = App::new(
         theme,
-        args.ascii || !utf8(),
+        args.ascii || settings.ascii.unwrap_or(!utf8()),
         args.read_only || site.read_only(host),
         match host {
             Host::Unix(path) => path.display().to_string(),
@@ -216,9 +233,17 @@ fn seat(args: &Args, theme: Theme, site: &Site, host: &Host) -> Result<App> {
         (None, None) => None,
     };
     app.accent = accent.filter(|_| theme != Theme::Mono);
-    app.mouse.on = args.mouse && !args.once;
+    app.mouse.on = (args.mouse || settings.mouse) && !args.once;
+    app.columns = settings.columns.clone();
+    app.order = settings.order;
+    app.keymap = Rc::new(settings.keymap.clone());
     app.all_rows = args.once;
-    app.screen = args.screen.unwrap_or_default();
+    app.local = settings.local;
+    app.zone = Rc::new(Zone::local());
+    app.screen = args.screen.or(settings.screen).unwrap_or_default();
+    if args.screen.is_none() && app.screen == Screen::Hosts && site.hosts.len() < 2 {
+        app.screen = Screen::default();
+    }
     if app.screen == Screen::Hosts && site.hosts.len() < 2 {
         bail!("--screen hosts: there is one host; --host or --cluster names several");
     }
@@ -233,22 +258,67 @@ fn seat(args: &Args, theme: Theme, site: &Site, host: &Host) -> Result<App> {
 }
 
 fn run(args: Args) -> Result<ExitCode> {
-    let site = site(&args)?;
+    let player = match &args.replay {
+        Some(path) => Some(Player::load(path).map_err(|why| anyhow::anyhow!("{why}"))?),
+        None => None,
+    };
+    let site = match &player {
+        Some(player) => recorded(player),
+        None => site(&args)?,
+    };
+    let (settings, warnings) = Settings::find().map_err(|why| anyhow::anyhow!("{why}"))?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
     let colourless = var("NO_COLOR").is_some() || var("TERM").as_deref() == Some("dumb");
     let theme = match args.theme {
         Some(theme) => theme,
         None if colourless => Theme::Mono,
-        None => Theme::Terminal,
+        None => settings.theme.unwrap_or_default(),
     };
     let seats: Vec<App> = site
         .hosts
         .iter()
-        .map(|host| seat(&args, theme, &site, host))
+        .map(|host| seat(&args, &settings, theme, &site, host))
         .collect::<Result<_>>()?;
     let mut board = Board::new(seats, site.cluster.clone());
-    if args.once {
-        return once(board, &site.hosts);
+    match (args.once, player) {
+        (true, None) => once(board, &site.hosts, args.format),
+        (true, Some(mut player)) => {
+            player.key(&mut board, Play::End);
+            drop(board::settle(&mut board));
+            print!("{}", once::picture(board.front(), args.format));
+            Ok(ExitCode::SUCCESS)
+        }
+        (false, player) => screen(args, &settings, board, &site, player),
     }
+}
+
+/// The hosts of a recording, by the names they had; there is no way to them.
+fn recorded(player: &Player) -> Site {
+    let host = |name: &String| Host::Unix(PathBuf::from(name));
+    let mut site = Site::default();
+    site.hosts = player.hosts.iter().map(host).collect();
+    site.cluster = player.cluster.clone();
+    site
+}
+
+/// The dashboard on a terminal, until it is quit.
+fn screen(
+    args: Args,
+    settings: &Settings,
+    mut board: Board,
+    site: &Site,
+    player: Option<Player>,
+) -> Result<ExitCode> {
+    let mut recorder = match &args.record {
+        Some(path) => {
+            let hosts = board.seats().iter().map(|seat| seat.socket.clone()).collect();
+            let made = Recorder::create(path, hosts, site.cluster.clone());
+            Some(made.with_context(|| format!("--record {}", path.display()))?)
+        }
+        None => None,
+    };
     // Under NO_COLOR the library would send empty colour changes, and those also end bold and reverse; the theme
     // decides alone which colours there are.
     crossterm::style::force_color_output(true);
@@ -273,14 +343,35 @@ fn run(args: Args) -> Result<ExitCode> {
     });
     let to = out.clone();
     thread::spawn(move || read_keys(&to));
-    let links = links(&site.hosts, &out);
-    if args.mouse {
+    let every = settings.refresh.unwrap_or(link::SAMPLE_EVERY);
+    let links = match &player {
+        Some(_) => Vec::new(),
+        None => links(&site.hosts, &out, every),
+    };
+    if recorder.is_some() {
+        for (seat, host) in site.hosts.iter().enumerate() {
+            link::before(
+                host.clone(),
+                link::Out {
+                    seat,
+                    to: out.clone(),
+                },
+            );
+        }
+    }
+    if board.front().mouse.on {
         term::mouse(true)?;
     }
     let first = Msg::Resize(size.width, size.height);
-    let ended = serve(&mut board, &mut screen, &messages, &links, first);
+    let ended = match player {
+        Some(mut player) => play(&mut board, &mut player, &mut screen, &messages, first),
+        None => serve(&mut board, &mut screen, &messages, &links, &mut recorder, first),
+    };
     term::restore();
     ended?;
+    if let Some(recorder) = recorder {
+        recorder.end().context("the recording could not be ended")?;
+    }
     if !args.quiet {
         for seat in board.seats() {
             print!("{}", view::farewell(seat));
@@ -289,10 +380,10 @@ fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn links(hosts: &[Host], to: &Sender<Letter>) -> Vec<link::Link> {
+fn links(hosts: &[Host], to: &Sender<Letter>, every: Duration) -> Vec<link::Link> {
     let start = |(seat, host): (usize, &Host)| {
         let to = to.clone();
-        link::Link::start(host.clone(), link::Out { seat, to })
+        link::Link::start(host.clone(), link::Out { seat, to }, every)
     };
     hosts.iter().enumerate().map(start).collect()
 }
@@ -301,9 +392,9 @@ fn links(hosts: &[Host], to: &Sender<Letter>) -> Vec<link::Link> {
 type Letter = (Option<usize>, Msg);
 
 /// Waits for each agent's state and one sample of its counters, and prints the picture.
-fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
+fn once(mut board: Board, hosts: &[Host], format: Format) -> Result<ExitCode> {
     let (out, messages) = channel();
-    let links = links(hosts, &out);
+    let links = links(hosts, &out, link::SAMPLE_EVERY);
     let began = Instant::now();
     // An agent that has just begun knows nothing yet.
     let ready =
@@ -332,7 +423,7 @@ fn once(mut board: Board, hosts: &[Host]) -> Result<ExitCode> {
         }
     }
     drop(board::settle(&mut board));
-    print!("{}", view::text(board.front()));
+    print!("{}", once::picture(board.front(), format));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -377,6 +468,7 @@ fn serve(
     screen: &mut term::Screen,
     messages: &Receiver<Letter>,
     links: &[link::Link],
+    recorder: &mut Option<Recorder>,
     first: Msg,
 ) -> Result<()> {
     let began = Instant::now();
@@ -390,8 +482,11 @@ fn serve(
         let mut next = Some(msg);
         // All that waits is taken before one picture is drawn.
         while let Some((from, msg)) = next {
+            if let (Some(seat), Msg::Link(news)) = (from, &msg) {
+                record(board, recorder, began.elapsed(), seat, news);
+            }
             let cmds = board::update(board, began.elapsed(), from, msg);
-            if !carry_out(board, screen, links, began, cmds)? {
+            if !carry_out(board, screen, links, began.elapsed(), cmds)? {
                 return Ok(());
             }
             // A flood of messages may delay a picture, not keep it away.
@@ -412,7 +507,7 @@ fn serve(
         if tick || board.dirty() {
             let same = tick && !board.dirty();
             let cmds = board::settle(board);
-            carry_out(board, screen, links, began, cmds)?;
+            carry_out(board, screen, links, began.elapsed(), cmds)?;
             let app = board.front();
             known = app.data.is_some();
             let picture = screen
@@ -433,28 +528,90 @@ fn serve(
     }
 }
 
+/// Adds to the recording; one that cannot go on ends, and that is said.
+fn record(board: &mut Board, recorder: &mut Option<Recorder>, at: Duration, seat: usize, news: &News) {
+    let Some(to) = recorder else { return };
+    if let Err(error) = to.take(at, seat, news) {
+        *recorder = None;
+        let told = format!("the recording ended, what is in it can be played: {error}");
+        drop(board::update(board, at, None, Msg::Told(told)));
+    }
+}
+
+/// Plays a recording until it is quit.
+fn play(
+    board: &mut Board,
+    player: &mut Player,
+    screen: &mut term::Screen,
+    messages: &Receiver<Letter>,
+    first: Msg,
+) -> Result<()> {
+    const STEP: Duration = Duration::from_millis(100);
+    const LONG: Duration = Duration::from_secs(3_600);
+    let mut cmds = board::update(board, player.at, None, first);
+    player.begin(board);
+    let mut before = Instant::now();
+    loop {
+        for (_, cmd) in &cmds {
+            if let Cmd::Play(play) = cmd {
+                player.key(board, *play);
+            }
+        }
+        if !carry_out(board, screen, &[], player.at, cmds)? {
+            return Ok(());
+        }
+        // There is no agent to ask for numbers.
+        drop(board::settle(board));
+        let app = board.front();
+        screen
+            .draw(|frame| view::draw(app, frame))
+            .context("the terminal cannot be drawn on")?;
+        let got = messages.recv_timeout(if player.playing { STEP } else { LONG });
+        player.pass(board, before.elapsed());
+        before = Instant::now();
+        cmds = match got {
+            Ok((from, msg)) => board::update(board, player.at, from, msg),
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+    }
+}
+
 /// Does what a message led to outside; `false` at the end.
 fn carry_out(
     board: &mut Board,
     screen: &mut term::Screen,
     links: &[link::Link],
-    began: Instant,
+    at: Duration,
     cmds: Vec<(usize, Cmd)>,
 ) -> Result<bool> {
     for (seat, cmd) in cmds {
-        let link = &links[seat];
+        // In a recording there is no way to the agents.
+        let link = links.get(seat);
         match cmd {
-            Cmd::Ask(ticket, request) => link.ask(ticket, request),
-            Cmd::Sample(wanted) => link.sample(wanted),
-            Cmd::Reconnect => link.reconnect(),
+            Cmd::Ask(ticket, request) => {
+                if let Some(link) = link {
+                    link.ask(ticket, request);
+                }
+            }
+            Cmd::Sample(wanted) => {
+                if let Some(link) = link {
+                    link.sample(wanted);
+                }
+            }
+            Cmd::Reconnect => {
+                if let Some(link) = link {
+                    link.reconnect();
+                }
+            }
             Cmd::Copy(text) => term::copy(&text),
             Cmd::Mouse(wanted) => term::mouse(wanted)?,
             Cmd::Write(path, text) => {
                 let told = write_new(&path, &text);
-                drop(board::update(board, began.elapsed(), None, Msg::Told(told)));
+                drop(board::update(board, at, None, Msg::Told(told)));
             }
-            // The board has seen to them.
-            Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather => {}
+            // The board or the player has seen to them.
+            Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather | Cmd::Play(_) => {}
             Cmd::Redraw => term::clear(screen)?,
             Cmd::Suspend => {
                 term::suspend()?;

@@ -133,8 +133,11 @@ pub(crate) fn arrange(app: &mut App) {
         app.ordered = ordered;
         instances(app, &view);
         app.problems.set(problems_of(&data));
-        services(app, &data, &view);
-        if app.screen == Screen::Servers {
+        // A cursor that found its object among a few would follow it among all.
+        if !data.is_early() {
+            services(app, &data, &view);
+        }
+        if app.screen == Screen::Servers && !data.is_early() {
             servers(app, &data, &view);
         }
         if app.screen == Screen::Events {

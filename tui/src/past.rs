@@ -69,10 +69,6 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
     let Some(live) = app.live() else {
         return Vec::new();
     };
-    let selected = || {
-        let key = *app.events.current().filter(|_| app.screen == Screen::Events)?;
-        Some(app.event_ms(key, app.event(key)?))
-    };
     let to = match action {
         Action::EventBefore => live
             .events
@@ -88,7 +84,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             .or(Some(now)),
         Action::MinuteBefore => Some(shown.saturating_sub(MINUTE_MS)),
         Action::MinuteAfter => Some(shown.saturating_add(MINUTE_MS)),
-        Action::Travel => match selected() {
+        Action::Travel => match selected(app) {
             Some(at) => Some(at),
             None => {
                 app.prompt = crate::app::Prompt::Command {
@@ -107,6 +103,12 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
             Vec::new()
         }
     }
+}
+
+/// When the event under the cursor was.
+pub(crate) fn selected(app: &App) -> Option<u64> {
+    let key = *app.events.current().filter(|_| app.screen == Screen::Events)?;
+    Some(app.event_ms(key, app.event(key)?))
 }
 
 /// Asks how everything was at a moment; the present when that has not come yet.
@@ -181,7 +183,7 @@ fn show(app: &mut App, was: &Was, to_ms: u64) {
 }
 
 /// The moment a text names: `5m` or `-5m` ago, or a time of the day such as `09:07:29`.
-pub(crate) fn moment(text: &str, now_ms: u64) -> Result<u64, String> {
+pub(crate) fn moment(text: &str, now_ms: u64, ahead_ms: i64) -> Result<u64, String> {
     const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
     let text = text.trim().trim_start_matches('-');
     if text.contains(':') {
@@ -191,15 +193,17 @@ pub(crate) fn moment(text: &str, now_ms: u64) -> Result<u64, String> {
         let (Some(h @ 0..24), Some(m @ 0..60), Some(s @ 0..60), None) =
             (hours, minutes, seconds, parts.next())
         else {
-            return Err("times are written 09:07:29, in UTC".into());
+            return Err("times are written 09:07:29, as the screen shows them".into());
         };
-        let today = (now_ms - now_ms % DAY_MS).saturating_add(((h * 60 + m) * 60 + s) * 1_000);
+        let shown = now_ms.saturating_add_signed(ahead_ms);
+        let today = (shown - shown % DAY_MS).saturating_add(((h * 60 + m) * 60 + s) * 1_000);
         // Shortly after midnight, ten to twelve was yesterday.
-        return Ok(if today > now_ms {
+        let last = if today > shown {
             today.saturating_sub(DAY_MS)
         } else {
             today
-        });
+        };
+        return Ok(last.saturating_add_signed(-ahead_ms));
     }
     match lb_shared::duration::parse(text) {
         Ok(span) => Ok(now_ms.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))),
@@ -221,10 +225,12 @@ mod tests {
             ("09:07:29", now - 751_000),
             ("23:59:59", now - (9 * 3_600 + 20 * 60 + 1) * 1_000),
         ] {
-            assert_eq!(moment(text, now), Ok(want), "{text}");
+            assert_eq!(moment(text, now, 0), Ok(want), "{text}");
         }
+        // Where clocks show 10:20:00 by then.
+        assert_eq!(moment("10:19", now, 3_600_000), Ok(now - 60_000));
         for text in ["", "5", "25:00", "09:61", "1:2:3:4", "x:y"] {
-            assert!(moment(text, now).is_err(), "{text}");
+            assert!(moment(text, now, 0).is_err(), "{text}");
         }
     }
 }

@@ -118,7 +118,7 @@ pub(crate) fn gather(seats: &[App], at: usize, dialog: &Dialog) -> Vec<Part> {
 }
 
 /// What is called `target` on one host, on another one: servers by their addresses, instances by their virtual router.
-fn same(target: &Target, here: &State, there: &State) -> Option<Target> {
+pub(crate) fn same(target: &Target, here: &State, there: &State) -> Option<Target> {
     match target {
         Target::Server(id) => there.servers.contains_key(id).then(|| Target::Server(id.clone())),
         Target::Instance(name) => {

@@ -11,7 +11,10 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
-use std::io::{IsTerminal as _, Stdout, Write as _, stdout};
+use std::fs::OpenOptions;
+use std::io::{IsTerminal as _, Stdout, Write as _, stderr, stdout};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the terminal is ours at the moment: giving it back twice would disturb what runs in it next.
@@ -60,15 +63,55 @@ pub(crate) fn restore() {
     let _ = stdout().flush();
 }
 
-/// Has a panic give the terminal back before it is reported: a message on the alternate screen is lost.
+/// Has a panic give the terminal back before it is told of, since a message on the alternate screen is lost, and leave a
+/// report in a file.
 pub(crate) fn restore_on_panic() {
-    let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         restore();
-        report(info);
+        let report = format!(
+            "lbtui {}\nthread {}: {info}\n\n{}",
+            env!("CARGO_PKG_VERSION"),
+            std::thread::current().name().unwrap_or("without a name"),
+            std::backtrace::Backtrace::force_capture()
+        );
+        // The terminal may be gone as well: then nobody reads it.
+        let _ = match keep(&report) {
+            Ok(path) => writeln!(
+                stderr(),
+                "lbtui failed, this is a bug; the agent goes on. What happened is in {}",
+                path.display()
+            ),
+            Err(error) => writeln!(
+                stderr(),
+                "lbtui failed, this is a bug; the agent goes on. No report could be kept: {error}\n{report}"
+            ),
+        };
         // Threads of a broken program would go on drawing.
         std::process::exit(101);
     }));
+}
+
+/// Writes a report into the user's state directory.
+fn keep(report: &str) -> std::io::Result<PathBuf> {
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|it| !it.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")));
+    let folder = home
+        .ok_or_else(|| std::io::Error::other("HOME is not set"))?
+        .join("lbctl");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("lbtui-failed-{}.txt", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
+    file.write_all(report.as_bytes())?;
+    Ok(path)
 }
 
 /// Stops until the shell continues us, with the terminal given back in between.
@@ -128,6 +171,44 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Not a test by itself: the process that the next one starts.
+    #[test]
+    fn fails_when_told_to() {
+        if std::env::var_os("LBTUI_FAILS").is_some() {
+            TAKEN.store(true, Ordering::SeqCst);
+            restore_on_panic();
+            panic!("as planned");
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_leaves_a_report() {
+        let folder = std::env::temp_dir().join(format!("lbtui-panic-{}", std::process::id()));
+        let out = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "term::tests::fails_when_told_to", "--nocapture"])
+            .env("LBTUI_FAILS", "1")
+            .env("XDG_STATE_HOME", &folder)
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(101));
+        let (screen, told) = (
+            String::from_utf8(out.stdout).unwrap(),
+            String::from_utf8(out.stderr).unwrap(),
+        );
+        for given_back in ["\x1b[?1049l", "\x1b[?2004l", "\x1b[?1000l", "\x1b[?25h"] {
+            assert!(screen.contains(given_back), "{given_back:?}: {screen:?}");
+        }
+        assert_eq!(told.lines().count(), 1, "{told}");
+        let path = told.trim_end().rsplit(' ').next().unwrap();
+        let report = std::fs::read_to_string(path).unwrap();
+        assert!(
+            report.contains("as planned") && report.contains("term.rs"),
+            "{report}"
+        );
+        assert!(report.contains("fails_when_told_to"), "no backtrace: {report}");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn base64_is_that_of_rfc_4648() {

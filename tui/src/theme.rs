@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
+use std::collections::BTreeMap;
 
 /// What a piece of text is. Marks and words carry the meaning; the look only repeats it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +35,63 @@ pub(crate) enum Theme {
     HighContrast,
     /// No colour at all.
     Mono,
+    /// From a file of the user's.
+    Own(&'static Looks),
+}
+
+/// A style for each role, in the order of [`Role::ALL`].
+pub(crate) type Looks = [Style; Role::ALL.len()];
+
+/// A theme from the looks a file names; what it does not name is plain.
+pub(crate) fn own(looks: &BTreeMap<String, String>) -> Result<Theme, String> {
+    let mut styles = [Style::new(); Role::ALL.len()];
+    for (name, look) in looks {
+        let nth = Role::ALL.iter().position(|(known, _)| known == name);
+        let nth = nth.ok_or_else(|| {
+            let names: Vec<&str> = Role::ALL.iter().map(|(name, _)| *name).collect();
+            format!("there is no role {name}; roles are {}", names.join(" "))
+        })?;
+        styles[nth] = style(look).map_err(|why| format!("{name}: {why}"))?;
+    }
+    // Read once, and used until the program ends.
+    Ok(Theme::Own(Box::leak(Box::new(styles))))
+}
+
+/// `red`, `#e69f00 bold`, `white on red`, `reverse`.
+fn style(look: &str) -> Result<Style, String> {
+    let mut style = Style::new();
+    let mut words = look.split_whitespace();
+    while let Some(word) = words.next() {
+        let colour = |word: &str| {
+            let refusal = format!("{word} is no colour: the sixteen by name, such as magenta, or #rrggbb");
+            word.parse::<Color>().map_err(|_| refusal)
+        };
+        style = match word {
+            "bold" => style.add_modifier(Modifier::BOLD),
+            "dim" => style.add_modifier(Modifier::DIM),
+            "underline" => style.add_modifier(Modifier::UNDERLINED),
+            "reverse" => style.add_modifier(Modifier::REVERSED),
+            "on" => style.bg(colour(words.next().unwrap_or_default())?),
+            word => style.fg(colour(word)?),
+        };
+    }
+    Ok(style)
+}
+
+impl Role {
+    /// All of them by the names a file uses.
+    pub(crate) const ALL: [(&'static str, Self); 10] = [
+        ("plain", Self::Plain),
+        ("master", Self::Master),
+        ("warn", Self::Warn),
+        ("bad", Self::Bad),
+        ("alarm", Self::Alarm),
+        ("override", Self::Override),
+        ("title", Self::Title),
+        ("rule", Self::Rule),
+        ("stale", Self::Stale),
+        ("cursor", Self::Cursor),
+    ];
 }
 
 impl Theme {
@@ -95,6 +153,10 @@ impl Theme {
                 Role::Override => plain.fg(Color::LightMagenta).add_modifier(Modifier::BOLD),
                 Role::Cursor => plain.add_modifier(Modifier::REVERSED),
             },
+            Self::Own(looks) => {
+                let nth = Role::ALL.iter().position(|(_, known)| *known == role);
+                nth.map_or(plain, |nth| looks[nth])
+            }
             // Only modifiers: a colour change, even to the default, would be an escape sequence that resets them.
             Self::Mono => match role {
                 Role::Plain | Role::Title | Role::Rule | Role::Stale => plain,
@@ -147,22 +209,28 @@ pub(crate) fn to_ascii(buffer: &mut Buffer) {
 mod tests {
     use super::*;
 
-    const ROLES: [Role; 10] = [
-        Role::Plain,
-        Role::Master,
-        Role::Warn,
-        Role::Bad,
-        Role::Alarm,
-        Role::Override,
-        Role::Title,
-        Role::Rule,
-        Role::Stale,
-        Role::Cursor,
-    ];
+    #[test]
+    fn a_theme_of_ones_own_is_read_or_refused_with_the_word_that_is_wrong() {
+        let looks = |text: &str| BTreeMap::from([("bad".to_owned(), text.to_owned())]);
+        let theme = own(&looks("white on #b00020 bold")).unwrap();
+        let style = theme.style(Role::Bad);
+        assert_eq!(
+            (style.fg, style.bg),
+            (Some(Color::White), Some(Color::Rgb(0xb0, 0, 0x20)))
+        );
+        assert!(style.add_modifier.contains(Modifier::BOLD));
+        assert_eq!(theme.style(Role::Warn), Style::new());
+        for (text, part) in [("bald", "bald"), ("red on", "no colour"), ("#12", "#12")] {
+            let error = own(&looks(text)).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        let unknown = BTreeMap::from([("sky".to_owned(), "blue".to_owned())]);
+        assert!(own(&unknown).unwrap_err().contains("roles are plain"));
+    }
 
     #[test]
     fn mono_sets_no_colour() {
-        for role in ROLES {
+        for (_, role) in Role::ALL {
             let style = Theme::Mono.style(role);
             assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
         }
@@ -171,7 +239,7 @@ mod tests {
     #[test]
     fn no_theme_uses_green() {
         for (_, theme) in Theme::ALL {
-            for role in ROLES {
+            for (_, role) in Role::ALL {
                 let fg = theme.style(role).fg;
                 assert!(!matches!(fg, Some(Color::Green | Color::LightGreen)), "{role:?}");
             }

@@ -1,6 +1,7 @@
 //! Which servers' numbers are wanted: those of the rows that are seen or soon may be, and of what is asked about.
 
 use crate::app::App;
+use crate::compare::Right;
 use crate::data::Data;
 use crate::keys::Screen;
 use crate::list::List;
@@ -37,7 +38,11 @@ fn rows(app: &App, data: &Data) -> Rows {
     }
     ids.extend(app.beside.iter().flat_map(|key| of(data, key)));
     let details = app.detail.iter().map(|detail| detail.object.clone());
-    for object in details.chain(app.subject()) {
+    let compared = app.compare.iter().flat_map(|it| match &it.right {
+        Right::Object(right) => vec![it.left.clone(), right.clone()],
+        Right::Open | Right::Host(..) => vec![it.left.clone()],
+    });
+    for object in details.chain(compared).chain(app.subject()) {
         match object {
             ObjectId::Server(id) => drop(ids.insert(id)),
             ObjectId::Service(key) => ids.extend(of(data, &key)),

@@ -4,6 +4,7 @@ mod address;
 mod advise;
 mod bfd;
 mod check;
+mod clash;
 mod firewall;
 mod follow;
 mod group;
@@ -51,6 +52,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     firewall::words(cx);
     firewall::objects(&raw, &model, cx);
     pair::objects(&raw, &model, cx);
+    clash::objects(&raw, &model, cx);
     subnet::objects(&raw, &model, cx);
     script::security(&raw, cx);
     model

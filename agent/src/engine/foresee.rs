@@ -178,6 +178,7 @@ impl World {
         let ground = Ground {
             link,
             sends_by: None,
+            vrf: None,
             source: Some(address),
             own_addresses: vec![address],
             faults: Default::default(),

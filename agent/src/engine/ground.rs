@@ -16,6 +16,7 @@ pub(super) fn interfaces(instance: &model::Instance) -> BTreeSet<&str> {
         .chain(tracked_by_routes(instance))
         .chain(instance.interface.as_deref())
         .chain(instance.own_link())
+        .chain(instance.vrf.as_deref())
         .chain(
             instance
                 .address_vmacs
@@ -52,6 +53,9 @@ pub(super) fn ground(
     let tracks = |device: &str| addresses(instance).any(|address| address.device == device && address.track);
     let own = instance.interface.as_deref().map(|name| (name, net.link(name)));
     for name in interfaces(instance) {
+        if instance.vrf.as_deref() == Some(name) {
+            continue;
+        }
         if instance.own_link() == Some(name) {
             faults.extend(vmac_fault(name, net, vmacs));
             continue;
@@ -80,8 +84,15 @@ pub(super) fn ground(
         }
     }
     let link = own.and_then(|(_, link)| link).map(|link| link.index);
-    let sends_by = instance.sending_link().and_then(|name| net.link(name));
-    let sends_by = sends_by.map(|link| link.index);
+    if let Some(name) = instance.vrf.as_deref().filter(|name| net.link(name).is_none()) {
+        faults.insert(format!("VRF {name} does not exist"));
+    }
+    let sends_by = instance.sending_link().or(instance.vrf.as_deref());
+    let sends_by = sends_by.and_then(|name| net.link(name)).map(|link| link.index);
+    let vrf = match own {
+        None => sends_by,
+        Some((_, link)) => link.and_then(|link| link.vrf),
+    };
     let source = match &instance.ipvlan {
         Some(it) => ipvlan_source(instance, it, net, vmacs),
         None => source(instance, net, virtual_addresses),
@@ -117,6 +128,7 @@ pub(super) fn ground(
     Ground {
         link,
         sends_by,
+        vrf,
         source,
         own_addresses,
         faults,

@@ -25,6 +25,7 @@ mod ipvs_keeper;
 mod jobs;
 mod net_keeper;
 mod next_start;
+mod pace;
 mod plan;
 mod put_back;
 mod rails;
@@ -83,6 +84,7 @@ pub struct Engine {
     sessions: Sessions,
     health: Health,
     net: net_keeper::NetKeeper,
+    pace: pace::Pace,
     vmacs: vmacs::Vmacs,
     /// Static addresses that somebody removed.
     put_back: put_back::PutBack<AddressKey>,
@@ -163,6 +165,7 @@ impl Engine {
             sessions: Sessions::new(seed),
             health: Health::new(seed),
             net: net_keeper::NetKeeper::default(),
+            pace: pace::Pace::default(),
             vmacs: vmacs::Vmacs::default(),
             put_back: put_back::PutBack::default(),
             routing: routing_keeper::RoutingKeeper::default(),
@@ -286,6 +289,7 @@ impl Engine {
             self.sessions.deadline(),
             self.health.deadline(),
             self.net.deadline(),
+            self.pace.deadline(),
             self.vmacs.deadline(),
             self.put_back.deadline(),
             self.routing.deadline(),
@@ -342,6 +346,7 @@ impl Engine {
         self.on_health_effects(effects);
         self.interfaces_on_tick();
         self.net_on_tick();
+        self.announcements_on_tick();
         self.vmacs_on_tick();
         self.static_addresses_on_tick();
         self.routing_on_tick();

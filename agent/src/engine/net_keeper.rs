@@ -91,6 +91,21 @@ impl NetKeeper {
         self.owned.contains(key) || self.wanted.contains_key(key)
     }
 
+    /// Whether an announcement is of an address that should be there, on a link that is.
+    pub(super) fn is_announced(&self, frame: &NetOp) -> bool {
+        let NetOp::Announce { link, about, .. } = frame else {
+            return false;
+        };
+        let first = AddressKey {
+            link: *link,
+            address: *about,
+            prefix_len: 0,
+        };
+        let wanted = self.wanted.range(first..).next();
+        self.have.links.contains_key(link)
+            && wanted.is_some_and(|(key, _)| (key.link, key.address) == (*link, *about))
+    }
+
     /// Whether it is ours to remove.
     pub(super) fn is_owned(&self, key: &AddressKey) -> bool {
         self.owned.contains(key)
@@ -462,6 +477,7 @@ mod tests {
             loopback: false,
             private_over: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
         };

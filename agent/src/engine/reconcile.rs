@@ -86,13 +86,15 @@ impl Engine {
     /// An address that was refused is there at last: whoever holds it tells the network.
     fn announce_again(&mut self, key: &AddressKey) {
         let names: Vec<InstanceName> = self.net.holders(key).flatten().cloned().collect();
-        let rounds = |name: &InstanceName| self.model.instances.get(name).map_or(0, |it| it.garp.repeat);
-        let rounds = names.iter().map(rounds).max().unwrap_or(0);
+        let garps = names.iter().filter_map(|name| self.model.instances.get(name));
+        let Some(garp) = garps.map(|it| it.garp).max_by_key(|it| it.repeat) else {
+            return;
+        };
         let link = self.net.have().links.get(&key.link);
         let Some(frame) = link.and_then(|link| announce(link, key.address, false)) else {
             return;
         };
-        let frames = vec![frame; rounds as usize];
+        let frames = self.paced(garp, vec![frame; garp.repeat as usize]);
         self.net.send(frames, &mut self.queue);
     }
 

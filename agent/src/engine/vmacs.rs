@@ -9,7 +9,6 @@ use super::vmac_settings::{own_settings, settings_of_file};
 use super::{Engine, Ledger};
 use crate::model::{Model, OwnKind, OwnLink};
 use crate::net::{Link, NetOp, NewLink};
-use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::state::ObjectId;
 use lb_shared::units::Mono;
@@ -86,12 +85,14 @@ fn wanted(model: &Model) -> BTreeMap<String, OwnLink> {
 }
 
 /// Whether a link is what is wanted, on this parent.
-fn fits(link: &Link, wanted: &OwnLink, parent: LinkIndex) -> bool {
-    match wanted.kind {
+fn fits(link: &Link, wanted: &OwnLink, below: &Link) -> bool {
+    let parent = below.index;
+    let kind = match wanted.kind {
         OwnKind::Macvlan(mac) => link.private_over == Some(parent) && link.mac == mac,
         // How they treat each other is up to all of them together.
         OwnKind::Ipvlan(_) => link.ipvlan_over == Some(parent),
-    }
+    };
+    kind && link.vrf == below.vrf
 }
 
 impl Engine {
@@ -148,13 +149,13 @@ impl Engine {
             return;
         };
         // Its parent's news bring us back here.
-        let Some((parent, running)) = (self.net.have().link(&wanted.parent)).map(|it| (it.index, it.running))
-        else {
+        let Some(below) = self.net.have().link(&wanted.parent).cloned() else {
             return;
         };
+        let (parent, running) = (below.index, below.running);
         let mut ops = Vec::new();
         if let Some(link) = self.net.have().link(name).cloned() {
-            let fits = fits(&link, &wanted, parent);
+            let fits = fits(&link, &wanted, &below);
             let ours = self.vmacs.owned.contains(name);
             if !fits && !ours {
                 let word = match wanted.kind {
@@ -192,6 +193,7 @@ impl Engine {
             name: name.to_owned(),
             over: parent,
             kind: wanted.kind,
+            vrf: below.vrf,
         }));
         if let OwnKind::Macvlan(_) = wanted.kind {
             ops.push(NetOp::QuietLink {

@@ -88,6 +88,7 @@ impl Engine {
             Some(instance) => {
                 let want = self.held_by(instance);
                 let announcements = self.announcements(instance, &want, rounds);
+                let announcements = self.paced(instance.garp, announcements);
                 let guards = self.guards_of(instance, &want);
                 (want, announcements, guards)
             }

@@ -6,6 +6,7 @@
 use crate::vrrp::{Advert, Datagram, Ear, Endpoint, Envelope};
 use crate::wire::{LinkIndex, ah, ip};
 use nix::cmsg_space;
+use nix::net::if_::if_indextoname;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recvmsg, sendmsg,
@@ -146,6 +147,10 @@ fn open_receiver(ear: Ear) -> io::Result<Socket> {
     let socket = raw(domain, if ear.sealed { ah::PROTOCOL } else { VRRP })?;
     if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES)?;
+    }
+    if let Some(vrf) = ear.vrf {
+        let name = if_indextoname(vrf.0)?;
+        socket.bind_device(Some(name.to_bytes()))?;
     }
     match address {
         IpAddr::V4(v4) => {

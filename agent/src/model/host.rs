@@ -17,6 +17,8 @@ pub struct Host {
     pub delay_after_boot: Duration,
     /// `interface_up_down_delays`, by the interfaces' names.
     pub interface_delays: BTreeMap<String, InterfaceDelays>,
+    /// `garp_group`; an interface is in one of them at most.
+    pub garp_groups: Vec<GarpGroup>,
     /// Of the threads that speak VRRP and set addresses.
     pub vrrp: Scheduling,
     /// Of those that check servers and program IPVS.
@@ -37,6 +39,15 @@ pub struct Once {
 pub struct InterfaceDelays {
     pub down: Duration,
     pub up: Duration,
+}
+
+/// Interfaces that share a pace for announcements: the least time between two of them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct GarpGroup {
+    pub interfaces: BTreeSet<String>,
+    /// Zero: none.
+    pub arp_gap: Duration,
+    pub na_gap: Duration,
 }
 
 /// How threads get to run; what is not given stays as it is.

@@ -23,7 +23,7 @@ pub use check::{
 };
 pub use file::{InitFile, Multiplier, NumberFile, TrackFile};
 pub use global::{DumpKind, Firewall, Global, SyncSettings};
-pub use host::{Host, InterfaceDelays, Once, Scheduling};
+pub use host::{GarpGroup, Host, InterfaceDelays, Once, Scheduling};
 pub use job::{Job, JobEnd, JobId, JobOutcome, ScriptRules};
 pub use notify::{
     Fifo, FifoKind, MailRoute, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts,
@@ -33,9 +33,9 @@ pub use routing::{Leg, PROTOCOL_OURS, Route, RouteKind, Rule, RuleAction, TABLE_
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
 pub use signing::{Signing, SigningKey, SigningMode};
 pub use vrrp::{
-    AddressExtras, Authentication, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum, ParamMatch,
-    ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress, VrrpProcess,
-    VrrpScript, VrrpVersion,
+    AddressExtras, Authentication, Elsewhere, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum,
+    ParamMatch, ProcessMatch, ProcessTrack, ScriptTrack, SyncGroup, Tracking, UnicastPeer, VirtualAddress,
+    VrrpProcess, VrrpScript, VrrpVersion,
 };
 
 use lb_shared::names::{GroupName, InstanceName, ServiceKey};

@@ -51,6 +51,8 @@ pub struct Instance {
     pub vrid: Vrid,
     /// `None` only for a unicast instance without `interface`.
     pub interface: Option<String>,
+    /// Of a unicast instance without `interface`: the VRF its adverts come and go by.
+    pub vrf: Option<String>,
     /// `use_vmac`: adverts and addresses are on an interface of its own.
     pub vmac: Option<Vmac>,
     /// `use_ipvlan`; never together with `vmac`.
@@ -87,6 +89,8 @@ pub struct Instance {
     pub routes: Vec<Route>,
     pub rules: Vec<Rule>,
     pub garp: Garp,
+    /// `garp_extra_if`, where there is something to announce elsewhere.
+    pub elsewhere: Option<Elsewhere>,
     pub tracking: Tracking,
     /// Do not fault when the own interface goes down: `dont_track_primary`.
     pub ignore_own_interface: bool,
@@ -204,6 +208,15 @@ pub struct Garp {
     pub arp_gap: Duration,
     /// `vrrp_gna_interval`.
     pub na_gap: Duration,
+}
+
+/// Announcements between the others, for switches that would forget where a MAC is: of one address on each interface
+/// other than the one adverts leave by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Elsewhere {
+    pub every: Duration,
+    /// On every such interface; otherwise on those of the instance's own only.
+    pub all: bool,
 }
 
 impl Default for Garp {

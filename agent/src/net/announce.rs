@@ -106,6 +106,7 @@ mod tests {
             loopback: false,
             private_over: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1500,
             mac: MAC.to_vec(),
         }

@@ -156,6 +156,7 @@ impl NetTable {
                     running: false,
                     private_over: None,
                     ipvlan_over: None,
+                    vrf: new.vrf,
                     ..below
                 };
                 match new.kind {

@@ -70,6 +70,8 @@ pub struct NewLink {
     /// The link below.
     pub over: LinkIndex,
     pub kind: OwnKind,
+    /// The VRF to belong to: that of the link below.
+    pub vrf: Option<LinkIndex>,
 }
 
 impl fmt::Display for NetOp {

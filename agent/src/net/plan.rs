@@ -141,6 +141,7 @@ mod tests {
             loopback: false,
             private_over: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1500,
             mac: vec![2, 0, 0, 0, 0, 1],
         }

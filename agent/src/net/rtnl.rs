@@ -112,6 +112,8 @@ fn link_message(new: &NewLink) -> LinkMessage {
         LinkAttribute::IfName(new.name.clone()),
         LinkAttribute::Link(new.over.0),
     ];
+    let vrf = new.vrf.map(|it| LinkAttribute::Controller(it.0));
+    message.attributes.extend(vrf);
     let (kind, data) = match new.kind {
         OwnKind::Macvlan(mac) => {
             message.attributes.push(LinkAttribute::Address(mac.to_vec()));
@@ -242,6 +244,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_LINK_NETNSID: u16 = 37;
 
@@ -269,8 +272,10 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         mac: Vec::new(),
         private_over: None,
         ipvlan_over: None,
+        vrf: None,
     };
-    let (mut below, mut child) = (None, Child::Other);
+    let (mut below, mut above, mut child) = (None, None, Child::Other);
+    let mut slave = "";
     for attribute in attributes(&payload[LINK_HEADER..]) {
         let attribute = attribute?;
         match attribute.kind {
@@ -279,7 +284,8 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
             IFLA_LINK => below = Some(LinkIndex(attribute.u32()?)),
             // Then the number of the link below is that of another namespace.
             IFLA_LINK_NETNSID => below = None,
-            IFLA_LINKINFO => child = child_kind(attribute.value)?,
+            IFLA_MASTER => above = Some(LinkIndex(attribute.u32()?)),
+            IFLA_LINKINFO => (child, slave) = kinds(attribute.value)?,
             IFLA_ADDRESS if ethernet && attribute.value.len() == 6 => link.mac = attribute.value.to_vec(),
             _ => {}
         }
@@ -288,6 +294,7 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
         // Notifications about wireless and the like carry no name and say nothing we keep.
         return Ok(None);
     }
+    link.vrf = above.filter(|_| slave == "vrf");
     match child {
         Child::PrivateMacvlan => link.private_over = below,
         Child::IpvlanL2 => link.ipvlan_over = below,
@@ -304,18 +311,21 @@ enum Child {
     Other,
 }
 
-fn child_kind(info: &[u8]) -> Result<Child, Malformed> {
+/// What a link is on the one below, and what it is to the one it belongs to, in the kernel's word.
+fn kinds(info: &[u8]) -> Result<(Child, &str), Malformed> {
     const IFLA_INFO_KIND: u16 = 1;
     const IFLA_INFO_DATA: u16 = 2;
+    const IFLA_INFO_SLAVE_KIND: u16 = 4;
     // Of both kinds.
     const MODE: u16 = 1;
     const MACVLAN_PRIVATE: u32 = 1;
     const IPVLAN_L2: [u8; 2] = [0, 0];
-    let (mut kind, mut child) = ("", Child::Other);
+    let (mut kind, mut slave, mut child) = ("", "", Child::Other);
     for part in attributes(info) {
         let part = part?;
         match part.kind {
             IFLA_INFO_KIND => kind = part.text()?,
+            IFLA_INFO_SLAVE_KIND => slave = part.text()?,
             // What others put there is laid out otherwise: the kind comes first.
             IFLA_INFO_DATA if matches!(kind, "macvlan" | "ipvlan") => {
                 for word in attributes(part.value) {
@@ -332,7 +342,7 @@ fn child_kind(info: &[u8]) -> Result<Child, Malformed> {
             _ => {}
         }
     }
-    Ok(child)
+    Ok((child, slave))
 }
 
 // ifaddrmsg: family u8, prefixlen u8, flags u8, scope u8, index u32.
@@ -421,184 +431,5 @@ fn ip(family: u8, attribute: &Attribute<'_>) -> Result<IpAddr, Malformed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::AddressExtras;
-    use crate::wire::netlink::{Body, messages};
-    use proptest::prelude::*;
-
-    fn message(op: &NetOp) -> (u16, u16, Vec<u8>) {
-        let mut bytes = Vec::new();
-        assert!(encode_op(&mut bytes, 7, true, op));
-        let message = messages(&bytes).next().unwrap().unwrap();
-        match message.body {
-            Body::Data { kind, payload } => (kind, message.flags, payload.to_vec()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn key(address: &str, prefix_len: u8) -> AddressKey {
-        AddressKey {
-            link: LinkIndex(3),
-            address: address.parse().unwrap(),
-            prefix_len,
-        }
-    }
-
-    fn attribute_kinds(payload: &[u8]) -> Vec<u16> {
-        attributes(&payload[ADDRESS_HEADER..])
-            .map(|it| it.unwrap().kind)
-            .collect()
-    }
-
-    #[test]
-    fn an_ipv4_address_reads_back_as_it_was_written() {
-        let key = key("10.5.0.100", 24);
-        let address = Address {
-            label: Some("eth0:vip".to_owned()),
-            scope: 253,
-            broadcast: Some([10, 5, 0, 255].into()),
-            ours: true,
-            usable: true,
-            extras: AddressExtras {
-                peer: Some([10, 6, 0, 1].into()),
-                noprefixroute: true,
-                autojoin: true,
-                preferred_s: Some(0),
-                ..AddressExtras::default()
-            },
-        };
-        let (kind, flags, payload) = message(&NetOp::AddAddress {
-            key,
-            address: address.clone(),
-        });
-        assert_eq!((kind, flags), (RTM_NEWADDR, 0x605));
-        assert_eq!(decode(kind, &payload), Ok(Some(Notice::Address(key, address))));
-    }
-
-    #[test]
-    fn an_ipv6_virtual_address_skips_detection_and_is_no_source_of_own_connections() {
-        let add = |dad, preferred_s| {
-            let address = Address {
-                extras: AddressExtras {
-                    dad,
-                    preferred_s,
-                    ..AddressExtras::default()
-                },
-                ..Address::default()
-            };
-            let op = NetOp::AddAddress {
-                key: key("2001:db8::100", 128),
-                address,
-            };
-            let (.., payload) = message(&op);
-            let life = attributes(&payload[ADDRESS_HEADER..])
-                .map(Result::unwrap)
-                .find(|it| it.kind == 6)
-                .map(|it| it.value[..8].to_vec());
-            (payload[2], attribute_kinds(&payload).contains(&IFA_FLAGS), life)
-        };
-        assert_eq!(
-            add(false, Some(0)),
-            (2, true, Some(vec![0, 0, 0, 0, 255, 255, 255, 255]))
-        );
-        assert_eq!(add(true, None), (0, false, None));
-    }
-
-    #[test]
-    fn a_removal_names_address_and_length_only() {
-        let op = NetOp::RemoveAddress {
-            key: key("10.5.0.100", 32),
-            peer: None,
-        };
-        let (kind, flags, payload) = message(&op);
-        assert_eq!((kind, flags), (RTM_DELADDR, 5));
-        assert_eq!(&payload[..8], [AF_INET, 32, 0, 0, 3, 0, 0, 0]);
-        assert_eq!(attribute_kinds(&payload), [IFA_LOCAL, IFA_ADDRESS]);
-    }
-
-    fn link_payload(family: u8, flags: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut builder = Builder::new(&mut bytes, RTM_NEWLINK, 0, 0);
-        builder.raw(&[family, 0, 1, 0, 3, 0, 0, 0]);
-        builder.raw(&flags.to_ne_bytes());
-        builder.raw(&[0; 4]);
-        builder.text(IFLA_IFNAME, "eth0");
-        builder.attribute(IFLA_MTU, &1500u32.to_ne_bytes());
-        builder.attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
-        // Something a later kernel might nest there.
-        builder.attribute(26, &[1, 2, 3]);
-        builder.finish();
-        bytes[16..].to_vec()
-    }
-
-    #[test]
-    fn a_link_runs_when_it_is_up_and_has_a_carrier() {
-        for (flags, running) in [
-            (0, false),
-            (IFF_UP, false),
-            (IFF_RUNNING, false),
-            (IFF_UP | IFF_RUNNING, true),
-        ] {
-            match decode(RTM_NEWLINK, &link_payload(0, flags)) {
-                Ok(Some(Notice::Link(link))) => {
-                    assert_eq!(link.running, running, "flags {flags:#x}");
-                    assert_eq!((link.name.as_str(), link.mtu, link.mac.len()), ("eth0", 1500, 6));
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_port_that_leaves_a_bridge_is_not_a_link_that_is_gone() {
-        const AF_BRIDGE: u8 = 7;
-        assert_eq!(decode(RTM_DELLINK, &link_payload(AF_BRIDGE, 0)), Ok(None));
-        assert_eq!(
-            decode(RTM_DELLINK, &link_payload(0, 0)),
-            Ok(Some(Notice::LinkGone(LinkIndex(3))))
-        );
-    }
-
-    #[test]
-    fn a_tentative_address_is_not_usable() {
-        let cases = [
-            (0u32, true),
-            (0x40, false),
-            (0x44, true),
-            (0x08, false),
-            (0x80, true),
-        ];
-        for (flags, usable) in cases {
-            let mut bytes = Vec::new();
-            let mut builder = Builder::new(&mut bytes, RTM_NEWADDR, 0, 0);
-            builder.raw(&[AF_INET6, 64, 0, 0, 3, 0, 0, 0]);
-            builder.attribute(IFA_ADDRESS, &[0x20; 16]);
-            builder.attribute(IFA_FLAGS, &flags.to_ne_bytes());
-            builder.finish();
-            match decode(RTM_NEWADDR, &bytes[16..]) {
-                Ok(Some(Notice::Address(_, address))) => assert_eq!(address.usable, usable, "{flags:#x}"),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_decoded_without_panic(
-            kind in 14u16..24, bytes in proptest::collection::vec(any::<u8>(), 0..120),
-        ) {
-            let _ = decode(kind, &bytes);
-        }
-
-        #[test]
-        fn any_damaged_message_is_decoded_without_panic(at in 0usize..200, byte in any::<u8>(), cut in 0usize..200) {
-            let mut bytes = link_payload(0, 0x43);
-            let length = bytes.len();
-            bytes[at % length] = byte;
-            let bytes = &bytes[..length - cut % length];
-            let _ = decode(RTM_NEWLINK, bytes);
-            let _ = decode(RTM_NEWADDR, bytes);
-        }
-    }
-}
+#[path = "rtnl_tests.rs"]
+mod tests;

@@ -26,6 +26,9 @@ pub struct Link {
     /// The link below, where this one is an ipvlan of layer 2.
     #[serde(default)]
     pub ipvlan_over: Option<LinkIndex>,
+    /// The VRF it belongs to.
+    #[serde(default)]
+    pub vrf: Option<LinkIndex>,
 }
 
 impl Link {

@@ -43,6 +43,8 @@ pub enum Endpoint {
 pub struct Ear {
     pub endpoint: Endpoint,
     pub sealed: bool,
+    /// For unicast: only what comes by this VRF.
+    pub vrf: Option<LinkIndex>,
 }
 
 impl From<Endpoint> for Ear {
@@ -51,6 +53,7 @@ impl From<Endpoint> for Ear {
         Self {
             endpoint,
             sealed: false,
+            vrf: None,
         }
     }
 }

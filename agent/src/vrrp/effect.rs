@@ -16,6 +16,8 @@ pub struct Ground {
     pub link: Option<LinkIndex>,
     /// The link its adverts leave by, if it is another one.
     pub sends_by: Option<LinkIndex>,
+    /// The VRF that packets for it come by.
+    pub vrf: Option<LinkIndex>,
     /// The source of its adverts: the primary address, link-local for IPv6.
     pub source: Option<IpAddr>,
     /// Addresses of this host: adverts from them are our own.
@@ -52,6 +54,8 @@ pub enum Effect {
     Removed { instance: InstanceName },
     /// Announce every address this many times, now.
     Announce { instance: InstanceName, rounds: u32 },
+    /// Announce one address on each interface elsewhere, now.
+    AnnounceElsewhere { instance: InstanceName, all: bool },
     /// A state was entered: scripts, FIFOs, mail.
     Notify {
         who: NotifyWho,

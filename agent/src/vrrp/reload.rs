@@ -25,6 +25,7 @@ struct Identity {
     family: Family,
     version: VrrpVersion,
     interface: Option<String>,
+    vrf: Option<String>,
     vmac: Option<Vmac>,
     ipvlan: Option<Ipvlan>,
     /// The source of a unicast router, the group of the others.
@@ -39,6 +40,7 @@ impl Identity {
             family: cfg.family,
             version: cfg.version,
             interface: cfg.interface.clone(),
+            vrf: cfg.vrf.clone(),
             vmac: cfg.vmac.clone(),
             ipvlan: cfg.ipvlan.clone(),
             place: (
@@ -297,6 +299,9 @@ impl Router {
         };
         if garp.refresh != old.garp.refresh {
             master.refresh_at = (!garp.refresh.is_zero()).then(|| now + garp.refresh);
+        }
+        if self.cfg.elsewhere != old.elsewhere {
+            master.elsewhere_at = self.cfg.elsewhere.map(|it| now + it.every);
         }
         if wire_changed {
             // Backups learn the new priority and interval before they would miss an advert.

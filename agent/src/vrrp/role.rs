@@ -44,6 +44,8 @@ pub(crate) struct Master {
     /// A further block of announcements: when, and how many rounds.
     pub(crate) block: Option<(Mono, u32)>,
     pub(crate) refresh_at: Option<Mono>,
+    /// When an address on each interface elsewhere is next announced.
+    pub(crate) elsewhere_at: Option<Mono>,
     pub(crate) rival: Option<Rival>,
     /// When a lower master was last put in its place.
     pub(crate) answered_at: Option<Mono>,

@@ -127,6 +127,7 @@ impl Router {
                 Some(master.advert_at),
                 master.block.map(|(at, _)| at),
                 master.refresh_at,
+                master.elsewhere_at,
                 master.rival.as_ref().map(|rival| rival.gone_at),
             ]
             .into_iter()
@@ -308,6 +309,7 @@ impl Router {
                 .filter(|_| !resumed && garp.repeat > 0)
                 .map(|at| (at, garp.repeat)),
             refresh_at: later(garp.refresh),
+            elsewhere_at: self.cfg.elsewhere.map(|it| now + it.every),
             rival: None,
             answered_at: None,
             farewell_answered_at: None,
@@ -478,6 +480,11 @@ impl Router {
             master.refresh_at = Some(now + garp.refresh);
             rounds = rounds.max(garp.refresh_repeat);
         }
+        let elsewhere = self.cfg.elsewhere;
+        let elsewhere = elsewhere.filter(|_| master.elsewhere_at.is_some_and(|at| now >= at));
+        if let Some(it) = elsewhere {
+            master.elsewhere_at = Some(now + it.every);
+        }
         let gone = match &master.rival {
             Some(rival) if now >= rival.gone_at => master.rival.take().filter(|rival| rival.flagged),
             Some(_) | None => None,
@@ -489,6 +496,13 @@ impl Router {
             self.send(now, out);
         }
         self.announce(rounds, out);
+        // What was announced just now need not be again.
+        if let Some(it) = elsewhere.filter(|_| rounds == 0) {
+            out.push(Effect::AnnounceElsewhere {
+                instance: self.name().clone(),
+                all: it.all,
+            });
+        }
         if let Some(rival) = gone {
             self.master = None;
             let text = format!("{} is no longer heard as a second master", rival.master.address);

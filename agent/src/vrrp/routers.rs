@@ -313,19 +313,24 @@ impl Routers {
 
     /// Where adverts have to be heard. Where sealed ones are expected open ones are heard, too: to be told of.
     pub fn ears(&self) -> BTreeSet<Ear> {
-        let open = self.heard_at.keys().map(|(_, endpoint)| Ear {
-            endpoint: *endpoint,
-            sealed: false,
+        let ears = self.heard_at.iter().map(|((_, endpoint), slot)| {
+            let router = self.slots[*slot].as_ref();
+            let authentication = router.map(|it| &it.cfg.authentication);
+            let ear = Ear {
+                endpoint: *endpoint,
+                sealed: false,
+                vrf: match endpoint {
+                    Endpoint::Unicast { .. } => router.and_then(|it| it.ground.as_ref()?.vrf),
+                    Endpoint::Multicast { .. } => None,
+                },
+            };
+            (ear, matches!(authentication, Some(Authentication::Header(_))))
         });
-        let sealed = self.heard_at.iter().filter(|(_, slot)| {
-            let router = self.slots[**slot].as_ref();
-            router.is_some_and(|it| matches!(it.cfg.authentication, Authentication::Header(_)))
+        let both = ears.flat_map(|(ear, seals)| {
+            let sealed = Ear { sealed: true, ..ear };
+            [Some(ear), Some(sealed).filter(|_| seals)]
         });
-        let sealed = sealed.map(|((_, endpoint), _)| Ear {
-            endpoint: *endpoint,
-            sealed: true,
-        });
-        open.chain(sealed).collect()
+        both.flatten().collect()
     }
 
     /// Numbers of sealed adverts begin there: above any that an earlier run can have used.

@@ -112,3 +112,33 @@ fn every_keyword_people_use_is_compared_with_keepalived_or_says_why_not() {
         "compared by now, take them out of the list: {done:#?}"
     );
 }
+
+/// The names in the list `DIFFERS` of a module of system tests.
+fn differing(module: &str) -> BTreeSet<String> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/cases");
+    let text = fs::read_to_string(cases.join(format!("{module}.py"))).expect("a text");
+    let (_, list) = text.split_once("\nDIFFERS = {\n").expect("the list");
+    let (list, _) = list.split_once("\n}\n").expect("its end");
+    let names = list
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\":"));
+    names.map(|(name, _)| format!("{module}: {name}")).collect()
+}
+
+#[test]
+fn the_page_of_differences_lists_those_that_the_tests_hold_and_no_others() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/differences.md");
+    let page = fs::read_to_string(page).expect("a page");
+    let listed: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("words: ") || name.starts_with("checkers: "))
+        .collect();
+    let held: BTreeSet<String> = ["words", "checkers"].into_iter().flat_map(differing).collect();
+    assert!(held.len() > 1, "{held:?}");
+    assert_eq!(
+        listed, held,
+        "docs/differences.md beside the lists DIFFERS of the system tests"
+    );
+}

@@ -251,8 +251,14 @@ fn instance(it: &Instance, out: &mut String) {
     if let Some(vmac) = &it.vmac {
         let _ = writeln!(out, "  {vmac:?}");
     }
+    if let Some(vrf) = &it.vrf {
+        let _ = writeln!(out, "  vrf {vrf}");
+    }
     if let Some(ipvlan) = &it.ipvlan {
         let _ = writeln!(out, "  {ipvlan:?}");
+    }
+    if let Some(elsewhere) = &it.elsewhere {
+        let _ = writeln!(out, "  {elsewhere:?}");
     }
     for link in &it.address_vmacs {
         let _ = writeln!(out, "  {} on {}: {}", link.name, link.parent, link.kind);
@@ -431,6 +437,9 @@ pub(crate) fn dump(model: &Model) -> String {
     let mut out = format!("{:?}\n", model.global);
     for it in &model.static_addresses {
         let _ = writeln!(out, "static {}", address(it));
+    }
+    for it in &model.host.garp_groups {
+        let _ = writeln!(out, "{it:?}");
     }
     for route in &model.static_routes {
         let _ = writeln!(out, "{route:?}");

@@ -220,6 +220,7 @@ fn a_macvlan_is_made_quiet_and_private_and_the_monitor_tells_what_it_is() {
             name: name.clone(),
             over: link,
             kind: OwnKind::Macvlan(mac),
+            vrf: None,
         };
         let quiet = NetOp::QuietLink { name: name.clone() };
         let raise = NetOp::RaiseLink { name: name.clone() };
@@ -474,6 +475,7 @@ fn an_ipvlan_is_made_in_its_mode_and_the_monitor_tells_what_it_is() {
                 name: name.clone(),
                 over: link,
                 kind: OwnKind::Ipvlan(mode),
+                vrf: None,
             };
             let ops = vec![NetOp::AddLink(new), NetOp::RaiseLink { name: name.clone() }];
             assert_eq!(host.submit(turn, ops), []);

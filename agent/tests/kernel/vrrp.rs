@@ -195,7 +195,11 @@ fn sealed_adverts_keep_their_number_and_their_ttl_and_are_heard_apart_from_open_
             let mut sockets = Sockets::new().unwrap();
             assert!(
                 sockets
-                    .set(&BTreeSet::from([Ear { endpoint, sealed }]))
+                    .set(&BTreeSet::from([Ear {
+                        endpoint,
+                        sealed,
+                        vrf: None
+                    }]))
                     .is_empty()
             );
             sockets

@@ -22,10 +22,10 @@ use lbagent::model::{
     ServerScripts, Service, TcpCheck,
 };
 use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, NewLink};
-use lbagent::vrrp::{Advert, Datagram, Effect, Ground, Routers};
+use lbagent::vrrp::{Advert, Datagram, Ear, Effect, Ground, Routers};
 use lbagent::wire::LinkIndex;
 use lbagent::wire::bfd::{Packet, State};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub(crate) struct Node {
     pub(crate) net: NetTable,
     pub(crate) ipvs: Option<IpvsTable>,
     pub(crate) did: Vec<Did>,
+    /// Where it hears adverts.
+    pub(crate) ears: BTreeSet<Ear>,
     pub(crate) replies: BTreeMap<Ticket, Reply>,
     pub(crate) checks: BTreeMap<CheckId, CheckJob>,
     pub(crate) disk: Vec<Override>,
@@ -96,6 +98,7 @@ pub(crate) fn host() -> NetTable {
         loopback: false,
         private_over: None,
         ipvlan_over: None,
+        vrf: None,
         mtu: 1500,
         mac: vec![2, 0, 0, 0, 0, 1],
     };
@@ -244,6 +247,7 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
     let ground = Ground {
         link: Some(LinkIndex(2)),
         sends_by: None,
+        vrf: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: Default::default(),
@@ -369,6 +373,7 @@ impl Start {
             net: self.net.clone(),
             ipvs: self.ipvs,
             did: Vec::new(),
+            ears: BTreeSet::new(),
             replies: BTreeMap::new(),
             checks: BTreeMap::new(),
             disk: self.disk,
@@ -521,8 +526,8 @@ impl Node {
                     .push(Did::Told(format!("{to}: {} {}", mail.subject, mail.body)));
             }
             Action::BfdSend(_, packet) => return self.neighbor.then(|| Input::Bfd(answer(&packet))),
-            Action::Listen(_)
-            | Action::WatchRouting(_)
+            Action::Listen(ears) => self.ears = ears,
+            Action::WatchRouting(_)
             | Action::WatchFirewall(_)
             | Action::Fifos(_)
             | Action::Processes(_)

@@ -5,7 +5,10 @@ use lb_shared::event::What;
 use lb_shared::names::{Family, InstanceName};
 use lb_shared::state::VrrpState;
 use lbagent::engine::{Input, NetNews, Previous, StopMode};
-use lbagent::model::{AddressExtras, Instance, Ipvlan, IpvlanMode, Model, OwnKind, OwnLink, VirtualAddress};
+use lbagent::model::{
+    AddressExtras, Elsewhere, GarpGroup, Instance, Ipvlan, IpvlanMode, Model, OwnKind, OwnLink, UnicastPeer,
+    VirtualAddress,
+};
 use lbagent::net::{Link, NetOp, NetTable};
 use lbagent::wire::LinkIndex;
 use std::net::IpAddr;
@@ -216,4 +219,165 @@ fn a_stop_takes_ipvlan_and_address_away_and_a_crash_leaves_them_to_the_next_star
     let goodbye =
         |did: &Did| matches!(did, Did::Sent(advert) if advert.payload[2] == 0 && advert.link == Some(index));
     assert!(next.did.iter().any(goodbye));
+}
+
+/// When which address was announced, in steps of 10 ms from now on.
+fn announcements(node: &mut Node, span: Duration) -> Vec<(u64, String)> {
+    let mut seen = Vec::new();
+    for step in 1..=span.as_millis() / 10 {
+        let from = node.did.len();
+        node.run_for(Duration::from_millis(10), &[]);
+        let frames = node.did[from..].iter().filter_map(|did| match did {
+            Did::Net(NetOp::Announce { about, .. }) => Some(about.to_string()),
+            _ => None,
+        });
+        seen.extend(frames.map(|about| (step as u64 * 10, about)));
+    }
+    seen
+}
+
+fn with_elsewhere(mut model: Model, all: bool) -> Model {
+    let name: InstanceName = "VI_1".into();
+    let mut instance: Instance = (*model.instances[&name]).clone();
+    instance.garp.delay = Duration::ZERO;
+    instance.elsewhere = Some(Elsewhere {
+        every: Duration::from_secs(2),
+        all,
+    });
+    model.instances.insert(name, Arc::new(instance));
+    model
+}
+
+#[test]
+fn one_address_on_each_interface_elsewhere_is_announced_every_so_often() {
+    let mut node = master(with_elsewhere(with_addresses(true), false));
+    let seen = announcements(&mut node, Duration::from_secs(6));
+    assert!(seen.iter().all(|(_, about)| about == ELSEWHERE[0]), "{seen:?}");
+    let times: Vec<u64> = seen.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times.len(), 3, "{times:?}");
+    assert!(times.windows(2).all(|it| it[1] - it[0] == 2_000), "{times:?}");
+}
+
+#[test]
+fn with_all_addresses_of_interfaces_as_they_are_count_too() {
+    let plain = || {
+        with(|it| {
+            it.excluded_addresses = ELSEWHERE.iter().map(|text| address(text, "eth1")).collect();
+        })
+    };
+    for (all, count) in [(true, 3), (false, 0)] {
+        let mut node = master(with_elsewhere(plain(), all));
+        let seen = announcements(&mut node, Duration::from_secs(6));
+        assert_eq!(seen.len(), count, "all: {all}, {seen:?}");
+        assert!(seen.iter().all(|(_, about)| about == ELSEWHERE[0]), "{seen:?}");
+    }
+}
+
+/// VIP on eth0 and two on eth1, each announced five times.
+fn many(change: impl FnOnce(&mut Model)) -> Model {
+    let mut model = with(|it| {
+        it.excluded_addresses = ELSEWHERE.iter().map(|text| address(text, "eth1")).collect();
+        it.garp.delay = Duration::ZERO;
+        it.garp.arp_gap = Duration::from_millis(100);
+    });
+    change(&mut model);
+    model
+}
+
+/// What is announced from the moment of mastership, each with its time since the first.
+fn burst(model: Model) -> Vec<(u64, String)> {
+    let mut node = start(model);
+    let seen = announcements(&mut node, Duration::from_secs(6));
+    let first = seen.first().map_or(0, |(at, _)| *at);
+    seen.into_iter().map(|(at, about)| (at - first, about)).collect()
+}
+
+fn on<'a>(seen: &'a [(u64, String)], wanted: &[&str]) -> Vec<(u64, &'a str)> {
+    let mine = seen.iter().filter(|(_, about)| wanted.contains(&about.as_str()));
+    mine.map(|(at, about)| (*at, about.as_str())).collect()
+}
+
+#[test]
+fn announcements_keep_their_distance_on_each_interface() {
+    let seen = burst(many(|_| {}));
+    assert_eq!(on(&seen, &[VIP]), [(0, VIP), (100, VIP)]);
+    let [one, two] = ELSEWHERE;
+    assert_eq!(on(&seen, &ELSEWHERE), [(0, one), (100, two), (200, one)]);
+}
+
+#[test]
+fn interfaces_of_a_garp_group_share_their_pace() {
+    let group = GarpGroup {
+        interfaces: ["eth0".to_owned(), "eth1".to_owned()].into(),
+        arp_gap: Duration::from_millis(200),
+        na_gap: Duration::ZERO,
+    };
+    let seen = burst(many(|model| model.host.garp_groups.push(group)));
+    let [one, two] = ELSEWHERE;
+    let seen: Vec<(u64, &str)> = seen.iter().map(|(at, about)| (*at, about.as_str())).collect();
+    assert_eq!(seen, [(0, VIP), (200, one), (400, two), (600, VIP)]);
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_said_after_the_mastership() {
+    let slow = |model: &mut Model| {
+        let name: InstanceName = "VI_1".into();
+        let mut instance: Instance = (*model.instances[&name]).clone();
+        instance.garp.arp_gap = Duration::from_secs(1);
+        model.instances.insert(name, Arc::new(instance));
+    };
+    let mut node = start(many(slow));
+    while state(&node) != VrrpState::Master {
+        node.run_for(Duration::from_millis(10), &[]);
+    }
+    let before = announcements(&mut node, Duration::from_millis(1_200));
+    assert!(
+        before.iter().any(|(_, about)| about == ELSEWHERE[1]),
+        "{before:?}"
+    );
+    node.hear(200);
+    assert_eq!(state(&node), VrrpState::Backup);
+    assert_eq!(announcements(&mut node, Duration::from_secs(2)), []);
+}
+
+fn in_a_vrf() -> Model {
+    with(|it| {
+        it.interface = None;
+        it.vrf = Some("blue".into());
+        it.source = Some(ip("192.0.2.1"));
+        it.unicast_peers = vec![UnicastPeer {
+            address: ip("192.0.2.2"),
+            min_ttl: None,
+            max_ttl: None,
+        }];
+    })
+}
+
+#[test]
+fn adverts_of_a_vrf_come_and_go_by_it_and_its_absence_is_a_fault() {
+    let mut node = start(in_a_vrf());
+    assert_eq!(state(&node), VrrpState::Fault);
+    let faults = &node.engine.state().instances[&"VI_1".into()].faults;
+    assert_eq!(faults, &["VRF blue does not exist"]);
+    let vrf = Link {
+        index: LinkIndex(9),
+        name: "blue".into(),
+        ..node.net.links[&LinkIndex(2)].clone()
+    };
+    node.net.links.insert(vrf.index, vrf.clone());
+    node.feed(Input::Net(NetNews::Link(vrf)));
+    node.run_for(Duration::from_secs(5), &[]);
+    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(last_advert(&node), (ip("192.0.2.1"), Some(LinkIndex(9))));
+    let vrfs: Vec<_> = node.ears.iter().map(|ear| ear.vrf).collect();
+    assert_eq!(vrfs, [Some(LinkIndex(9))]);
+}
+
+#[test]
+fn an_interface_of_ones_own_is_in_the_vrf_of_the_one_below() {
+    let mut start = Start::with(with_addresses(true));
+    start.net = two_links();
+    start.net.links.get_mut(&LinkIndex(3)).unwrap().vrf = Some(LinkIndex(9));
+    let node = start.go();
+    assert_eq!(node.net.link("vrrp.51").unwrap().vrf, Some(LinkIndex(9)));
 }

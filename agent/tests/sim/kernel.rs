@@ -54,6 +54,7 @@ impl Kernel {
             loopback: false,
             private_over: None,
             ipvlan_over: None,
+            vrf: None,
             mtu: 1500,
             mac: vec![
                 2,

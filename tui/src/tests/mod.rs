@@ -1,12 +1,15 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
+mod compare;
 mod golden;
 mod hosts;
 mod keys;
 mod look;
 mod past;
 mod robust;
+mod samples;
 mod speed;
+mod tape;
 mod windows;
 
 use crate::app::{App, Cmd, Msg, News, sampling, settle, update};

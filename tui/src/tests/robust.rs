@@ -10,7 +10,7 @@ use lb_shared::names::InstanceName;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-const SCREENS: [&str; 12] = [
+const SCREENS: [&str; 15] = [
     "1",
     "1 Tab",
     "2",
@@ -23,6 +23,9 @@ const SCREENS: [&str; 12] = [
     "?",
     "3 d",
     "j j P",
+    "j = j =",
+    "2 Tab Space j Space =",
+    ": help Space drain Enter",
 ];
 
 #[test]

@@ -91,6 +91,9 @@ fn the_first_screen_of_an_excerpt_is_that_of_the_whole() {
             let other: Vec<_> = lines.filter(|pair| !same(pair)).collect();
             assert!(other.is_empty(), "{other:#?}");
             assert!(bench.app.hands_off().is_none());
+            // The cursor of a list is where it is without an early part.
+            bench.keys("2 Tab");
+            assert_eq!(bench.app.members.at(), 0);
         }
     }
 }

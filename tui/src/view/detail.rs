@@ -6,7 +6,7 @@ use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::runs;
 use super::vrrp;
-use super::words::{bar, check, moment, took, what};
+use super::words::{bar, check, took, what};
 use crate::app::Detail;
 use crate::order::state_word;
 use crate::theme::{Role, of_mark};
@@ -312,7 +312,7 @@ fn history(scene: &Scene<'_>, object: &ObjectId) -> Pane {
             row(
                 format!(
                     "   {:<8}  {:<8} {:<22} {}",
-                    moment(event.wall_ms, scene.view.wall_ms),
+                    scene.moment(event.wall_ms, scene.view.wall_ms),
                     event.event.what.topic(),
                     events::name(scene, &event.event.object),
                     what(event)

@@ -3,7 +3,7 @@
 use super::Scene;
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
-use super::words::{clock, moment, spark, what};
+use super::words::{spark, what};
 use crate::data::event_mark;
 use crate::mouse::{self, Spot};
 use crate::story::Key;
@@ -111,7 +111,7 @@ fn rates(scene: &Scene<'_>) -> Pane {
     let peak = cells.iter().copied().max().unwrap_or(0);
     let hour = |minutes: u64| -> String {
         let at = now_ms.saturating_sub(minutes * 60_000);
-        clock(at).chars().take(5).collect()
+        scene.clock(at).chars().take(5).collect()
     };
     let hours = format!(
         "            {:<30}{:<30}{:<30}{:<25}{}",
@@ -142,7 +142,10 @@ fn line(scene: &Scene<'_>, key: Key, event: &Numbered, nth: usize) -> Line {
     let app = scene.app;
     let mark = event_mark(event);
     let mut cells = vec![
-        (moment(app.event_ms(key, event), scene.view.wall_ms), Role::Plain),
+        (
+            scene.moment(app.event_ms(key, event), scene.view.wall_ms),
+            Role::Plain,
+        ),
         (event.event.what.topic().to_owned(), of_mark(mark)),
         (name(scene, &event.event.object), Role::Plain),
         (what(event), Role::Plain),
@@ -221,7 +224,7 @@ fn explain(scene: &Scene<'_>, key: Key, event: &Numbered, columns: usize) -> Pan
             &format!(
                 "{} at {}",
                 brief(cause),
-                moment(cause.wall_ms, scene.view.wall_ms)
+                scene.moment(cause.wall_ms, scene.view.wall_ms)
             ),
         );
     }

@@ -4,6 +4,7 @@ use super::Scene;
 use super::paint::{Area, Paint, Row, row};
 use crate::keys::{Group, KEYS};
 use crate::theme::Role;
+use lb_shared::why::wrap;
 
 const WORDS: [&str; 10] = [
     " # MASTER  holds the addresses          + UP       its checks pass",
@@ -40,6 +41,17 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, scroll:
 
 fn lines(scene: &Scene<'_>) -> Vec<(Option<&'static str>, Row)> {
     let mut lines = Vec::new();
+    if let Some(verb) = scene.app.help_page {
+        lines.push((Some("Command"), Row::default()));
+        let usage = wrap(&format!(":{} {}", verb.name, verb.takes), 76).into_iter();
+        lines.extend(usage.map(|line| (None, row(format!(" {line}"), Role::Master))));
+        lines.push((None, Row::default()));
+        let wrapped = wrap(verb.help, 76).into_iter();
+        lines.extend(wrapped.map(|line| (None, row(format!(" {line}"), Role::Plain))));
+        lines.push((None, Row::default()));
+        lines.push((None, row(format!(" :{}", verb.example), Role::Override)));
+        return lines;
+    }
     let columns = if scene.wide { 3 } else { 2 };
     let cell = if scene.wide { 46 } else { 39 };
     for group in Group::ALL {
@@ -47,7 +59,7 @@ fn lines(scene: &Scene<'_>) -> Vec<(Option<&'static str>, Row)> {
         let keys: Vec<String> = KEYS
             .iter()
             .filter(|binding| binding.group == group)
-            .map(|binding| format!(" {:<8} {}", binding.label, binding.help))
+            .map(|binding| format!(" {:<8} {}", scene.app.keymap.label(binding.action), binding.help))
             .collect();
         let down = keys.len().div_ceil(columns);
         for nth in 0..down {

@@ -1,6 +1,7 @@
 //! Drawing: a picture is a function of the [`App`] and the size, nothing else.
 
 mod columns;
+mod compare;
 mod confirm;
 mod detail;
 mod events;
@@ -32,7 +33,7 @@ use ratatui::layout::Rect;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 pub(crate) use words::took;
-use words::{clock, short};
+use words::{clock, moment, short};
 
 /// What the drawing of a screen looks at.
 pub(crate) struct Scene<'a> {
@@ -43,6 +44,20 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// The time of day: `09:20:00`.
+    pub(crate) fn clock(&self, wall_ms: u64) -> String {
+        clock(self.ahead(wall_ms))
+    }
+
+    /// The time of day, or the day when that is another one than of `now_ms`.
+    pub(crate) fn moment(&self, wall_ms: u64, now_ms: u64) -> String {
+        moment(self.ahead(wall_ms), self.ahead(now_ms))
+    }
+
+    fn ahead(&self, wall_ms: u64) -> u64 {
+        wall_ms.saturating_add_signed(self.app.ahead_ms(wall_ms))
+    }
+
     /// How long something has been so; with a `?` when nobody confirms it any more.
     pub(crate) fn age(&self, since: lb_shared::units::Mono) -> String {
         let unsure = if self.app.stale() { "?" } else { "" };
@@ -58,14 +73,21 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
     }
 }
 
-/// The picture as text, without colours and without blanks at the ends of lines.
-pub(crate) fn text(app: &App) -> String {
+/// The picture, cell by cell.
+pub(crate) fn buffer(app: &App) -> Buffer {
     let (width, height) = app.size;
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     drop(paint(app, &mut buffer));
     if app.ascii {
         theme::to_ascii(&mut buffer);
     }
+    buffer
+}
+
+/// The picture as text, without colours and without blanks at the ends of lines.
+pub(crate) fn text(app: &App) -> String {
+    let (width, height) = app.size;
+    let buffer = buffer(app);
     let mut text = String::new();
     for y in 0..height {
         let mut line = String::new();
@@ -171,6 +193,11 @@ fn full(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     };
     // What the others say is not old.
     paint.faded = app.stale() && app.screen != Screen::Hosts;
+    if let Some(compare) = app.compared() {
+        compare::draw(scene, paint, body, compare);
+        paint.faded = false;
+        return foot(scene, paint, area);
+    }
     match (app.detail.last(), app.screen) {
         (Some(detail), _) => detail::draw(scene, paint, body, detail),
         (None, Screen::Overview) => overview::draw(scene, paint, body),
@@ -244,13 +271,20 @@ fn connection(scene: &Scene<'_>) -> Row {
     if app.stale() {
         let silent = span(app.now.saturating_sub(app.heard));
         right.push(format!("STALE {silent}"), Role::Bad);
+    } else if let Some(it) = &app.playing {
+        let word = if it.playing {
+            format!("PLAY {}", it.speed)
+        } else {
+            "PAUSED".into()
+        };
+        right.push(format!("{word} {}", scene.clock(scene.view.wall_ms)), Role::Warn);
     } else if let Some(then_ms) = app.past.as_ref().and_then(|past| past.then_ms) {
         let now_ms = crate::past::clocks(app).map_or(then_ms, |(_, now)| now);
         let ago = span(Duration::from_millis(now_ms.saturating_sub(then_ms)));
         right.push(format!("REPLAY -{ago}"), Role::Warn);
         // The second line has the time in any case.
         if scene.wide {
-            right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
+            right.push(format!(" {}", scene.clock(scene.view.wall_ms)), Role::Plain);
         }
     } else if let Some(past) = &app.past {
         let waiting = if scene.wide {
@@ -259,10 +293,10 @@ fn connection(scene: &Scene<'_>) -> Row {
             format!("FROZEN +{}", past.waiting)
         };
         right.push(waiting, Role::Warn);
-        right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
+        right.push(format!(" {}", scene.clock(scene.view.wall_ms)), Role::Plain);
     } else {
         right.push("LIVE", Role::Plain);
-        right.push(format!(" {}", clock(scene.view.wall_ms)), Role::Plain);
+        right.push(format!(" {}", scene.clock(scene.view.wall_ms)), Role::Plain);
     }
     right
 }
@@ -395,7 +429,11 @@ fn journey(scene: &Scene<'_>) -> Row {
     let all = scene.app.live().map_or(0, |live| live.events.len());
     let now_ms = crate::past::clocks(scene.app).map_or(0, |(_, now)| now);
     let mut line = row(
-        format!(" << {} of {}", clock(scene.view.wall_ms), clock(now_ms)),
+        format!(
+            " << {} of {}",
+            scene.clock(scene.view.wall_ms),
+            scene.clock(now_ms)
+        ),
         Role::Warn,
     );
     line.push(
@@ -435,7 +473,7 @@ fn alarm(scene: &Scene<'_>) -> Option<String> {
     if app.stale() {
         let host = escape(&scene.data.state.agent.host);
         let silent = span(app.now.saturating_sub(app.heard));
-        let shown = clock(scene.view.wall_ms);
+        let shown = scene.clock(scene.view.wall_ms);
         let retry = match &app.link {
             Link::Down {
                 attempt, retry_at, ..
@@ -503,6 +541,18 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         let text = " Actions are off while stale.   r reconnect   ? help   q quit";
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
     }
+    if app.compared().is_some() {
+        let text = " Esc closes   j k scroll";
+        return paint.row(area.x, y, area.width, &row(text, Role::Plain));
+    }
+    if let Some(it) = &app.playing {
+        let of = format!(
+            " {} of {}   p play, pause  + - speed  [ ] event  {{ }} minute  T time  0 end  ? help",
+            span(it.at),
+            span(it.end)
+        );
+        return paint.row(area.x, y, area.width, &row(of, Role::Plain));
+    }
     if app.past.as_ref().is_some_and(|past| past.then_ms.is_some()) {
         let text = " Changes are off in the past.   [ ] event  { } minute  T time  0 live  ? help";
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
@@ -516,7 +566,7 @@ fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         let Some(binding) = keys::binding(*action) else {
             continue;
         };
-        let key = binding.label.split(' ').next().unwrap_or_default();
+        let key = app.keymap.label(*action).split(' ').next().unwrap_or_default();
         let lead = if line.is_empty() { " " } else { "  " };
         if line.width() + lead.len() + key.len() + 1 + binding.short.len() > usize::from(area.width) {
             break;

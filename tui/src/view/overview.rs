@@ -2,7 +2,7 @@
 
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
-use super::words::{bar, moment, short, spark, what};
+use super::words::{bar, short, spark, what};
 use super::{Scene, events, vrrp};
 use crate::data::event_mark;
 use crate::keys::Screen;
@@ -198,7 +198,7 @@ fn strips(scene: &Scene<'_>) -> Pane {
     if scene.wide && !rows.is_empty() {
         let hour = |minutes: u64| {
             let at = scene.view.wall_ms.saturating_sub(minutes * 60_000);
-            super::words::clock(at).get(..5).unwrap_or_default().to_owned()
+            scene.clock(at).get(..5).unwrap_or_default().to_owned()
         };
         rows.push(row(
             format!(
@@ -374,7 +374,7 @@ fn recent(scene: &Scene<'_>) -> Pane {
             line.push(
                 format!(
                     "{:<8} {:<7} {} {}",
-                    moment(event.wall_ms, scene.view.wall_ms),
+                    scene.moment(event.wall_ms, scene.view.wall_ms),
                     event.event.what.topic(),
                     events::name(scene, &event.event.object),
                     escape(&event.event.text)
@@ -405,7 +405,7 @@ fn transitions(scene: &Scene<'_>) -> Pane {
             row(
                 format!(
                     "   {:<8}  {:<9} {}",
-                    moment(event.wall_ms, scene.view.wall_ms),
+                    scene.moment(event.wall_ms, scene.view.wall_ms),
                     events::name(scene, &event.event.object),
                     what(event)
                 ),

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::paint::{Pane, Row, row};
-use super::words::{moment, spark, took};
+use super::words::{spark, took};
 use crate::theme::{Role, of_mark};
 use lb_shared::history::{CheckEnd, CheckRun, History};
 use lb_shared::names::ServerId;
@@ -104,7 +104,7 @@ fn failures(scene: &Scene<'_>, server: &ServerView, history: &History, runs: &[C
             line.push(
                 format!(
                     "{:<8} {:>7}  {kind:<10} {}",
-                    moment(then.wall(run.at), scene.view.wall_ms),
+                    scene.moment(then.wall(run.at), scene.view.wall_ms),
                     took(run.took_us),
                     escape(why)
                 ),

@@ -310,7 +310,7 @@ fn closer(scene: &Scene<'_>, service: &ServiceView) -> Vec<Pane> {
             row(
                 format!(
                     "   {:<8}  {:<7} {:<24} {}",
-                    super::words::moment(event.wall_ms, view.wall_ms),
+                    scene.moment(event.wall_ms, view.wall_ms),
                     event.event.what.topic(),
                     super::events::name(scene, &event.event.object),
                     super::words::what(event)

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::paint::{Area, Paint, Row, row};
-use super::words::{clock, short};
+use super::words::short;
 use crate::app::SIZE_MIN;
 use crate::theme::{Role, of_mark};
 use lb_shared::problems;
@@ -16,7 +16,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
             Role::Bad,
         )
     } else {
-        row(format!("LIVE {} ", clock(scene.view.wall_ms)), Role::Plain)
+        row(format!("LIVE {} ", scene.clock(scene.view.wall_ms)), Role::Plain)
     };
     let host = escape(&scene.data.state.agent.host);
     let (width, height) = SIZE_MIN;

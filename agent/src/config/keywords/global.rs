@@ -3,6 +3,7 @@
 use super::address::{AddressLine, address_lines};
 use super::bfd::RawBfd;
 use super::check::{self, SslWords};
+use super::garp::{RawGarpGroup, elsewhere};
 use super::routing::{Placed, route_lines, rule_lines};
 use super::service::{RawServerGroup, RawService};
 use super::static_net;
@@ -19,7 +20,7 @@ use crate::config::lexer::Span;
 use crate::config::source::IncludeCheck;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{DumpKind, Firewall, Route, Rule, ScriptRules, VrrpVersion};
+use crate::model::{DumpKind, Elsewhere, Firewall, Route, Rule, ScriptRules, VrrpVersion};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub(crate) struct Raw {
     pub net_namespace: Option<(String, Span)>,
     /// `interface_up_down_delays`: down and up.
     pub interface_delays: Vec<(String, Duration, Duration, Span)>,
+    pub garp_groups: Vec<RawGarpGroup>,
 }
 
 /// `global_defs` as written.
@@ -64,6 +66,7 @@ pub(crate) struct GlobalDefs {
     pub garp_master_refresh_repeat: Option<u32>,
     pub garp_lower_prio_delay: Option<Duration>,
     pub garp_lower_prio_repeat: Option<u32>,
+    pub elsewhere: Option<Elsewhere>,
     pub garp_interval: Option<Duration>,
     pub gna_interval: Option<Duration>,
     pub min_garp: bool,
@@ -169,8 +172,7 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("static_rules", List("RULE-LINE"), "", InPlace, "Policy rules set at start and removed at stop.",
         Block(|it, st, cx| rule_lines(&mut it.policy_rules, st, cx))),
     row("garp_group", Takes::Block(""), "", InPlace, "Interfaces that share a pace for announcements.",
-        KnownBlock("announcements are paced per interface by vrrp_garp_interval alone",
-            |_, st, cx| inert(&static_net::GARP_GROUP, st, cx))),
+        Block(super::garp::group)),
     row("linkbeat_interfaces", List("IFNAME [MII|ETHTOOL|IOCTL]"), "", NextStart, "Interfaces asked for their link \
         state.", Idle(NO_LINKBEAT)),
     row("interface_up_down_delays", List("IFNAME DOWN-DELAY [UP-DELAY]"), "0", InPlace, "How long a change of an \
@@ -283,9 +285,11 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("vrrp_min_garp", Flag, "off", InPlace, "One announcement and no second block, where nothing else is set.",
         Set(|it, a, _| it.min_garp = a.flag())),
     row("vrrp_garp_extra_if", Words("[all] SECONDS"), "off", InPlace, "Default of garp_extra_if.",
-        Known("addresses on other interfaces are announced with the rest, not periodically")),
+        Set(|it, a, cx| it.elsewhere = elsewhere(a, 1, cx).or(it.elsewhere))),
     row("vrrp_vmac_garp_intvl", Words("[all] SECONDS"), "off", InPlace, "Old name of vrrp_garp_extra_if.",
-        Known("addresses on other interfaces are announced with the rest, not periodically")),
+        Old("vrrp_garp_extra_if", |it, a, cx| {
+            it.elsewhere = elsewhere(a, 1, cx).or(it.elsewhere);
+        })),
     row("vrrp_lower_prio_no_advert", Flag, "off", InPlace, "Default of lower_prio_no_advert.",
         Set(|it, a, _| it.lower_prio_no_advert = Some(a.flag()))),
     row("vrrp_higher_prio_send_advert", Flag, "off", InPlace, "Default of higher_prio_send_advert.",

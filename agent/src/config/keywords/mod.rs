@@ -3,6 +3,7 @@
 mod address;
 mod bfd;
 mod check;
+mod garp;
 mod global;
 mod hmac;
 mod own_link;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Entry> {
     bfd::add_all(&mut entries);
     service::add_all(&mut entries);
     check::add_all(&mut entries);
+    garp::add_all(&mut entries);
     static_net::add_all(&mut entries);
     entries
 }

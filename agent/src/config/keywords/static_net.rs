@@ -3,25 +3,14 @@
 use super::{Entry, Inert, add};
 use crate::config::keyword::Does::{Known, Set};
 use crate::config::keyword::Live::InPlace;
-use crate::config::keyword::Takes::{List, Name, Nothing, OptWords, Seconds};
+use crate::config::keyword::Takes::{List, Name, Nothing, OptWords};
 use crate::config::keyword::{Keyword, Table, row};
 
 pub(super) const NO_GROUP: &str = "static addresses, routes and rules stay whatever instances do";
-const NO_PACE: &str = "announcements are paced per interface by vrrp_garp_interval alone";
 
 #[rustfmt::skip]
 pub(crate) const TRACK_GROUP: Table<Inert> = Table { block: "track_group", parts: &[&[
     row("group", List("INSTANCE"), "", InPlace, "Members of the group.", Known(NO_GROUP)),
-]] };
-
-#[rustfmt::skip]
-pub(crate) const GARP_GROUP: Table<Inert> = Table { block: "garp_group", parts: &[&[
-    row("garp_interval", Seconds(0, 4_294_000_000), "0", InPlace, "Time between two gratuitous ARPs of the group.",
-        Known(NO_PACE)),
-    row("gna_interval", Seconds(0, 4_294_000_000), "0", InPlace, "Time between two neighbour adverts of the group.",
-        Known(NO_PACE)),
-    row("interface", Name("IFNAME"), "", InPlace, "A member.", Known(NO_PACE)),
-    row("interfaces", List("IFNAME"), "", InPlace, "Members.", Known(NO_PACE)),
 ]] };
 
 const ADDRESS: &str = "(address line)";
@@ -175,7 +164,7 @@ pub(crate) const RULE_LINE: Table<Inert> = Table { block: RULE, parts: &[&[
 ]] };
 
 pub(super) fn add_all(entries: &mut Vec<Entry>) {
-    for table in [&TRACK_GROUP, &GARP_GROUP, &ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
+    for table in [&TRACK_GROUP, &ADDRESS_LINE, &ROUTE_LINE, &RULE_LINE] {
         add(entries, table);
     }
 }

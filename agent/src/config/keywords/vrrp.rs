@@ -1,13 +1,14 @@
 //! Virtual routers, their groups, and the lines of addresses.
 
 use super::address::{AddressLine, address_lines};
+use super::garp::elsewhere;
 use super::hmac::{self, RawHmac};
 use super::own_link::{IpvlanWords, VmacWords, ipvlan_words, vmac_words};
 use super::routing::{Placed, route_lines, rule_lines};
 use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, track_lines};
 use super::{Entry, Raw, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, Old, Set};
+use crate::config::keyword::Does::{Block, Idle, Old, Set};
 use crate::config::keyword::Live::{InPlace, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
@@ -17,7 +18,7 @@ use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
-use crate::model::{OldChecksum, Route, Rule, VrrpVersion};
+use crate::model::{Elsewhere, OldChecksum, Route, Rule, VrrpVersion};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ pub(crate) struct RawInstance {
     pub at: Span,
     pub state_master: Option<(bool, Span)>,
     pub interface: Option<(String, Span)>,
+    pub vrf: Option<(String, Span)>,
     pub vmac: Option<VmacWords>,
     pub vmac_xmit_base: Option<Span>,
     pub vmac_addr: Option<Span>,
@@ -103,6 +105,7 @@ pub(crate) struct RawInstance {
     pub garp_master_refresh_repeat: Option<u32>,
     pub garp_lower_prio_delay: Option<Duration>,
     pub garp_lower_prio_repeat: Option<u32>,
+    pub elsewhere: Option<Elsewhere>,
     pub down_timer_adverts: Option<u8>,
     pub notify: RawNotify,
     pub debug: u8,
@@ -132,8 +135,6 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
     block: "vrrp_sync_group",
     parts: &[GROUP_ROWS],
 };
-
-const NO_EXTRA: &str = "addresses on other interfaces are announced with the rest, not periodically";
 
 #[rustfmt::skip]
 const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
@@ -230,10 +231,17 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("use_ipvlan", OptWords("[name] IFNAME ADDRESS bridge|private|vepa …"), "off", Restart, "Adverts come from an \
         ipvlan with this address (IPv4: required) and leave by it. Virtual addresses stay on the interface.",
         Set(|it, a, cx| it.ipvlan = Some(ipvlan_words(a, cx)))),
-    row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.", Known(NO_EXTRA)),
-    row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "Periodic announcements on other interfaces.",
-        Known(NO_EXTRA)),
-    row("vrf", Name("NAME"), "none", Restart, "VRF of the instance.", Known("sockets are bound to the interface alone")),
+    row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.",
+        Old("garp_extra_if", |it, a, cx| {
+            it.elsewhere = elsewhere(a, 0, cx).or(it.elsewhere);
+        })),
+    row("garp_extra_if", Words("[all] SECONDS"), "the global one", InPlace, "While MASTER, announces one address every so \
+        often on each interface that use_vmac_addr or use_vmac of an address makes; with all, on every interface but \
+        that of the adverts. 0: never.",
+        Set(|it, a, cx| it.elsewhere = elsewhere(a, 0, cx).or(it.elsewhere))),
+    row("vrf", Name("NAME"), "none", Restart, "Of a unicast instance without interface: the VRF that adverts come and go \
+        by. An interface is in its VRF already, and so are those of use_vmac and use_ipvlan on it.",
+        Set(|it, a, _| it.vrf = Some((a.text().to_owned(), a.span())))),
     row("accept", Nothing, "on", InPlace, "Packets to the addresses are accepted.",
         Set(|it, _, _| it.no_accept = None)),
     row("no_accept", Nothing, "off", InPlace, "Packets to the addresses are dropped by nftables unless this node owns \

@@ -125,7 +125,7 @@ pub(super) fn fixed(raw: &Raw, cx: &mut Cx<'_>) -> Vec<VirtualAddress> {
         }
         if let Some(at) = line.use_vmac {
             let text = "use_vmac is for addresses of instances: a static address has no virtual MAC";
-            cx.warn("V-88", at, text, &["the address is put on its interface"]);
+            cx.warn("V-71", at, text, &["the address is put on its interface"]);
         }
         let Some(address) = virtual_address(line, Some(&default), &mut told_length, cx) else {
             continue;

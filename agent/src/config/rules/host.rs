@@ -6,7 +6,8 @@ use crate::config::keyword::shown;
 use crate::config::keywords::Raw;
 use crate::config::lexer::Span;
 use crate::config::value::ScriptWords;
-use crate::model::{Host, InterfaceDelays, Model, Once};
+use crate::model::{GarpGroup, Host, InterfaceDelays, Model, Once};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long `startup_script` and `shutdown_script` may take.
@@ -25,6 +26,7 @@ pub(super) fn host(raw: &Raw, model: &Model, cx: &mut Cx<'_>) -> Host {
         vrrp: cx.global.host.vrrp.clone(),
         checker: cx.global.host.checker.clone(),
         no_swap: cx.global.host.no_swap,
+        garp_groups: garp_groups(raw, cx),
         ..Host::default()
     };
     for (name, down, up, at) in &raw.interface_delays {
@@ -33,6 +35,42 @@ pub(super) fn host(raw: &Raw, model: &Model, cx: &mut Cx<'_>) -> Host {
             .insert(name.clone(), InterfaceDelays { down, up });
     }
     host
+}
+
+/// An interface is in the first group that names it.
+fn garp_groups(raw: &Raw, cx: &mut Cx<'_>) -> Vec<GarpGroup> {
+    let mut seen = BTreeSet::new();
+    let mut groups = Vec::new();
+    for it in &raw.garp_groups {
+        if it.arp_gap.is_none() && it.na_gap.is_none() {
+            let notes: &[&str] = &[
+                "it is left out, as in keepalived",
+                "write garp_interval or gna_interval",
+            ];
+            cx.error("V-73", it.at, "garp_group without an interval", notes);
+            continue;
+        }
+        let mut interfaces = BTreeSet::new();
+        for (name, at) in &it.interfaces {
+            if seen.insert(name.clone()) {
+                interfaces.insert(name.clone());
+            } else {
+                let text = format!("{} is in a garp_group already", shown(name));
+                cx.error("V-73", *at, text, &["the first one counts, as in keepalived"]);
+            }
+        }
+        if interfaces.is_empty() {
+            let notes: &[&str] = &["it is left out", "write 'interface NAME' or 'interfaces { … }'"];
+            cx.error("V-73", it.at, "garp_group without an interface", notes);
+            continue;
+        }
+        groups.push(GarpGroup {
+            interfaces,
+            arp_gap: it.arp_gap.unwrap_or_default(),
+            na_gap: it.na_gap.unwrap_or_default(),
+        });
+    }
+    groups
 }
 
 fn once(words: Option<&(ScriptWords, Span)>, timeout: Option<Duration>, cx: &mut Cx<'_>) -> Option<Once> {

@@ -86,7 +86,7 @@ pub(super) fn ipvlan(who: Who<'_>, taken: &mut Taken, cx: &mut Cx<'_>) -> Result
     if who.raw.vmac.is_some() {
         let notes: &[&str] = &["use_ipvlan is ignored", "write one of the two"];
         cx.error(
-            "V-88",
+            "V-71",
             words.at,
             "use_vmac and use_ipvlan exclude each other",
             notes,
@@ -103,7 +103,7 @@ pub(super) fn ipvlan(who: Who<'_>, taken: &mut Taken, cx: &mut Cx<'_>) -> Result
             "write 'use_ipvlan ADDRESS/LENGTH' with an address of this node's own",
         ];
         cx.error(
-            "V-88",
+            "V-71",
             words.at,
             "use_ipvlan needs an IPv4 address to send from",
             notes,
@@ -126,7 +126,7 @@ fn ipvlan_address(words: &IpvlanWords, family: Family, cx: &mut Cx<'_>) -> Optio
     let (address, length, at) = words.address?;
     if Family::of(address) != family {
         let text = format!("{address} is of another family than the addresses");
-        cx.error("V-88", at, text, &["it is ignored, as in keepalived"]);
+        cx.error("V-71", at, text, &["it is ignored, as in keepalived"]);
         return None;
     }
     Some((address, length))
@@ -180,7 +180,7 @@ impl Taken {
                 "the instance is left out; keepalived disables it",
                 "give the instances different virtual_router_ids",
             ];
-            cx.error("V-89", at, text, notes);
+            cx.error("V-72", at, text, notes);
             return Err(LeftOut);
         }
         if self.ipvlans.contains_key(interface) {
@@ -196,7 +196,7 @@ impl Taken {
             "the kernel refuses those made last: their instances stay in FAULT",
             "write use_vmac, or use_ipvlan, on all instances of the interface",
         ];
-        cx.error("V-88", at, text, notes);
+        cx.error("V-71", at, text, notes);
     }
 
     /// The name that is written if it can be used, or the first free one.
@@ -275,7 +275,7 @@ impl Homes<'_> {
         if own && let Some(vmac) = self.vmac {
             if let Some(at) = line.use_vmac {
                 let text = "use_vmac says nothing here: the instance has it";
-                cx.hint("V-88", at, text, &["it can be removed"]);
+                cx.hint("V-71", at, text, &["it can be removed"]);
             }
             return vmac.name.clone();
         }

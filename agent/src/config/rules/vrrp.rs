@@ -136,6 +136,7 @@ fn instance(
     let (preempt, preempt_delay) = preemption(it, initial_master, strict, cx);
     let peers = peers(it, family, cx);
     routers.enter(it, vrid, family, interface.as_ref(), cx)?;
+    let vrf = vrf(it, interface.as_deref(), cx);
     let who = own_link::Who {
         raw: it,
         vrid,
@@ -156,6 +157,13 @@ fn instance(
         return None;
     }
     let address_vmacs = homes.made;
+    let home = (vmac.as_ref().map(|it| it.name.as_str()))
+        .or(ipvlan.as_ref().map(|it| it.name.as_str()))
+        .or(interface.as_deref());
+    let mut held = addresses.iter().chain(&excluded);
+    let anywhere = held.any(|address| home != Some(address.device.as_str()));
+    let elsewhere = (it.elsewhere.or(cx.global.elsewhere))
+        .filter(|it| !it.every.is_zero() && (!address_vmacs.is_empty() || it.all && anywhere));
     if strict
         && family == Family::Inet6
         && addresses
@@ -195,6 +203,7 @@ fn instance(
         version,
         vrid,
         interface,
+        vrf,
         vmac,
         ipvlan,
         address_vmacs,
@@ -229,6 +238,7 @@ fn instance(
         routes: super::routing::routes(&it.routes, cx),
         rules: super::routing::rules(&it.policy_rules, cx),
         garp: garp(it, strict, cx),
+        elsewhere,
         tracking,
         ignore_own_interface: it.dont_track_primary,
         promote_secondaries: it.promote_secondaries,
@@ -318,6 +328,23 @@ fn interface(it: &RawInstance, cx: &mut Cx<'_>) -> Option<Option<String>> {
             None
         }
     }
+}
+
+/// An interface is in its VRF already; `vrf` is for where there is none.
+fn vrf(it: &RawInstance, interface: Option<&str>, cx: &mut Cx<'_>) -> Option<String> {
+    let (name, at) = it.vrf.as_ref()?;
+    if interface.is_some() {
+        let text = "vrf is for unicast instances without interface";
+        let notes: &[&str] = &[
+            "it is ignored, as in keepalived: what the instance does on its interface is in the VRF of that",
+            "remove it, or put the interface there: ip link set IFNAME master NAME",
+        ];
+        cx.warn("V-74", *at, text, notes);
+        return None;
+    }
+    let what = "the instance stays in FAULT until it appears; keepalived ends here";
+    address::present(name, *at, what, cx);
+    Some(name.clone())
 }
 
 fn version(it: &RawInstance, family: Family, strict: bool, cx: &mut Cx<'_>) -> VrrpVersion {

@@ -130,6 +130,7 @@ impl Settings for Instance {
             version,
             vrid,
             interface,
+            vrf,
             vmac,
             ipvlan,
             address_vmacs,
@@ -152,6 +153,7 @@ impl Settings for Instance {
             routes,
             rules,
             garp,
+            elsewhere,
             tracking,
             ignore_own_interface,
             promote_secondaries,
@@ -172,6 +174,7 @@ impl Settings for Instance {
         say.one("state", if *initial_master { "MASTER" } else { "BACKUP" })
             .one("virtual_router_id", vrid.get())
             .maybe("interface", interface.as_ref())
+            .maybe("vrf", vrf.as_ref())
             .maybe("use_vmac", vmac.as_ref())
             .maybe("use_ipvlan", ipvlan.as_ref())
             .many(
@@ -240,6 +243,10 @@ impl Settings for Instance {
             .flag("notify_priority_changes", *notify_priority_changes)
             .one("debug", debug);
         say.0.extend(garp.facts());
+        say.maybe(
+            "garp_extra_if",
+            elsewhere.map(|it| format!("{}{}", if it.all { "all " } else { "" }, seconds(it.every))),
+        );
         say.0.extend(tracking.facts());
         say.0.extend(notify.facts());
         say.0
@@ -673,6 +680,7 @@ impl Settings for Host {
             shutdown,
             delay_after_boot,
             interface_delays,
+            garp_groups,
             vrrp,
             checker,
             no_swap,
@@ -688,6 +696,14 @@ impl Settings for Host {
                 interface_delays
                     .iter()
                     .map(|(name, it)| format!("{name} down {} up {}", seconds(it.down), seconds(it.up))),
+            )
+            .many(
+                "garp_group",
+                garp_groups.iter().map(|it| {
+                    let names: Vec<&str> = it.interfaces.iter().map(String::as_str).collect();
+                    let (arp, na) = (seconds(it.arp_gap), seconds(it.na_gap));
+                    format!("{} garp_interval {arp} gna_interval {na}", names.join(" "))
+                }),
             );
         for (name, it) in [("vrrp", vrrp), ("checker", checker)] {
             let Scheduling {

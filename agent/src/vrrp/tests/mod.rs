@@ -42,6 +42,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         family: Family::Inet,
         version: VrrpVersion::V2,
         vrid: Vrid::new(vrid).unwrap(),
+        vrf: None,
         vmac: None,
         ipvlan: None,
         address_vmacs: Vec::new(),
@@ -76,6 +77,7 @@ pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
         routes: Vec::new(),
         rules: Vec::new(),
         garp: Garp::default(),
+        elsewhere: None,
         tracking: Tracking::default(),
         ignore_own_interface: false,
         promote_secondaries: false,
@@ -106,6 +108,7 @@ pub(super) fn ground(source: &str) -> Ground {
     Ground {
         link: Some(LINK),
         sends_by: None,
+        vrf: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: BTreeSet::new(),
@@ -382,6 +385,7 @@ pub(super) fn brief(effects: &[Effect]) -> Vec<String> {
                 format!("notify {who} {} {priority}", word(*state))
             }
             Effect::PriorityNotify { state, priority, .. } => format!("{}_PRIORITY {priority}", word(*state)),
+            Effect::AnnounceElsewhere { .. } => "announce elsewhere".to_owned(),
             Effect::MasterRxLowerPriority { priority, .. } => format!("rx lower {priority}"),
         })
         .collect()

@@ -1,4 +1,6 @@
-"""Interfaces for single addresses (`use_vmac_addr`, `use_vmac` of an address), and `use_ipvlan`."""
+"""Interfaces for single addresses (`use_vmac_addr`, `use_vmac` of an address), `use_ipvlan`, VRFs, and announcements."""
+
+import re
 
 from harness.cases import Group, case
 from harness.daemon import OURS, daemon, tail
@@ -100,6 +102,17 @@ def placed(world):
     return f"{len(LINKS)} links"
 
 
+@case("one address of each of these links is announced every so often, from its MAC", group="own_links")
+def told_again(world):
+    world.running()
+    mac = LINKS["va.51"][1]
+    with Tap(world.far, "eth1") as tap:
+        wanted = {("arp", mac, "10.21.0.100"), ("nd", LINKS["va1.51"][1], "2001:db8:21::100")}
+        until("the announcements", lambda: wanted <= tap.kinds(), within=3)
+        others = {kind for kind in tap.kinds() if kind[0] in ("arp", "nd")} - wanted
+        assert not others, f"not meant: {sorted(others)}"
+
+
 @case("a stop removes the links of addresses", group="own_links")
 def removed(world):
     world.running()
@@ -107,42 +120,102 @@ def removed(world):
     assert world.seen() == world.before, world.seen()
 
 
-class Slim(TwoWires):
-    """The same with an ipvlan; the kernel makes a link-local address on it, as on every interface."""
+class Paced(TwoWires):
+    """One address on each interface and two on the second, with a pace for both together."""
 
-    config = instance("S", 61, "use_ipvlan slim 10.20.0.61/24 private", "10.20.0.161/24", "10.21.0.161/24 dev eth1")
-    links = {"slim": ("eth0", BASE["eth0"])}
+    config = """\
+garp_group {
+    garp_interval 0.15
+    interfaces { eth0
+                 eth1 }
+}
+""" + instance("P", 71, "garp_master_delay 0\n    garp_master_repeat 2", "10.20.0.171/24", "10.21.0.171/24 dev eth1",
+               "10.21.0.172/24 dev eth1")
+    links = {}
+    addresses = {"eth0": OWN["eth0"] | {"10.20.0.171/24"}, "eth1": OWN["eth1"] | {"10.21.0.171/24", "10.21.0.172/24"}}
+
+
+Group.fixture("paced", Paced)
+
+
+@case("interfaces of a garp_group share their pace", group="paced")
+def paced(world):
+    said = re.compile(r"^(\d+):(\d+):([\d.]+) .*who-has ([^ ]+) .*tell \4,", re.M)
+
+    def seen():
+        found = [said.findall(open(tap.path).read()) for tap in (one, two)]
+        return sorted((60 * int(minutes) + float(seconds), address) for _, minutes, seconds, address in sum(found, []))
+
+    with Tap(world.far, "eth0", "first") as one, Tap(world.far, "eth1", "second") as two:
+        world.running()
+        until("each address at least once", lambda: len({address for _, address in seen()}) == 3, within=4)
+    times = [at for at, _ in seen()]
+    gaps = [after - before for before, after in zip(times, times[1:])]
+    assert all(gap > 0.14 for gap in gaps), f"{gaps} of {seen()}"
+    return " ".join(f"{gap:.2f}" for gap in gaps)
+
+
+class Blue(TwoWires):
+    """eth0 is in a VRF and has a VMAC; eth1 has an ipvlan, on which the kernel makes a link-local address as everywhere."""
+
+    config = (instance("M", 81, "use_vmac", "10.20.0.181/24")
+              + instance("S", 61, "use_ipvlan slim 10.21.0.61/24 private", "10.21.0.161/24", "10.20.0.161/24 dev eth0")
+              .replace("interface eth0", "interface eth1"))
+    links = {"vrrp.81": ("eth0", "00:00:5e:00:01:51"), "slim": ("eth1", BASE["eth1"])}
     addresses = {"eth0": OWN["eth0"] | {"10.20.0.161/24"}, "eth1": OWN["eth1"] | {"10.21.0.161/24"},
-                 "slim": {"10.20.0.61/24"}}
+                 "vrrp.81": {"10.20.0.181/24"}, "slim": {"10.21.0.61/24"}}
+
+    def __init__(self, make):
+        super().__init__(make)
+        self.node.ip("link add blue type vrf table 77", "link set blue up", "link set eth0 master blue",
+                     "addr replace 2001:db8:20::2/64 dev eth0 nodad", "addr replace fe80::20:2/64 dev eth0 nodad")
 
     def seen(self):
         links, addresses = super().seen()
-        made = {it for it in addresses.get("slim", set()) if it.startswith("fe80:")}
         if "slim" in addresses:
-            addresses["slim"] -= made
+            addresses["slim"] = {it for it in addresses["slim"] if not it.startswith("fe80:")}
         return links, addresses
 
 
-Group.fixture("ipvlan", Slim)
+Group.fixture("ipvlan", Blue)
 
 
-@case("an ipvlan carries its own address, adverts come from there, and virtual addresses stay below", group="ipvlan")
+@case("an ipvlan carries its own address, adverts come from there; a VMAC is in the VRF of the interface below", group="ipvlan")
 def slim(world):
-    with Tap(world.far, "eth0") as tap:
+    with Tap(world.far, "eth1") as tap, Tap(world.far, "eth0", "blue") as blue:
         world.running()
         shown = world.node.run("ip", "-d", "link", "show", "slim")
         assert "ipvlan  mode l2 private" in shown, shown
-        wanted = {("advert", BASE["eth0"], "10.20.0.61"), ("arp", BASE["eth0"], "10.20.0.161")}
+        wanted = {("advert", BASE["eth1"], "10.21.0.61"), ("arp", BASE["eth1"], "10.21.0.161")}
         until("adverts and ARP", lambda: wanted <= tap.kinds(), within=6)
         adverts = {kind for kind in tap.kinds() if kind[0] == "advert"}
-        assert adverts == {("advert", BASE["eth0"], "10.20.0.61")}, adverts
+        assert adverts == {("advert", BASE["eth1"], "10.21.0.61")}, adverts
+        until("adverts", lambda: ("advert", "00:00:5e:00:01:51", "10.20.0.2") in blue.kinds(), within=4)
+    shown = world.node.run("ip", "-o", "link", "show", "master", "blue")
+    assert "vrrp.81@eth0" in shown, shown
     if world.make == OURS:
         shown = world.daemon.ctl("vrrp")[1]
-        assert "slim@eth0" in shown, shown
-
-
-@case("a stop removes the ipvlan", group="ipvlan")
-def slim_removed(world):
-    world.running()
+        assert "slim@eth1" in shown, shown
     world.daemon.stop()
     assert world.seen() == world.before, world.seen()
+
+
+UNICAST = instance("U", 82, "vrf blue\n    unicast_src_ip 10.20.0.2\n    unicast_peer {\n        10.20.0.9\n    }",
+                   "10.20.0.182/24 dev eth0").replace("    interface eth0\n", "")
+
+
+@case("adverts to peers leave by the VRF, and theirs are heard there", group="ipvlan", makes=(OURS,))
+def unicast_in_the_vrf(world):
+    world.daemon.stop()
+    world.daemon.configure(UNICAST)
+    peer = daemon(OURS, world.far, UNICAST.replace("vrf blue", "").replace("10.20.0.2\n", "10.20.0.8\n")
+                  .replace("10.20.0.9", "10.20.0.2").replace("10.20.0.8", "10.20.0.9").replace("150", "200"))
+    world.daemon.start()
+    held = lambda node: "10.20.0.182/24" in node.run("ip", "addr", "show", "dev", "eth0")
+    until("MASTER", lambda: held(world.node), within=5)
+    peer.start()
+    until("the peer of higher priority is MASTER", lambda: held(world.far), within=5)
+    until("this one yields", lambda: not held(world.node), within=3)
+    peer.stop()
+    until("and takes over", lambda: held(world.node), within=5)
+    world.daemon.stop()

@@ -52,9 +52,9 @@ class Tap:
         ("answer", re.compile(r"neighbor advertisement, tgt is ([^ ,]+)")),
     )
 
-    def __init__(self, node, device):
-        self.path = f"{node.world.dir}/{node.short}.frames"
-        log = f"{node.world.dir}/{node.short}-tcpdump.log"
+    def __init__(self, node, device, name=""):
+        self.path = f"{node.world.dir}/{node.short}{name}.frames"
+        log = f"{node.world.dir}/{node.short}{name}-tcpdump.log"
         command = f"exec tcpdump -i {device} -Q in -l -e -n > {self.path} 2> {log}"
         self.process = node.spawn(["sh", "-c", command], log)
         until("tcpdump listens", lambda: "listening on" in open(log).read())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A time zone: how far local clocks are ahead of UTC, at any time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Zone {
+pub struct Zone {
     /// Unix times from which an offset in seconds holds, in order.
     changes: Vec<(i64, i32)>,
     /// The offset before the first change.
@@ -34,12 +34,22 @@ struct Day {
 }
 
 impl Zone {
-    pub(crate) fn utc() -> Self {
+    /// No zone: clocks show UTC.
+    pub fn utc() -> Self {
         Self::default()
     }
 
+    /// The zone of a POSIX rule such as `CET-1CEST,M3.5.0,M10.5.0/3`.
+    pub fn of(text: &str) -> Option<Self> {
+        let rule = Some(rule(text)?);
+        Some(Self {
+            rule,
+            ..Self::default()
+        })
+    }
+
     /// The zone of `TZ`, else of the machine; UTC when neither can be read.
-    pub(crate) fn local() -> Self {
+    pub fn local() -> Self {
         let file = match std::env::var("TZ") {
             Ok(name) if !name.is_empty() => {
                 let name = name.strip_prefix(':').unwrap_or(&name).to_owned();
@@ -67,7 +77,7 @@ impl Zone {
     }
 
     /// Seconds local clocks are ahead of UTC at a Unix time.
-    pub(crate) fn offset(&self, at: i64) -> i32 {
+    pub fn offset(&self, at: i64) -> i32 {
         let after = self.changes.partition_point(|(from, _)| *from <= at);
         if after == self.changes.len()
             && let Some(rule) = self.rule
@@ -81,14 +91,14 @@ impl Zone {
     }
 
     /// `09:20:00` of a Unix time in milliseconds.
-    pub(crate) fn clock(&self, wall_ms: u64) -> String {
+    pub fn clock(&self, wall_ms: u64) -> String {
         let at = i64::try_from(wall_ms / 1_000).unwrap_or(0);
         let local = (at + i64::from(self.offset(at))).rem_euclid(86_400);
         format!("{:02}:{:02}:{:02}", local / 3_600, local / 60 % 60, local % 60)
     }
 
     /// The last time before `now_ms` at which clocks showed `09:07:27` or `09:07`; both in Unix time in milliseconds.
-    pub(crate) fn last(&self, text: &str, now_ms: u64) -> Option<u64> {
+    pub fn last(&self, text: &str, now_ms: u64) -> Option<u64> {
         let parts: Vec<i64> = text
             .split(':')
             .map(|part| part.parse().ok().filter(|_| part.len() == 2))
@@ -108,7 +118,7 @@ impl Zone {
     }
 
     /// `2026-11-20` of a Unix time in milliseconds.
-    pub(crate) fn date(&self, wall_ms: u64) -> String {
+    pub fn date(&self, wall_ms: u64) -> String {
         let at = i64::try_from(wall_ms / 1_000).unwrap_or(0);
         let (year, month, day) = civil((at + i64::from(self.offset(at))).div_euclid(86_400));
         format!("{year:04}-{month:02}-{day:02}")
@@ -290,10 +300,7 @@ mod tests {
     use super::*;
 
     fn zone(text: &str) -> Zone {
-        Zone {
-            rule: rule(text),
-            ..Zone::default()
-        }
+        Zone::of(text).unwrap()
     }
 
     #[test]
