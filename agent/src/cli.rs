@@ -21,10 +21,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Remove virtual addresses an agent left behind, if they are stale; IPVS is left alone.
+    /// Remove addresses and interfaces an agent left behind, if they are stale; IPVS is left alone.
     ///
     /// Meant for ExecStopPost=: when the last advert is younger than two intervals nothing is touched, since the
-    /// restarted agent will adopt what is there.
+    /// restarted agent will adopt what is there. Static addresses and interfaces of use_vmac and use_ipvlan stay, too, when
+    /// $SERVICE_RESULT says that the agent is started again.
     Cleanup,
     /// Judge a configuration without touching anything.
     #[command(hide = true)]

@@ -219,9 +219,15 @@ impl Data {
             .is_none_or(|last| last + SERVICE_STEP <= second)
         {
             history.services_s = Some(second);
-            self.services
-                .retain(|key, _| self.state.services.contains_key(key));
-            history.services.retain(|key, _| self.services.contains_key(key));
+            // Looking for what is gone takes longer than all the rest.
+            if self.services.len() != self.state.services.len() {
+                let state = &self.state;
+                self.services.retain(|key, _| state.services.contains_key(key));
+            }
+            if history.services.len() != self.services.len() {
+                let services = &self.services;
+                history.services.retain(|key, _| services.contains_key(key));
+            }
             for (key, sum) in &self.services {
                 let samples = history.services.entry(key.clone()).or_default();
                 moved |= remember(samples, sum.connections_per_s);

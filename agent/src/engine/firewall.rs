@@ -301,6 +301,16 @@ impl Engine {
         }
     }
 
+    /// Nobody knows what the tables hold: they are made anew.
+    pub(super) fn firewall_again(&mut self) {
+        let made: Vec<TableName> = self.firewall.made.iter().cloned().collect();
+        let ops = made
+            .iter()
+            .filter_map(|table| self.firewall.on_lost(self.now, table))
+            .collect();
+        self.send_firewall(ops);
+    }
+
     /// The kernel answered.
     pub(super) fn on_firewall_answer(&mut self, op: &FirewallOp, refusal: Option<String>) {
         match (refusal, &op.change) {

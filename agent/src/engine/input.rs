@@ -87,6 +87,8 @@ pub enum NetNews {
     RoutingGone(RoutingGone),
     /// Somebody else took something out of this table.
     FirewallLost(TableName),
+    /// Such news were missed.
+    FirewallUnknown,
     /// A batch of operations is over: the errno and words of each that failed, by its place in the batch.
     Done(BatchId, Vec<(usize, OpError)>),
 }

@@ -56,6 +56,7 @@ impl Engine {
             }
             NetNews::RoutingGone(gone) => self.on_routing_gone(&gone),
             NetNews::FirewallLost(table) => self.on_firewall_lost(&table),
+            NetNews::FirewallUnknown => self.firewall_again(),
         }
     }
 
@@ -168,6 +169,7 @@ impl Engine {
         self.refresh_interface(name);
         self.refresh_grounds(Some(name));
         self.static_addresses_on_interface(name);
+        self.hold_on_own_link(name);
         self.routing_on_interface(name);
     }
 

@@ -267,6 +267,26 @@ impl Engine {
         self.ask_vmac_settings();
     }
 
+    /// One is up: whoever became MASTER while it was on its way could not put its addresses there.
+    pub(super) fn hold_on_own_link(&mut self, name: &str) {
+        let up = self.net.have().link(name).is_some_and(|it| it.running);
+        if !up || !self.vmacs.wanted.contains_key(name) || self.stopping.is_some() {
+            return;
+        }
+        let users = self.index.by_interface.get(name).into_iter().flatten();
+        let masters = users.filter(|it| self.routers.is_master(it));
+        let masters: Vec<_> = masters
+            .filter_map(|it| self.model.instances.get(it).cloned())
+            .collect();
+        for instance in masters {
+            let want = self.held_by(&instance);
+            let held = self.net.held(&Some(instance.name.clone()));
+            if want.keys().any(|key| held.binary_search(key).is_err()) {
+                self.hold_addresses(&instance.name, instance.garp.repeat);
+            }
+        }
+    }
+
     fn parent_runs(&self, name: &str) -> bool {
         let parent = self.vmacs.wanted.get(name).map(|it| it.parent.as_str());
         parent

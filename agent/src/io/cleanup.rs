@@ -1,7 +1,9 @@
-//! `lbagent cleanup`: after an exit that was no goodbye, the addresses must not stay for ever.
+//! `lbagent cleanup`: after an exit that was no goodbye, what the agent put on interfaces must not stay for ever.
 //!
 //! Runs after every exit and must not wait. It shares nothing with what can have caused a crash: no configuration, no
-//! engine. What is younger than two intervals is left for the restarted agent to adopt.
+//! engine. Virtual addresses go unless their last advert is younger than two intervals: those are for the restarted agent
+//! to adopt. Static addresses and interfaces of the instances' own endanger nobody: they stay for it, too, if somebody
+//! starts it again, and go otherwise, with the settings that were changed for them as they were.
 
 use super::lane::NetLane;
 use super::lock;
@@ -12,6 +14,7 @@ use crate::engine::{BatchId, NetNews, Previous};
 use crate::net::{AddressKey, NetOp, NetTable};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -30,18 +33,19 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
         }
     };
     let table = read_table()?;
-    let stale = match store::load_ledger(run_dir).0 {
-        Some(previous) => stale(&previous, &table),
+    let returns = std::env::var("SERVICE_RESULT").is_ok_and(|it| starts_again(&it));
+    let ops = match store::load_ledger(run_dir).0 {
+        Some(previous) => leftovers(&previous, &table, returns),
         // A damaged ledger: go by the kernel's own mark.
         None if run_dir.join("ledger.json").exists() => table
             .addresses
             .iter()
             .filter(|(_, it)| it.ours)
-            .map(|(key, _)| *key)
+            .map(|(key, _)| removal(key, &table))
             .collect(),
-        None => BTreeSet::new(),
+        None => Vec::new(),
     };
-    if stale.is_empty() {
+    if ops.is_empty() {
         println!("nothing to clean up");
         return Ok(());
     }
@@ -51,21 +55,16 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
             let _ = done.send(failures);
         }
     });
-    let ops: Vec<NetOp> = stale
-        .iter()
-        .map(|key| NetOp::RemoveAddress {
-            key: *key,
-            peer: table.addresses.get(key).and_then(|it| it.extras.peer),
-        })
-        .collect();
-    lane.submit(BatchId(1), ops);
+    lane.submit(BatchId(1), ops.clone());
     let failures = wait.recv_timeout(PATIENCE).context("the kernel did not answer")?;
-    for key in &stale {
-        println!("removed {key}, left by an agent that is gone");
+    for (place, op) in ops.iter().enumerate() {
+        if failures.iter().all(|(failed, _)| *failed != place) {
+            println!("{}: left by an agent that is gone", done_text(op, &table));
+        }
     }
     match failures.first() {
         None => Ok(()),
-        Some((_, error)) => anyhow::bail!("{} could not be removed: {}", failures.len(), error.text),
+        Some((_, error)) => anyhow::bail!("{} could not be undone: {}", failures.len(), error.text),
     }
 }
 
@@ -81,24 +80,164 @@ fn read_table() -> anyhow::Result<NetTable> {
     }
 }
 
-/// Addresses of instances whose last advert is older than two intervals.
-fn stale(previous: &Previous, table: &NetTable) -> BTreeSet<AddressKey> {
+/// Whether systemd starts the agent again after an exit with this `$SERVICE_RESULT`, as the unit says it.
+fn starts_again(result: &str) -> bool {
+    !matches!(result, "success" | "start-limit-hit")
+}
+
+/// What is to be undone. `returns`: an agent comes that takes over what endangers nobody.
+fn leftovers(previous: &Previous, table: &NetTable, returns: bool) -> Vec<NetOp> {
+    let ledger = &previous.ledger;
     let mut keys = BTreeSet::new();
-    for (name, master) in &previous.ledger.masters {
+    let mut adoptable = false;
+    for (name, master) in &ledger.masters {
         let limit = 2 * Duration::from_micros(master.advert_interval_us);
         if previous.sent_ago.get(name).is_some_and(|ago| *ago < limit) {
-            continue;
-        }
-        for (device, address, prefix_len) in &master.addresses {
-            if let Some(link) = table.link(device) {
-                let key = AddressKey {
-                    link: link.index,
-                    address: *address,
-                    prefix_len: *prefix_len,
-                };
-                keys.extend(table.addresses.contains_key(&key).then_some(key));
-            }
+            adoptable = true;
+        } else {
+            keys.extend(there(&master.addresses, table));
         }
     }
-    keys
+    let all = !adoptable && !returns;
+    if all {
+        keys.extend(there(&ledger.static_addresses, table));
+    }
+    let mut ops: Vec<NetOp> = keys.iter().map(|key| removal(key, table)).collect();
+    if all {
+        let links = ledger.links.iter().filter_map(|name| table.link(name));
+        // A name may be somebody else's by now.
+        let ours = links.filter(|link| link.over().is_some());
+        ops.extend(ours.map(|link| NetOp::RemoveLink { link: link.index }));
+        let settings = ledger.link_sysctls.iter();
+        ops.extend(settings.map(|(path, value)| NetOp::Sysctl {
+            path: path.clone(),
+            value: value.clone(),
+        }));
+    }
+    ops
+}
+
+/// Those of a list that the kernel has.
+fn there(list: &[(String, IpAddr, u8)], table: &NetTable) -> Vec<AddressKey> {
+    let key = |(device, address, prefix_len): &(String, IpAddr, u8)| {
+        let key = AddressKey {
+            link: table.link(device)?.index,
+            address: *address,
+            prefix_len: *prefix_len,
+        };
+        table.addresses.contains_key(&key).then_some(key)
+    };
+    list.iter().filter_map(key).collect()
+}
+
+fn removal(key: &AddressKey, table: &NetTable) -> NetOp {
+    NetOp::RemoveAddress {
+        key: *key,
+        peer: table.addresses.get(key).and_then(|it| it.extras.peer),
+    }
+}
+
+fn done_text(op: &NetOp, table: &NetTable) -> String {
+    match op {
+        NetOp::RemoveAddress { key, .. } => format!("removed {key}"),
+        NetOp::RemoveLink { link } => {
+            let name = table.links.get(link).map_or("?", |it| it.name.as_str());
+            format!("removed interface {name}")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Ledger, LedgerMaster};
+    use crate::net::{Address, Link};
+    use crate::wire::LinkIndex;
+
+    const VIP: &str = "192.0.2.100";
+    const FIXED: &str = "192.0.2.200";
+
+    fn link(index: u32, name: &str, over: Option<u32>) -> Link {
+        Link {
+            index: LinkIndex(index),
+            name: name.to_owned(),
+            running: true,
+            arp: true,
+            multicast: true,
+            loopback: false,
+            mtu: 1500,
+            mac: vec![2, 0, 0, 0, 0, 1],
+            private_over: over.map(LinkIndex),
+            ipvlan_over: None,
+            vrf: None,
+        }
+    }
+
+    /// A master with its address on an interface of its own, a static address, and a setting that was changed.
+    fn left(sent_ago_ms: u64) -> (Previous, NetTable) {
+        let mut table = NetTable::default();
+        for it in [link(2, "eth0", None), link(7, "vrrp.51", Some(2))] {
+            table.links.insert(it.index, it);
+        }
+        for (link, text) in [(7, VIP), (2, FIXED)] {
+            let key = AddressKey {
+                link: LinkIndex(link),
+                address: text.parse().unwrap(),
+                prefix_len: 24,
+            };
+            table.addresses.insert(key, Address::default());
+        }
+        let at = |device: &str, text: &str| vec![(device.to_owned(), text.parse().unwrap(), 24)];
+        let master = LedgerMaster {
+            advert_interval_us: 1_000_000,
+            addresses: at("vrrp.51", VIP),
+            ..LedgerMaster::default()
+        };
+        let ledger = Ledger {
+            masters: [("VI_1".to_owned(), master)].into(),
+            static_addresses: at("eth0", FIXED),
+            links: ["vrrp.51".to_owned(), "gone.52".to_owned(), "eth0".to_owned()].into(),
+            link_sysctls: [("net/ipv4/conf/eth0/arp_ignore".to_owned(), "0".to_owned())].into(),
+            ..Ledger::default()
+        };
+        let sent_ago = [("VI_1".to_owned(), Duration::from_millis(sent_ago_ms))].into();
+        (Previous { ledger, sent_ago }, table)
+    }
+
+    fn undone(sent_ago_ms: u64, returns: bool) -> Vec<String> {
+        let (previous, table) = left(sent_ago_ms);
+        let ops = leftovers(&previous, &table, returns);
+        ops.iter().map(|op| done_text(op, &table)).collect()
+    }
+
+    #[test]
+    fn what_nobody_comes_back_for_is_undone() {
+        let all = [
+            "removed 192.0.2.200/24 on link 2",
+            "removed 192.0.2.100/24 on link 7",
+            "removed interface vrrp.51",
+            "set net/ipv4/conf/eth0/arp_ignore to 0",
+        ];
+        assert_eq!(undone(2_500, false), all);
+    }
+
+    #[test]
+    fn a_mastership_that_can_go_on_keeps_all_it_stands_on() {
+        assert_eq!(undone(1_500, false), [""; 0]);
+    }
+
+    #[test]
+    fn an_agent_that_is_started_again_finds_all_but_addresses_that_others_have_by_now() {
+        assert_eq!(undone(2_500, true), ["removed 192.0.2.100/24 on link 7"]);
+        for (result, again) in [
+            ("success", false),
+            ("start-limit-hit", false),
+            ("signal", true),
+            ("exit-code", true),
+            ("watchdog", true),
+        ] {
+            assert_eq!(starts_again(result), again, "{result}");
+        }
+    }
 }

@@ -100,12 +100,12 @@ impl NftWatch {
             .spawn(move || {
                 while wait(&[connection.as_fd(), ends.as_fd()], None).is_ok() && ends.read().is_err() {
                     if let Err(error) = listen(&mut connection, &own, &*news) {
-                        // What is lost this way is healed with the next change, as everything is sent again then.
                         tracing::debug!(%error, "notifications of nftables were lost");
                         match connect() {
                             Ok(anew) => connection = anew,
                             Err(error) => return tracing::warn!("cannot watch nftables any more: {error}"),
                         }
+                        news(NetNews::FirewallUnknown);
                     }
                 }
             })?;

@@ -208,6 +208,10 @@ fn what_others_remove_is_put_back_at_once_then_once_a_second() {
     assert_eq!(guards(&node, Family::Inet), None, "no fight at full speed");
     node.run_for(Duration::from_secs(2), &[]);
     assert_eq!(guards(&node, Family::Inet), Some(vec![VIP.to_owned()]));
+    node.net.firewall.clear();
+    node.feed(Input::Net(NetNews::FirewallUnknown));
+    node.run_for(Duration::from_secs(2), &[]);
+    assert_eq!(guards(&node, Family::Inet), Some(vec![VIP.to_owned()]));
     // Somebody else's.
     let from = node.did.len();
     let theirs = TableName {

@@ -4,10 +4,11 @@ use crate::node::{Did, Node, Start, VIP, host, ip, model, new_model, service};
 use lb_shared::event::What;
 use lb_shared::names::{Family, InstanceName};
 use lb_shared::state::VrrpState;
+use lb_shared::units::Priority;
 use lbagent::engine::{Input, NetNews, Previous, StopMode};
 use lbagent::model::{
     AddressExtras, Elsewhere, GarpGroup, Instance, Ipvlan, IpvlanMode, Model, OwnKind, OwnLink, UnicastPeer,
-    VirtualAddress,
+    VirtualAddress, Vmac,
 };
 use lbagent::net::{Link, NetOp, NetTable};
 use lbagent::wire::LinkIndex;
@@ -380,4 +381,29 @@ fn an_interface_of_ones_own_is_in_the_vrf_of_the_one_below() {
     start.net.links.get_mut(&LinkIndex(3)).unwrap().vrf = Some(LinkIndex(9));
     let node = start.go();
     assert_eq!(node.net.link("vrrp.51").unwrap().vrf, Some(LinkIndex(9)));
+}
+
+#[test]
+fn a_master_from_the_first_moment_puts_its_addresses_on_a_link_that_comes_after() {
+    let owner = with(|it| {
+        (it.initial_master, it.priority) = (true, Priority::OWNER);
+        it.vmac = Some(Vmac {
+            name: "vrrp.51".into(),
+            mac: MAC,
+            sends_on_base: false,
+        });
+        for address in &mut it.addresses {
+            address.device = "vrrp.51".into();
+        }
+    });
+    let mut start = Start::with(owner);
+    start.net = two_links();
+    // Nothing to wait for.
+    start.model.services.clear();
+    let mut node = start.go();
+    assert_eq!(state(&node), VrrpState::Master);
+    node.run_for(Duration::from_secs(1), &[]);
+    assert_eq!(place(&node, VIP).as_deref(), Some("vrrp.51"));
+    let announced = |did: &Did| matches!(did, Did::Net(NetOp::Announce { about, .. }) if *about == ip(VIP));
+    assert_eq!(node.did.iter().filter(|did| announced(did)).count(), 5);
 }

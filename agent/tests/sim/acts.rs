@@ -312,7 +312,7 @@ impl World {
     fn planted_key(&self, node: usize, vr: usize) -> Option<AddressKey> {
         let vr = &self.plan.cluster.routers[vr];
         let address = vr.addresses[0];
-        let link = self.nodes[node].kernel.index(vr.segment)?;
+        let link = self.nodes[node].kernel.net.link(&vr.device())?.index;
         Some(AddressKey {
             link,
             address,

@@ -1,5 +1,6 @@
 //! What must hold after a while: the bounds of S2, S3, S9 and L1 to L5, and how things stand at the end.
 
+use crate::cluster::Vr;
 use crate::faults::Kind;
 use crate::lan::DELAY_US;
 use crate::oracles::{ADVERTS, skew_us};
@@ -8,7 +9,7 @@ use crate::world::{Event, LATENESS_US, World};
 use lb_shared::names::{ServerKey, ServiceKey, VirtualKey};
 use lb_shared::state::{Health, Pin, Programmed, ServiceState, ServiceView, VrrpState};
 use lbagent::ipvs::IpvsOp;
-use lbagent::net::NetOp;
+use lbagent::net::{AddressKey, NetOp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -264,6 +265,9 @@ impl World {
                 let wrong = match (master && nth < wanted, found) {
                     (true, None) => Some("is missing"),
                     (false, Some((_, it))) if it.ours => Some("is still there"),
+                    (true, Some((key, it))) if it.ours && !self.is_on(node, &key, router) => {
+                        Some("is on another interface")
+                    }
                     (true, Some(_)) | (false, _) => None,
                 };
                 if let Some(wrong) = wrong {
@@ -274,6 +278,14 @@ impl World {
                     );
                 }
             }
+            let configured = self.view(node, vr).is_some();
+            let base = self.nodes[node].kernel.index(router.segment).is_some();
+            let link = self.nodes[node].kernel.net.link(&router.device()).is_some();
+            if router.vmac && base && link != configured {
+                let text =
+                    format!("n{node}: VI {vr} is configured: {configured}, its interface is there: {link}");
+                return self.fail("S3", text);
+            }
             let there = self.nodes[node].kernel.routing_of(router);
             if there != (master, master) {
                 let role = self.role(node, vr);
@@ -282,6 +294,21 @@ impl World {
                     format!("n{node} is {role:?} for VI {vr}; its route and rule are there: {there:?}"),
                 );
             }
+        }
+    }
+
+    fn is_on(&self, node: usize, key: &AddressKey, router: &Vr) -> bool {
+        let link = self.nodes[node].kernel.net.links.get(&key.link);
+        link.is_some_and(|it| it.name == router.device())
+    }
+
+    /// An agent that left in order leaves no interface behind.
+    pub(crate) fn audit_links_left(&mut self, node: usize) {
+        let it = &self.nodes[node];
+        let left = it.kernel.net.links.values().find(|it| it.over().is_some());
+        if let Some(link) = left.filter(|_| self.net_is_fine(node)) {
+            let text = format!("n{node} has ended and {} is still there", link.name);
+            self.fail("S3", text);
         }
     }
 

@@ -7,7 +7,7 @@ use lbagent::model::{
     AddressExtras, Authentication, Check, CheckKind, Forwarding, Garp, Global, Instance, InterfaceTrack, Leg,
     Model, NotifyScripts, Persistence, QuorumScripts, Route, Rule, RuleAction, Scheduler, Script,
     ScriptTrack, Server, ServerScripts, Service, SorryServer, SyncGroup, TcpCheck, Tracking, UnicastPeer,
-    VirtualAddress, VrrpScript, VrrpVersion,
+    VirtualAddress, Vmac, VrrpScript, VrrpVersion,
 };
 use lbagent::net::Routing;
 use std::collections::BTreeMap;
@@ -58,9 +58,28 @@ pub(crate) struct Vr {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) password: Option<[u8; 8]>,
     pub(crate) garp: Garp,
+    /// It has an interface of its own, with its MAC.
+    pub(crate) vmac: bool,
 }
 
 impl Vr {
+    /// The interface that carries its addresses.
+    pub(crate) fn device(&self) -> String {
+        match self.vmac {
+            true => format!("vrrp{}{:?}.{}", self.segment, self.version, self.vrid),
+            false => DEVICES[self.segment].to_owned(),
+        }
+    }
+
+    fn own_link(&self) -> Option<Vmac> {
+        let kind = if self.family == Family::Inet { 1 } else { 2 };
+        self.vmac.then(|| Vmac {
+            name: self.device(),
+            mac: [0, 0, 0x5e, 0, kind, self.vrid],
+            sends_on_base: self.unicast,
+        })
+    }
+
     /// Its route: there while it is MASTER.
     pub(crate) fn route(&self) -> Route {
         let segment = u8::try_from(self.segment).unwrap_or(0);
@@ -165,6 +184,13 @@ impl Cluster {
                 Election::draw(&mut random, nodes)
             };
             routers.push(Vr::draw(&mut random, place, election));
+        }
+        // From a stream of its own, so that seeds of before mean what they meant.
+        let mut own_links = Random::new(seed, "own links");
+        if own_links.chance(250) {
+            for router in &mut routers {
+                router.vmac = own_links.chance(700);
+            }
         }
         let services = (0..random.pick(&[0u8, 1, 1, 2]))
             .filter_map(|place| {
@@ -287,7 +313,7 @@ impl Cluster {
             version: vr.version,
             vrid: Vrid::new(vr.vrid).expect("drawn from 1 on"),
             vrf: None,
-            vmac: None,
+            vmac: vr.own_link(),
             ipvlan: None,
             elsewhere: None,
             address_vmacs: Vec::new(),
@@ -320,7 +346,7 @@ impl Cluster {
                 .map(|address| VirtualAddress {
                     address: *address,
                     prefix_len: if address.is_ipv4() { 32 } else { 128 },
-                    device: DEVICES[vr.segment].to_owned(),
+                    device: vr.device(),
                     label: None,
                     scope: 0,
                     broadcast: None,
@@ -467,6 +493,7 @@ impl Vr {
                 lower_delay: Duration::from_millis(random.pick(&[0, 500, 5000])),
                 ..Garp::default()
             },
+            vmac: false,
         }
     }
 }

@@ -75,6 +75,7 @@ impl Kernel {
     /// The segment of an interface.
     pub(crate) fn segment(&self, index: LinkIndex) -> Option<usize> {
         let link = self.net.links.get(&index)?;
+        let link = link.over().and_then(|it| self.net.links.get(&it)).unwrap_or(link);
         DEVICES.iter().position(|name| *name == link.name)
     }
 
@@ -138,14 +139,18 @@ impl Kernel {
         let Some(index) = self.index(segment) else {
             return Vec::new();
         };
-        let gone: Vec<AddressKey> = self.net.on_link(index).map(|(key, _)| *key).collect();
-        for key in &gone {
-            self.net.addresses.remove(key);
+        // Those on it go first.
+        let mut news = Vec::new();
+        for index in self.children(index).into_iter().chain([index]) {
+            let gone: Vec<AddressKey> = self.net.on_link(index).map(|(key, _)| *key).collect();
+            for key in &gone {
+                self.net.addresses.remove(key);
+            }
+            self.net.links.remove(&index);
+            self.drop_routes(index);
+            news.extend(gone.into_iter().map(NetNews::AddressGone));
+            news.push(NetNews::LinkGone(index));
         }
-        self.net.links.remove(&index);
-        self.drop_routes(index);
-        let mut news: Vec<NetNews> = gone.into_iter().map(NetNews::AddressGone).collect();
-        news.push(NetNews::LinkGone(index));
         news
     }
 
@@ -153,18 +158,27 @@ impl Kernel {
         let Some(index) = self.index(segment) else {
             return Vec::new();
         };
-        let Some(link) = self.net.links.get_mut(&index) else {
-            return Vec::new();
-        };
-        if link.running == running {
-            return Vec::new();
+        let mut news = Vec::new();
+        // Those on it follow.
+        for index in [index].into_iter().chain(self.children(index)) {
+            let Some(link) = self.net.links.get_mut(&index).filter(|it| it.running != running) else {
+                continue;
+            };
+            link.running = running;
+            news.push(NetNews::Link(link.clone()));
+            if !running {
+                self.drop_routes(index);
+            }
         }
-        link.running = running;
-        let news = NetNews::Link(link.clone());
-        if !running {
-            self.drop_routes(index);
-        }
-        vec![news]
+        news
+    }
+
+    fn children(&self, index: LinkIndex) -> Vec<LinkIndex> {
+        let links = self.net.links.values();
+        links
+            .filter(|it| it.over() == Some(index))
+            .map(|it| it.index)
+            .collect()
     }
 
     /// Without a word, as the kernel does with those of a link that goes.
@@ -225,7 +239,18 @@ impl Kernel {
             }
             (Ok(()), NetOp::RemoveAddress { key, .. }) => (Some(NetNews::AddressGone(*key)), Ok(())),
             (Ok(()), NetOp::RemoveRouting(it)) => (Some(NetNews::RoutingGone(gone(it))), Ok(())),
-            (Ok(()), NetOp::AddLink(NewLink { name, .. }) | NetOp::RaiseLink { name }) => {
+            (Ok(()), NetOp::AddLink(NewLink { name, .. })) => {
+                // The kernel gives no number twice.
+                let made = self.net.link(name).map(|it| it.index);
+                let link = made.and_then(|it| self.net.links.remove(&it)).map(|it| {
+                    let index = LinkIndex(self.next_index);
+                    self.next_index += 1;
+                    Link { index, ..it }
+                });
+                self.net.links.extend(link.clone().map(|it| (it.index, it)));
+                (link.map(NetNews::Link), Ok(()))
+            }
+            (Ok(()), NetOp::RaiseLink { name }) => {
                 let link = self.net.link(name).cloned();
                 (link.map(NetNews::Link), Ok(()))
             }

@@ -553,6 +553,15 @@ impl World {
             if after != VrrpState::Master && !self.became(vr, What::BecameMaster, actions) {
                 self.fail("S4", format!("n{node} is {after:?} and wants to {op}"));
             }
+            if let NetOp::AddAddress { key, .. } = op {
+                let device = self.plan.cluster.routers[vr].device();
+                let links = &self.nodes[node].kernel.net.links;
+                // It may be gone, and the news of that on their way.
+                if let Some(link) = links.get(&key.link).filter(|it| it.name != device) {
+                    let text = format!("n{node} wants to {op}, {}, and not on {device}", link.name);
+                    self.fail("S4", text);
+                }
+            }
             if matches!(op, NetOp::Announce { .. }) {
                 self.oracle.tracks[node][vr].announced_at = Some(now);
             }

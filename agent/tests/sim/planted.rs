@@ -41,6 +41,8 @@ pub(crate) enum Planted {
     RouteOfBackup,
     /// The disk never gets what `reload --confirm` goes back to.
     FormerNotKept,
+    /// Interfaces of the instances' own are left behind.
+    LinksStay,
 }
 
 impl Planted {
@@ -57,6 +59,7 @@ impl Planted {
         Planted::RoutesStay,
         Planted::RouteOfBackup,
         Planted::FormerNotKept,
+        Planted::LinksStay,
     ];
 
     /// Changes an advert on its way in; false if it never gets there.
@@ -113,7 +116,8 @@ impl Planted {
             | Self::OneMoreAdvert
             | Self::RoutesStay
             | Self::RouteOfBackup
-            | Self::FormerNotKept => true,
+            | Self::FormerNotKept
+            | Self::LinksStay => true,
         }
     }
 
@@ -146,6 +150,13 @@ impl Planted {
                 for action in actions {
                     if let Action::Net(_, ops) = action {
                         ops.retain(|op| !matches!(op, NetOp::RemoveRouting(_)));
+                    }
+                }
+            }
+            Self::LinksStay => {
+                for action in actions {
+                    if let Action::Net(_, ops) = action {
+                        ops.retain(|op| !matches!(op, NetOp::RemoveLink { .. }));
                     }
                 }
             }

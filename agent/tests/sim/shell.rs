@@ -177,6 +177,7 @@ impl World {
         }
         if in_order {
             it.disk.ledger = None;
+            self.audit_links_left(node);
         }
         self.refresh_pairs();
     }

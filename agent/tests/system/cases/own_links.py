@@ -3,7 +3,7 @@
 import re
 
 from harness.cases import Group, case
-from harness.daemon import OURS, daemon, tail
+from harness.daemon import OURS, binary, daemon, tail
 from harness.net import World, until
 
 from .vmac import Tap, instance
@@ -118,6 +118,28 @@ def removed(world):
     world.running()
     world.daemon.stop()
     assert world.seen() == world.before, world.seen()
+
+
+@case("what a dead agent left goes with lbagent cleanup: addresses, links, settings", makes=(OURS,), group="own_links")
+def cleaned(world):
+    world.running()
+    ledger = f"{world.daemon.run_dir}/ledger.json"
+    until("three masterships are written down", lambda: open(ledger).read().count('"vrid"') == 3, within=3)
+    world.daemon.kill()
+    assert world.seen()[0] == LINKS, "a crash left the links"
+
+    said = []
+
+    def tidy():
+        said.append(world.node.run(binary("lbagent"), "--run-dir", world.daemon.run_dir, "cleanup"))
+        return world.seen() == world.before
+
+    try:
+        until("nothing is left", tidy, within=3)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{''.join(said)}\n{world.seen()}\n{world.before}") from None
+    ignore = world.node.run("cat", "/proc/sys/net/ipv4/conf/eth1/arp_ignore").strip()
+    assert ignore == "0", f"arp_ignore of eth1 is {ignore}"
 
 
 class Paced(TwoWires):
