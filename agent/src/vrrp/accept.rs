@@ -189,6 +189,9 @@ fn wants_signature(cfg: &Instance) -> bool {
     matches!(&cfg.authentication, Authentication::Signed(it) if it.mode == SigningMode::Enforce)
 }
 
+/// The number of a signature, the message, and what stands behind it.
+type Parts<'a> = (Option<u64>, &'a [u8], &'a [u8]);
+
 /// The number behind a signature that fits, the message and its trailer; or all of it as a message that is not signed.
 ///
 /// The moment is looked at before the value is computed: a flood of old adverts costs no digest each.
@@ -197,7 +200,7 @@ fn verify<'a>(
     bytes: &'a [u8],
     source: IpAddr,
     ahead: impl Fn(u64) -> i64,
-) -> Result<(Option<u64>, &'a [u8], &'a [u8]), Rejected> {
+) -> Result<Parts<'a>, Rejected> {
     let Authentication::Signed(signing) = &cfg.authentication else {
         return Ok((None, bytes, &[]));
     };

@@ -45,7 +45,6 @@ impl Wall {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "32 bits are left")]
 fn seconds(number: u64) -> u32 {
     (number >> 32) as u32
 }
