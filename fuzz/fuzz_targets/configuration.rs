@@ -9,8 +9,8 @@ struct One<'a>(&'a [u8]);
 impl Files for One<'_> {
     fn read(&self, path: &str) -> Result<Content, FileError> {
         match path {
-            "/etc/keepalived.conf" => Ok(Content { bytes: self.0.to_vec(), id: (1, 1) }),
-            "/etc/part.conf" => Ok(Content { bytes: self.0.iter().rev().copied().collect(), id: (1, 2) }),
+            "/etc/keepalived.conf" => Ok(Content { bytes: self.0.to_vec(), id: (1, 1), ..Content::default() }),
+            "/etc/part.conf" => Ok(Content { bytes: self.0.iter().rev().copied().collect(), id: (1, 2), ..Content::default() }),
             _ => Err(FileError("does not exist".into())),
         }
     }
@@ -38,11 +38,13 @@ impl Users for Nobody {
 
 fuzz_target!(|bytes: &[u8]| {
     let environment = |_: &str| None;
+    let own = ([192, 0, 2, 11].into(), 24);
     let facts = Facts {
         config_id: "lb1".into(),
         hostname: "lb1".into(),
         interfaces: None,
         addresses: None,
+        subnets: Some([("eth0".into(), vec![own])].into()),
         users: &Nobody,
         seed: 1,
         environment: &environment,

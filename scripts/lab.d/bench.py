@@ -240,7 +240,11 @@ def console():
                     "lbctl servers --sort active": (*lbctl, "servers", "--sort", "active"),
                     "lbctl servers --filter st:down": (*lbctl, "servers", "--filter", "st:down"),
                     "lbctl services": (*lbctl, "services"), "lbctl why SERVICE": (*lbctl, "why", "10.50.0.1:80"),
-                    "lbctl status": (*lbctl, "status"), "lbctl metrics": (*lbctl, "metrics")}
+                    "lbctl status": (*lbctl, "status"), "lbctl metrics": (*lbctl, "metrics"),
+                    "lbctl is ready": (*lbctl, "is", "ready"),
+                    "lbctl weight SERVER 2 --dry-run": (*lbctl, "weight", "10.50.0.1:80/*", "2", "--dry-run"),
+                    # Without an agent: what a start of the program takes.
+                    "lbctl completion bash": (*lbctl, "completion", "bash")}
         # Ours is heard while nobody asks, and while everybody does.
         listener = threading.Thread(target=gaps, args=(ear, stop, quiet))
         listener.start()

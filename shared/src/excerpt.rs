@@ -14,7 +14,8 @@ use crate::select;
 use crate::state::{Health, ObjectId, ServerView, ServiceState, State, Target};
 use crate::view::{Totals, View};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 /// How many objects of a list travel together, and how many do at first, for an eye that waits.
 pub const OBJECTS_AT_ONCE: usize = 1_000;
@@ -177,6 +178,11 @@ enum Found {
     Instances(Vec<InstanceName>),
     Services(Vec<ServiceKey>),
     Servers(Vec<ServerId>),
+    /// Every server there is, by service in the order of the list; after the last one told.
+    AllServers {
+        services: VecDeque<ServiceKey>,
+        last: Option<ServerId>,
+    },
     Objects(Vec<ObjectId>),
 }
 
@@ -205,9 +211,11 @@ impl Reading {
                 Found::Services(rows.map(|it| it.key.clone()).collect())
             }
             Scope::Servers | Scope::Meant => {
-                // In the order of the list, without looking at all of them for a few.
+                // In the order of the list, without looking at all of them for a few, and without a second list of all.
                 let state = view.state;
-                let rows: Vec<&ServerView> = if all {
+                let rows: Vec<&ServerView> = if all && ask.filter.is_empty() {
+                    return Ok(Self::of_all_servers(view));
+                } else if all {
                     view.servers().collect()
                 } else {
                     let chosen = select::servers(view, targets, ask.scope == Scope::Servers)?;
@@ -236,20 +244,32 @@ impl Reading {
         })
     }
 
-    /// How many objects the list has.
-    pub fn len(&self) -> usize {
-        match &self.found {
+    fn of_all_servers(view: &View<'_>) -> Self {
+        let mut services: Vec<_> = view.state.services.values().collect();
+        services.sort_by_key(|it| it.order);
+        let mut kinds = view.state.servers.keys().map(|id| &id.service);
+        let first = kinds.next();
+        Self {
+            told: 0,
+            one_service: kinds.all(|it| Some(it) == first),
+            longest: longest_name(view, view.state.servers.keys()),
+            found: Found::AllServers {
+                services: services.into_iter().map(|it| it.key.clone()).collect(),
+                last: None,
+            },
+        }
+    }
+
+    /// How many objects the list has; `None` while they are not listed.
+    fn len(&self) -> Option<usize> {
+        Some(match &self.found {
             Found::Status | Found::Screen => 0,
             Found::Instances(list) => list.len(),
             Found::Services(list) => list.len(),
             Found::Servers(list) => list.len(),
+            Found::AllServers { .. } => return None,
             Found::Objects(list) => list.len(),
-        }
-    }
-
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        })
     }
 
     /// The next piece, of what is in `view` by now. The last one says so; do not ask after it.
@@ -262,9 +282,11 @@ impl Reading {
         } else {
             OBJECTS_AT_ONCE
         };
-        let range = from..self.len().min(from.saturating_add(count));
-        let mut more = range.end < self.len();
-        match &self.found {
+        let end = from.saturating_add(count);
+        let len = self.len().unwrap_or(usize::MAX);
+        let range = from..len.min(end);
+        let mut more = range.end < len;
+        match &mut self.found {
             Found::Status => part.status(),
             Found::Screen => {
                 part.status();
@@ -274,6 +296,7 @@ impl Reading {
             Found::Instances(list) => list[range.clone()].iter().for_each(|it| part.instance(it)),
             Found::Services(list) => list[range.clone()].iter().for_each(|it| part.service(it)),
             Found::Servers(list) => list[range.clone()].iter().for_each(|it| part.server(it)),
+            Found::AllServers { services, last } => more = part.servers_after(services, last, count),
             Found::Objects(list) => {
                 // What one depends on is needed beside it, so this is never divided.
                 list.iter().for_each(|it| part.object(it));
@@ -313,7 +336,7 @@ impl Reading {
 }
 
 /// Without one allocation for each of many thousand names.
-fn longest_name(view: &View<'_>, ids: &[ServerId]) -> u32 {
+fn longest_name<'a>(view: &View<'_>, ids: impl IntoIterator<Item = &'a ServerId>) -> u32 {
     let mut longest = 0;
     let mut service: Option<(&ServiceKey, usize)> = None;
     for id in ids {
@@ -396,6 +419,35 @@ impl<'a> Part<'a> {
             self.counters.servers.insert(id.clone(), counters.clone());
         }
         self.change(Target::Server(id.clone()));
+    }
+
+    /// So many servers of these services after the last one, which becomes the last of them. Whether more follow.
+    fn servers_after(
+        &mut self,
+        services: &mut VecDeque<ServiceKey>,
+        last: &mut Option<ServerId>,
+        mut count: usize,
+    ) -> bool {
+        let all = &self.view.state.servers;
+        while let Some(key) = services.front() {
+            let from = match last.take() {
+                Some(last) => Bound::Excluded(last),
+                None => Bound::Included(ServerId::first_of(key)),
+            };
+            let of_service = all.range((from, Bound::Unbounded));
+            let of_service = of_service.take_while(|(id, _)| id.service == *key);
+            for (id, _) in of_service {
+                if count == 0 {
+                    return true;
+                }
+                count -= 1;
+                self.server(id);
+                *last = Some(id.clone());
+            }
+            services.pop_front();
+            *last = None;
+        }
+        false
     }
 
     fn change(&mut self, target: Target) {

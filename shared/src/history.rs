@@ -4,7 +4,7 @@ use crate::counters::Counters;
 use crate::event::{Change, Event, What};
 use crate::names::ServerId;
 use crate::request::Snapshot;
-use crate::state::{Object, ObjectId, ServerView, ServiceState, State, VrrpState};
+use crate::state::{Admin, Health, Object, ObjectId, ServerView, ServiceState, State, VrrpState};
 use crate::units::Mono;
 use crate::view::{View, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -105,10 +105,16 @@ impl ServerWord {
         Self::Off,
     ];
 
+    /// The first that applies of OFF, DRAINED, DOWN, DRAIN, INIT, UP.
     pub fn of(server: &ServerView) -> Self {
-        let word = server.word();
-        let found = Self::ALL.into_iter().find(|it| it.word() == word);
-        found.expect("every word of a server is in the list")
+        match (server.admin, server.health) {
+            (Admin::Disabled, _) => Self::Off,
+            (Admin::Drained, _) => Self::Drained,
+            (_, Health::Down) => Self::Down,
+            (Admin::Draining, _) => Self::Drain,
+            (_, Health::Init) => Self::Init,
+            (Admin::Enabled, Health::Up | Health::None) => Self::Up,
+        }
     }
 
     pub fn word(self) -> &'static str {

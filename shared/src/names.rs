@@ -183,6 +183,19 @@ pub struct ServerId {
     pub server: ServerKey,
 }
 
+impl ServerId {
+    /// What stands before every server of a service, in order.
+    pub fn first_of(service: &ServiceKey) -> Self {
+        Self {
+            service: service.clone(),
+            server: ServerKey {
+                address: IpAddr::from([0, 0, 0, 0]),
+                port: 0,
+            },
+        }
+    }
+}
+
 /// A name did not read as what it should name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("'{text}' is not {wanted}")]

@@ -5,6 +5,7 @@
 //! Numbers that move all the time (connections, adverts, latencies) are not here but in [`crate::counters`].
 
 use crate::event::{Actor, Change, Event, What};
+use crate::history::ServerWord;
 use crate::names::{
     Family, GroupName, InstanceName, ServerId, ServerKey, ServiceKey, TrackerName, VirtualKey,
 };
@@ -406,16 +407,9 @@ pub struct ServerView {
 }
 
 impl ServerView {
-    /// The one word for tables: the first that applies of OFF, DRAINED, DOWN, DRAIN, INIT, UP.
+    /// The one word for tables.
     pub fn word(&self) -> &'static str {
-        match (self.admin, self.health) {
-            (Admin::Disabled, _) => "OFF",
-            (Admin::Drained, _) => "DRAINED",
-            (_, Health::Down) => "DOWN",
-            (Admin::Draining, _) => "DRAIN",
-            (_, Health::Init) => "INIT",
-            (Admin::Enabled, Health::Up | Health::None) => "UP",
-        }
+        ServerWord::of(self).word()
     }
 
     /// Whether new connections may reach it: up, not drained or disabled, weight above zero.
@@ -568,15 +562,8 @@ impl State {
 
     /// The servers of a service, in the order of their addresses.
     pub fn servers_of<'a>(&'a self, service: &'a ServiceKey) -> impl Iterator<Item = &'a ServerView> + 'a {
-        let first = ServerId {
-            service: service.clone(),
-            server: ServerKey {
-                address: IpAddr::from([0, 0, 0, 0]),
-                port: 0,
-            },
-        };
         self.servers
-            .range(first..)
+            .range(ServerId::first_of(service)..)
             .take_while(move |(id, _)| id.service == *service)
             .map(|(_, view)| &**view)
     }

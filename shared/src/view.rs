@@ -2,7 +2,7 @@
 
 use crate::counters::{InstanceCounters, ServerCounters};
 use crate::excerpt::{Excerpt, Sums};
-use crate::names::{InstanceName, ServerId, ServerKey, ServiceKey};
+use crate::names::{InstanceName, ServerId, ServiceKey};
 use crate::problems::{self, Tally};
 use crate::request::Snapshot;
 use crate::state::{ObjectId, Override, ServerView, ServiceState, ServiceView, State, Target};
@@ -11,6 +11,7 @@ use crate::units::Mono;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Names of other directors by the addresses they advertise from, as far as a client knows them.
@@ -29,7 +30,9 @@ pub struct View<'a> {
     sums: Option<&'a Sums>,
     /// What was added up already.
     added: Option<(&'a Totals, &'a BTreeMap<ServiceKey, Totals>)>,
-    names: BTreeMap<&'a ServiceKey, &'a str>,
+    /// Names that several services have. Looked for when the first name is asked for: with many services that takes its
+    /// time.
+    twice: OnceLock<BTreeSet<String>>,
 }
 
 /// Sums over the servers of a service, or over all.
@@ -82,7 +85,7 @@ impl<'a> View<'a> {
             peers: None,
             sums: None,
             added: None,
-            names: unique_names(state),
+            twice: OnceLock::new(),
         }
     }
 
@@ -98,11 +101,19 @@ impl<'a> View<'a> {
             .with_sums(Some(&excerpt.sums))
     }
 
+    /// The name of a service, if it is enough to single it out.
+    fn own_name(&self, key: &ServiceKey) -> Option<&'a str> {
+        let name = self.state.services.get(key)?.name.as_deref()?;
+        let shared = self.sums.is_some_and(|sums| sums.shared_names.contains(name));
+        let twice = || self.twice.get_or_init(|| names_had_twice(self.state));
+        (plain(name) && !shared && !twice().contains(name)).then_some(name)
+    }
+
     /// Names in `part` that do not single a service out, since one of this view has the same.
     pub(crate) fn shared_names(&self, part: &State) -> BTreeSet<String> {
         part.services
             .values()
-            .filter(|it| !self.names.contains_key(&it.key))
+            .filter(|it| it.name.is_some() && self.own_name(&it.key).is_none())
             .filter_map(|it| it.name.clone())
             .collect()
     }
@@ -122,9 +133,6 @@ impl<'a> View<'a> {
     /// The same, as a part of a state: with the sums over what is left out.
     pub fn with_sums(mut self, sums: Option<&'a Sums>) -> Self {
         self.sums = sums;
-        if let Some(sums) = sums {
-            self.names.retain(|_, name| !sums.shared_names.contains(*name));
-        }
         self
     }
 
@@ -150,15 +158,15 @@ impl<'a> View<'a> {
 
     /// The name a service is shown by and may be selected by: its own if no other has it, else its key.
     pub fn service_name(&self, key: &ServiceKey) -> String {
-        match self.names.get(key) {
-            Some(name) => (*name).to_owned(),
+        match self.own_name(key) {
+            Some(name) => name.to_owned(),
             None => key.to_string(),
         }
     }
 
     /// `web/198.51.100.24:443`.
     pub fn server_name(&self, id: &ServerId) -> String {
-        match self.names.get(&id.service) {
+        match self.own_name(&id.service) {
             Some(name) => format!("{name}/{}", id.server),
             None => id.to_string(),
         }
@@ -259,17 +267,10 @@ impl<'a> View<'a> {
         }
         let counters = self.counters?;
         let mut totals = Totals::default();
-        let first = ServerId {
-            service: key.clone(),
-            server: ServerKey {
-                address: IpAddr::from([0, 0, 0, 0]),
-                port: 0,
-            },
-        };
         // Of all that was counted, since a sorry server is no server of the state.
         counters
             .servers
-            .range(first..)
+            .range(ServerId::first_of(key)..)
             .take_while(|(id, _)| id.service == *key)
             .for_each(|(_, server)| totals.add(server));
         Some(totals)
@@ -315,24 +316,15 @@ fn rank(state: ServiceState) -> u8 {
     }
 }
 
-fn unique_names(state: &State) -> BTreeMap<&ServiceKey, &str> {
-    let mut seen = BTreeSet::new();
-    let mut twice = BTreeSet::new();
-    for view in state.services.values() {
-        if let Some(name) = view.name.as_deref()
-            && !seen.insert(name)
-        {
-            twice.insert(name);
-        }
-    }
-    state
+fn names_had_twice(state: &State) -> BTreeSet<String> {
+    let mut names: Vec<&str> = state
         .services
-        .iter()
-        .filter_map(|(key, view)| {
-            let name = view.name.as_deref()?;
-            (plain(name) && !twice.contains(name)).then_some((key, name))
-        })
-        .collect()
+        .values()
+        .filter_map(|it| it.name.as_deref())
+        .collect();
+    names.sort_unstable();
+    let twice = names.windows(2).filter(|pair| pair[0] == pair[1]);
+    twice.map(|pair| pair[0].to_owned()).collect()
 }
 
 /// Whether a service's name can be typed as a selector: nothing the grammar needs for itself, nothing invisible.

@@ -17,6 +17,13 @@ pub(super) struct Excerpts {
     source: Source,
 }
 
+/// One piece, and what is left to be told.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) excerpt: Excerpt,
+    pub(super) left: Option<Excerpts>,
+}
+
 /// What the pieces are taken from.
 #[derive(Debug)]
 enum Source {
@@ -39,8 +46,8 @@ impl Source {
 }
 
 impl Excerpts {
-    /// Finds what is asked for.
-    pub(super) async fn open(session: &Session, ask: ExcerptAsk) -> Result<Self, Refusal> {
+    /// Finds what is asked for, and gives the first piece.
+    pub(super) async fn open(session: &Session, ask: ExcerptAsk) -> Result<Piece, Refusal> {
         let doors = &session.doors;
         let source = match ask.at_wall_ms {
             None => Source::Now {
@@ -52,30 +59,37 @@ impl Excerpts {
                 Source::Then(seen, counters.map(Arc::new))
             }
         };
+        let role = session.role;
         let (seen, counters) = source.look().await;
         // Looking for one among many thousand takes its time; the workers have checks to run.
-        let reading = blocking(move || {
+        blocking(move || {
             let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(counters.as_deref());
-            Reading::new(&view, &ask)
-        });
-        Ok(Self {
-            reading: reading.await?,
-            role: session.role,
-            source,
+            let reading = Reading::new(&view, &ask)?;
+            let excerpts = Self {
+                reading,
+                role,
+                source,
+            };
+            Ok(excerpts.piece(&view, seen.seq))
         })
+        .await
     }
 
     /// The next piece; the last says so, and nothing is left after it.
-    pub(super) async fn next(mut self) -> (Excerpt, Option<Self>) {
+    pub(super) async fn next(self) -> Piece {
         let (seen, counters) = self.source.look().await;
         blocking(move || {
             let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(counters.as_deref());
-            let mut excerpt = self.reading.next(&view, seen.seq);
-            excerpt.snapshot.role = Some(self.role);
-            let left = excerpt.more.then_some(self);
-            (excerpt, left)
+            self.piece(&view, seen.seq)
         })
         .await
+    }
+
+    fn piece(mut self, view: &View<'_>, seq: u64) -> Piece {
+        let mut excerpt = self.reading.next(view, seq);
+        excerpt.snapshot.role = Some(self.role);
+        let left = excerpt.more.then_some(self);
+        Piece { excerpt, left }
     }
 }
 

@@ -180,8 +180,8 @@ async fn excerpts(
     stream: &mut UnixStream,
     ask: ExcerptAsk,
 ) -> io::Result<Option<RefusalCode>> {
-    let mut excerpts = match Excerpts::open(session, ask).await {
-        Ok(excerpts) => excerpts,
+    let mut piece = match Excerpts::open(session, ask).await {
+        Ok(piece) => piece,
         Err(refusal) => {
             let code = refusal.code;
             send(stream, &Reply::Refused(refusal)).await?;
@@ -189,10 +189,9 @@ async fn excerpts(
         }
     };
     loop {
-        let (excerpt, left) = excerpts.next().await;
-        send(stream, &Reply::Excerpt(Box::new(excerpt))).await?;
-        match left {
-            Some(left) => excerpts = left,
+        send(stream, &Reply::Excerpt(Box::new(piece.excerpt))).await?;
+        match piece.left {
+            Some(left) => piece = left.next().await,
             None => return Ok(None),
         }
     }

@@ -25,6 +25,12 @@ const FIGHT_WINDOW: Duration = Duration::from_secs(300);
 /// How often a fought-over service is still put right.
 const FIGHT_PAUSE: Duration = Duration::from_secs(60);
 
+/// How many services of a table that was read are compared in one go: with many thousand of them there is time for
+/// everything else in between.
+const AUDIT_SLICE: usize = 100;
+/// The next slice comes after whatever is due by then.
+const AUDIT_PAUSE: Duration = Duration::from_micros(1);
+
 /// Before a sync daemon that was refused is tried again.
 const SYNC_PAUSE: Duration = Duration::from_secs(5);
 
@@ -86,6 +92,7 @@ pub(super) struct IpvsKeeper {
     /// When to look next while something is being drained.
     watch_at: Mono,
     dirty: BTreeSet<VirtualKey>,
+    audit: Audit,
     /// Services that are ours to remove.
     owned: BTreeSet<VirtualKey>,
     failed: BTreeMap<VirtualKey, Failure>,
@@ -93,6 +100,15 @@ pub(super) struct IpvsKeeper {
     sysctls: BTreeMap<&'static str, String>,
     sync: Sync,
     next_batch: u64,
+}
+
+/// What is left to be compared of the last table.
+#[derive(Clone, Debug, Default)]
+struct Audit {
+    keys: BTreeSet<VirtualKey>,
+    go_on_at: Mono,
+    /// The table before it; to forget so much takes its time, too.
+    before: IpvsTable,
 }
 
 /// The daemons that copy connections.
@@ -120,6 +136,7 @@ impl IpvsKeeper {
             audit_at: now,
             watch_at: now,
             dirty: BTreeSet::new(),
+            audit: Audit::default(),
             owned,
             failed: BTreeMap::new(),
             corrections: BTreeMap::new(),
@@ -193,18 +210,29 @@ impl IpvsKeeper {
             .collect()
     }
 
-    /// The next moment at which something is due.
-    pub(super) fn deadline(&self, watching: bool) -> Mono {
-        let look = match self.dump_asked_at {
+    /// When the table is to be read, or should have been.
+    fn look_at(&self, watching: bool) -> Mono {
+        match self.dump_asked_at {
             Some(asked_at) => asked_at + DUMP_TIMEOUT,
             // Where there is no IPVS there are no connections to count.
             None if watching && self.status == Status::Available => self.audit_at.min(self.watch_at),
             None => self.audit_at,
-        };
+        }
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self, watching: bool) -> Mono {
+        let go_on = (!self.audit.keys.is_empty()).then_some(self.audit.go_on_at);
         self.failed
             .values()
             .map(|failure| failure.retry_at)
-            .fold(look, Mono::min)
+            .chain(go_on)
+            .fold(self.look_at(watching), Mono::min)
+    }
+
+    /// Nobody compares any more what the last table had.
+    pub(super) fn skip_audit(&mut self) {
+        self.audit.keys.clear();
     }
 
     /// Looks again when it is time to, and retries what was refused.
@@ -225,7 +253,7 @@ impl IpvsKeeper {
                 out.push_back(Action::DumpIpvs);
             }
             Some(_) => {}
-            None if self.deadline(watching) <= now => self.ask(now, out),
+            None if self.look_at(watching) <= now => self.ask(now, out),
             None => {}
         }
     }
@@ -249,6 +277,7 @@ impl IpvsKeeper {
         self.audit_at = now + AUDIT_INTERVAL;
         self.in_flight.clear();
         self.failed.clear();
+        self.skip_audit();
         self.have = IpvsTable::default();
         let status = Status::Missing(why.clone());
         let news = self.status != status;
@@ -260,17 +289,19 @@ impl IpvsKeeper {
         }
     }
 
-    /// The whole table has been read. Everything we know about is compared with it.
+    /// The whole table has been read. Everything we know about is compared with it: at once, or, when it is only to be
+    /// seen whether all is as it was (`audit`), slice by slice.
     pub(super) fn on_table(
         &mut self,
         now: Mono,
         table: IpvsTable,
+        audit: bool,
         wanted: impl Iterator<Item = VirtualKey>,
     ) -> Vec<Note> {
         let mut notes = Vec::new();
         self.dump_asked_at = None;
         self.dumped_at = Some(now);
-        self.have = table;
+        self.audit.before = std::mem::replace(&mut self.have, table);
         for batch in self.in_flight.iter().filter(|batch| batch.after_dump) {
             for op in &batch.ops {
                 // A refusal here will be reported by the kernel in its own time.
@@ -283,17 +314,22 @@ impl IpvsKeeper {
             }
             self.status = Status::Available;
         }
-        self.dirty.extend(wanted);
-        self.dirty.extend(self.owned.iter().copied());
+        let known = wanted.chain(self.owned.iter().copied());
+        if audit {
+            self.audit.keys = known.collect();
+            self.audit.go_on_at = now + AUDIT_PAUSE;
+        } else {
+            self.audit.keys.clear();
+            self.dirty.extend(known);
+        }
         notes
     }
 
-    /// Sends what is missing for everything touched. `want` says what a service should be; `audit` means that nobody
-    /// asked for a change, so that any difference is somebody else's doing.
+    /// Sends what is missing for everything touched, and compares a slice of the last table. `want` says what a service
+    /// should be.
     pub(super) fn plan(
         &mut self,
         now: Mono,
-        audit: bool,
         want: impl Fn(&VirtualKey) -> Option<IpvsService>,
         out: &mut VecDeque<Action>,
     ) -> Vec<Note> {
@@ -303,50 +339,73 @@ impl IpvsKeeper {
         }
         let mut ops = Vec::new();
         for key in std::mem::take(&mut self.dirty) {
-            if self.failed.get(&key).is_some_and(|failure| !failure.due) {
-                self.dirty.insert(key);
-                continue;
-            }
-            let wanted = want(&key);
-            let have = self.have.services.get(&key);
-            if wanted.is_none() && !self.owned.contains(&key) {
-                self.failed.remove(&key);
-                continue;
-            }
-            let planned = plan_service(key, wanted.as_ref(), have);
-            if planned.is_empty() && self.is_flying(&key) {
-                // As we believe, but the kernel has not said so yet; its answer brings the key back here.
-                continue;
-            }
-            if wanted.is_some() {
-                self.owned.insert(key);
-            } else if planned.is_empty() {
-                self.owned.remove(&key);
-            }
-            if planned.is_empty() {
-                if self.failed.remove(&key).is_some() {
-                    notes.push(Note::Recovered(key));
-                }
-                notes.push(Note::Settled(key));
-                continue;
-            }
-            if audit && !self.failed.contains_key(&key) {
-                match self.correct(now, key) {
-                    None => continue,
-                    Some(fight) => {
-                        let text = planned
-                            .iter()
-                            .map(ToString::to_string)
-                            .collect::<Vec<_>>()
-                            .join(", ");
-                        notes.push(Note::Healed { key, text, fight });
-                    }
-                }
-            }
-            ops.extend(planned);
+            ops.extend(self.plan_one(now, key, false, &want, &mut notes));
         }
+        for _ in 0..AUDIT_SLICE {
+            self.audit.before.services.pop_first();
+            let Some(key) = self.audit.keys.pop_first() else {
+                continue;
+            };
+            // What was touched is compared already: a difference is somebody else's doing.
+            ops.extend(self.plan_one(now, key, true, &want, &mut notes));
+        }
+        if self.audit.keys.is_empty() {
+            self.audit.before = IpvsTable::default();
+        }
+        self.audit.go_on_at = now + AUDIT_PAUSE;
         self.send(ops, out);
         notes
+    }
+
+    /// What one service lacks.
+    fn plan_one(
+        &mut self,
+        now: Mono,
+        key: VirtualKey,
+        audit: bool,
+        want: impl Fn(&VirtualKey) -> Option<IpvsService>,
+        notes: &mut Vec<Note>,
+    ) -> Vec<IpvsOp> {
+        if self.failed.get(&key).is_some_and(|failure| !failure.due) {
+            self.dirty.insert(key);
+            return Vec::new();
+        }
+        let wanted = want(&key);
+        let have = self.have.services.get(&key);
+        if wanted.is_none() && !self.owned.contains(&key) {
+            self.failed.remove(&key);
+            return Vec::new();
+        }
+        let planned = plan_service(key, wanted.as_ref(), have);
+        if planned.is_empty() && self.is_flying(&key) {
+            // As we believe, but the kernel has not said so yet; its answer brings the key back here.
+            return Vec::new();
+        }
+        let news = if wanted.is_some() {
+            self.owned.insert(key)
+        } else {
+            planned.is_empty() && self.owned.remove(&key)
+        };
+        if planned.is_empty() {
+            let recovered = self.failed.remove(&key).is_some();
+            if recovered {
+                notes.push(Note::Recovered(key));
+            }
+            // An audit that finds what is known is no news.
+            if !audit || news || recovered {
+                notes.push(Note::Settled(key));
+            }
+            return planned;
+        }
+        if audit && !self.failed.contains_key(&key) {
+            let Some(fight) = self.correct(now, key) else {
+                return Vec::new();
+            };
+            let text = planned.iter().map(ToString::to_string);
+            let text = text.collect::<Vec<_>>().join(", ");
+            notes.push(Note::Healed { key, text, fight });
+        }
+        planned
     }
 
     /// Starts and stops the daemons that copy connections; whether anything is another way than before.

@@ -362,7 +362,7 @@ impl Engine {
     /// Brings everything that follows from the input up to date: kernel plans, answers, the ledger.
     fn settle(&mut self) {
         self.suspend_checks();
-        self.plan_ipvs(false);
+        self.plan_ipvs();
         self.try_open_gate();
         self.answer_settled();
         self.begin_waiting();

@@ -324,10 +324,11 @@ impl Engine {
             IpvsNews::Done(id, failures) => self.ipvs.on_done(now, id, failures, &mut self.queue),
             IpvsNews::Table(table) => {
                 let first = *self.ipvs.status() != Status::Available;
-                let wanted: Vec<VirtualKey> = self.index.by_entry.keys().copied().collect();
-                let notes = self.ipvs.on_table(now, table, wanted.into_iter());
+                let audit = !first && self.boot.is_none() && self.stopping.is_none();
+                let wanted = self.index.by_entry.keys().copied();
+                let notes = self.ipvs.on_table(now, table, audit, wanted);
                 self.begin();
-                self.plan_ipvs(!first);
+                self.plan_ipvs();
                 self.count_connections();
                 self.answer_samples();
                 notes
@@ -336,7 +337,10 @@ impl Engine {
         self.on_ipvs_notes(notes);
     }
 
-    pub(super) fn plan_ipvs(&mut self, audit: bool) {
+    pub(super) fn plan_ipvs(&mut self) {
+        if self.boot.is_some() || self.stopping.is_some() {
+            self.ipvs.skip_audit();
+        }
         if self.boot.is_some()
             || self
                 .stopping
@@ -349,7 +353,7 @@ impl Engine {
         let mut ipvs = std::mem::replace(&mut self.ipvs, super::ipvs_keeper::IpvsKeeper::idle());
         let mut queue = std::mem::take(&mut self.queue);
         let want = |key: &VirtualKey| if empty { None } else { self.want_ipvs(key) };
-        let notes = ipvs.plan(self.now, audit, want, &mut queue);
+        let notes = ipvs.plan(self.now, want, &mut queue);
         if ipvs.plan_sync(self.now, &self.want_sync(), &mut queue) {
             self.touch(ObjectId::Agent);
         }

@@ -145,7 +145,7 @@ impl Engine {
                 for entry in self.ipvs.owned().clone() {
                     self.ipvs.touch(entry);
                 }
-                self.plan_ipvs(false);
+                self.plan_ipvs();
             }
         }
         let Some(stopping) = &mut self.stopping else {

@@ -1,13 +1,14 @@
 //! What the kernel is told, in which order, and what happens when somebody else meddles.
 
 use crate::instance::{v3, v3_inet6};
-use crate::node::{Did, Node, Start, entry, ip, model, server_key, service};
+use crate::node::{Did, Node, Start, VIP, entry, ip, model, server_key, service};
 use lb_shared::event::What;
-use lb_shared::names::{Protocol, VirtualKey};
+use lb_shared::names::{Protocol, ServiceKey, VirtualKey};
 use lb_shared::state::{Programmed, VrrpState};
 use lbagent::engine::{Input, NetNews, StopMode};
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::{IpvsService, IpvsTable, ServiceSettings};
+use lbagent::model::{Model, Service};
 use lbagent::net::NetOp;
 use lbagent::net::{Address, AddressKey};
 use lbagent::wire::LinkIndex;
@@ -167,7 +168,7 @@ fn f050_a_virtual_address_removed_by_hand_costs_the_mastership_and_comes_back() 
         .net
         .addresses
         .keys()
-        .find(|key| key.address == ip(crate::node::VIP))
+        .find(|key| key.address == ip(VIP))
         .unwrap();
     node.net.addresses.remove(&key);
     node.feed(Input::Net(NetNews::AddressGone(key)));
@@ -280,4 +281,74 @@ fn ha_suspend_rests_the_checks_while_the_address_is_elsewhere() {
         node.run_for(Duration::from_secs(1), &[]);
     }
     assert_eq!(checked(&node), 0, "checked after the address left");
+}
+
+/// One service for each port from 1,000 on, with one server.
+fn many_services(count: u16) -> Model {
+    let mut model = model(100, service("rr", 1));
+    for port in 1_000..1_000 + count {
+        let key = VirtualKey::Address {
+            address: ip(VIP),
+            port,
+            protocol: Protocol::Tcp,
+        };
+        let service = Service {
+            key: ServiceKey::Single(key),
+            name: None,
+            entries: vec![key],
+            ..service("rr", 1)
+        };
+        model.services.insert(service.key.clone(), Arc::new(service));
+    }
+    model
+}
+
+#[test]
+fn a_big_table_is_compared_in_slices_and_adverts_are_sent_in_between() {
+    let mut node = Start::with(many_services(900)).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    let table = node.ipvs.as_mut().unwrap();
+    // Somebody else takes a server out of the service that is compared last.
+    let last = *table.services.last_key_value().unwrap().0;
+    table.services.get_mut(&last).unwrap().destinations.clear();
+    node.did.clear();
+    while node.position(|did| matches!(did, Did::Looked)).is_none() {
+        let at = node.engine.next_deadline().unwrap();
+        node.now = node.now.max(at);
+        node.feed(Input::Tick);
+    }
+    assert_eq!(node.said(What::DriftHealed), 0, "not all of it in one go");
+    assert!(node.engine.next_deadline().unwrap() <= node.now + Duration::from_micros(1));
+    // A second later than that, as on a processor others need: the advert does not wait for the rest.
+    node.did.clear();
+    node.now = node.now + Duration::from_secs(1);
+    node.feed(Input::Tick);
+    assert!(node.position(|did| matches!(did, Did::Sent(_))).is_some());
+    assert_eq!(node.said(What::DriftHealed), 0);
+    let mut slices = 0;
+    while node.said(What::DriftHealed) == 0 {
+        let at = node.engine.next_deadline().unwrap();
+        assert!(at <= node.now + Duration::from_micros(1), "it goes on");
+        node.now = node.now.max(at);
+        node.feed(Input::Tick);
+        slices += 1;
+    }
+    assert!((2..=9).contains(&slices), "{slices} slices");
+    assert_eq!(node.ipvs.as_ref().unwrap().services[&last].destinations.len(), 1);
+    node.run_for(Duration::from_millis(100), &[]);
+    assert!(
+        node.engine.next_deadline().unwrap() > node.now,
+        "it comes to rest"
+    );
+}
+
+#[test]
+fn an_audit_that_finds_nothing_tells_nobody_anything() {
+    let mut node = Start::with(many_services(300)).go();
+    node.run_for(Duration::from_secs(15), &[]);
+    node.did.clear();
+    node.run_for(Duration::from_secs(30), &[]);
+    let looks = node.did.iter().filter(|did| matches!(did, Did::Looked)).count();
+    let said = node.did.iter().filter(|did| matches!(did, Did::Said(_))).count();
+    assert!(looks >= 2 && said == 0, "{looks} looks, {said} events");
 }

@@ -40,6 +40,7 @@ pub(crate) fn drain(
     let first = attached.client.servers(ids)?;
     let mut follow = Follow::new(&first.snapshot, ids.to_vec());
     let mut seen = Some(first);
+    let mut again = false;
     let redraw = io::stderr().is_terminal() && global.output == Output::Table && !global.quiet;
     let mut told: Option<Instant> = None;
     let mut goes_on = follow.goes_on(None);
@@ -51,9 +52,13 @@ pub(crate) fn drain(
             // A connection that broke is made again; the drain itself is the agent's and goes on.
             Err(error) => {
                 attached = attach_again(global, error, || detach.check(&goes_on))?;
+                again = true;
                 continue;
             }
         };
+        if std::mem::take(&mut again) {
+            follow.again(&now.snapshot);
+        }
         let view = View::excerpt(&now);
         goes_on = follow.goes_on(Some(&view));
         follow.look(&view);
@@ -128,6 +133,8 @@ fn attach_again(
 pub(crate) struct Follow {
     ids: Vec<ServerId>,
     began: Mono,
+    /// The same in Unix time in milliseconds, which another run of the agent goes by, too.
+    began_wall_ms: u64,
     at_start: u64,
     deadline: Option<Mono>,
     samples: VecDeque<(Mono, u64)>,
@@ -142,8 +149,11 @@ impl Follow {
             ids.iter()
                 .filter_map(|id| snapshot.state.servers.get(id)?.drain.as_ref())
         };
+        let began = drains().map(|drain| drain.since).min().unwrap_or(snapshot.now);
+        let ago = u64::try_from(snapshot.now.since(began).as_millis()).unwrap_or(u64::MAX);
         Self {
-            began: drains().map(|drain| drain.since).min().unwrap_or(snapshot.now),
+            began,
+            began_wall_ms: snapshot.wall_ms.saturating_sub(ago),
             at_start: drains().map(|drain| drain.active_at_start).sum(),
             deadline: drains().filter_map(|drain| drain.deadline).max(),
             samples: VecDeque::new(),
@@ -151,6 +161,14 @@ impl Follow {
             overdue: false,
             ids,
         }
+    }
+
+    /// Another run of the agent has another clock.
+    fn again(&mut self, snapshot: &Snapshot) {
+        let new = Self::new(snapshot, self.ids.clone());
+        self.began = new.began;
+        self.deadline = new.deadline;
+        self.samples.clear();
     }
 
     /// Takes in how it is now. Without counters the last ones stand.
@@ -303,7 +321,9 @@ impl Follow {
     /// The last words, and the exit code.
     fn end(&self, view: &View<'_>, out: &mut Out) -> Result<(), Trouble> {
         let name = self.name(view);
-        let took = span(view.now.since(self.began));
+        let took = span(Duration::from_millis(
+            view.wall_ms.saturating_sub(self.began_wall_ms),
+        ));
         if self.overdue {
             return Err(Refusal::new(
                 RefusalCode::TimedOut,

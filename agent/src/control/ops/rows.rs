@@ -1,6 +1,6 @@
 //! Lists with `"rows":true`: a line for each object, taken from the state piece by piece.
 
-use super::super::excerpts::Excerpts;
+use super::super::excerpts::{Excerpts, Piece};
 use super::super::lines::{Lines, line};
 use super::super::session::Session;
 use super::{Call, past};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::error::SendError;
 #[derive(Debug)]
 pub(in super::super) struct Rows {
     scope: Scope,
-    excerpts: Excerpts,
+    first: Piece,
 }
 
 fn scope(op: &str) -> Option<Scope> {
@@ -42,8 +42,8 @@ impl Rows {
             filter: call.text("filter")?.unwrap_or_default().to_owned(),
             at_wall_ms: past::at(session, call)?,
         };
-        let excerpts = Excerpts::open(session, ask).await?;
-        Ok(Self { scope, excerpts })
+        let first = Excerpts::open(session, ask).await?;
+        Ok(Self { scope, first })
     }
 
     /// The head, the rows and the end. Waits for a slow reader between lines and holds one piece meanwhile.
@@ -55,14 +55,16 @@ impl Rows {
         }
         lines.send(line(id, head)).await?;
         let mut count = 0_u64;
-        let mut left = Some(self.excerpts);
-        while let Some(excerpts) = left {
-            let (excerpt, rest) = excerpts.next().await;
-            left = rest;
+        let mut next = Some(self.first);
+        while let Some(Piece { excerpt, left }) = next {
             for row in forms(self.scope, &excerpt) {
                 lines.send(line(id, vec![("row", row)])).await?;
                 count += 1;
             }
+            next = match left {
+                Some(left) => Some(left.next().await),
+                None => None,
+            };
         }
         lines
             .send(line(id, vec![("end", true.into()), ("rows", count.into())]))

@@ -124,7 +124,7 @@ def removed(world):
 def cleaned(world):
     world.running()
     ledger = f"{world.daemon.run_dir}/ledger.json"
-    until("three masterships are written down", lambda: open(ledger).read().count('"vrid"') == 3, within=3)
+    until("three masterships are written down", lambda: open(ledger).read().count("vrid") == 3, within=3)
     world.daemon.kill()
     assert world.seen()[0] == LINKS, "a crash left the links"
 
