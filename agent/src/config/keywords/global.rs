@@ -10,7 +10,7 @@ use super::static_net;
 use super::track::{self, RawFile, RawProcess, RawScript, inert};
 use super::vrrp::{RawGroup, RawInstance};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Refused, Set};
+use crate::config::keyword::Does::{Block, Idle, KnownBlock, Old, Refused, Set};
 use crate::config::keyword::Live::{InPlace, NextStart, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptName, OptWords, Script, Seconds, WholeSeconds, Words,
@@ -204,6 +204,8 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
 const NO_SNMP: &str =
     "SNMP is not spoken; read the same from 'lbctl status -o json', or have --metrics scraped";
 const NO_DBUS: &str = "D-Bus is not spoken; the control socket answers and tells of changes: 'lbctl watch'";
+const NAMES_IN_ETC: &str =
+    "names are looked for in /etc/iproute2 alone: write numbers, or have the names there";
 const NO_MARKS: &str = "each address of a group is a service of its own in IPVS, which balances the same; for one service of \
     many addresses mark their packets with nftables and write 'virtual_server fwmark N'";
 const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
@@ -429,9 +431,9 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("json_version", OneOf(&["1", "2"]), "1", InPlace, "Layout of that: 1 a list, 2 an object with the \
         list 'vrrp'.", Set(|it, a, _| it.json_version = if a.text() == "2" { 2 } else { 1 })),
     row("iproute_usr_dir", Name("PATH"), "", NextStart, "Where iproute2's names are.",
-        Known("names of tables and scopes are read as numbers or their usual words")),
+        Refused(NAMES_IN_ETC)),
     row("iproute_etc_dir", Name("PATH"), "/etc/iproute2", NextStart, "Where local names of iproute2 are.",
-        Known("names of tables and scopes are read as numbers or their usual words")),
+        Refused(NAMES_IN_ETC)),
 ];
 
 fn fifo(it: &mut FifoWords, a: &Args<'_, '_>) {
