@@ -151,6 +151,7 @@ impl Node {
             former: None,
             intent: StoredIntent::default(),
             previous: None,
+            signed: None,
             wall_ms: 0,
             host: "node".to_owned(),
             pid: 1,

@@ -26,7 +26,8 @@ use lbagent::io::numbers::{self, Numbers};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
-use lbagent::io::store::{self, Stamps, Store, Written};
+use lbagent::io::stamps::{self, Stamps};
+use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
     background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl,
 };
@@ -389,6 +390,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     )?;
     let last_events = control.last_events();
     let boot = Boot {
+        signed: stamps::last_signed(&run.run_dir),
         model: NewModel {
             numbers: numbers::of(&model, true),
             since_boot: Duration::from_micros(clock::boot_us()),

@@ -1,9 +1,10 @@
 //! Adverts and netlink answers: no byte from the wire may panic, and a rejected advert changes nothing that is seen.
 #![no_main]
 
+use lb_shared::names::Family;
 use lb_shared::units::Mono;
 use lbagent::bfd::{self, Heard, Sessions};
-use lbagent::model::{BfdPath, BfdSession};
+use lbagent::model::{Authentication, BfdPath, BfdSession, Instance, Signing, SigningKey, SigningMode};
 use lbagent::vrrp::{Datagram, Effect, Ground, Routers, Terms};
 use lbagent::wire::LinkIndex;
 use libfuzzer_sys::fuzz_target;
@@ -16,14 +17,21 @@ mod instance;
 
 static ROUTERS: LazyLock<Routers> = LazyLock::new(|| {
     let mut instances = BTreeMap::new();
-    for it in [instance::v2("A", 51, 100), instance::v3("B", 52, 100), instance::v3_inet6("C", 53, 100)] {
+    let signed = |it| Instance { authentication: Authentication::Signed(signing()), ..it };
+    for it in [
+        instance::v2("A", 51, 100),
+        instance::v3("B", 52, 100),
+        instance::v3_inet6("C", 53, 100),
+        signed(instance::v2("D", 54, 100)),
+        signed(instance::v3_inet6("E", 55, 100)),
+    ] {
         instances.insert(it.name.clone(), Arc::new(it));
     }
     let mut routers = Routers::new(1);
     let mut effects = Vec::new();
     routers.apply(Mono::ZERO, &instances, &BTreeMap::new(), Duration::ZERO, &mut effects);
     for it in instances.values() {
-        let source = if it.name.0 == "C" { "fe80::1" } else { "192.0.2.1" };
+        let source = if it.family == Family::Inet6 { "fe80::1" } else { "192.0.2.1" };
         let ground = Ground {
             link: Some(LinkIndex(2)),
             source: source.parse().ok(),
@@ -35,6 +43,16 @@ static ROUTERS: LazyLock<Routers> = LazyLock::new(|| {
     }
     routers
 });
+
+/// Permissive: adverts with and without a trailer get past it. Nobody guesses the key.
+fn signing() -> Signing {
+    Signing {
+        keys: BTreeMap::from([(1, SigningKey(vec![7; 32]))]),
+        active: 1,
+        mode: SigningMode::Permissive,
+        window: None,
+    }
+}
 
 static SESSIONS: LazyLock<Sessions> = LazyLock::new(|| {
     let session = BfdSession {

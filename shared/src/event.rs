@@ -187,6 +187,9 @@ events! {
     LinkUp = "link.up", Notice;
     LinkDown = "link.down", Warning;
     LinkGone = "link.gone", Warning;
+
+    /// The clock of another node is so far from ours that its signed adverts will soon be refused.
+    ClocksApart = "vrrp.clocks_apart", Warning;
 }
 
 impl What {

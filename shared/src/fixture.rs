@@ -137,6 +137,7 @@ fn instance(name: &str, interface: &str, vrid: u8, base: u8, addresses: &[&str])
         preempt_delay_us: 0,
         addresses,
         faults: Vec::new(),
+        refused: None,
     }
 }
 

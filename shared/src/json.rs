@@ -127,6 +127,11 @@ pub fn instance(view: &View<'_>, it: &InstanceView) -> Value {
             "priority": master.priority,
             "host": view.peer(master.address),
         })),
+        "refused": it.refused.as_ref().map(|it| json!({
+            "source": it.source.to_string(),
+            "why": it.why,
+            "at": moment(view, it.at),
+        })),
         "heard": counters.and_then(|counters| counters.heard_at).map(|at| moment(view, at)),
         "advert_interval_ms": ms(it.advert_interval_us),
         "master_down_ms": ms(it.master_down_us),

@@ -196,6 +196,16 @@ pub struct MasterView {
     pub priority: u8,
 }
 
+/// Somebody whose adverts do not count.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RefusedView {
+    pub source: IpAddr,
+    /// In words, without a full stop: `wrong password`.
+    pub why: String,
+    /// When it was said; the next ones of the kind are only counted for a while.
+    pub at: Mono,
+}
+
 /// A `vrrp_instance`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct InstanceView {
@@ -233,6 +243,8 @@ pub struct InstanceView {
     pub faults: Vec<String>,
     /// The interface of its own with the virtual MAC, if it has one: `vrrp.51 00:00:5e:00:01:33`.
     pub vmac: Option<String>,
+    /// An advert that did not count, until one of its sender counts.
+    pub refused: Option<RefusedView>,
 }
 
 /// A `vrrp_sync_group`.

@@ -27,8 +27,8 @@ pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};
 pub use show::show;
 pub use source::{
-    Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, LINE_MAX, LINES_MAX, MATCHES_MAX,
-    Rights, ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
+    Content, FILE_MAX, FILES_MAX, FileError, Files, INCLUDE_DEPTH_MAX, KeyFile, LINE_MAX, LINES_MAX,
+    MATCHES_MAX, Rights, ScriptFact, ScriptState, SourceFile, Sources, TOTAL_MAX,
 };
 pub use texts::{Kept, Texts};
 pub use tree::{BLOCKS_MAX, NESTING_MAX, STATEMENTS_MAX, TOKENS_MAX};

@@ -8,6 +8,7 @@ mod clash;
 mod firewall;
 mod follow;
 mod group;
+mod hmac;
 mod host;
 mod notify;
 mod own_link;

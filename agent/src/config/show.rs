@@ -21,7 +21,7 @@ pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
             .map(|(at, name)| (name.as_str(), at))
             .collect();
         let mut found = Vec::new();
-        add(&statements, 0, &cx, &index, &mut found);
+        add(&statements, (0, ""), &cx, &index, &mut found);
         shown.statements = found;
     }
     shown
@@ -29,7 +29,7 @@ pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
 
 fn add(
     statements: &[tree::Statement<'_>],
-    depth: u8,
+    (depth, block): (u8, &str),
     cx: &Cx<'_>,
     files: &BTreeMap<&str, u32>,
     out: &mut Vec<Statement>,
@@ -37,8 +37,9 @@ fn add(
     for it in statements {
         let place = cx.place(it.keyword().span);
         let mut words: Vec<String> = it.words.iter().map(|word| word.text.to_owned()).collect();
-        if is_secret(&words[0]) && words.len() > 1 {
-            words.truncate(1);
+        let open = open_words(block, &words);
+        if words.len() > open {
+            words.truncate(open);
             words.push(MASK.to_owned());
         }
         out.push(Statement {
@@ -49,8 +50,22 @@ fn add(
             line: place.line,
         });
         if let Some(block) = &it.block {
-            add(&block.statements, depth.saturating_add(1), cx, files, out);
+            let depth = depth.saturating_add(1);
+            add(&block.statements, (depth, it.words[0].text), cx, files, out);
         }
+    }
+}
+
+/// How many words of a line may be shown.
+fn open_words(block: &str, words: &[String]) -> usize {
+    match (block, words[0].as_str(), words.get(1), words.get(2)) {
+        ("auth_hmac", "active_key" | "time_window" | "anti_replay" | "mode", ..) => words.len(),
+        // The name of a file with a key is no secret, and neither is the id.
+        ("auth_hmac", "key", Some(_), Some(value)) if value.starts_with("file:") => 3,
+        ("auth_hmac", "key", Some(id), Some(_)) if id.parse::<u8>().is_ok() => 2,
+        ("auth_hmac", ..) => 1,
+        (_, keyword, ..) if is_secret(keyword) => 1,
+        _ => words.len(),
     }
 }
 

@@ -12,6 +12,18 @@ pub trait Files {
     fn glob(&self, pattern: &str) -> Vec<String>;
     /// What is known about a program that is to be run by `user`.
     fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact;
+    /// A file with a key in it: one of the host's, never one of the configuration. Where there is no host there is none.
+    fn key(&self, _path: &str) -> Result<KeyFile, FileError> {
+        Err(FileError("cannot be read here".to_owned()))
+    }
+}
+
+/// A file with a key.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct KeyFile {
+    pub bytes: Vec<u8>,
+    /// Who else can get at it, in words that follow its name: `can be read by its group`.
+    pub loose: Option<String>,
 }
 
 /// A file as read.

@@ -1,6 +1,6 @@
 //! The files of a configuration as they were read, to be read again as they were, whatever stands on the disk by then.
 
-use super::source::{Content, FileError, Files, ScriptFact, Sources};
+use super::source::{Content, FileError, Files, KeyFile, ScriptFact, Sources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,6 +56,10 @@ impl Files for Kept<'_> {
 
     fn glob(&self, pattern: &str) -> Vec<String> {
         self.texts.globs.get(pattern).cloned().unwrap_or_default()
+    }
+
+    fn key(&self, path: &str) -> Result<KeyFile, FileError> {
+        self.disk.key(path)
     }
 
     fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {

@@ -16,6 +16,8 @@ pub struct Boot {
     pub former: Option<(NewModel, FormerNote)>,
     /// What an earlier run since the last reboot left; `None` on a clean start.
     pub previous: Option<Previous>,
+    /// The highest number that a run since the last reboot signed an advert with.
+    pub signed: Option<u64>,
     /// Unix time in milliseconds at the start.
     pub wall_ms: u64,
     pub host: String,

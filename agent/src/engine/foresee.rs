@@ -164,6 +164,8 @@ impl World {
         let mut routers = Routers::new(1);
         // Above whatever the real one has sent.
         routers.number_from(u32::MAX / 2);
+        routers.on_wall(self.now, self.engine.routers.unix_us(self.now));
+        routers.sign_after(self.engine.routers.last_number());
         let mut effects = Vec::new();
         let instances = BTreeMap::from([(name.clone(), Arc::new(theirs))]);
         routers.apply(

@@ -68,6 +68,8 @@ pub enum Input {
     Confirm(Ticket, Actor),
     /// A file as keepalived writes it is wanted.
     Dump(DumpAsk),
+    /// The wall clock was set: Unix time in microseconds, now. Sent when it moved against the agent's own clock.
+    WallClock(u64),
     /// Say goodbye.
     Stop(StopMode),
 }

@@ -161,7 +161,7 @@ impl Engine {
             now,
             model: Model::default(),
             index: Index::default(),
-            routers: Routers::new(seed),
+            routers: routers(&boot, seed, now),
             trackers: Trackers::new(),
             debounce: debounce::Debounce::default(),
             sessions: Sessions::new(seed),
@@ -259,6 +259,7 @@ impl Engine {
             Input::FormerKept(id, result) => self.on_former_kept(id, result),
             Input::Confirm(ticket, actor) => self.on_confirm(ticket, actor),
             Input::Dump(ask) => self.on_dump(ask),
+            Input::WallClock(unix_us) => self.routers.on_wall(now, unix_us),
             Input::Stop(mode) => self.on_stop(mode),
         }
         self.settle();
@@ -385,4 +386,12 @@ impl Engine {
     fn say(&mut self, what: What, text: impl Into<String>, why: Option<String>) {
         self.emit(what, ObjectId::Agent, text.into(), why, None);
     }
+}
+
+/// No router yet, but what the clock says, and the last number that an earlier run signed an advert with.
+fn routers(boot: &Boot, seed: u64, now: Mono) -> Routers {
+    let mut routers = Routers::new(seed);
+    routers.on_wall(now, boot.wall_ms.saturating_mul(1_000));
+    routers.sign_after(boot.signed);
+    routers
 }

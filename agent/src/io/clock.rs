@@ -40,6 +40,12 @@ pub fn wall_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Unix time in microseconds; zero before 1970.
+pub fn wall_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Microseconds since the machine booted, time asleep included: comparable between runs of the agent.
 pub fn boot_us() -> u64 {
     match clock_gettime(ClockId::CLOCK_BOOTTIME) {

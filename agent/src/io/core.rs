@@ -17,7 +17,8 @@ use super::processes::Processes;
 use super::rtnl_socket::Monitor;
 use super::runner::Runner;
 use super::service_manager;
-use super::store::{self, Stamps, Store};
+use super::stamps::Stamps;
+use super::store::{self, Store};
 use super::sys;
 use super::sysctl;
 use super::vrrp::Sockets;
@@ -53,6 +54,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+/// How far the wall clock may drift before the engine is told.
+const WALL_CLOCK_SLACK_US: u64 = 50_000;
 /// Packets taken in one turn before timers get their say.
 const PACKETS_PER_TURN: usize = 256;
 /// Messages taken in one turn; the rest wakes the core again.
@@ -248,6 +251,8 @@ struct Core {
     settings_known: bool,
     /// A thread looks ahead.
     foreseeing: Arc<AtomicBool>,
+    /// By how many microseconds the wall clock is ahead of the agent's own, as the engine knows it.
+    wall_ahead: u64,
 }
 
 /// Lets the next question in, however this one ends.
@@ -305,6 +310,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         ready: false,
         settings_known: false,
         foreseeing: Arc::default(),
+        wall_ahead: 0,
     };
     core.carry_out();
     while !core.finished {
@@ -343,6 +349,7 @@ impl Core {
                 _ => heard = true,
             }
         }
+        self.tell_wall_clock();
         if heard {
             self.hear();
         }
@@ -366,6 +373,17 @@ impl Core {
             self.feed(Input::Tick);
         }
         Ok(())
+    }
+
+    /// Tells the engine when the wall clock was set, or has drifted away from the other one.
+    fn tell_wall_clock(&mut self) {
+        let unix_us = clock::wall_us();
+        let ahead = unix_us.wrapping_sub(self.shell.clock.now().0);
+        let moved = ahead.wrapping_sub(self.wall_ahead).cast_signed();
+        if moved.unsigned_abs() > WALL_CLOCK_SLACK_US {
+            self.wall_ahead = ahead;
+            self.feed(Input::WallClock(unix_us));
+        }
     }
 
     fn hear(&mut self) {
@@ -559,13 +577,18 @@ impl Core {
         let mut failed = Vec::new();
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Send(instance, advert) => match self.sockets.send(&advert) {
-                    Ok(()) => self.shell.stamps.sent(&instance.0),
-                    Err(e) => {
-                        tracing::debug!("advert of {instance} not sent: {e}");
-                        failed.push(Input::SendFailed(instance));
+                Action::Send(instance, advert) => {
+                    if let Some(number) = advert.number {
+                        self.shell.stamps.signed(number);
                     }
-                },
+                    match self.sockets.send(&advert) {
+                        Ok(()) => self.shell.stamps.sent(&instance.0),
+                        Err(e) => {
+                            tracing::debug!("advert of {instance} not sent: {e}");
+                            failed.push(Input::SendFailed(instance));
+                        }
+                    }
+                }
                 Action::Listen(ears) => {
                     for (endpoint, e) in self.sockets.set(&ears) {
                         tracing::warn!("cannot hear adverts on {endpoint:?}: {e}");

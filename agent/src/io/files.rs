@@ -4,8 +4,8 @@
 //! stop the agent, nor a file without end fill its memory.
 
 use crate::config::{
-    Content, FILE_MAX, Facts, FileError, Files, Loaded, MATCHES_MAX, Rights, ScriptFact, ScriptState, Users,
-    load,
+    Content, FILE_MAX, Facts, FileError, Files, KeyFile, Loaded, MATCHES_MAX, Rights, ScriptFact,
+    ScriptState, Users, load,
 };
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
@@ -114,6 +114,10 @@ impl Files for Remembering {
     fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {
         DiskFiles.script(program, user)
     }
+
+    fn key(&self, path: &str) -> Result<KeyFile, FileError> {
+        DiskFiles.key(path)
+    }
 }
 
 impl Files for DiskFiles {
@@ -129,6 +133,10 @@ impl Files for DiskFiles {
         found.sort();
         found.dedup();
         found
+    }
+
+    fn key(&self, path: &str) -> Result<KeyFile, FileError> {
+        super::key_file::read(open(path)?)
     }
 
     fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {

@@ -3,6 +3,7 @@
 //! JSON with a version and a checksum, replaced atomically (write, fsync, rename, fsync of the folder), the previous
 //! generation kept beside it. Written on a thread of their own, since a disk may take its time.
 
+use super::stamps::{STAMPS, Stamps};
 use super::{clock, events, former};
 use crate::engine::{Former, Ledger, PersistId, Previous, StoredIntent};
 use lb_shared::event::Numbered;
@@ -25,8 +26,6 @@ const SIZE_MAX: u64 = 4 << 20;
 const INTENT: &str = "intent.json";
 /// What this run owns, inside the run folder.
 const LEDGER: &str = "ledger.json";
-/// When each instance sent its last advert: eight bytes a slot, microseconds since boot.
-const STAMPS: &str = "adverts";
 
 /// What stands in a file: the body as text, so that the checksum covers exactly what is read.
 #[derive(Serialize, Deserialize)]
@@ -244,51 +243,6 @@ pub fn boot_id() -> String {
 pub fn netns() -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata("/proc/self/ns/net").map_or(0, |it| it.ino())
-}
-
-/// The file of moments at which adverts were sent, written on the core thread with one small `pwrite` each.
-pub struct Stamps {
-    file: Option<File>,
-    slots: BTreeMap<String, u64>,
-}
-
-impl Stamps {
-    /// Opens the file, and empties it unless an earlier run's slots go on.
-    fn open(run_dir: &Path, slots: BTreeMap<String, u64>) -> Self {
-        let path = run_dir.join(STAMPS);
-        let fresh = slots.is_empty();
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(fresh)
-            .mode(0o600)
-            .open(path)
-            .ok();
-        Self { file, slots }
-    }
-
-    /// An advert of this instance went out now.
-    pub fn sent(&mut self, instance: &str) {
-        let slot = self.slot(instance);
-        if let Some(file) = &self.file {
-            // Best effort: without a stamp the next start cleans up instead of adopting.
-            let _ = file.write_all_at(&clock::boot_us().to_le_bytes(), slot * 8);
-        }
-    }
-
-    /// Which slots these instances have.
-    pub fn slots_for<'a>(&mut self, instances: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> {
-        instances.map(|name| (name.clone(), self.slot(name))).collect()
-    }
-
-    fn slot(&mut self, instance: &str) -> u64 {
-        if let Some(slot) = self.slots.get(instance) {
-            return *slot;
-        }
-        let next = self.slots.values().max().map_or(0, |last| last + 1);
-        self.slots.insert(instance.to_owned(), next);
-        next
-    }
 }
 
 enum Order {

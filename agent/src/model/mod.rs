@@ -13,6 +13,7 @@ mod notify;
 mod own_link;
 mod routing;
 mod service;
+mod signing;
 mod static_track;
 mod vrrp;
 
@@ -33,6 +34,7 @@ pub use routing::{
     Encap, Leg, PROTOCOL_OURS, Place, Realms, Route, RouteKind, Rule, RuleAction, TABLE_MAIN, Tunnel,
 };
 pub use service::{Forwarding, Persistence, Scheduler, Server, Service, SorryServer, TunnelType};
+pub use signing::{Signing, SigningKey, SigningMode};
 pub use static_track::{StaticLine, StaticTrack};
 pub use vrrp::{
     AddressExtras, Authentication, Elsewhere, FileTrack, Garp, Instance, InterfaceTrack, OldChecksum,

@@ -5,6 +5,7 @@ use super::file::Multiplier;
 use super::notify::{NotifyScripts, Script};
 use super::own_link::{Ipvlan, OwnLink, Vmac};
 use super::routing::{Route, Rule};
+use super::signing::Signing;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::units::{Priority, Vrid};
 use std::net::IpAddr;
@@ -19,7 +20,17 @@ pub enum VrrpVersion {
     V3,
 }
 
-/// Version 2 authentication. Anybody on the link can read a password.
+impl VrrpVersion {
+    /// As it stands on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
+/// How adverts show who sent them. Anybody on the link can read a password.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Authentication {
     None,
@@ -27,6 +38,8 @@ pub enum Authentication {
     Pass([u8; 8]),
     /// `auth_type AH`: each advert carries a keyed checksum and a growing number. The key is padded with zeros.
     Header([u8; 8]),
+    /// `auth_hmac`: each advert ends in a keyed checksum and a growing number. Both versions, both families.
+    Signed(Signing),
 }
 
 /// One `vrrp_instance`.

@@ -289,6 +289,7 @@ fn auth_word(cfg: &Instance) -> &'static str {
         Authentication::None => "NONE",
         Authentication::Pass(_) => "SIMPLE_PASSWORD",
         Authentication::Header(_) => "IPSEC_AH",
+        Authentication::Signed(_) => "HMAC_SHA256",
     }
 }
 

@@ -194,6 +194,7 @@ mod tests {
             group: None,
             interface: Some("eth0".into()),
             vmac: None,
+            refused: None,
             vrid: 51,
             family: Family::Inet,
             version: 2,

@@ -4,9 +4,12 @@
 
 use super::datagram::{Datagram, Envelope};
 use super::effect::Ground;
-use super::packet::{BadPacket, ChecksumForm, Ends, PROTOCOL, Packet, auth_type, decode};
-use crate::model::{Authentication, Instance, OldChecksum, UnicastPeer, VrrpVersion};
+use super::packet::{BadPacket, ChecksumForm, Ends, PROTOCOL, Packet, auth_type, decode, told_length};
+use super::sign::within;
+use crate::model::{Authentication, Instance, OldChecksum, SigningMode, UnicastPeer, VrrpVersion};
 use crate::wire::ah::{self, Unsealed};
+use crate::wire::same::is_same;
+use crate::wire::trailer::{self, Bound, Trailer};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -77,6 +80,21 @@ rejections! {
     Seal(Unsealed) = "seal", 19;
     #[error("its number {0} is not above {1}, the last one: it was heard before, or a node has begun anew")]
     Replay(u32, u32) = "replay", 20;
+    #[error("it is not signed (auth_hmac), and mode enforce wants it to be")]
+    Unsigned = "unsigned", 21;
+    #[error("the trailer of its signature is of a form that is not known here")]
+    TrailerForm = "signature_form", 22;
+    #[error("it is signed with key {0}, which is not listed here: a rotation begins with the new key on every node")]
+    UnknownKey(u8) = "signature_key", 23;
+    #[error("its signature does not fit: key {0} is another one here, or somebody forged it")]
+    Signature(u8) = "signature", 24;
+    #[error("its sender's clock is {0}, and time_window allows {1} s: look after the clocks of both nodes")]
+    Clock(Apart, u64) = "signature_time", 25;
+    #[error("its number is not above the last one of its sender: it was heard before, or the sender began anew with its \
+             clock set back")]
+    OldNumber = "signature_replay", 26;
+    #[error("it is signed (auth_hmac), and this instance knows no signatures")]
+    Signed = "signed", 27;
 }
 
 /// A TTL or hop limit; the kernel may not have told it.
@@ -89,6 +107,17 @@ impl fmt::Display for Hops {
             Some(hops) => hops.fmt(f),
             None => f.write_str("unknown"),
         }
+    }
+}
+
+/// By how many seconds our clock is ahead of the sender's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Apart(pub(crate) i64);
+
+impl fmt::Display for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.0 > 0 { "behind" } else { "ahead of" };
+        write!(f, "{} s {word} ours", self.0.unsigned_abs())
     }
 }
 
@@ -105,12 +134,14 @@ impl fmt::Display for Seconds {
 
 /// Reads an advert for an instance, or says why it does not count.
 ///
-/// `own_addresses` are the instance's as they stand in a message, `owner` whether it advertises 255.
+/// `own_addresses` are the instance's as they stand in a message, `owner` whether it advertises 255. `ahead` is by how
+/// many seconds our clock is ahead of the one a number was made by.
 pub(crate) fn accept<'a>(
     cfg: &Instance,
     ground: &Ground,
     own_addresses: &[u8],
     owner: bool,
+    ahead: impl Fn(u64) -> i64,
     datagram: &'a Datagram,
 ) -> Result<Packet<'a>, Rejected> {
     check_ends(cfg, ground, datagram)?;
@@ -120,8 +151,12 @@ pub(crate) fn accept<'a>(
     };
     // A router without addresses of its own has to expect the same of its peers: keepalived allows such instances.
     let (sequence, message) = unseal(cfg, datagram)?;
-    let packet = decode(message, ends, cfg.version, own_addresses.is_empty())
+    let (number, message, trailer) = verify(cfg, message, ends.source, ahead)?;
+    let packet = decode(message, trailer, ends, cfg.version, own_addresses.is_empty())
         .map_err(|bad| named(bad, cfg.version))?;
+    if number.is_none() && wants_signature(cfg) {
+        return Err(Rejected::Unsigned);
+    }
     if cfg.old_unicast_checksum == OldChecksum::Never && packet.checksum == ChecksumForm::OldUnicast {
         return Err(Rejected::Checksum(u16::from_be_bytes([message[6], message[7]])));
     }
@@ -138,7 +173,63 @@ pub(crate) fn accept<'a>(
     if owner && cfg.owner_ignore_adverts {
         return Err(Rejected::Owner);
     }
-    Ok(Packet { sequence, ..packet })
+    Ok(Packet {
+        sequence,
+        number,
+        ..packet
+    })
+}
+
+/// Numbers are counted for each sender, so it has to be one of the peers (as keepalived).
+fn wants_peers(cfg: &Instance) -> bool {
+    matches!(cfg.authentication, Authentication::Signed(_))
+}
+
+fn wants_signature(cfg: &Instance) -> bool {
+    matches!(&cfg.authentication, Authentication::Signed(it) if it.mode == SigningMode::Enforce)
+}
+
+/// The number of a signature, the message, and what stands behind it.
+type Parts<'a> = (Option<u64>, &'a [u8], &'a [u8]);
+
+/// The number behind a signature that fits, the message and its trailer; or all of it as a message that is not signed.
+///
+/// The moment is looked at before the value is computed: a flood of old adverts costs no digest each.
+fn verify<'a>(
+    cfg: &Instance,
+    bytes: &'a [u8],
+    source: IpAddr,
+    ahead: impl Fn(u64) -> i64,
+) -> Result<Parts<'a>, Rejected> {
+    let Authentication::Signed(signing) = &cfg.authentication else {
+        return Ok((None, bytes, &[]));
+    };
+    let length = told_length(bytes, source.is_ipv6(), cfg.version).map_err(|bad| named(bad, cfg.version))?;
+    let Some((message, trailer)) = bytes.split_at_checked(length) else {
+        return Ok((None, bytes, &[]));
+    };
+    // Nothing else is as long: padding is shorter.
+    let Ok(whole) = <&[u8; trailer::LENGTH]>::try_from(trailer) else {
+        return Ok((None, bytes, &[]));
+    };
+    let read = Trailer::read(whole).ok_or(Rejected::TrailerForm)?;
+    let ahead = ahead(read.sequence);
+    if let Some(window) = signing.window.filter(|_| !within(signing, ahead)) {
+        return Err(Rejected::Clock(Apart(ahead), window.as_secs()));
+    }
+    let key = signing
+        .keys
+        .get(&read.key)
+        .ok_or(Rejected::UnknownKey(read.key))?;
+    let bound = Bound {
+        source,
+        version: cfg.version.number(),
+        vrid: cfg.vrid.get(),
+    };
+    if !read.fits(&key.0, bound, message) {
+        return Err(Rejected::Signature(read.key));
+    }
+    Ok((Some(read.sequence), message, trailer))
 }
 
 /// The message, and its number if it was sealed.
@@ -186,7 +277,9 @@ fn check_ends(cfg: &Instance, ground: &Ground, datagram: &Datagram) -> Result<()
     }
     match cfg.unicast_peers.iter().find(|peer| peer.address == source) {
         Some(peer) if !ttl_fits(peer, datagram.ttl) => return Err(Rejected::PeerTtl(Hops(datagram.ttl))),
-        None if cfg.check_unicast_source && !cfg.unicast_peers.is_empty() => return Err(Rejected::Stranger),
+        None if (cfg.check_unicast_source || wants_peers(cfg)) && !cfg.unicast_peers.is_empty() => {
+            return Err(Rejected::Stranger);
+        }
         Some(_) | None => {}
     }
     match source {
@@ -207,9 +300,10 @@ fn ttl_fits(peer: &UnicastPeer, ttl: Option<u8>) -> bool {
 fn named(bad: BadPacket, version: VrrpVersion) -> Rejected {
     match bad {
         BadPacket::Truncated(size) => Rejected::Truncated(size),
-        BadPacket::Version(got) => Rejected::Version(got, if version == VrrpVersion::V2 { 2 } else { 3 }),
+        BadPacket::Version(got) => Rejected::Version(got, version.number()),
         BadPacket::Type(got) => Rejected::Type(got),
         BadPacket::NoAddresses => Rejected::NoAddresses,
+        BadPacket::Length { got, want } if got == want + trailer::LENGTH => Rejected::Signed,
         BadPacket::Length { got, want } => Rejected::Length(got, want),
         BadPacket::Checksum(got) => Rejected::Checksum(got),
     }
@@ -235,20 +329,14 @@ fn check_authentication(cfg: &Instance, packet: &Packet<'_>) -> Result<(), Rejec
         return Ok(());
     };
     match &cfg.authentication {
-        Authentication::None if kind != 0 => Err(Rejected::AuthType(kind, 0)),
-        Authentication::None => Ok(()),
+        Authentication::None | Authentication::Signed(_) if kind != 0 => Err(Rejected::AuthType(kind, 0)),
+        Authentication::None | Authentication::Signed(_) => Ok(()),
         Authentication::Pass(_) if kind != 1 => Err(Rejected::AuthType(kind, 1)),
-        Authentication::Pass(password) if !same(password, &data) => Err(Rejected::Password),
+        Authentication::Pass(password) if !is_same(password, &data) => Err(Rejected::Password),
         Authentication::Pass(_) => Ok(()),
         Authentication::Header(_) if kind != 2 => Err(Rejected::AuthType(kind, 2)),
         Authentication::Header(_) => Ok(()),
     }
-}
-
-/// Compares without telling by its duration where the first difference is.
-fn same(one: &[u8; 8], other: &[u8; 8]) -> bool {
-    let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
-    std::hint::black_box(difference) == 0
 }
 
 fn link_local_first(addresses: &[u8]) -> bool {

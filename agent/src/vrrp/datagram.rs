@@ -68,5 +68,7 @@ pub struct Advert {
     /// TTL or hop limit.
     pub ttl: u8,
     pub envelope: Envelope,
+    /// Of its trailer, if it is signed: no later run may send it again.
+    pub number: Option<u64>,
     pub payload: Vec<u8>,
 }

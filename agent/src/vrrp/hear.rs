@@ -1,6 +1,6 @@
 //! What an advert does to a router.
 
-use super::accept::{Rejected, Seconds, accept};
+use super::accept::{Apart, Rejected, Seconds, accept};
 use super::datagram::Datagram;
 use super::effect::{Effect, Ground};
 use super::election::must_yield;
@@ -8,9 +8,9 @@ use super::limit::{Topic, swallowed};
 use super::packet::{ChecksumForm, Packet};
 use super::role::{Backup, Master, Rival, Role, Step};
 use super::router::Router;
-use crate::model::VrrpVersion;
+use crate::model::{Authentication, VrrpVersion};
 use lb_shared::event::What;
-use lb_shared::state::{MasterView, Pin};
+use lb_shared::state::{MasterView, Pin, RefusedView};
 use lb_shared::units::{Mono, Priority};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,18 +28,60 @@ impl Router {
             return Step::Stay;
         }
         let owner = self.effective == Priority::OWNER.get();
-        match accept(&self.cfg, ground, &self.address_bytes, owner, datagram) {
-            Ok(packet) => match self.seal.take(packet.sequence) {
-                Ok(()) => self.on_packet(now, datagram.source, &packet, out),
-                Err(why) => {
-                    self.reject(now, datagram.source, why, out);
-                    Step::Stay
-                }
-            },
+        let wall = self.signer.wall;
+        let ahead = |number| wall.ahead_of(now, number);
+        let accepted = accept(&self.cfg, ground, &self.address_bytes, owner, ahead, datagram);
+        let taken = accepted.and_then(|packet| {
+            self.seal.take(packet.sequence)?;
+            if let Authentication::Signed(signing) = &self.cfg.authentication {
+                self.signer.take(now, datagram.source, packet.number, signing)?;
+            }
+            Ok(packet)
+        });
+        match taken {
+            Ok(packet) => {
+                self.judge_signature(now, datagram.source, packet.number, out);
+                self.on_packet(now, datagram.source, &packet, out)
+            }
             Err(why) => {
                 self.reject(now, datagram.source, why, out);
                 Step::Stay
             }
+        }
+    }
+
+    /// What operators have to know of an advert that counts: its sender's clock drifts away, or it is not signed.
+    fn judge_signature(&mut self, now: Mono, source: IpAddr, number: Option<u64>, out: &mut Vec<Effect>) {
+        let Authentication::Signed(signing) = &self.cfg.authentication else {
+            return;
+        };
+        let (window, mode) = (signing.window, signing.mode);
+        match (number, window) {
+            (None, _) => {
+                if let Some(count) = self.limiter.allow(Topic::Unsigned, now) {
+                    let text = format!(
+                        "advert from {source} is not signed; it counts, since the mode is {}",
+                        mode.word()
+                    );
+                    self.changed(What::InstanceChanged, text, swallowed(count), out);
+                }
+            }
+            (Some(number), Some(window)) => {
+                let ahead = self.signer.wall.ahead_of(now, number);
+                if ahead.unsigned_abs() > window.as_secs() / 2
+                    && let Some(count) = self.limiter.allow(Topic::ClocksApart, now)
+                {
+                    let text = format!(
+                        "the clock of {source} is {}; from {} s its adverts are refused, and there are two masters",
+                        Apart(ahead),
+                        window.as_secs() + 1
+                    );
+                    let why =
+                        swallowed(count).unwrap_or_else(|| "look after the clocks of both nodes".to_owned());
+                    self.changed(What::ClocksApart, text, Some(why), out);
+                }
+            }
+            (Some(_), None) => {}
         }
     }
 
@@ -55,12 +97,21 @@ impl Router {
         *self.tally.rejected.entry(why.name()).or_default() += 1;
         if let Some(count) = self.limiter.allow(Topic::Rejected(why.number()), now) {
             let text = format!("advert from {source} rejected: {why}");
+            self.refused = Some(RefusedView {
+                source,
+                why: why.to_string(),
+                at: now,
+            });
             self.changed(What::AdvertRejected, text, swallowed(count), out);
         }
     }
 
     fn on_packet(&mut self, now: Mono, source: IpAddr, packet: &Packet<'_>, out: &mut Vec<Effect>) -> Step {
         self.tally.received += 1;
+        if self.refused.take_if(|it| it.source == source).is_some() {
+            let text = format!("adverts of {source} count again");
+            self.changed(What::InstanceChanged, text, None, out);
+        }
         self.compare_addresses(now, source, packet, out);
         self.tally.heard_at = Some(now);
         self.learn_form(now, source, packet.checksum, out);

@@ -17,6 +17,8 @@ pub(crate) enum Topic {
     ChecksumForm,
     SendFailed,
     PriorityZero,
+    Unsigned,
+    ClocksApart,
 }
 
 impl Topic {
@@ -31,6 +33,8 @@ impl Topic {
             Self::ChecksumForm => 5,
             Self::SendFailed => 6,
             Self::PriorityZero => 7,
+            Self::Unsigned => 8,
+            Self::ClocksApart => 9,
         };
         Rejected::NAMES.len() + rest
     }
@@ -47,7 +51,9 @@ impl Topic {
             | Self::AddressList
             | Self::ChecksumForm
             | Self::SendFailed
-            | Self::PriorityZero => Duration::from_secs(60),
+            | Self::PriorityZero
+            | Self::Unsigned
+            | Self::ClocksApart => Duration::from_secs(60),
         }
     }
 }

@@ -17,6 +17,7 @@ mod router;
 mod routers;
 mod seal;
 mod send;
+mod sign;
 mod view;
 
 pub use datagram::{Advert, Datagram, Ear, Endpoint, Envelope};

@@ -50,6 +50,8 @@ pub(crate) struct Packet<'a> {
     pub(crate) checksum: ChecksumForm,
     /// Of the authentication header around it.
     pub(crate) sequence: Option<u32>,
+    /// Of the trailer behind it.
+    pub(crate) number: Option<u64>,
 }
 
 /// Why bytes are no message for us.
@@ -70,19 +72,32 @@ pub(crate) struct Ends {
     pub(crate) destination: IpAddr,
 }
 
-/// Reads a message of one version. `empty_ok`: an empty address list is not an error.
-pub(crate) fn decode(
-    bytes: &[u8],
+/// How long a message says it is, without what may stand behind it.
+pub(crate) fn told_length(bytes: &[u8], inet6: bool, version: VrrpVersion) -> Result<usize, BadPacket> {
+    let Some((header, _)) = bytes.split_first_chunk::<HEADER>() else {
+        return Err(BadPacket::Truncated(bytes.len()));
+    };
+    if header[0] >> 4 != version.number() {
+        return Err(BadPacket::Version(header[0] >> 4));
+    }
+    let addresses_size = usize::from(header[3]) * if inet6 { 16 } else { 4 };
+    Ok(HEADER + addresses_size + auth_size(version, inet6))
+}
+
+/// Reads a message of one version, behind which a trailer stands or nothing. `empty_ok`: an empty address list is not
+/// an error.
+pub(crate) fn decode<'a>(
+    bytes: &'a [u8],
+    trailer: &[u8],
     ends: Ends,
     version: VrrpVersion,
     empty_ok: bool,
-) -> Result<Packet<'_>, BadPacket> {
+) -> Result<Packet<'a>, BadPacket> {
+    let inet6 = ends.source.is_ipv6();
+    let want = told_length(bytes, inet6, version)?;
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
         return Err(BadPacket::Truncated(bytes.len()));
     };
-    if header[0] >> 4 != number(version) {
-        return Err(BadPacket::Version(header[0] >> 4));
-    }
     if header[0] & 0x0f != ADVERTISEMENT {
         return Err(BadPacket::Type(header[0] & 0x0f));
     }
@@ -90,10 +105,7 @@ pub(crate) fn decode(
     if header[3] == 0 && !empty_ok {
         return Err(BadPacket::NoAddresses);
     }
-    let inet6 = ends.source.is_ipv6();
-    let addresses_size = usize::from(header[3]) * if inet6 { 16 } else { 4 };
     let auth_size = auth_size(version, inet6);
-    let want = HEADER + addresses_size + auth_size;
     let padded = !inet6 && bytes.len() > want && bytes.len() <= PADDED_IPV4;
     if bytes.len() != want && !padded {
         return Err(BadPacket::Length {
@@ -102,9 +114,9 @@ pub(crate) fn decode(
         });
     }
     let message = &bytes[..want];
-    let checksum = verify(message, ends, version)
+    let checksum = verify(message, trailer, ends, version)
         .ok_or(BadPacket::Checksum(u16::from_be_bytes([header[6], header[7]])))?;
-    let (addresses, rest) = rest.split_at(addresses_size);
+    let (addresses, rest) = rest.split_at(want - HEADER - auth_size);
     let auth = (auth_size > 0)
         .then(|| rest.first_chunk::<AUTH_DATA>().map(|data| (header[4], *data)))
         .flatten();
@@ -124,14 +136,8 @@ pub(crate) fn decode(
         addresses,
         checksum,
         sequence: None,
+        number: None,
     })
-}
-
-fn number(version: VrrpVersion) -> u8 {
-    match version {
-        VrrpVersion::V2 => 2,
-        VrrpVersion::V3 => 3,
-    }
 }
 
 /// keepalived sends version 2 over IPv6, which no RFC knows, without the authentication data.
@@ -142,11 +148,22 @@ fn auth_size(version: VrrpVersion, inet6: bool) -> usize {
     }
 }
 
-fn verify(message: &[u8], ends: Ends, version: VrrpVersion) -> Option<ChecksumForm> {
+fn verify(message: &[u8], trailer: &[u8], ends: Ends, version: VrrpVersion) -> Option<ChecksumForm> {
+    let behind = covered_behind(trailer, ends);
+    let sum = |form| {
+        cover(form, ends, message.len() + behind.len())
+            .bytes(message)
+            .bytes(behind)
+    };
     forms(ends, version)
         .iter()
         .copied()
-        .find(|form| cover(*form, ends, message.len()).bytes(message).is_right())
+        .find(|form| sum(*form).is_right())
+}
+
+/// What a checksum covers of a trailer: over IPv6 it is the kernel's, which knows of no trailer and covers everything.
+fn covered_behind(trailer: &[u8], ends: Ends) -> &[u8] {
+    if ends.source.is_ipv6() { trailer } else { &[] }
 }
 
 /// The forms to be accepted, likeliest first.
@@ -190,7 +207,7 @@ pub(crate) fn encode(contents: &Contents<'_>, ends: Ends) -> Vec<u8> {
     let auth_size = auth_size(contents.version, inet6);
     let count = contents.addresses.len() / if inet6 { 16 } else { 4 };
     let mut bytes = Vec::with_capacity(HEADER + contents.addresses.len() + auth_size);
-    bytes.push(number(contents.version) << 4 | ADVERTISEMENT);
+    bytes.push(contents.version.number() << 4 | ADVERTISEMENT);
     bytes.push(contents.vrid);
     bytes.push(contents.priority);
     bytes.push(u8::try_from(count).expect("the model keeps at most 255 addresses"));
@@ -208,7 +225,9 @@ pub(crate) fn encode(contents: &Contents<'_>, ends: Ends) -> Vec<u8> {
     bytes.extend(contents.addresses);
     if auth_size > 0 {
         match contents.authentication {
-            Authentication::None | Authentication::Header(_) => bytes.extend([0; AUTH_DATA]),
+            Authentication::None | Authentication::Header(_) | Authentication::Signed(_) => {
+                bytes.extend([0; AUTH_DATA]);
+            }
             Authentication::Pass(password) => bytes.extend(password),
         }
     }
@@ -222,10 +241,24 @@ pub(crate) fn encode(contents: &Contents<'_>, ends: Ends) -> Vec<u8> {
     bytes
 }
 
+/// A message with its trailer.
+pub(crate) fn append(message: &[u8], trailer: &[u8], source: IpAddr, destination: IpAddr) -> Vec<u8> {
+    let mut bytes = [message, trailer].concat();
+    let ends = Ends { source, destination };
+    if !covered_behind(trailer, ends).is_empty() {
+        bytes[6..8].fill(0);
+        let checksum = cover(ChecksumForm::PseudoHeader, ends, bytes.len())
+            .bytes(&bytes)
+            .checksum();
+        bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
+    }
+    bytes
+}
+
 /// As it stands in a version 2 message.
 pub(crate) fn auth_type(authentication: &Authentication) -> u8 {
     match authentication {
-        Authentication::None => 0,
+        Authentication::None | Authentication::Signed(_) => 0,
         Authentication::Pass(_) => 1,
         Authentication::Header(_) => 2,
     }

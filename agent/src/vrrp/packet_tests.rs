@@ -148,7 +148,7 @@ fn we_send_what_keepalived_sends_byte_for_byte() {
 fn we_read_what_keepalived_sends() {
     for golden in GOLDEN {
         let bytes = hex(golden.hex);
-        let packet = decode(&bytes, golden.ends(), golden.version, false).unwrap();
+        let packet = decode(&bytes, &[], golden.ends(), golden.version, false).unwrap();
         assert_eq!(packet.vrid, 51, "{}", golden.name);
         assert_eq!(packet.priority, golden.priority, "{}", golden.name);
         assert_eq!(
@@ -181,7 +181,9 @@ fn f010_a_version_3_checksum_without_pseudo_header_is_accepted_and_told_apart() 
             };
             let bytes = encode(&contents, ends);
             assert_eq!(
-                decode(&bytes, ends, VrrpVersion::V3, false).unwrap().checksum,
+                decode(&bytes, &[], ends, VrrpVersion::V3, false)
+                    .unwrap()
+                    .checksum,
                 form
             );
         }
@@ -195,7 +197,7 @@ fn f009_no_single_flipped_bit_gets_through() {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let got = decode(&flipped, golden.ends(), golden.version, false);
+            let got = decode(&flipped, &[], golden.ends(), golden.version, false);
             assert!(got.is_err(), "{}, bit {bit}: {got:?}", golden.name);
         }
     }
@@ -206,7 +208,7 @@ fn f005_no_prefix_is_a_message() {
     for golden in GOLDEN {
         let bytes = hex(golden.hex);
         for length in 0..bytes.len() {
-            let got = decode(&bytes[..length], golden.ends(), golden.version, false);
+            let got = decode(&bytes[..length], &[], golden.ends(), golden.version, false);
             let want = if length < 8 {
                 BadPacket::Truncated(length)
             } else {
@@ -234,7 +236,10 @@ fn f003_f004_another_version_or_type_is_refused_as_such() {
                 BadPacket::Version(first >> 4)
             };
             bytes[0] = first;
-            assert_eq!(decode(&bytes, golden.ends(), golden.version, false), Err(want));
+            assert_eq!(
+                decode(&bytes, &[], golden.ends(), golden.version, false),
+                Err(want)
+            );
         }
     }
 }
@@ -248,7 +253,7 @@ fn f006_f007_a_count_that_does_not_match_is_refused() {
                 continue;
             }
             bytes[3] = count;
-            match decode(&bytes, golden.ends(), golden.version, false) {
+            match decode(&bytes, &[], golden.ends(), golden.version, false) {
                 Err(BadPacket::NoAddresses) => assert_eq!(count, 0),
                 // A smaller count leaves bytes that may be padding; then the checksum tells.
                 Err(BadPacket::Length { .. } | BadPacket::Checksum(_)) => assert_ne!(count, 0),
@@ -265,7 +270,7 @@ fn f008_a_short_frame_may_be_padded_and_a_long_one_may_not() {
         for extra in 1..40 {
             let mut padded = bytes.clone();
             padded.resize(bytes.len() + extra, 0xee);
-            let got = decode(&padded, golden.ends(), golden.version, false);
+            let got = decode(&padded, &[], golden.ends(), golden.version, false);
             let short = !golden.ends().source.is_ipv6() && padded.len() <= 26;
             assert_eq!(got.is_ok(), short, "{} and {extra} bytes: {got:?}", golden.name);
         }
@@ -282,7 +287,7 @@ fn f011_reserved_bits_are_ignored() {
         .bytes(&bytes)
         .checksum();
     bytes[6..8].copy_from_slice(&checksum.to_be_bytes());
-    let packet = decode(&bytes, ends, VrrpVersion::V3, false).unwrap();
+    let packet = decode(&bytes, &[], ends, VrrpVersion::V3, false).unwrap();
     assert_eq!(packet.interval, Duration::from_millis(500));
 }
 
@@ -296,7 +301,7 @@ proptest! {
     ) {
         let version = if v3 { VrrpVersion::V3 } else { VrrpVersion::V2 };
         let ends = if inet6 { ends("fe80::1", "ff02::12") } else { ends("10.5.0.1", "224.0.0.18") };
-        let _ = decode(&bytes, ends, version, empty_ok);
+        let _ = decode(&bytes, &[], ends, version, empty_ok);
     }
 
     #[test]
@@ -327,7 +332,7 @@ proptest! {
             checksum: ChecksumForm::PseudoHeader,
         };
         let bytes = encode(&contents, ends);
-        let packet = decode(&bytes, ends, version, false).unwrap();
+        let packet = decode(&bytes, &[], ends, version, false).unwrap();
         prop_assert_eq!((packet.vrid, packet.priority, packet.interval), (vrid, priority, interval));
         prop_assert_eq!(packet.addresses, &addresses[..]);
         if !v3 && !inet6 {

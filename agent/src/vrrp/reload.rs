@@ -113,8 +113,7 @@ impl Routers {
                     slot
                 }
                 None => {
-                    let mut router = Router::new(cfg.clone(), start_at, now);
-                    router.seal.floor = self.floor;
+                    let mut router = self.make(now, cfg.clone(), start_at);
                     // Nothing is known of its trackers before the first `on_terms`.
                     router.terms.waiting = !cfg.tracking.is_empty() || tracked_by_group.contains(&cfg.name);
                     let slot = self.place(router);

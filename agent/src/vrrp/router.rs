@@ -11,10 +11,11 @@ use super::limit::Limiter;
 use super::packet::{ChecksumForm, address_bytes};
 use super::role::{Backup, Exit, Init, Master, Role, Standing, Step, Tally, Unsent};
 use super::seal::Seal;
+use super::sign::Signer;
 use crate::model::{Instance, NotifyState, NotifyWho, VrrpVersion};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
-use lb_shared::state::{MasterView, Pin, VrrpState};
+use lb_shared::state::{MasterView, Pin, RefusedView, VrrpState};
 use lb_shared::units::{Mono, Priority};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,6 +44,8 @@ pub(crate) struct Router {
     pub(crate) shown_interval: Duration,
     /// The master as clients know it.
     pub(crate) master: Option<MasterView>,
+    /// Somebody whose adverts do not count, as clients know it.
+    pub(crate) refused: Option<RefusedView>,
     /// A member of the group that is in FAULT and takes this one along.
     pub(crate) mate_fault: Option<String>,
     /// Why it is in FAULT, as clients know it.
@@ -57,6 +60,8 @@ pub(crate) struct Router {
     pub(crate) wire: Vec<Advert>,
     /// Numbers of sealed adverts.
     pub(crate) seal: Seal,
+    /// Numbers of signed adverts.
+    pub(crate) signer: Signer,
     /// The checksum form of senders that do not use the default one.
     pub(crate) forms: BTreeMap<IpAddr, ChecksumForm>,
     /// Where the agenda has it.
@@ -78,6 +83,7 @@ impl Router {
             master_interval: cfg.advert_interval,
             shown_interval: cfg.advert_interval,
             master: None,
+            refused: None,
             mate_fault: None,
             shown_faults: Vec::new(),
             mute_until: None,
@@ -86,6 +92,7 @@ impl Router {
             address_bytes: address_bytes(cfg.addresses.iter().map(|virt| virt.address)),
             wire: Vec::new(),
             seal: Seal::default(),
+            signer: Signer::default(),
             forms: BTreeMap::new(),
             scheduled: None,
             cfg,
@@ -385,7 +392,7 @@ impl Router {
                 payload: self.message(0, advert.source, advert.destination),
                 ..*advert
             });
-            self.put_on_wire(farewells.collect(), out);
+            self.put_on_wire(now, farewells.collect(), out);
         }
     }
 

@@ -6,8 +6,8 @@ use super::effect::{Effect, Ground, Terms};
 use super::group::Group;
 use super::role::{Exit, Role, Step};
 use super::router::Router;
-use crate::model::Authentication;
-use crate::model::{NotifyState, NotifyWho};
+use super::sign::{Wall, later};
+use crate::model::{Authentication, Instance, NotifyState, NotifyWho};
 use crate::wire::LinkIndex;
 use crate::wire::ah;
 use lb_shared::counters::InstanceCounters;
@@ -17,6 +17,7 @@ use lb_shared::state::{GroupView, InstanceView, Pin, Term};
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every virtual router and sync group.
@@ -36,6 +37,9 @@ pub struct Routers {
     random: u64,
     /// Where the numbers of sealed adverts begin.
     pub(crate) floor: u32,
+    wall: Wall,
+    /// The last number of signed adverts of an earlier run.
+    signed: Option<u64>,
 }
 
 /// A VRID where its adverts are taken.
@@ -57,6 +61,8 @@ impl Routers {
             stopped: false,
             random: seed | 1,
             floor: 0,
+            wall: Wall::default(),
+            signed: None,
         }
     }
 
@@ -330,6 +336,40 @@ impl Routers {
     /// Numbers of sealed adverts begin there: above any that an earlier run can have used.
     pub fn number_from(&mut self, floor: u32) {
         self.floor = floor;
+    }
+
+    /// Numbers of signed adverts go on above this one.
+    pub fn sign_after(&mut self, last: Option<u64>) {
+        self.signed = last;
+    }
+
+    /// The highest number of signed adverts that was sent or heard.
+    pub fn last_number(&self) -> Option<u64> {
+        let last = self.slots.iter().flatten().filter_map(|it| it.signer.last());
+        last.chain(self.signed).reduce(later)
+    }
+
+    /// The wall clock says that it is so many microseconds since 1970: numbers of signed adverts are made by it, and
+    /// judged with `anti_replay time`. Nothing else follows from it.
+    pub fn on_wall(&mut self, now: Mono, unix_us: u64) {
+        self.wall = Wall::at(now, unix_us);
+        for router in self.slots.iter_mut().flatten() {
+            router.signer.wall = self.wall;
+        }
+    }
+
+    /// What the wall clock says, as far as it was told.
+    pub fn unix_us(&self, now: Mono) -> u64 {
+        self.wall.unix_us(now)
+    }
+
+    /// Makes a router, as this one goes about it.
+    pub(crate) fn make(&self, now: Mono, cfg: Arc<Instance>, start_at: Mono) -> Router {
+        let mut router = Router::new(cfg, start_at, now);
+        router.seal.floor = self.floor;
+        router.signer.wall = self.wall;
+        router.signer.sent = self.signed;
+        router
     }
 
     // ---- Inside.

@@ -6,6 +6,7 @@ use super::limit::{Topic, swallowed};
 use super::packet::{ChecksumForm, Contents, Ends, encode};
 use super::role::{Role, Step};
 use super::router::Router;
+use super::sign::signed;
 use crate::model::{Authentication, OldChecksum};
 use lb_shared::event::What;
 use lb_shared::units::Mono;
@@ -31,23 +32,33 @@ impl Router {
         }
         self.tally.sent += 1;
         self.tally.sent_at = Some(now);
-        self.put_on_wire(self.wire.clone(), out);
+        self.put_on_wire(now, self.wire.clone(), out);
     }
 
-    /// Sends these as they are, or sealed.
-    pub(crate) fn put_on_wire(&mut self, adverts: Vec<Advert>, out: &mut Vec<Effect>) {
+    /// Sends these as they are, sealed or signed.
+    pub(crate) fn put_on_wire(&mut self, now: Mono, adverts: Vec<Advert>, out: &mut Vec<Effect>) {
         let cfg = Arc::clone(&self.cfg);
-        let key = match &cfg.authentication {
-            Authentication::Header(key) => Some((key, self.seal.next())),
-            Authentication::None | Authentication::Pass(_) => None,
+        let mut send = |advert| {
+            out.push(Effect::Send {
+                instance: cfg.name.clone(),
+                advert,
+            });
         };
-        out.extend(adverts.into_iter().map(|advert| Effect::Send {
-            instance: cfg.name.clone(),
-            advert: match key {
-                Some((key, number)) => self.seal.put(key, number, advert),
-                None => advert,
-            },
-        }));
+        match &cfg.authentication {
+            Authentication::None | Authentication::Pass(_) => adverts.into_iter().for_each(send),
+            Authentication::Header(key) => {
+                let number = self.seal.next();
+                for advert in adverts {
+                    send(self.seal.put(key, number, advert));
+                }
+            }
+            Authentication::Signed(signing) => {
+                let number = self.signer.next(now, signing);
+                for advert in adverts {
+                    send(signed(signing, number, (cfg.version, cfg.vrid.get()), advert));
+                }
+            }
+        }
     }
 
     /// An advert did not get out. It is tried again soon; a master that nobody can hear gives up its addresses.
@@ -123,6 +134,7 @@ impl Router {
                     self.cfg.unicast_ttl
                 },
                 envelope: Envelope::Open,
+                number: None,
                 payload: self.message(self.effective, source, destination),
             });
         }

@@ -57,6 +57,7 @@ impl Router {
                 .chain(&cfg.excluded_addresses)
                 .map(|virt| format!("{}/{} dev {}", virt.address, virt.prefix_len, virt.device))
                 .collect(),
+            refused: self.refused.clone(),
             faults: if state == VrrpState::Fault {
                 self.shown_faults.clone()
             } else {

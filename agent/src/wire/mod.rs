@@ -6,7 +6,9 @@ pub mod checksum;
 pub mod dialog;
 pub mod ip;
 pub mod netlink;
+pub mod same;
 pub mod smtp;
+pub mod trailer;
 
 /// The kernel's number of an interface. It changes when an interface is made anew under its old name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]

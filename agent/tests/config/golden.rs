@@ -16,6 +16,8 @@ fn disk() -> Disk {
             "conf.d/10-a.conf",
             "vrrp_instance included {\n interface eth0\n virtual_router_id 9\n advert_int x\n}\n",
         )
+        .with("keys/51", "hex:hunter2\n".replace("hunter2", &"2f".repeat(32)))
+        .with("keys/loose", "hunter2hunter2hunter2hunter2hunter2\n")
         .with(
             "open.conf",
             "vrrp_instance open {\n interface eth0\n virtual_router_id 8\n virtual_ipaddress { 192.0.2.8/24 }\n \

@@ -3,7 +3,7 @@
 use lb_shared::diagnostic::Severity;
 use lb_shared::shown::Shown;
 use lbagent::config::{
-    Content, Facts, FileError, Files, Loaded, Rights, ScriptFact, ScriptState, Users, load, show,
+    Content, Facts, FileError, Files, KeyFile, Loaded, Rights, ScriptFact, ScriptState, Users, load, show,
 };
 use lbagent::model::{
     AddressExtras, Check, CheckKind, Instance, Model, Script, Service, Tracking, VirtualAddress,
@@ -86,6 +86,15 @@ impl Files for Disk {
         };
         let all = self.files.keys().chain(self.unreadable.keys());
         all.filter(matches).cloned().collect()
+    }
+
+    fn key(&self, path: &str) -> Result<KeyFile, FileError> {
+        Ok(KeyFile {
+            bytes: self.read(path)?.bytes,
+            loose: path
+                .contains("loose")
+                .then(|| "can be read by everybody".to_owned()),
+        })
     }
 
     fn script(&self, program: &str, _: Option<(u32, u32)>) -> ScriptFact {

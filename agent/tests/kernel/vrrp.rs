@@ -71,6 +71,7 @@ fn multicast_adverts_arrive_once_and_not_at_home() {
             destination: group,
             ttl: 255,
             envelope: Default::default(),
+            number: None,
             payload: (0..20).collect(),
         };
         pair[0].run(|| one.sockets.send(&advert).unwrap());
@@ -111,6 +112,7 @@ fn unicast_adverts_arrive_at_the_address_they_are_for() {
                 destination: ip(target),
                 ttl: 255,
                 envelope: Default::default(),
+                number: None,
                 payload: vec![1; 40],
             };
             pair[0].run(|| one.sockets.send(&advert).unwrap());
@@ -146,6 +148,7 @@ fn the_ip_header_is_as_keepalived_writes_it() {
             destination: ip(group),
             ttl: 255,
             envelope: Default::default(),
+            number: None,
             payload: vec![7; 20],
         };
         pair[0].run(|| sockets.send(&advert).unwrap());
@@ -210,6 +213,7 @@ fn sealed_adverts_keep_their_number_and_their_ttl_and_are_heard_apart_from_open_
         envelope: Envelope::Sealed {
             identification: 0xbeef,
         },
+        number: None,
         payload: vec![1; 44],
     };
     pair[0].run(|| Sockets::new().unwrap().send(&advert).unwrap());
@@ -265,6 +269,7 @@ fn an_advert_leaves_before_its_ipv6_source_is_there() {
             destination: ip("ff02::12"),
             ttl: 255,
             envelope: Default::default(),
+            number: None,
             payload: vec![0; 24],
         };
         // As the first one by a virtual router's own interface does; the kernel lets IPv4 do so anyway.

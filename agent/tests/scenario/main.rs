@@ -18,6 +18,7 @@ mod ramp;
 mod refusals;
 mod reload;
 mod routing;
+mod signed;
 mod source;
 mod static_addresses;
 mod static_tracks;

@@ -362,6 +362,7 @@ impl Start {
             },
             former: self.former,
             previous: self.previous,
+            signed: None,
             wall_ms: self.wall_ms,
             host: "lb1".into(),
             pid: 1,

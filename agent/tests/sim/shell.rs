@@ -56,6 +56,7 @@ impl World {
             former,
             intent: it.disk.read_intent(),
             previous,
+            signed: None,
             wall_ms: wall_ms(now),
             host: format!("n{node}"),
             pid: it.epoch,

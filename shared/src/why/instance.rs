@@ -21,7 +21,7 @@ pub(super) fn instance(view: &View<'_>, name: &InstanceName) -> Option<Why> {
         name: shown.clone(),
         state: problems::instance_word(it),
         since: Some(it.since),
-        sentence: format!("{head} {}", instance_sentence(view, it)),
+        sentence: format!("{head} {}{}", instance_sentence(view, it), refused(view, it)),
         terms: instance_terms(view, it),
         blockers: Vec::new(),
         heading: String::new(),
@@ -51,6 +51,18 @@ pub(super) fn instance(view: &View<'_>, name: &InstanceName) -> Option<Why> {
         }
     }
     Some(why)
+}
+
+/// Whose adverts do not count, for that may be why there are two masters.
+fn refused(view: &View<'_>, it: &InstanceView) -> String {
+    it.refused.as_ref().map_or_else(String::new, |it| {
+        format!(
+            " Adverts of {} do not count ({} ago): {}.",
+            view.peer_text(it.source),
+            span(view.age(it.at)),
+            sentence(&it.why)
+        )
+    })
 }
 
 fn instance_sentence(view: &View<'_>, it: &InstanceView) -> String {

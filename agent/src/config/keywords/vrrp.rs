@@ -2,12 +2,13 @@
 
 use super::address::{AddressLine, address_lines};
 use super::garp::elsewhere;
+use super::hmac::{self, RawHmac};
 use super::own_link::{IpvlanWords, VmacWords, ipvlan_words, vmac_words};
 use super::routing::{Placed, route_lines, rule_lines};
-use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, inert, track_lines};
-use super::{Entry, Inert, Raw, add};
+use super::track::{PROCESS, RawFile, RawProcess, RawScript, SCRIPT, TrackLine, track_lines};
+use super::{Entry, Raw, add};
 use crate::config::findings::Cx;
-use crate::config::keyword::Does::{Block, Idle, Known, KnownBlock, Old, Set};
+use crate::config::keyword::Does::{Block, Idle, Old, Set};
 use crate::config::keyword::Live::{InPlace, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
@@ -70,7 +71,7 @@ pub(crate) struct RawInstance {
     pub no_addresses: bool,
     pub auth_type: Option<(&'static str, Span)>,
     pub auth_pass: Option<(String, Span)>,
-    pub auth_hmac: Option<Span>,
+    pub auth_hmac: Option<RawHmac>,
     pub unicast_ttl: Option<u8>,
     pub old_checksum: OldChecksum,
     pub late_backup: Option<(u8, Span)>,
@@ -135,9 +136,6 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
     parts: &[GROUP_ROWS],
 };
 
-const NO_HMAC: &str =
-    "an instance with it is left out; its form on the wire changed with releases of keepalived 2.4";
-
 #[rustfmt::skip]
 const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("state", OneOf(&["MASTER", "BACKUP"]), "BACKUP", Restart, "Wished first state. It matters only with priority \
@@ -165,11 +163,9 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Block(|it, st, cx| rule_lines(&mut it.policy_rules, st, cx))),
     row("authentication", Takes::Block(""), "none", InPlace, "Password of version 2.",
         Block(|it, st, cx| read_block(&AUTHENTICATION, it, st, cx))),
-    row("auth_hmac", Takes::Block(""), "none", InPlace, "Signed adverts (2.4).",
-        KnownBlock(NO_HMAC, |it, st, cx| {
-            it.auth_hmac = Some(st.keyword().span);
-            inert(&HMAC, st, cx);
-        })),
+    row("auth_hmac", Takes::Block(""), "none", InPlace, "Signed adverts (HMAC-SHA256), in the form of keepalived 2.4.2 \
+        and later; both versions, both families. Instead of authentication.",
+        Block(|it, st, cx| it.auth_hmac = Some(hmac::block(st, cx)))),
     row("nopreempt", Nothing, "off", InPlace, "A BACKUP of higher priority leaves the MASTER alone.",
         Set(|it, a, _| it.nopreempt = Some(a.keyword.span))),
     row("preempt", Nothing, "on", InPlace, "A BACKUP of higher priority takes over.",
@@ -319,17 +315,6 @@ pub(crate) const AUTHENTICATION: Table<RawInstance> = Table { block: "vrrp_insta
         Set(|it, a, _| it.auth_type = Some((if a.text() == "AH" { "AH" } else { "PASS" }, a.span())))),
     row("auth_pass", Secret, "required", InPlace, "The password, or the key of AH; its first 8 bytes count.",
         Set(|it, a, _| it.auth_pass = Some((a.text().to_owned(), a.span())))),
-]] };
-
-#[rustfmt::skip]
-pub(crate) const HMAC: Table<Inert> = Table { block: "vrrp_instance/auth_hmac", parts: &[&[
-    row("key", Secret, "required", InPlace, "A key.", Known(NO_HMAC)),
-    row("active_key", Int(1, 255), "the only key", InPlace, "Key that signs.", Known(NO_HMAC)),
-    row("time_window", WholeSeconds(1, 300), "max(3 × advert_int, 5)", InPlace, "Accepted clock difference.",
-        Known(NO_HMAC)),
-    row("anti_replay", OneOf(&["time", "monotonic"]), "time", InPlace, "How repeats are noticed.", Known(NO_HMAC)),
-    row("mode", OneOf(&["enforce", "permissive", "receive-only"]), "enforce", InPlace, "Whether unsigned adverts pass.",
-        Known(NO_HMAC)),
 ]] };
 
 #[rustfmt::skip]
@@ -529,6 +514,6 @@ fn peers(it: &mut RawInstance, statement: &Statement<'_>, cx: &mut Cx<'_>) {
 pub(super) fn add_all(entries: &mut Vec<Entry>) {
     add(entries, &INSTANCE);
     add(entries, &AUTHENTICATION);
-    add(entries, &HMAC);
+    hmac::add_all(entries);
     add(entries, &GROUP);
 }

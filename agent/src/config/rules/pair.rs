@@ -1,9 +1,10 @@
 //! Two nodes of one virtual router: what in their files has to agree. Only where the other node's file was given.
 
+use super::hmac;
 use super::weigh::counterpart;
 use crate::config::findings::Cx;
 use crate::config::keywords::{Raw, RawInstance};
-use crate::model::{Authentication, Instance, Model, VrrpVersion};
+use crate::model::{Authentication, Instance, Model, SigningMode, VrrpVersion};
 use lb_shared::names::InstanceName;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -99,6 +100,27 @@ fn deaf(it: &RawInstance, own: &Instance, other: &Instance, cx: &mut Cx<'_>) {
     }
     let at = it.auth_type.map_or(it.at, |(_, at)| at);
     match (&own.authentication, &other.authentication) {
+        (Authentication::Signed(ours), Authentication::Signed(theirs)) => {
+            if let Some(text) = hmac::apart(ours, theirs) {
+                say(it.auth_hmac.as_ref().map_or(at, |raw| raw.at), text);
+            }
+        }
+        (Authentication::Signed(one), _) | (_, Authentication::Signed(one)) => {
+            let ours = matches!(own.authentication, Authentication::Signed(_));
+            if one.mode != SigningMode::ReceiveOnly {
+                let (here, there) = if ours {
+                    ("auth_hmac", "none")
+                } else {
+                    ("no auth_hmac", "one")
+                };
+                say(
+                    it.auth_hmac.as_ref().map_or(at, |raw| raw.at),
+                    format!(
+                        "{here} here, {there} on the peer: whoever knows no signature refuses a signed advert"
+                    ),
+                );
+            }
+        }
         (Authentication::Pass(ours), Authentication::Pass(theirs)) if ours != theirs => {
             let at = it.auth_pass.as_ref().map_or(at, |(_, at)| *at);
             say(at, "the peer has another auth_pass".to_owned());

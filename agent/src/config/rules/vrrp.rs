@@ -1,7 +1,7 @@
 //! Virtual routers: each on its own, and no two of one number on one link.
 
 use super::follow::Followed;
-use super::{address, advise, group, own_link, watch};
+use super::{address, advise, group, hmac, own_link, watch};
 use crate::config::findings::Cx;
 use crate::config::keywords::{Raw, RawInstance, RawScript};
 use crate::config::lexer::Span;
@@ -130,7 +130,8 @@ fn instance(
         (None, Some((true, _))) => Priority::OWNER,
         (None, _) => Priority::clamped(100),
     };
-    let authentication = authentication(it, family, version, strict, cx)?;
+    let interval = advert_interval(it, version, cx);
+    let authentication = authentication(it, family, version, interval, strict, cx)?;
     let initial_master = initial_master(it, priority, strict, &authentication, cx);
     let (preempt, preempt_delay) = preemption(it, initial_master, strict, cx);
     let peers = peers(it, family, cx);
@@ -208,7 +209,7 @@ fn instance(
         address_vmacs,
         initial_master,
         priority,
-        advert_interval: advert_interval(it, version, cx),
+        advert_interval: interval,
         down_timer_adverts: match strict {
             true => 3,
             false => it
@@ -409,17 +410,12 @@ fn authentication(
     it: &RawInstance,
     family: Family,
     version: VrrpVersion,
+    interval: Duration,
     strict: bool,
     cx: &mut Cx<'_>,
 ) -> Option<Authentication> {
-    if let Some(at) = it.auth_hmac {
-        cx.error(
-            "V-24",
-            at,
-            "signed adverts (auth_hmac) are not spoken yet",
-            &["the instance is left out: unsigned, it would become a second master beside its peers"],
-        );
-        return None;
+    if let Some(raw) = &it.auth_hmac {
+        return hmac::signing(it, raw, interval, strict, cx).map(Authentication::Signed);
     }
     let Some((kind, at)) = it.auth_type else {
         return Some(Authentication::None);

@@ -2,6 +2,7 @@
 
 mod checks;
 mod routing;
+mod signing;
 pub(super) mod values;
 
 use super::Engine;

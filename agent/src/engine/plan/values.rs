@@ -191,10 +191,11 @@ impl Settings for Instance {
             .one("native_ipv6", word(family))
             .one("down_timer_adverts", down_timer_adverts);
         let (kind, secret) = match authentication {
-            Authentication::None => ("none", None),
+            Authentication::None | Authentication::Signed(_) => ("none", None),
             Authentication::Pass(secret) => ("PASS", Some(secret)),
             Authentication::Header(secret) => ("AH", Some(secret)),
         };
+        say.0.extend(super::signing::facts(authentication));
         say.one("auth_type", kind);
         if let Some(secret) = secret {
             say.0

@@ -80,7 +80,7 @@ fn the_checksum_of_long_ago_is_answered_sent_always_or_refused_as_written() {
             source: it.source,
             destination: it.destination,
         };
-        packet::decode(&it.payload, ends, VrrpVersion::V3, false)
+        packet::decode(&it.payload, &[], ends, VrrpVersion::V3, false)
             .unwrap()
             .checksum
     };

@@ -7,6 +7,7 @@ mod late;
 mod pins;
 mod reload;
 mod seal;
+mod sign;
 mod storm;
 mod timers;
 mod transitions;
