@@ -129,10 +129,6 @@ pub(crate) enum Does<T: 'static> {
     Block(fn(&mut T, &Statement<'_>, &mut Cx<'_>)),
     /// It acts, but is an old spelling: of what.
     Old(&'static str, fn(&mut T, &Args<'_, '_>, &mut Cx<'_>)),
-    /// Known, not acting yet: what happens without it.
-    Known(&'static str),
-    /// The same for a block, whose words are checked all the same.
-    KnownBlock(&'static str, fn(&mut T, &Statement<'_>, &mut Cx<'_>)),
     /// Read without effect, and nothing is missed: why.
     Idle(&'static str),
     /// Will never act: why, and what to use instead.
@@ -196,7 +192,6 @@ impl<T> Keyword<T> {
         match self.does {
             Does::Set(_) | Does::Block(_) => Standing::Acts,
             Does::Old(instead, _) => Standing::Old(instead),
-            Does::Known(why) | Does::KnownBlock(why, _) => Standing::Known(why),
             Does::Idle(why) => Standing::Idle(why),
             Does::Refused(why) => Standing::Refused(why),
         }
@@ -514,13 +509,6 @@ pub(crate) fn read_statement<T>(
             }
         }
         Does::Block(read) => read(it, statement, cx),
-        Does::Known(why) => known(block, info, why, keyword, cx),
-        Does::KnownBlock(why, read) => {
-            known(block, info, why, keyword, cx);
-            let quiet = std::mem::replace(&mut cx.quiet, true);
-            read(it, statement, cx);
-            cx.quiet = quiet;
-        }
         Does::Idle(why) => {
             if !cx.quiet && cx.first_in_file(keyword.span, block, info.name) {
                 let text = format!("'{}' is accepted without effect", info.name);
@@ -533,12 +521,5 @@ pub(crate) fn read_statement<T>(
                 cx.hint("L-30", keyword.span, text, &[why]);
             }
         }
-    }
-}
-
-fn known(block: &'static str, info: &Info, why: &str, keyword: Word<'_>, cx: &mut Cx<'_>) {
-    if !cx.quiet && cx.first_in_file(keyword.span, block, info.name) {
-        let text = format!("'{}' is known but does not act yet", info.name);
-        cx.warn("L-13", keyword.span, text, &[why]);
     }
 }

@@ -171,6 +171,7 @@ mod tests {
             private_over: over.map(LinkIndex),
             ipvlan_over: None,
             vrf: None,
+            vrf_table: None,
         }
     }
 

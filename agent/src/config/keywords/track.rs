@@ -1,11 +1,11 @@
 //! What instances follow: scripts, processes, files; and the lines of the `track_…` blocks.
 
-use super::{Entry, Inert, add};
+use super::{Entry, add};
 use crate::config::findings::Cx;
 use crate::config::keyword::Does::Set;
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{Command, Int, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words};
-use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
@@ -240,11 +240,6 @@ pub(crate) fn track_lines(statement: &Statement<'_>, cx: &mut Cx<'_>) -> Vec<Tra
         }
     }
     lines
-}
-
-/// Reads a block whose words are known but do not act.
-pub(crate) fn inert(table: &'static Table<Inert>, statement: &Statement<'_>, cx: &mut Cx<'_>) {
-    read_block(table, &mut Inert, statement, cx);
 }
 
 pub(super) fn add_all(entries: &mut Vec<Entry>) {
