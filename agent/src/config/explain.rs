@@ -76,7 +76,6 @@ fn standing(standing: Standing) -> String {
     match standing {
         Standing::Acts => "acts".to_owned(),
         Standing::Old(instead) => format!("acts; write {instead}"),
-        Standing::Known(why) => format!("does not act yet: {why}"),
         Standing::Idle(why) => format!("no effect: {why}"),
         Standing::Refused(why) => format!("refused: {why}"),
     }
@@ -119,7 +118,7 @@ pub fn configuration_page() -> String {
             let info = &entry.info;
             let mark = match entry.standing {
                 Standing::Acts | Standing::Old(_) => "",
-                Standing::Known(_) | Standing::Idle(_) | Standing::Refused(_) => " *(no effect)*",
+                Standing::Idle(_) | Standing::Refused(_) => " *(no effect)*",
             };
             let _ = writeln!(
                 page,
@@ -144,12 +143,11 @@ pub fn compatibility_page() -> String {
     let acts = count(|standing| matches!(standing, Standing::Acts | Standing::Old(_)));
     let idle = count(|standing| matches!(standing, Standing::Idle(_)));
     let refused = count(|standing| matches!(standing, Standing::Refused(_)));
-    let known = count(|standing| matches!(standing, Standing::Known(_)));
     let mut page = format!(
         "# Compatibility with keepalived\n\n{GENERATED}\n\
-         Of {} keywords, {acts} act, {idle} are accepted because nothing is missed without them, {refused} are \
-         refused because something else does their work here, and {known} are known but do not act yet. What does not \
-         act is reported once per file when it is met.\n",
+         Of {} keywords, {acts} act, {idle} are accepted because nothing is missed without them, and \
+         {refused} are refused because something else does their work here. What does not act is reported once per \
+         file when it is met.\n",
         entries.len()
     );
     for (block, entries) in by_block(&entries) {
@@ -173,9 +171,6 @@ pub fn compatibility_page() -> String {
                 Standing::Acts => {}
                 Standing::Old(instead) => {
                     let _ = writeln!(page, "| `{}` | old | acts; write `{instead}` |", entry.info.name);
-                }
-                Standing::Known(why) => {
-                    let _ = writeln!(page, "| `{}` | not yet | {} |", entry.info.name, cell(why));
                 }
                 Standing::Idle(why) => {
                     let _ = writeln!(page, "| `{}` | no effect | {} |", entry.info.name, cell(why));

@@ -141,8 +141,6 @@ pub enum Standing {
     Acts,
     /// Acts; the words to write instead.
     Old(&'static str),
-    /// Does not act yet: what that means.
-    Known(&'static str),
     /// Has no effect, and needs none: why.
     Idle(&'static str),
     /// Will never act: why, and what to use instead.

@@ -278,7 +278,7 @@ impl Reader<'_> {
             let finding = Diagnostic::new(Severity::Warning, "H-07", text).note(note);
             self.findings.push(finding);
         }
-        if rights.readable_by_all && text.contains("auth_pass") {
+        if rights.readable_by_all && holds_secret(text) {
             let text = format!("{name} holds a password and can be read by everybody");
             let finding = Diagnostic::new(Severity::Warning, "H-08", text);
             self.findings.push(finding.note(format!("run: chmod o-r {name}")));
@@ -493,6 +493,15 @@ fn line_spans(text: &str) -> Vec<(u32, u32)> {
     spans
 }
 
+/// Whether a password or the key of signed adverts stands in the text itself.
+fn holds_secret(text: &str) -> bool {
+    let key = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("key") && words.nth(1).is_some_and(|secret| !secret.starts_with("file:"))
+    };
+    text.contains("auth_pass") || (text.contains("auth_hmac") && text.lines().any(key))
+}
+
 /// The part of a line before its comment: `!` or `#` outside double quotes, unless escaped.
 pub(crate) fn before_comment(line: &str) -> &str {
     let mut quoted = false;
@@ -531,6 +540,19 @@ mod tests {
             (r"regex a\#b # c", r"regex a\#b "),
         ] {
             assert_eq!(before_comment(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn passwords_and_keys_in_the_text_are_secrets_and_names_of_key_files_are_not() {
+        for (text, secret) in [
+            ("authentication {\n auth_type PASS\n auth_pass x\n}", true),
+            ("auth_hmac {\n key 1 hex:00ff\n}", true),
+            ("auth_hmac {\n key 1 file:/etc/lb.key\n}", false),
+            ("SSL {\n key /etc/lb.pem\n}", false),
+            ("router_id a", false),
+        ] {
+            assert_eq!(holds_secret(text), secret, "{text}");
         }
     }
 

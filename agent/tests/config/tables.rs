@@ -45,9 +45,7 @@ fn every_row_says_what_it_is_and_why_it_does_not_act() {
     for entry in keywords() {
         let name = entry.info.name;
         assert!(entry.info.doc.ends_with(['.', ')']), "{name}: {}", entry.info.doc);
-        if let Standing::Known(why) | Standing::Idle(why) | Standing::Refused(why) | Standing::Old(why) =
-            entry.standing
-        {
+        if let Standing::Idle(why) | Standing::Refused(why) | Standing::Old(why) = entry.standing {
             assert!(!why.is_empty(), "{name}");
         }
     }
@@ -127,7 +125,7 @@ fn every_row_that_does_not_act_says_why_where_the_keyword_stands() {
     for entry in all.iter().filter(|it| !is_line(it) && acting(it.block)) {
         let why = match entry.standing {
             Standing::Acts | Standing::Old(_) => continue,
-            Standing::Known(why) | Standing::Idle(why) | Standing::Refused(why) => why,
+            Standing::Idle(why) | Standing::Refused(why) => why,
         };
         let block = if entry.info.takes.has_block() { " {\n}" } else { "" };
         let line = format!("{} {}{block}", entry.info.name, sample(entry.info.takes));
