@@ -12,6 +12,7 @@ mod job;
 mod notify;
 mod own_link;
 mod routing;
+pub mod routing_words;
 mod service;
 mod signing;
 mod static_track;

@@ -1,11 +1,11 @@
 //! What a new model would change, told before it comes into force.
 
 mod checks;
-mod routing;
 mod signing;
 pub(super) mod values;
 
 use super::Engine;
+use crate::model::routing_words;
 use crate::model::{Instance, Model, Server, Service};
 use crate::vrrp::is_same_router;
 use lb_shared::names::InstanceName;
@@ -41,21 +41,21 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
         "static route",
         &old.static_routes,
         &new.static_routes,
-        routing::route,
+        routing_words::route,
     );
     routing(
         &mut lines,
         "static rule",
         &old.static_rules,
         &new.static_rules,
-        routing::rule,
+        routing_words::rule,
     );
     routing(
         &mut lines,
         "static track",
         &old.static_tracks,
         &new.static_tracks,
-        routing::track,
+        routing_words::track,
     );
     for (key, service) in &new.services {
         match old.services.get(key) {

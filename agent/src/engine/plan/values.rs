@@ -2,7 +2,7 @@
 //!
 //! Every field is named here: one that is added to the model does not compile until it is told, too.
 
-use super::routing::{route, rule};
+use crate::model::routing_words::{route, rule};
 use crate::model::{
     AddressExtras, Authentication, BfdPath, BfdSession, Forwarding, Garp, Global, Host, Instance,
     NotifyScripts, NumberFile, Once, Persistence, ProcessMatch, QuorumScripts, Scheduler, Scheduling, Script,

@@ -1,10 +1,10 @@
 //! Routes and rules in the words of their lines, so that two of them can be told apart.
 
-use crate::model::{Leg, Place, Route, Rule, RuleAction, StaticTrack};
+use super::{Leg, Place, Route, Rule, RuleAction, StaticTrack};
 use std::fmt::Display;
 use std::net::IpAddr;
 
-pub(super) fn route(it: &Route) -> String {
+pub fn route(it: &Route) -> String {
     let Route {
         family: _,
         destination: (to, length),
@@ -28,7 +28,7 @@ pub(super) fn route(it: &Route) -> String {
         legs,
         track,
     } = it;
-    let kind = if *kind == crate::model::RouteKind::Unicast {
+    let kind = if *kind == super::RouteKind::Unicast {
         String::new()
     } else {
         format!("{} ", format!("{kind:?}").to_lowercase())
@@ -47,7 +47,7 @@ pub(super) fn route(it: &Route) -> String {
         word("tos", Some(*tos).filter(|it| *it != 0)),
         word(
             "protocol",
-            Some(*protocol).filter(|it| *it != crate::model::PROTOCOL_OURS),
+            Some(*protocol).filter(|it| *it != super::PROTOCOL_OURS),
         ),
         word("src", *source),
         word("realms", *realms),
@@ -131,7 +131,7 @@ fn told_preference(number: u8) -> String {
     }
 }
 
-pub(super) fn rule(it: &Rule) -> String {
+pub fn rule(it: &Rule) -> String {
     let Rule {
         family,
         preference,
@@ -192,7 +192,7 @@ pub(super) fn rule(it: &Rule) -> String {
         word("suppress_ifgroup", *suppress_group),
         word(
             "protocol",
-            Some(*protocol).filter(|it| *it != crate::model::PROTOCOL_OURS),
+            Some(*protocol).filter(|it| *it != super::PROTOCOL_OURS),
         ),
         if *track { "" } else { " no_track" }.to_owned(),
     ]
@@ -200,7 +200,7 @@ pub(super) fn rule(it: &Rule) -> String {
 }
 
 /// A static line that instances stand on.
-pub(super) fn track(it: &StaticTrack) -> String {
+pub fn track(it: &StaticTrack) -> String {
     let StaticTrack {
         line,
         interface,
