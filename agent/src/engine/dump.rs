@@ -27,20 +27,41 @@ impl Engine {
             now: self.now,
             wall_ms: ask.wall_ms,
         };
-        let text = source.text(ask.kind);
-        let path = self.dump_path(ask.kind);
+        let mut files = vec![(self.dump_path(ask.kind), source.text(ask.kind))];
+        if ask.kind == DumpKind::Data {
+            let kind = DumpKind::Services;
+            files.push((self.dump_path(kind), source.text(kind)));
+        }
         if ask.clear {
             self.cleared = (self.model.instances.keys())
                 .filter_map(|name| Some((name.clone(), self.routers.counters(name)?)))
                 .collect();
         }
-        self.queue.push_back(Action::Dump(path, text));
+        for (path, text) in files {
+            self.queue.push_back(Action::Dump(path, text));
+        }
     }
 
     fn dump_path(&self, kind: DumpKind) -> String {
         let folder = |folder: &str| format!("{folder}{}", dump::file_name(kind));
-        match self.model.global.dump_files.get(&kind) {
+        // Services have no word of their own: their file stands beside the data.
+        let word = if kind == DumpKind::Services {
+            DumpKind::Data
+        } else {
+            kind
+        };
+        match self.model.global.dump_files.get(&word) {
             Some(path) if path.ends_with('/') => folder(path),
+            Some(path) if kind == DumpKind::Services => {
+                let (folder, name) = path
+                    .rsplit_once('/')
+                    .map_or(("", path.as_str()), |(folder, name)| (folder, name));
+                let slash = if path.contains('/') { "/" } else { "" };
+                match name.rsplit_once('.') {
+                    Some((stem, extension)) => format!("{folder}{slash}{stem}_check.{extension}"),
+                    None => format!("{folder}{slash}{name}_check"),
+                }
+            }
             Some(path) => path.clone(),
             None => folder(FOLDER),
         }

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 pub enum DumpKind {
     /// SIGUSR1.
     Data,
+    /// With it: virtual servers, their servers and checks.
+    Services,
     /// SIGUSR2, SIGRTMAX-1.
     Stats,
     /// SIGRTMIN+2.

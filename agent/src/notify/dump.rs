@@ -1,6 +1,9 @@
 //! The files keepalived writes on a signal: data, statistics and JSON, with its names and forms, since programs read
 //! them.
 
+mod services;
+
+use crate::model::routing_words;
 use crate::model::{
     Authentication, DumpKind, Instance, Model, NotifyScripts, Script, VirtualAddress, VrrpVersion,
 };
@@ -14,6 +17,7 @@ use std::fmt::Write as _;
 pub fn file_name(kind: DumpKind) -> &'static str {
     match kind {
         DumpKind::Data => "keepalived.data",
+        DumpKind::Services => "keepalived_check.data",
         DumpKind::Stats => "keepalived.stats",
         DumpKind::Json => "keepalived.json",
     }
@@ -45,6 +49,7 @@ impl Source<'_> {
     pub fn text(&self, kind: DumpKind) -> String {
         match kind {
             DumpKind::Data => self.data(),
+            DumpKind::Services => self.services(),
             DumpKind::Stats => self.stats(),
             DumpKind::Json => self.json(),
         }
@@ -193,23 +198,35 @@ impl Source<'_> {
             "vrid": cfg.vrid.get(),
             "base_priority": cfg.priority.get(),
             "effective_priority": view.effective_priority,
-            "vipset": flag(view.state == VrrpState::Master),
-            "promote_secondaries": flag(cfg.promote_secondaries),
+            "vipset": view.state == VrrpState::Master,
+            "promote_secondaries": cfg.promote_secondaries,
             "adver_int": interval(view.advert_interval_us),
             "master_adver_int": interval(view.advert_interval_us),
             "accept": flag(cfg.accept),
-            "nopreempt": flag(!cfg.preempt),
+            "nopreempt": !cfg.preempt,
             "preempt_delay": cfg.preempt_delay.as_secs(),
             "state": number(view.state),
             "wantstate": number(want(cfg)),
             "version": view.version,
-            "smtp_alert": flag(cfg.notify.mail),
+            "smtp_alert": cfg.notify.mail,
+            "notify_deleted": cfg.notify.tell_deleted,
         });
         let Some(members) = data.as_object_mut() else {
             return data;
         };
         members.insert("vips".into(), json!(lines(&cfg.addresses)));
         members.insert("evips".into(), json!(lines(&cfg.excluded_addresses)));
+        for (key, lines) in [
+            (
+                "vroutes",
+                cfg.routes.iter().map(routing_words::route).collect::<Vec<_>>(),
+            ),
+            ("vrules", cfg.rules.iter().map(routing_words::rule).collect()),
+        ] {
+            if !lines.is_empty() {
+                members.insert(key.into(), json!(lines));
+            }
+        }
         scripts(members, &cfg.notify);
         let interfaces: Vec<_> = (cfg.tracking.interfaces.iter()).map(|it| &it.interface).collect();
         if !interfaces.is_empty() {
@@ -220,7 +237,8 @@ impl Source<'_> {
             members.insert("track_script".into(), json!(tracked));
         }
         if cfg.authentication != Authentication::None {
-            members.insert("auth_type".into(), json!(auth_word(cfg)));
+            // What it is known by in adverts of version 2. The secret, `auth_data`, is not given away.
+            members.insert("auth_type".into(), json!(auth_number(cfg)));
         }
         data
     }
@@ -291,6 +309,21 @@ fn auth_word(cfg: &Instance) -> &'static str {
         Authentication::Header(_) => "IPSEC_AH",
         Authentication::Signed(_) => "HMAC_SHA256",
     }
+}
+
+fn auth_number(cfg: &Instance) -> u8 {
+    match cfg.authentication {
+        Authentication::None => 0,
+        Authentication::Pass(_) => 1,
+        Authentication::Header(_) => 2,
+        Authentication::Signed(_) => 3,
+    }
+}
+
+/// A command as keepalived shows it: each word in quotes, and whose rights it has.
+fn script_line(it: &Script) -> String {
+    let words: Vec<_> = it.argv.iter().map(|word| format!("'{word}'")).collect();
+    words.join(" ")
 }
 
 fn enabled(on: bool) -> &'static str {

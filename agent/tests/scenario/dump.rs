@@ -7,18 +7,23 @@ use std::time::Duration;
 
 /// What a signal makes of a node: path and text.
 fn written(node: &mut Node, kind: DumpKind, clear: bool) -> (String, String) {
+    files(node, kind, clear).swap_remove(0)
+}
+
+/// All files that a signal makes.
+fn files(node: &mut Node, kind: DumpKind, clear: bool) -> Vec<(String, String)> {
     node.did.clear();
     node.feed(Input::Dump(DumpAsk {
         kind,
         clear,
         wall_ms: 1_000_000_000,
     }));
-    let told = node.did.iter().find_map(|it| match it {
+    let told = node.did.iter().filter_map(|it| match it {
         Did::Told(text) => text.split_once(": "),
         _ => None,
     });
-    let (path, text) = told.expect("it is written");
-    (path.to_owned(), text.to_owned())
+    told.map(|(path, text)| (path.to_owned(), text.to_owned()))
+        .collect()
 }
 
 fn master(change: impl FnOnce(&mut Model)) -> Node {
@@ -46,6 +51,32 @@ fn data_has_the_lines_that_exporters_look_for() {
         "     192.0.2.100 dev eth0 scope global set",
     ] {
         assert!(text.lines().any(|it| it == line), "no '{line}' in\n{text}");
+    }
+}
+
+#[test]
+fn services_stand_beside_the_data() {
+    for (named, path) in [
+        (None, "/tmp/keepalived_check.data"),
+        (Some("/run/there/"), "/run/there/keepalived_check.data"),
+        (Some("/run/lb.txt"), "/run/lb_check.txt"),
+        (Some("/run/a.b/lb"), "/run/a.b/lb_check"),
+    ] {
+        let mut node = master(|model| {
+            let named = named.map(|it| (DumpKind::Data, it.to_owned()));
+            model.global.dump_files.extend(named);
+        });
+        let files = files(&mut node, DumpKind::Data, false);
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[1].0, path);
+        let text = &files[1].1;
+        for line in [
+            "------< LVS Topology >------",
+            " ------< Virtual server >------",
+            "   lvs_sched = rr",
+        ] {
+            assert!(text.lines().any(|it| it == line), "no '{line}' in\n{text}");
+        }
     }
 }
 
@@ -82,6 +113,8 @@ fn json_has_keepalived_s_keys_in_both_layouts() {
         let it = &list[0];
         assert_eq!(it["data"]["iname"], "VI_1");
         assert_eq!(it["data"]["state"], 2);
+        assert_eq!(it["data"]["vipset"], true);
+        assert_eq!(it["data"]["notify_deleted"], false);
         assert_eq!(it["data"]["vips"][0], "192.0.2.100 dev eth0 scope global");
         assert!(it["stats"]["advert_sent"].as_u64() >= Some(5), "{it}");
         assert_eq!(it["stats"]["become_master"], 1);

@@ -421,8 +421,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|_, a, cx| include_check(a, cx))),
     row("data_use_instance", Flag, "off", InPlace, "Names in the names of dump files.",
         Idle("there is one name for each file; set it with state_dump_file and its companions")),
-    row("state_dump_file", Name("PATH"), "/tmp/keepalived.data", InPlace, "Where SIGUSR1 writes instances and groups; \
-        one that ends in '/' is a folder. Services are in 'lbctl services -o json'.",
+    row("state_dump_file", Name("PATH"), "/tmp/keepalived.data", InPlace, "Where SIGUSR1 writes instances and groups, \
+        and beside it services and checks (NAME_check); one that ends in '/' is a folder.",
         Set(|it, a, _| drop(it.dump_files.insert(DumpKind::Data, a.text().to_owned())))),
     row("stats_dump_file", Name("PATH"), "/tmp/keepalived.stats", InPlace, "Where SIGUSR2 writes counters of \
         instances, and SIGRTMAX-1, after which they count anew.",

@@ -11,6 +11,7 @@ from harness.net import World, until
 VIP = "10.20.0.100"
 FAR = "10.20.0.2"
 DATA = "/tmp/keepalived.data"
+SERVICES = "/tmp/keepalived_check.data"
 
 
 class Files(World):
@@ -185,3 +186,52 @@ def weight(world):
             world.write(name, text)
         until(f"{want} after {name} {text!r}", lambda: seen() == want, within=5)
     return f"{len(steps)} states"
+
+
+@case("SIGUSR1: the file of services and checks has the lines of keepalived")
+def services(world):
+    if os.path.exists(SERVICES):
+        os.remove(SERVICES)
+    world.daemon.signal(signal.SIGUSR1)
+
+    def read():
+        try:
+            with open(SERVICES) as f:
+                text = f.read()
+        except FileNotFoundError:
+            return None
+        return "FILE_CHECK" in text and text.splitlines()
+    lines = until("the file", read, every=0.01)
+    missing = [line for line in f"""\
+------< LVS Topology >------
+ ------< Virtual server >------
+ VS VIP = {VIP}, VPORT = 80
+   Address family = inet
+   lvs_sched = rr
+   One packet scheduling = disabled
+   protocol = TCP
+   alpha is OFF
+   omega is OFF
+   quorum = 1, hysteresis = 0
+   Using smtp notification = no
+   default forwarding method = NAT
+   alive = 1
+   quorum_state_up = 1
+   ------< Real server >------
+   forwarding method = NAT
+   connection limit range = 0 -> 0
+   Delay loop = 60.000000
+   Inhibit on failure is OFF
+   Inhibit on failure is ON
+   initial weight = 10
+   RS set = 1
+------< Health checkers >------
+ [{VIP}]:tcp:80 -> [{FAR}]:tcp:80
+ [{VIP}]:tcp:80 -> [{FAR}]:tcp:81
+   Up = yes
+   Keepalive method = FILE_CHECK""".splitlines() if line not in lines]
+    assert not missing, f"not there: {missing}\n" + "\n".join(lines)
+    servers = [line for line in lines if line.startswith("   RIP = ")]
+    assert servers[0].startswith(f"   RIP = {FAR}, RPORT = 80, WEIGHT = 10 EFF WEIGHT = "), servers
+    assert len(servers) == 3, servers
+    return f"{len(lines)} lines"
