@@ -8,6 +8,8 @@ mod compared;
 mod golden;
 #[path = "config/hostile.rs"]
 mod hostile;
+#[path = "config/names.rs"]
+mod names;
 #[path = "config/support.rs"]
 mod support;
 #[path = "config/tables.rs"]

@@ -1,5 +1,6 @@
 //! Lines of `virtual_ipaddress`, `virtual_ipaddress_excluded` and `static_ipaddress`.
 
+use super::routing::number_of_name;
 use super::static_net;
 use crate::config::findings::Cx;
 use crate::config::keyword::{no_block, shown};
@@ -212,6 +213,7 @@ fn scope(word: Word<'_>, cx: &mut Cx<'_>) -> u8 {
         "host" => 254,
         "nowhere" => 255,
         other => value::number(other)
+            .or_else(|| number_of_name("rt_scopes", other, cx).map(i128::from))
             .and_then(|number| u8::try_from(number).ok())
             .unwrap_or_else(|| {
                 let what = format!("scope '{}' is not known", shown(other));

@@ -96,6 +96,8 @@ pub(crate) struct GlobalDefs {
     pub firewall: Firewall,
     pub iptables: Option<Span>,
     pub disable_local_igmp: bool,
+    pub iproute_etc: Option<String>,
+    pub iproute_usr: Option<String>,
     pub host: super::process::HostWords,
 }
 
@@ -201,12 +203,9 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
         Block(|it, st, cx| read_block(&check::SSL, &mut it.ssl, st, cx))),
 ];
 
-/// A tracker that does not act: its words are checked, and its name is known to those who follow it.
 const NO_SNMP: &str =
     "SNMP is not spoken; read the same from 'lbctl status -o json', or have --metrics scraped";
 const NO_DBUS: &str = "D-Bus is not spoken; the control socket answers and tells of changes: 'lbctl watch'";
-const NAMES_IN_ETC: &str =
-    "names are looked for in /etc/iproute2 alone: write numbers, or have the names there";
 const NO_MARKS: &str = "each address of a group is a service of its own in IPVS, which balances the same; for one service of \
     many addresses mark their packets with nftables and write 'virtual_server fwmark N'";
 const BUFFERS: &str = "the agent sizes its own buffers and reads everything again when one overflows";
@@ -431,10 +430,11 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         counters as JSON.", Set(|it, a, _| drop(it.dump_files.insert(DumpKind::Json, a.text().to_owned())))),
     row("json_version", OneOf(&["1", "2"]), "1", InPlace, "Layout of that: 1 a list, 2 an object with the \
         list 'vrrp'.", Set(|it, a, _| it.json_version = if a.text() == "2" { 2 } else { 1 })),
-    row("iproute_usr_dir", Name("PATH"), "", NextStart, "Where iproute2's names are.",
-        Refused(NAMES_IN_ETC)),
-    row("iproute_etc_dir", Name("PATH"), "/etc/iproute2", NextStart, "Where local names of iproute2 are.",
-        Refused(NAMES_IN_ETC)),
+    row("iproute_usr_dir", Name("PATH"), "/usr/share/iproute2 or /usr/lib/iproute2", InPlace, "Where the names of tables, \
+        realms and the like are that iproute2 came with.",
+        Set(|it, a, _| it.iproute_usr = Some(a.text().to_owned()))),
+    row("iproute_etc_dir", Name("PATH"), "/etc/iproute2", InPlace, "Where this host's names are. They go first.",
+        Set(|it, a, _| it.iproute_etc = Some(a.text().to_owned()))),
 ];
 
 fn fifo(it: &mut FifoWords, a: &Args<'_, '_>) {
@@ -647,6 +647,15 @@ fn multicast(slot: &mut Option<IpAddr>, a: &Args<'_, '_>, v4: bool, cx: &mut Cx<
 }
 
 impl GlobalDefs {
+    /// The folders in which iproute2 keeps names, those that go first before the others.
+    pub(crate) fn iproute_folders(&self) -> Vec<&str> {
+        let etc = self.iproute_etc.as_deref().unwrap_or("/etc/iproute2");
+        match &self.iproute_usr {
+            Some(usr) => vec![etc, usr],
+            None => vec![etc, "/usr/share/iproute2", "/usr/lib/iproute2"],
+        }
+    }
+
     /// The words of `script_user`.
     pub(crate) fn script_words(&self) -> ScriptWords {
         let (user, group) = self

@@ -15,7 +15,8 @@ use crate::config::value;
 use crate::model::{PROTOCOL_OURS, Realms, Route, Rule, TABLE_MAIN};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Numbers that have names: what they are, how far they go, the names everybody knows, and where iproute2 keeps more.
+/// Numbers that have names: what they are, how far they go, the names everybody knows, and the file in which iproute2
+/// keeps more.
 struct Names {
     what: &'static str,
     most: u32,
@@ -27,25 +28,25 @@ const TABLES: Names = Names {
     what: "routing table",
     most: u32::MAX,
     usual: &[("main", TABLE_MAIN), ("default", 253), ("local", 255)],
-    file: "/etc/iproute2/rt_tables",
+    file: "rt_tables",
 };
 const REALMS: Names = Names {
     what: "realm",
     most: 65_535,
     usual: &[("cosmos", 0)],
-    file: "/etc/iproute2/rt_realms",
+    file: "rt_realms",
 };
 const GROUPS: Names = Names {
     what: "interface group",
     most: u32::MAX >> 1,
     usual: &[("default", 0)],
-    file: "/etc/iproute2/group",
+    file: "group",
 };
 const SERVICES: Names = Names {
     what: "type of service",
     most: 255,
     usual: &[("default", 0)],
-    file: "/etc/iproute2/rt_dsfield",
+    file: "rt_dsfield",
 };
 const PROTOCOLS: Names = Names {
     what: "routing protocol",
@@ -57,7 +58,7 @@ const PROTOCOLS: Names = Names {
         ("static", 4),
         ("keepalived", PROTOCOL_OURS as u32),
     ],
-    file: "/etc/iproute2/rt_protos",
+    file: "rt_protos",
 };
 
 /// Something read from a line, where it stands, and the track group that follows it.
@@ -212,15 +213,17 @@ impl<'t> Line<'_, 't, '_> {
     }
 
     fn looked_up(&mut self, word: Word<'_>, names: &Names) -> Result<u32, Wrong> {
-        let file = self.cx.files.read(names.file).unwrap_or_default();
-        let file = String::from_utf8_lossy(&file.bytes).into_owned();
-        numbered(&file, word.text).ok_or_else(|| Wrong {
-            at: Some(word.span),
-            ..wrong(
-                "L-06",
-                format!("there is no {} '{}'", names.what, shown(word.text)),
-                format!("write its number, or name it in {}", names.file),
-            )
+        number_of_name(names.file, word.text, self.cx).ok_or_else(|| {
+            let folders = self.cx.global.iproute_folders();
+            let first = folders.first().copied().unwrap_or_default();
+            Wrong {
+                at: Some(word.span),
+                ..wrong(
+                    "L-06",
+                    format!("there is no {} '{}'", names.what, shown(word.text)),
+                    format!("write its number, or name it in {first}/{}", names.file),
+                )
+            }
         })
     }
 
@@ -313,6 +316,18 @@ impl<'t> Line<'_, 't, '_> {
             )
         }
     }
+}
+
+/// The number of a name, from the first of iproute2's files of this name that has it.
+pub(super) fn number_of_name(file: &str, name: &str, cx: &Cx<'_>) -> Option<u32> {
+    cx.global.iproute_folders().into_iter().find_map(|folder| {
+        let path = format!("{folder}/{file}");
+        let beside = cx.files.glob(&format!("{path}.d/*.conf"));
+        [path].into_iter().chain(beside).find_map(|path| {
+            let content = cx.files.read(&path).ok()?;
+            numbered(&String::from_utf8_lossy(&content.bytes), name)
+        })
+    })
 }
 
 /// The number of a name in a file of iproute2.

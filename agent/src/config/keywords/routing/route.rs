@@ -1,6 +1,6 @@
 //! A line of `virtual_routes` or `static_routes`.
 
-use super::{Line, Wrong, encap, number_in, prefix, wrong};
+use super::{Line, Names, Wrong, encap, number_in, prefix, wrong};
 use crate::config::keyword::shown;
 use crate::config::lexer::{Span, Word};
 use crate::config::value;
@@ -15,17 +15,19 @@ fn everything(family: Family) -> (IpAddr, u8) {
     }
 }
 
-/// Scope names as iproute2 has them.
-fn scope(word: Word<'_>) -> Result<u8, Wrong> {
-    Ok(match word.text {
-        "global" | "universe" => 0,
-        "site" => 200,
-        "link" => 253,
-        "host" => 254,
-        "nowhere" => 255,
-        _ => return number_in(word, 0, 255),
-    })
-}
+const SCOPES: Names = Names {
+    what: "scope",
+    most: 255,
+    usual: &[
+        ("global", 0),
+        ("universe", 0),
+        ("site", 200),
+        ("link", 253),
+        ("host", 254),
+        ("nowhere", 255),
+    ],
+    file: "rt_scopes",
+};
 
 fn kind(text: &str) -> Option<RouteKind> {
     Some(match text {
@@ -122,7 +124,10 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Route, Wrong> {
             }
             "table" => (it.table, it.vrf) = (line.table(word)?, None),
             "vrf" => it.vrf = Some(line.name(word)?),
-            "scope" => it.scope = Some(scope(line.after(word)?)?),
+            "scope" => {
+                let scope = line.after(word)?;
+                it.scope = Some(line.named(scope, &SCOPES)?);
+            }
             "metric" | "priority" | "preference" => it.metric = Some(line.number(word, u64::from(u32::MAX))?),
             "protocol" => said.protocol = Some(line.protocol(word)?),
             "tos" | "dsfield" => it.tos = line.type_of_service(word)?,
