@@ -158,7 +158,7 @@ def priority(world):
         how(name, text)
         if want is None:
             until(f"FAULT after {name} {text!r}", lambda: world.vrrp()[0] == "FAULT", within=5)
-            assert not world.director.holds(VIP)
+            until(f"no address after {name} {text!r}", lambda: not world.director.holds(VIP), within=1)
         else:
             until(f"priority {want} after {name} {text!r}", lambda: world.vrrp()[1] == want, within=5)
             until(f"MASTER after {name} {text!r}", lambda: world.vrrp()[0] == "MASTER", within=5)
