@@ -275,6 +275,64 @@ def console():
               f"{usage(d.process)[1] / 1e6:.0f} MB after", flush=True)
 
 
+def large_config():
+    """2,284 services of 16 servers with a check each: 235,000 lines."""
+    lines = []
+    for s in range(2284):
+        lines.append(f"virtual_server 10.50.{s // 250}.{s % 250 + 1} 80 {{\n    delay_loop 3600\n    lb_algo wrr\n"
+                     "    lb_kind NAT\n    protocol TCP")
+        lines += [f"    real_server 10.60.{s // 250}.{r + 1} {1000 + s % 250} {{\n        weight 1\n        TCP_CHECK {{\n"
+                  "            connect_timeout 3\n        }\n    }" for r in range(16)]
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def config():
+    """What it takes to judge a large file, and to reload it when nothing has changed; an instance beats meanwhile."""
+    with World() as world:
+        node, far = world.node("config"), world.node("far")
+        world.wire(node, "eth0", far, "eth0")
+        node.ip("addr add 10.70.0.1/24 dev eth0")
+        text = BEAT + large_config()
+        d = daemon(OURS, node, text)
+        took, memory = {}, {}
+        for make, program in ((THEIRS, "keepalived"), (OURS, binary("lbagent"))):
+            runs = []
+            for _ in range(5):
+                began = time.monotonic()
+                with inside(node.name):
+                    child = subprocess.Popen((program, "-t", "-f", d.config_path), stdout=subprocess.DEVNULL,
+                                             stderr=subprocess.DEVNULL)
+                _, status, used = os.wait4(child.pid, 0)
+                assert status == 0, f"{program} -t: status {status}"
+                runs.append(time.monotonic() - began)
+                memory[make] = used.ru_maxrss * 1024 / 1e6
+            took[make] = min(runs)
+        lines = text.count("\n")
+        report(f"check of {lines} lines", took, "s", "not longer than theirs")
+        report("  resident memory", memory, "MB", "200 MB")
+        d.process = node.spawn(d.argv(), d.log_path)
+        until("the agent answers", lambda: not d.running() or d.answers(), within=60)
+        assert d.running(), f"the agent ended:\n{tail(d.log())}"
+        until("it is master", lambda: node.holds("10.70.1.1"), within=10)
+        time.sleep(10)
+        ear = listen(far, "eth0")
+        stop, heard, reloads = threading.Event(), [], []
+        listener = threading.Thread(target=gaps, args=(ear, stop, heard))
+        listener.start()
+        for _ in range(RELOADS):
+            time.sleep(1)
+            began = time.monotonic()
+            with inside(node.name):
+                subprocess.run((binary("lbctl"), "-s", d.socket_path, "reload"), check=True, stdout=subprocess.DEVNULL)
+            reloads.append(time.monotonic() - began)
+        stop.set()
+        listener.join()
+        ear.close()
+        print(f"lbctl reload of it, nothing changed: median {statistics.median(reloads):.3f} s, longest {max(reloads):.3f} s of "
+              f"{RELOADS}; between two adverts of 0.1 s at most {max(heard):.3f} s   (targets: 0.2 s, 0.11 s)", flush=True)
+
+
 def ticks(pid):
     """Ticks of the processor a process has had."""
     with open(f"/proc/{pid}/stat") as f:
@@ -495,4 +553,4 @@ def outage():
 
 for part in sys.argv[1:]:
     {"fill": fill, "reload": reload, "console": console, "vrrp": vrrp, "outage": outage,
-     "dashboard": dashboard}[part]()
+     "dashboard": dashboard, "config": config}[part]()
