@@ -34,7 +34,7 @@ use lbagent::io::{
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -512,6 +512,7 @@ fn message(ask: control::Ask) -> Message {
             force,
             confirm,
             held: BTreeSet::new(),
+            services: BTreeMap::new(),
             asked: Some((Box::new(move |answer| drop(reply.send(answer))), actor)),
         }),
     }

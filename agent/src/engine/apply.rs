@@ -16,7 +16,7 @@ use std::time::Duration;
 
 impl Engine {
     pub(super) fn on_model(&mut self, mut new: NewModel) {
-        new.model.keep_services_of(&self.model);
+        new.model.keep_services_of(&self.model.services);
         let changes = plan::changes(&self.model, &new.model);
         let moves = self.moves(&new.model);
         let asked = new.asked.clone();

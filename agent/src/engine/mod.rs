@@ -55,7 +55,7 @@ pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;
 use crate::health::Health;
-use crate::model::{Model, NotifyScripts, NotifyWho};
+use crate::model::{Model, NotifyScripts, NotifyWho, Service};
 use crate::net::AddressKey;
 use crate::track::Trackers;
 use crate::vrrp::{Ear, Routers};
@@ -67,6 +67,7 @@ use lb_shared::state::{AgentView, ObjectId, State};
 use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Places for actions and events that stay allocated.
 const QUEUE_KEPT: usize = 256;
@@ -308,6 +309,11 @@ impl Engine {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// The services in force.
+    pub fn services(&self) -> &BTreeMap<ServiceKey, Arc<Service>> {
+        &self.model.services
     }
 
     /// What the emitted events add up to.

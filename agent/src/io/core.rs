@@ -26,7 +26,7 @@ use crate::config::Texts;
 use crate::engine::{
     Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
 };
-use crate::model::DumpKind;
+use crate::model::{DumpKind, Service};
 use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::counters::ServerCounters;
@@ -34,7 +34,7 @@ use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, Level, What};
 use lb_shared::expect::Expected;
 use lb_shared::history::ServerRuns;
-use lb_shared::names::ServerId;
+use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
 use lb_shared::trial::TestAsk;
 use lb_shared::units::Mono;
@@ -230,6 +230,8 @@ pub struct ReloadAsk {
     pub confirm: Option<Duration>,
     /// Addresses that are on the host as virtual ones: the core says which.
     pub held: BTreeSet<IpAddr>,
+    /// Those in force, as the core says: what is the same is found, and let go of, before the core has to look at it.
+    pub services: BTreeMap<ServiceKey, Arc<Service>>,
     /// `None`: SIGHUP.
     pub asked: Option<(ReplyTo, Actor)>,
 }
@@ -513,6 +515,7 @@ impl Core {
 
     fn reload(&self, mut ask: ReloadAsk) {
         ask.held = self.engine.virtual_addresses();
+        ask.services = self.engine.services().clone();
         (self.shell.reload)(Wish::Reload(ask));
     }
 
@@ -534,6 +537,7 @@ impl Core {
                         force: true,
                         confirm: None,
                         held: BTreeSet::new(),
+                        services: BTreeMap::new(),
                         asked: None,
                     });
                 }

@@ -135,7 +135,8 @@ impl Loader {
         let loaded = self.load(&ask.held);
         let refused = loaded.is_refused();
         match loaded.model {
-            Some(model) if !refused => {
+            Some(mut model) if !refused => {
+                model.keep_services_of(&ask.services);
                 let new = NewModel {
                     numbers: numbers::of(&model, false),
                     since_boot: Duration::from_micros(super::clock::boot_us()),
@@ -437,6 +438,7 @@ pub fn reference(page: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use lb_shared::event::Actor;
+    use std::collections::BTreeMap;
 
     #[test]
     fn f122_a_storm_of_signals_is_one_reload_and_nobodys_question_replaces_it() {
@@ -445,6 +447,7 @@ mod tests {
             force: true,
             confirm: None,
             held: BTreeSet::new(),
+            services: BTreeMap::new(),
             asked: None,
         };
         let question = || ReloadAsk {
@@ -452,6 +455,7 @@ mod tests {
             force: false,
             confirm: None,
             held: BTreeSet::new(),
+            services: BTreeMap::new(),
             asked: Some((Box::new(drop), Actor::default())),
         };
         let asks = [signal(), signal(), question(), signal(), question(), question()];

@@ -79,9 +79,10 @@ pub struct Layout {
 
 impl Model {
     /// Takes over, from the model before, every service that is the same: two that are one are compared at once.
-    pub fn keep_services_of(&mut self, before: &Self) {
+    pub fn keep_services_of(&mut self, before: &BTreeMap<ServiceKey, Arc<Service>>) {
         for (key, service) in &mut self.services {
-            if let Some(known) = before.services.get(key)
+            if let Some(known) = before.get(key)
+                && !Arc::ptr_eq(known, service)
                 && known == service
             {
                 *service = Arc::clone(known);

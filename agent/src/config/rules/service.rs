@@ -482,11 +482,13 @@ fn server(
     };
     let weight = Weight::new(raw.weight.or(it.weight).unwrap_or(1)).unwrap_or(Weight::MAX);
     let words = check::inherit(&raw.words, &it.words);
-    let checks = raw
-        .checks
-        .iter()
-        .filter_map(|check| check::check(check, key, &words, followed, cx))
-        .collect();
+    // Room for these and no more: it is kept for each of many servers.
+    let mut checks = Vec::with_capacity(raw.checks.len());
+    checks.extend(
+        raw.checks
+            .iter()
+            .filter_map(|check| check::check(check, key, &words, followed, cx)),
+    );
     Some(Server {
         key,
         forwarding,
