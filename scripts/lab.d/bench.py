@@ -242,7 +242,7 @@ def console():
                     "lbctl services": (*lbctl, "services"), "lbctl why SERVICE": (*lbctl, "why", "10.50.0.1:80"),
                     "lbctl status": (*lbctl, "status"), "lbctl metrics": (*lbctl, "metrics"),
                     "lbctl is ready": (*lbctl, "is", "ready"),
-                    "lbctl weight SERVER 2 --dry-run": (*lbctl, "weight", "10.50.0.1:80/10.60.0.1:1000", "2", "--dry-run"),
+                    "lbctl weight --dry-run SERVER 2": (*lbctl, "weight", "--dry-run", "10.50.0.1:80/10.60.0.1:1000", "2"),
                     # Without an agent: what a start of the program takes.
                     "lbctl completion bash": (*lbctl, "completion", "bash")}
         # Ours is heard while nobody asks, and while everybody does.
