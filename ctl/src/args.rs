@@ -245,7 +245,11 @@ pub(crate) enum Verb {
     /// A weight until `config` is asked for: 50, +10, -10, 50%, config
     Weight {
         /// Servers, and last the weight
-        #[arg(value_name = "SERVER... WEIGHT", required = true, allow_hyphen_values = true)]
+        #[arg(
+            value_name = "SERVER... WEIGHT",
+            required = true,
+            allow_negative_numbers = true
+        )]
         targets: Vec<String>,
         #[command(flatten)]
         acting: Acting,
@@ -571,6 +575,17 @@ mod tests {
         match cli.verb {
             Some(Verb::Weight { targets, .. }) => assert_eq!(targets, ["web/198.51.100.24", "-10"]),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_may_follow_a_weight() {
+        for words in [["web/a", "50", "--dry-run"], ["web/a", "-10", "--dry-run"]] {
+            let cli = Cli::try_parse_from(["lbctl", "weight"].into_iter().chain(words)).unwrap();
+            match cli.verb {
+                Some(Verb::Weight { targets, .. }) => assert_eq!(targets, words[..2]),
+                other => panic!("{other:?}"),
+            }
         }
     }
 
