@@ -320,7 +320,7 @@ fn auth_number(cfg: &Instance) -> u8 {
     }
 }
 
-/// A command as keepalived shows it: each word in quotes, and whose rights it has.
+/// A command with each word in quotes, as keepalived shows it; whose rights it has is left out.
 fn script_line(it: &Script) -> String {
     let words: Vec<_> = it.argv.iter().map(|word| format!("'{word}'")).collect();
     words.join(" ")

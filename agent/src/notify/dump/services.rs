@@ -1,6 +1,6 @@
 //! `keepalived_check.data`: virtual servers, their servers and checkers, as keepalived 2.2.7 writes them.
 
-use super::{Source, script_line};
+use super::{Source, enabled, script_line};
 use crate::model::{
     Check, CheckKind, Forwarding, HttpGet, HttpVersion, Scheduler, Server, Service, SorryServer, TcpCheck,
     TunnelType,
@@ -386,10 +386,6 @@ fn small(protocol: Protocol) -> &'static str {
 
 fn seconds(span: Duration) -> impl Display {
     format!("{:.6}", span.as_secs_f64())
-}
-
-fn enabled(on: bool) -> &'static str {
-    if on { "enabled" } else { "disabled" }
 }
 
 fn on(on: bool) -> &'static str {
