@@ -1,3 +1,4 @@
+use super::decode::prefix_len;
 use super::*;
 use crate::ipvs::IpvsOp;
 use crate::ipvs::table::{

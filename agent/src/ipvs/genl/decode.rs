@@ -132,7 +132,7 @@ impl<'a> RawService<'a> {
 }
 
 /// 255 for an IPv4 netmask with holes, which the kernel allows and we never set.
-fn prefix_len(family: Family, netmask: [u8; 4]) -> u8 {
+pub(super) fn prefix_len(family: Family, netmask: [u8; 4]) -> u8 {
     match family {
         Family::Inet => {
             let mask = u32::from_be_bytes(netmask);
