@@ -542,16 +542,8 @@ mod tests {
         fs::write(folder.join("conf.d/v.conf"), instance).unwrap();
         fs::set_permissions(folder.join("conf.d/v.conf"), fs::Permissions::from_mode(0o644)).unwrap();
         let facts = Facts {
-            config_id: "a".to_owned(),
-            hostname: "a".to_owned(),
-            interfaces: None,
-            addresses: None,
-            subnets: None,
-            advise: false,
-            peer: None,
             users: &HostUsers,
-            seed: 1,
-            environment: &|_| None,
+            ..Facts::default()
         };
         let loaded = load_from_disk(folder.join("main.conf").to_str().unwrap(), &facts);
         assert_eq!(loaded.model.unwrap().instances.len(), 1, "{:?}", loaded.findings);
@@ -581,16 +573,9 @@ mod tests {
                 Some("x".to_owned())
             };
             let facts = Facts {
-                config_id: "a".to_owned(),
-                hostname: "a".to_owned(),
-                interfaces: None,
-                addresses: None,
-                subnets: None,
-                advise: false,
-                peer: None,
                 users: &HostUsers,
-                seed: 1,
                 environment: &environment,
+                ..Facts::default()
             };
             load_from_disk(name, &facts)
         };
