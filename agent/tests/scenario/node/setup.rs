@@ -143,6 +143,12 @@ pub(crate) fn model(priority: u8, service: Service) -> Model {
     model
 }
 
+/// The instance of a [`model`], to be changed.
+pub(crate) fn instance_of(model: &mut Model) -> &mut Instance {
+    let instance = model.instances.get_mut(&"VI_1".into());
+    Arc::make_mut(instance.expect("every model has it"))
+}
+
 pub(crate) fn new_model(model: Model) -> NewModel {
     NewModel {
         model,
