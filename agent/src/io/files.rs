@@ -3,7 +3,7 @@
 //! Opens without waiting and looks at what was really opened: a FIFO or a device named in a configuration must not
 //! stop the agent, nor a file without end fill its memory.
 
-use super::{patterns, programs};
+use super::{ownership, patterns, programs};
 use crate::config::{
     Content, FILE_MAX, Facts, FileError, Files, KeyFile, Loaded, Rights, ScriptFact, Users, load,
 };
@@ -81,7 +81,7 @@ fn rights(path: &str) -> Rights {
     // Who runs the agent may of course write its files, which matters when it is tried without root.
     let root = Uid::effective().is_root();
     Rights {
-        changeable: root.then(|| programs::changeable(&path)).flatten(),
+        changeable: root.then(|| ownership::changeable(&path)).flatten(),
         readable_by_all: fs::metadata(&path).is_ok_and(|it| it.mode() & 0o004 != 0),
     }
 }
@@ -202,7 +202,9 @@ fn kind(metadata: &Metadata) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ScriptState;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("lbagent-files-{name}-{}", std::process::id()));

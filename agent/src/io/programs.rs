@@ -1,13 +1,14 @@
 //! What is known of a script before it runs: where it is, who may run it, who could change it.
 
 use super::files::open;
+use super::ownership::changeable;
 use super::patterns::entries;
 use crate::config::{ScriptFact, ScriptState};
-use nix::unistd::{AccessFlags, Gid, Uid, access};
+use nix::unistd::{Gid, Uid};
 use std::fs::{self, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Bytes of a script that are read to see what it does.
 const SCRIPT_TEXT_MAX: u64 = 64 << 10;
@@ -67,7 +68,7 @@ fn state(path: &Path, user: Option<(u32, u32)>) -> ScriptState {
         Ok(metadata) => metadata,
         Err(error) => return ScriptState::NotExecutable(error.to_string()),
     };
-    if let Some(why) = not_executable(path, &metadata, user) {
+    if let Some(why) = not_executable(&metadata, user) {
         return ScriptState::NotExecutable(why);
     }
     // What really runs is the file behind the links; every folder of both paths can put another in its place.
@@ -78,7 +79,7 @@ fn state(path: &Path, user: Option<(u32, u32)>) -> ScriptState {
     }
 }
 
-fn not_executable(path: &Path, metadata: &Metadata, user: Option<(u32, u32)>) -> Option<String> {
+fn not_executable(metadata: &Metadata, user: Option<(u32, u32)>) -> Option<String> {
     let (uid, gid) = user.unwrap_or((Uid::effective().as_raw(), Gid::effective().as_raw()));
     let mode = metadata.mode();
     let allowed = match uid {
@@ -87,41 +88,7 @@ fn not_executable(path: &Path, metadata: &Metadata, user: Option<(u32, u32)>) ->
         _ if gid == metadata.gid() => mode & 0o010 != 0,
         _ => mode & 0o001 != 0,
     };
-    if !allowed {
-        return Some(format!(
-            "user {uid} has no right to execute it (mode {:o})",
-            mode & 0o7777
-        ));
-    }
-    access(path, AccessFlags::F_OK)
-        .err()
-        .map(|errno| errno.desc().to_owned())
-}
-
-/// Who besides root can change a file or one of the folders that lead to it.
-pub(super) fn changeable(path: &Path) -> Option<String> {
-    let mut walked = PathBuf::new();
-    for part in path.components() {
-        walked.push(part);
-        if matches!(part, Component::CurDir | Component::ParentDir) {
-            continue;
-        }
-        let Ok(metadata) = fs::metadata(&walked) else {
-            continue;
-        };
-        let shown = walked.display();
-        if metadata.uid() != 0 {
-            return Some(format!("{shown} belongs to user {}", metadata.uid()));
-        }
-        let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-        if metadata.mode() & 0o002 != 0 && !sticky {
-            return Some(format!("{shown} is writable by everybody"));
-        }
-        if metadata.mode() & 0o020 != 0 && metadata.gid() != 0 && !sticky {
-            return Some(format!("{shown} is writable by group {}", metadata.gid()));
-        }
-    }
-    None
+    (!allowed).then(|| format!("user {uid} has no right to execute it (mode {:o})", mode & 0o7777))
 }
 
 /// The beginning of a script; `None` for a binary.
