@@ -67,7 +67,7 @@ const PAGES: [(&str, bool, Draw); 24] = [
         detailed(view, look, "mail")
     }),
     ("reload-dry-run", false, |view, demo, _| {
-        joined(&samples::reload(view, demo))
+        joined(&samples::reload(view))
     }),
     ("history", false, |view, demo, look| {
         joined(&history::lines(view, &samples::history(demo), look))
