@@ -3,7 +3,7 @@
 use super::Facts;
 use super::define::{Definitions, Run, Trouble, definition};
 use super::findings::limit_reached;
-use super::source::{LINE_MAX, Line, Sources, before_comment};
+use super::source::{LINE_MAX, Line, Sources, before_comment, unindented};
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
 use std::borrow::Cow;
 
@@ -72,6 +72,17 @@ impl<'s> Expander<'s, '_> {
     fn line(&mut self, index: usize) -> usize {
         let line = self.sources.lines[index];
         let whole = self.sources.text(line);
+        let first = unindented(whole);
+        if is_plain(whole) && !first.starts_with(RANDOM_SEED) {
+            if !first.is_empty() {
+                self.out.lines.push(Logical {
+                    text: Cow::Borrowed(whole),
+                    line: narrow(index),
+                    map: None,
+                });
+            }
+            return index + 1;
+        }
         let mut text = before_comment(whole);
         if let Some((counts, rest)) = condition(text, self.id) {
             if !counts {
@@ -88,7 +99,7 @@ impl<'s> Expander<'s, '_> {
         // Definitions are expanded before keywords are read, so this one is looked for in the text.
         if let Some(seed) = text
             .trim()
-            .strip_prefix("random_seed")
+            .strip_prefix(RANDOM_SEED)
             .and_then(|seed| seed.trim().parse().ok())
         {
             self.definitions.seed(seed);
@@ -217,6 +228,16 @@ impl<'s> Expander<'s, '_> {
         self.out.findings.push(limit_reached(what, limit, Some(place)));
         self.out.fatal = true;
     }
+}
+
+/// Seeds `${_RANDOM}`.
+const RANDOM_SEED: &str = "random_seed";
+
+/// Whether a line has none of the characters that mean something here, as nearly all.
+fn is_plain(line: &str) -> bool {
+    // Without an early end it is done for many bytes at once.
+    let special = |byte| matches!(byte, b'!' | b'#' | b'\\' | b'$' | b'~' | b'@');
+    !line.bytes().fold(false, |found, byte| found | special(byte))
 }
 
 fn narrow(at: usize) -> u32 {
