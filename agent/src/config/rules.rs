@@ -2,6 +2,7 @@
 
 mod address;
 mod advise;
+mod authentication;
 mod bfd;
 mod check;
 mod clash;
@@ -10,6 +11,7 @@ mod follow;
 mod group;
 mod hmac;
 mod host;
+mod instance;
 mod notify;
 mod own_link;
 mod pair;

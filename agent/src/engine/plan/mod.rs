@@ -1,7 +1,11 @@
 //! What a new model would change, told before it comes into force.
 
 mod checks;
+mod host;
+mod instances;
+mod services;
 mod signing;
+mod trackers;
 pub(super) mod values;
 
 use super::Engine;
@@ -34,7 +38,7 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
         "static address",
         &old.static_addresses,
         &new.static_addresses,
-        values::address,
+        instances::address,
     );
     routing(
         &mut lines,
