@@ -5,16 +5,37 @@ use super::define::{Definitions, Run, Trouble, definition};
 use super::findings::limit_reached;
 use super::source::{LINE_MAX, Line, Sources, before_comment, unindented};
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
-use std::borrow::Cow;
 
 /// A line as the reader of words sees it.
 #[derive(Debug)]
 pub(crate) struct Logical<'s> {
-    pub text: Cow<'s, str>,
+    text: Text<'s>,
     /// Index of the line it came from.
     pub line: u32,
-    /// Where the pieces of `text` came from; `None` when it is a part of the line itself.
-    pub map: Option<Box<[Piece]>>,
+}
+
+/// Nearly all are as written, and there are as many as the file has lines.
+#[derive(Debug)]
+enum Text<'s> {
+    /// A part of the line itself, from its first byte on.
+    Written(&'s str),
+    Joined(Box<Joined>),
+}
+
+/// A text, and where its pieces came from.
+#[derive(Debug)]
+struct Joined {
+    text: String,
+    map: Vec<Piece>,
+}
+
+impl Logical<'_> {
+    pub(crate) fn text(&self) -> &str {
+        match &self.text {
+            Text::Written(text) => text,
+            Text::Joined(joined) => &joined.text,
+        }
+    }
 }
 
 /// A stretch of a logical line.
@@ -76,9 +97,8 @@ impl<'s> Expander<'s, '_> {
         if is_plain(whole) && !first.starts_with(RANDOM_SEED) {
             if !first.is_empty() {
                 self.out.lines.push(Logical {
-                    text: Cow::Borrowed(whole),
+                    text: Text::Written(whole),
                     line: narrow(index),
-                    map: None,
                 });
             }
             return index + 1;
@@ -108,9 +128,8 @@ impl<'s> Expander<'s, '_> {
         let special = text.contains(['\\', '$', '~']);
         if !special && offset == 0 {
             self.out.lines.push(Logical {
-                text: Cow::Borrowed(text),
+                text: Text::Written(text),
                 line: narrow(index),
-                map: None,
             });
             return index + 1;
         }
@@ -122,11 +141,7 @@ impl<'s> Expander<'s, '_> {
         } else if joined.contains('$') || joined.contains("~SEQ") || joined.contains("~LST") {
             self.substitute(index, &joined, &map);
         } else {
-            self.out.lines.push(Logical {
-                text: Cow::Owned(joined),
-                line: narrow(index),
-                map: Some(map.into()),
-            });
+            self.joined(index, joined, map);
         }
         after
     }
@@ -192,12 +207,15 @@ impl<'s> Expander<'s, '_> {
             text.push_str(&run.text);
         }
         if !text.trim().is_empty() {
-            self.out.lines.push(Logical {
-                text: Cow::Owned(text),
-                line: narrow(index),
-                map: Some(map.into()),
-            });
+            self.joined(index, text, map);
         }
+    }
+
+    fn joined(&mut self, index: usize, text: String, map: Vec<Piece>) {
+        self.out.lines.push(Logical {
+            text: Text::Joined(Box::new(Joined { text, map })),
+            line: narrow(index),
+        });
     }
 
     fn trouble(&mut self, trouble: Trouble, index: usize) {
@@ -317,9 +335,10 @@ fn condition<'l>(text: &'l str, id: &str) -> Option<(bool, &'l str)> {
 
 /// The place of a piece of a logical line, in the file as the operator sees it.
 pub(crate) fn place(sources: &Sources, logical: &Logical<'_>, start: u32, end: u32) -> Place {
-    let (index, from, length) = match &logical.map {
-        None => (logical.line, start, end.saturating_sub(start)),
-        Some(map) => {
+    let (index, from, length) = match &logical.text {
+        Text::Written(_) => (logical.line, start, end.saturating_sub(start)),
+        Text::Joined(joined) => {
+            let map = &joined.map;
             let after = map.partition_point(|piece| piece.at <= start);
             let piece = map[after.saturating_sub(1)];
             match piece.verbatim {

@@ -112,7 +112,7 @@ pub(crate) fn read<'t>(
             end: 1,
         };
         tokens.clear();
-        if let Err(quote) = lexer::tokens(&line.text, index, &mut tokens) {
+        if let Err(quote) = lexer::tokens(line.text(), index, &mut tokens) {
             let notes: &[&str] = &["the rest of the line is read as one word"];
             cx.error("L-17", quote.0, "the quote is never closed", notes);
         }

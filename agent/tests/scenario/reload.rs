@@ -213,10 +213,7 @@ fn a_plan_tells_whose_connections_end() {
     let table = node.ipvs.as_mut().unwrap();
     let entry = table.services.values_mut().next().unwrap();
     for (server, active) in [(1, 5), (2, 0), (3, 7)] {
-        let it = entry
-            .destinations
-            .get_mut(&crate::node::server_key(server))
-            .unwrap();
+        let it = entry.destinations.get_mut(&server_key(server)).unwrap();
         it.counters.active = active;
     }
     node.run_for(Duration::from_secs(11), &[]);
