@@ -50,7 +50,7 @@ pub(super) fn reload(view: &View<'_>) -> Vec<String> {
             "~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into(),
             "- rs:203.0.113.10:443/tcp/198.51.100.26:443".into(),
         ],
-        cut: [("rs:203.0.113.10:443/tcp/198.51.100.26:443".to_owned(), 37)].into(),
+        cut: [("rs:203.0.113.10:443/tcp/198.51.100.26:443".to_owned(), 3_762)].into(),
         ..Reloaded::default()
     };
     let going: lb_shared::state::State = {
