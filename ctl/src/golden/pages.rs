@@ -66,7 +66,7 @@ const PAGES: [(&str, bool, Draw); 24] = [
     ("show-service", false, |view, _, look| {
         detailed(view, look, "mail")
     }),
-    ("reload-dry-run", false, |view, demo, _| {
+    ("reload-dry-run", false, |view, _, _| {
         joined(&samples::reload(view))
     }),
     ("history", false, |view, demo, look| {
