@@ -2,6 +2,7 @@ use super::*;
 use lb_shared::client::{Client, ClientError, Update};
 use lb_shared::counters::Counters;
 use lb_shared::event::{Change, What};
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::expect::Expected;
 use lb_shared::fixture;
 use lb_shared::frame;

@@ -74,3 +74,16 @@ fn a_connection_is_told_what_changed_of_the_numbers_it_looks_at() {
     let anew = WindowAsk { round: 1, ..ask };
     assert!(client.window(anew, patience).unwrap().whole);
 }
+
+#[test]
+fn counters_are_told_with_objects_and_not_with_the_agent_alone() {
+    let room = Room::new();
+    let mut client = room.client();
+    let told = |client: &mut Client, ask: &ExcerptAsk| client.excerpt(ask).unwrap().counters.is_some();
+    assert!(!told(&mut client, &ExcerptAsk::agent()));
+    assert!(told(&mut client, &ExcerptAsk::all(Scope::Status)));
+    assert!(told(
+        &mut client,
+        &ExcerptAsk::of(Scope::Servers, &["web".to_owned()])
+    ));
+}
