@@ -36,6 +36,7 @@ pub enum Override {
 }
 
 impl Rail {
+    /// Each once.
     pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::LastServer,
@@ -49,6 +50,7 @@ impl Rail {
         Self::MasterGone,
     ];
 
+    /// What its refusal is known by.
     pub fn code(self) -> RefusalCode {
         match self {
             Self::Connections => RefusalCode::Connections,
@@ -62,6 +64,7 @@ impl Rail {
         }
     }
 
+    /// What a command has to say to be carried out all the same.
     pub fn overridden_by(self) -> Override {
         match self {
             Self::Connections => Override::Cut,
