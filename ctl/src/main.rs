@@ -22,7 +22,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = line::of_process();
     let look = look::Look::of_process(&cli.global);
-    let mut out = look::Out::stdout();
+    let mut out = look::Out::stdout(cli.global.output);
     let ended = verbs::run(&cli, &look, &mut out);
     ExitCode::from(trouble::report(ended, &cli.global, &mut out))
 }
