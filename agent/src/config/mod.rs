@@ -38,6 +38,7 @@ use findings::Cx;
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use tree::Braces;
 
 /// What the host contributes to the meaning of a file.
 pub struct Facts<'a> {
@@ -108,20 +109,25 @@ fn understand(read: &source::Read, files: &dyn Files, facts: &Facts<'_>) -> (Opt
     let expanded = expand::expand(&read.sources, facts);
     let mut findings = read.findings.clone();
     findings.extend(expanded.findings);
-    let mut cx = Cx::new(&read.sources, &expanded.lines, files, facts, findings);
+    let cx = || Cx::new(&read.sources, &expanded.lines, files, facts, findings.clone());
     if read.fatal || expanded.fatal {
-        return (None, cx.finish());
+        return (None, cx().finish());
     }
-    match tree::build(&expanded.lines, &mut cx) {
-        Ok(statements) => {
-            let raw = bind::read(statements, &mut cx);
-            let model = rules::model(raw, &mut cx);
-            (Some(model), cx.finish())
-        }
-        Err(limit) => {
-            let mut findings = cx.finish();
-            findings.push(*limit);
-            (None, findings)
+    let mut recover = false;
+    loop {
+        let mut cx = cx();
+        match bind::read(&expanded.lines, recover, &mut cx) {
+            // Known only at the end of all that it makes mean something else.
+            Ok((_, Braces::Missing)) if !recover => recover = true,
+            Ok((raw, _)) => {
+                let model = rules::model(raw, &mut cx);
+                return (Some(model), cx.finish());
+            }
+            Err(limit) => {
+                let mut findings = cx.finish();
+                findings.push(*limit);
+                return (None, findings);
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::findings::{Cx, MASK, looks_secret};
 use super::source::{self, Files};
-use super::{Facts, expand, tree};
+use super::tree::{self, Braces};
+use super::{Facts, expand};
 use lb_shared::shown::{Shown, Statement};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// Reads a configuration as for [`super::load`] and tells its statements.
 pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
@@ -15,13 +17,23 @@ pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
         ..Shown::default()
     };
     let mut cx = Cx::new(&read.sources, &expanded.lines, files, facts, Vec::new());
-    if let Ok(statements) = tree::build(&expanded.lines, &mut cx) {
-        let index: BTreeMap<&str, u32> = (0..)
-            .zip(&shown.files)
-            .map(|(at, name)| (name.as_str(), at))
-            .collect();
+    let index: BTreeMap<&str, u32> = (0..)
+        .zip(&shown.files)
+        .map(|(at, name)| (name.as_str(), at))
+        .collect();
+    let mut told = |recover| {
         let mut found = Vec::new();
-        add(&statements, (0, ""), &cx, &index, &mut found);
+        let braces = tree::read(&expanded.lines, recover, &mut cx, |statement, cx| {
+            add(&[statement], (0, ""), cx, &index, &mut found);
+            ControlFlow::Continue(())
+        });
+        braces.map(|braces| (found, braces))
+    };
+    let read = match told(false) {
+        Ok((_, Braces::Missing)) => told(true),
+        read => read,
+    };
+    if let Ok((found, _)) = read {
         shown.statements = found;
     }
     shown

@@ -208,6 +208,37 @@ fn lists_follow_the_order_of_the_file_and_moving_a_line_changes_nothing() {
 }
 
 #[test]
+fn a_plan_tells_whose_connections_end() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    let table = node.ipvs.as_mut().unwrap();
+    let entry = table.services.values_mut().next().unwrap();
+    for (server, active) in [(1, 5), (2, 0), (3, 7)] {
+        let it = entry.destinations.get_mut(&server_key(server)).unwrap();
+        it.counters.active = active;
+    }
+    node.run_for(Duration::from_secs(11), &[]);
+    let cut = |plan: lb_shared::request::Reloaded| -> Vec<(String, u64)> { plan.cut.into_iter().collect() };
+    assert_eq!(cut(node.plan(model(100, service("wlc", 3)))), []);
+    let fewer = node.plan(model(100, service("rr", 1)));
+    let gone: Vec<_> = fewer.changes.iter().filter(|it| it.starts_with("- ")).collect();
+    let cut_off = cut(fewer.clone());
+    assert_eq!(gone.len(), 2);
+    assert_eq!(
+        cut_off.iter().map(|it| it.1).collect::<Vec<_>>(),
+        [7],
+        "the second has none"
+    );
+    assert!(
+        gone.contains(&&format!("- {}", cut_off[0].0)),
+        "as in the changes: {cut_off:?}"
+    );
+    let mut none = model(100, service("rr", 1));
+    none.services.clear();
+    let key = crate::node::service_key();
+    assert_eq!(cut(node.plan(none)), [(format!("vs:{key}"), 12)]);
+}
+
+#[test]
 fn a_plan_tells_what_changes_and_which_addresses_move_and_changes_nothing() {
     let mut node = Start::with(model(100, service("rr", 3))).go();
     node.run_for(Duration::from_secs(10), &[]);

@@ -66,8 +66,8 @@ const PAGES: [(&str, bool, Draw); 29] = [
     ("show-service", false, |view, _, look| {
         detailed(view, look, "mail")
     }),
-    ("reload-dry-run", false, |view, demo, _| {
-        joined(&samples::reload(view, demo))
+    ("reload-dry-run", false, |view, _, _| {
+        joined(&samples::reload(view))
     }),
     ("history", false, |view, demo, look| {
         joined(&history::lines(view, &samples::history(demo), look))

@@ -41,7 +41,7 @@ pub(super) fn fault() -> Refusal {
 }
 
 /// A file with one service more, another quorum and one server less.
-pub(super) fn reload(view: &View<'_>, demo: &Demo) -> Vec<String> {
+pub(super) fn reload(view: &View<'_>) -> Vec<String> {
     let plan = Reloaded {
         dry_run: true,
         revision: 18,
@@ -50,6 +50,7 @@ pub(super) fn reload(view: &View<'_>, demo: &Demo) -> Vec<String> {
             "~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into(),
             "- rs:203.0.113.10:443/tcp/198.51.100.26:443".into(),
         ],
+        cut: [("rs:203.0.113.10:443/tcp/198.51.100.26:443".to_owned(), 3_762)].into(),
         ..Reloaded::default()
     };
     let going: lb_shared::state::State = {
@@ -60,7 +61,7 @@ pub(super) fn reload(view: &View<'_>, demo: &Demo) -> Vec<String> {
         state
     };
     let going = View::new(&going, view.now, view.wall_ms);
-    let lines = reload::lines(17, &plan, &demo.counters, true);
+    let lines = reload::lines(17, &plan, true);
     let mut all = vec![lines[0].clone()];
     all.extend(reload::summary(&plan, &going, view));
     all.extend_from_slice(&lines[1..]);

@@ -160,6 +160,7 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             findings: Vec::new(),
             moves: Vec::new(),
             confirm_within_ms: None,
+            cut: [(format!("rs:{GOING}"), 3)].into(),
         }))),
         Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {

@@ -200,3 +200,50 @@ fn garbage_and_halves_are_let_go_and_harm_nobody() {
 }
 
 const PREFACE: usize = frame::PREFACE_LEN;
+
+#[test]
+fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
+    let room = Room::new();
+    let mut watch = room.client().watch().unwrap();
+    let handle = Arc::clone(room.handle.as_ref().unwrap());
+    let before = room.client().snapshot().unwrap().seq;
+    let count = 40_000;
+    let mut agent = fixture::demo().snapshot.state.agent;
+    for round in 1..=count {
+        agent.pid = round;
+        handle.emit(Event {
+            what: What::Applied,
+            object: ObjectId::Agent,
+            text: "x".repeat(100),
+            why: None,
+            actor: None,
+            at: lb_shared::units::Mono::ZERO,
+            changes: vec![Change::Put(Object::Agent(Box::new(agent.clone())))],
+        });
+    }
+    while room.client().snapshot().unwrap().seq < before + u64::from(count) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut state = lb_shared::state::State::default();
+    let mut lost = 0;
+    let mut last = 0;
+    while last < before + u64::from(count) {
+        match watch.next_within(Duration::from_secs(20)).unwrap().unwrap() {
+            Update::Snapshot(snapshot) => {
+                last = snapshot.seq;
+                state = snapshot.state;
+            }
+            Update::Event(event) => {
+                assert_eq!(event.seq, last + 1, "events have no gap but a told one");
+                last = event.seq;
+                state.apply(&event.event);
+            }
+            Update::Lost { from, to } => {
+                assert_eq!(from, last + 1);
+                lost += to + 1 - from;
+            }
+        }
+    }
+    assert!(lost > 0);
+    assert_eq!(state.agent.pid, count);
+}
