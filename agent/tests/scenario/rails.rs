@@ -8,7 +8,7 @@ use crate::operators::{server, vi_1};
 use lb_shared::client::{Client, ClientError};
 use lb_shared::request::{Act, Refusal, Reply, Request, Role, Verb};
 use lb_shared::state::{DrainThen, Target};
-use lbagent::control::{Ask, ControlHandle, LogSetup, Setup, ToEngine, start};
+use lbagent::control::{Ask, ControlHandle, Setup, ToEngine, start};
 use lbagent::engine::{NewModel, Rail, RailOverride};
 use lbagent::model::Model;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const DRAIN: Verb = Verb::Drain {
@@ -220,19 +220,7 @@ impl Served {
         let folder = std::env::temp_dir().join(format!("rails-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let runtime = Runtime::new().unwrap();
-        let setup = Setup {
-            socket: folder.join("agent.sock"),
-            read_only: None,
-            epoch: Instant::now(),
-            peer_groups: |_| Ok(Vec::new()),
-            give_memory_back: || {},
-            metrics: Default::default(),
-            keeper: None,
-            log: LogSetup {
-                current: || "info".to_owned(),
-                set: |_| Ok(()),
-            },
-        };
+        let setup = Setup::at(folder.join("agent.sock"));
         let present = node.engine.state().as_events();
         let node = Arc::new(Mutex::new(node));
         let events: Arc<OnceLock<Arc<ControlHandle>>> = Arc::default();
