@@ -3,10 +3,10 @@
 use lb_shared::counters::Counters;
 use lb_shared::event::{Numbered, What};
 use lb_shared::excerpt::{Excerpt, Sums};
-use lb_shared::names::{InstanceName, ServiceKey, TrackerName};
+use lb_shared::names::ServiceKey;
 use lb_shared::problems::{self, Problem, Tally};
 use lb_shared::request::{Role, Snapshot};
-use lb_shared::state::{ObjectId, State, VrrpState};
+use lb_shared::state::State;
 use lb_shared::units::Mono;
 use lb_shared::view::{Totals, View};
 use lb_shared::window::{CounterSums, Rows, Window};
@@ -22,8 +22,6 @@ const SAMPLES_MAX: usize = 300;
 const SAMPLES_SHOWN: usize = 64;
 /// Seconds between two samples of a service.
 const SERVICE_STEP: u64 = 5;
-/// How long before an event its cause may lie.
-const CAUSE_WITHIN_MS: u64 = 10_000;
 
 /// Everything known about one agent.
 #[derive(Clone, Debug, Default)]
@@ -296,83 +294,6 @@ impl Data {
         self.events.get(at).map(|event| &**event)
     }
 
-    /// The event that most likely caused another: the nearest before it that its object depends on.
-    pub(crate) fn cause(&self, of: &Numbered) -> Option<&Numbered> {
-        let at = self.events.partition_point(|event| event.seq < of.seq);
-        self.events
-            .iter()
-            .take(at)
-            .rev()
-            .take_while(|event| event.wall_ms.saturating_add(CAUSE_WITHIN_MS) >= of.wall_ms)
-            .find(|event| self.leads_to(event, of))
-            .map(|event| &**event)
-    }
-
-    /// The events that name this one as their cause.
-    pub(crate) fn effects(&self, of: &Numbered) -> Vec<&Numbered> {
-        let at = self.events.partition_point(|event| event.seq <= of.seq);
-        self.events
-            .iter()
-            .skip(at)
-            .take_while(|event| of.wall_ms.saturating_add(CAUSE_WITHIN_MS) >= event.wall_ms)
-            .filter(|event| self.cause(event).is_some_and(|cause| cause.seq == of.seq))
-            .map(|event| &**event)
-            .collect()
-    }
-
-    fn leads_to(&self, from: &Numbered, to: &Numbered) -> bool {
-        let (from, to) = (&from.event, &to.event);
-        match (&from.object, &to.object) {
-            (ObjectId::Tracker(tracker), ObjectId::Instance(name)) => {
-                let moved = matches!(from.what, What::TrackerFailed | What::TrackerOk | What::LinkDown)
-                    || from.what.topic() == "link";
-                moved && about_standing(to.what) && self.depends(name, tracker)
-            }
-            (ObjectId::Instance(a), ObjectId::Instance(b)) => {
-                a == b && from.what == What::PriorityChanged && about_role(to.what)
-            }
-            (ObjectId::Instance(name), ObjectId::Group(group)) => {
-                about_role(from.what)
-                    && self
-                        .state
-                        .groups
-                        .get(group)
-                        .is_some_and(|it| it.members.contains(name))
-            }
-            (ObjectId::Server(id), ObjectId::Service(key)) => {
-                matches!(
-                    (from.what, to.what),
-                    (
-                        What::ServerDown | What::WeightChanged | What::DrainStarted,
-                        What::QuorumLost
-                    ) | (What::ServerUp | What::WeightChanged, What::QuorumGained)
-                ) && id.service == *key
-            }
-            (ObjectId::Server(a), ObjectId::Server(b)) => {
-                a == b && from.what.topic() == "action" && to.what == What::WeightChanged
-            }
-            (ObjectId::Override(target), object) => {
-                let same = match target {
-                    lb_shared::state::Target::Server(id) => *object == ObjectId::Server(id.clone()),
-                    lb_shared::state::Target::Instance(name) => *object == ObjectId::Instance(name.clone()),
-                };
-                same && to.what != What::ServerDown && to.what != What::ServerUp
-            }
-            _ => false,
-        }
-    }
-
-    fn depends(&self, name: &InstanceName, tracker: &TrackerName) -> bool {
-        self.state.instances.get(name).is_some_and(|it| {
-            let named = it.terms.iter().any(|term| term.tracker == *tracker);
-            let own = match tracker {
-                TrackerName::Interface(interface) => it.interface.as_ref() == Some(interface),
-                _ => false,
-            };
-            named || own
-        })
-    }
-
     fn trim(&mut self) {
         let over = self.events.len().saturating_sub(EVENTS_MAX);
         self.events.drain(..over);
@@ -383,102 +304,6 @@ impl Data {
         self.mono = mono;
         self.wall_ms = wall_ms;
     }
-
-    /// An instance's states over the minutes before `wall_ms`, oldest first; the worst within a minute wins.
-    pub(crate) fn strip(&self, name: &InstanceName, wall_ms: u64, minutes: usize) -> String {
-        const MINUTE: u64 = 60_000;
-        let Some(view) = self.state.instances.get(name) else {
-            return ".".repeat(minutes);
-        };
-        let changes = self.changes(name);
-        let known_from = self.events.front().map_or(u64::MAX, |event| event.wall_ms);
-        let since_ms = wall_ms.saturating_sub(millis(self.clock(self.at).0.since(view.since)));
-        (0..minutes)
-            .map(|nth| {
-                let to = wall_ms.saturating_sub(MINUTE * (minutes - 1 - nth) as u64);
-                let from = to.saturating_sub(MINUTE);
-                let mut worst = None;
-                if to > since_ms {
-                    worst = Some(view.state);
-                }
-                for (i, (at, before, after)) in changes.iter().enumerate() {
-                    let previous = i.checked_sub(1).map_or(known_from, |i| changes[i].0);
-                    let next = changes.get(i + 1).map_or(u64::MAX, |next| next.0);
-                    if *at > from && previous < to {
-                        worst = worse(worst, *before);
-                    }
-                    if *at < to && next > from {
-                        worst = worse(worst, Some(*after));
-                    }
-                }
-                worst.map_or('.', mark)
-            })
-            .collect()
-    }
-
-    /// Changes of state: when, from what (as far as it is told), to what.
-    fn changes(&self, name: &InstanceName) -> Vec<(u64, Option<VrrpState>, VrrpState)> {
-        self.events
-            .iter()
-            .filter(|event| matches!(&event.event.object, ObjectId::Instance(own) if own == name))
-            .filter_map(|event| {
-                let after = match event.event.what {
-                    What::BecameInit => VrrpState::Init,
-                    What::BecameBackup => VrrpState::Backup,
-                    What::BecameMaster => VrrpState::Master,
-                    What::BecameFault => VrrpState::Fault,
-                    _ => return None,
-                };
-                let word = event.event.text.split(' ').next().unwrap_or_default();
-                let before = [
-                    VrrpState::Init,
-                    VrrpState::Backup,
-                    VrrpState::Master,
-                    VrrpState::Fault,
-                ]
-                .into_iter()
-                .find(|state| state.word() == word);
-                Some((event.wall_ms, before, after))
-            })
-            .collect()
-    }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn worse(a: Option<VrrpState>, b: Option<VrrpState>) -> Option<VrrpState> {
-    let rank = |state: VrrpState| match state {
-        VrrpState::Master => 1,
-        VrrpState::Backup => 2,
-        VrrpState::Init => 3,
-        VrrpState::Fault => 4,
-    };
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if rank(b) > rank(a) { b } else { a }),
-        (a, b) => a.or(b),
-    }
-}
-
-fn mark(state: VrrpState) -> char {
-    match state {
-        VrrpState::Master => '#',
-        VrrpState::Backup => '-',
-        VrrpState::Init => '?',
-        VrrpState::Fault => '!',
-    }
-}
-
-fn about_role(what: What) -> bool {
-    matches!(
-        what,
-        What::BecameInit | What::BecameBackup | What::BecameMaster | What::BecameFault
-    )
-}
-
-fn about_standing(what: What) -> bool {
-    about_role(what) || what == What::PriorityChanged
 }
 
 /// The mark of an event in lists.
@@ -496,11 +321,12 @@ pub(crate) fn event_mark(event: &Numbered) -> char {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use lb_shared::fixture;
+    use lb_shared::state::ObjectId;
 
-    fn data() -> (Data, Duration) {
+    pub(crate) fn data() -> (Data, Duration) {
         let demo = fixture::demo();
         let mut data = Data::default();
         let at = Duration::from_secs(5);
@@ -520,28 +346,6 @@ mod tests {
             data.view(at).service_totals(&key).as_ref(),
             data.services.get(&key)
         );
-    }
-
-    #[test]
-    fn a_strip_shows_the_worst_of_each_minute_and_dots_for_what_is_not_known() {
-        let (data, at) = data();
-        let (_, wall_ms) = data.clock(at);
-        let strip = data.strip(&"VI_int".into(), wall_ms, 60);
-        // The log begins at 09:07:26, three seconds before the fall.
-        assert_eq!(strip, format!("{}{}", ".".repeat(47), "-".repeat(13)));
-        assert_eq!(data.strip(&"VI_mgmt".into(), wall_ms, 5), "!!!!!");
-        assert_eq!(data.strip(&"nobody".into(), wall_ms, 3), "...");
-    }
-
-    #[test]
-    fn an_event_is_traced_to_what_its_object_depends_on() {
-        let (data, _) = data();
-        let fell = data.find(1_185).unwrap();
-        assert_eq!(data.cause(fell).map(|cause| cause.seq), Some(1_184));
-        let failed = data.find(1_184).unwrap();
-        let effects: Vec<u64> = data.effects(failed).iter().map(|event| event.seq).collect();
-        assert_eq!(effects, [1_185]);
-        assert_eq!(data.cause(data.find(1_186).unwrap()), None);
     }
 
     #[test]
