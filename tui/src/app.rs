@@ -16,6 +16,7 @@ use crate::list::List;
 use crate::mouse::{self, Mouse};
 use crate::order::{self, By, Order};
 use crate::past::{Past, Travel};
+use crate::ranking::Ranking;
 use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
 use crate::tape::{Play, Playing};
@@ -305,6 +306,8 @@ pub(crate) struct App {
     pub(crate) ordered: Option<(u64, u64)>,
     /// What the list of servers was made from, where nothing else decides about it.
     pub(crate) listed: Option<(u64, (By, bool), String)>,
+    /// Its order where numbers decide.
+    pub(crate) ranking: Ranking,
 }
 
 impl App {
@@ -401,6 +404,7 @@ impl App {
         (self.now, self.heard, self.link_since) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         (self.moved_at, self.ordered_at) = (Duration::ZERO, Duration::ZERO);
         (self.ordered, self.listed, self.runs) = (None, None, None);
+        self.ranking = Ranking::default();
         self.backlog = Vec::new();
         self.stir = true;
     }

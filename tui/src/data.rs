@@ -1,12 +1,12 @@
 //! What is known about the agent: its state, folded from its events, with what is derived from both.
 
 use lb_shared::counters::Counters;
-use lb_shared::event::{Numbered, What};
+use lb_shared::event::{Change, Numbered, What};
 use lb_shared::excerpt::{Excerpt, Sums};
 use lb_shared::names::ServiceKey;
 use lb_shared::problems::{self, Problem, Tally};
 use lb_shared::request::{Role, Snapshot};
-use lb_shared::state::State;
+use lb_shared::state::{Object, ObjectId, State};
 use lb_shared::units::Mono;
 use lb_shared::view::{Totals, View};
 use lb_shared::window::{CounterSums, Rows, Window};
@@ -48,6 +48,10 @@ pub(crate) struct Data {
     /// Grows with every change of the state, and with every change of the numbers.
     version: u64,
     samples: u64,
+    /// Grows when there are other services or servers, or in another order.
+    roster: u64,
+    /// Grows when the numbers are those of other servers.
+    counted: u64,
     /// What is known of the objects that are still to come, while only a first part of the state is here.
     early: Option<Box<Sums>>,
 }
@@ -83,6 +87,7 @@ impl Data {
         self.role = snapshot.role.or(self.role);
         self.seq = snapshot.seq;
         self.version += 1;
+        self.roster += 1;
         self.set_clock(at, snapshot.now, snapshot.wall_ms);
         self.derived = false;
     }
@@ -91,6 +96,7 @@ impl Data {
     pub(crate) fn excerpt(&mut self, at: Duration, excerpt: Excerpt) {
         self.snapshot(at, excerpt.snapshot);
         self.counters = excerpt.counters;
+        self.counted += 1;
         let all = excerpt.sums.all.as_ref();
         self.totals = all.and_then(|all| all.totals);
         let services = excerpt.sums.of_services.iter();
@@ -124,6 +130,7 @@ impl Data {
         then.snapshot(at, was.snapshot.clone());
         // No number a state of now has.
         then.version = 1 << 63 | to_ms;
+        (then.roster, then.counted) = (then.version, then.version);
         if let Some(counters) = &was.counters {
             then.sample(counters.clone());
         }
@@ -139,6 +146,8 @@ impl Data {
     /// Folds one event. Those a snapshot already contains are only listed.
     pub(crate) fn event(&mut self, at: Duration, event: Numbered) {
         if event.seq > self.seq {
+            let other = |change| changes_roster(&self.state, change);
+            self.roster += u64::from(event.event.changes.iter().any(other));
             self.state.apply(&event.event);
             self.seq = event.seq;
             self.version += 1;
@@ -162,6 +171,7 @@ impl Data {
         self.services = sums.services;
         let at = counters.at;
         self.counters = Some(counters);
+        self.counted += 1;
         self.samples += 1;
         self.draw_on(at);
     }
@@ -173,18 +183,22 @@ impl Data {
             self.services = BTreeMap::new();
         }
         let counters = self.counters.get_or_insert_default();
+        let before = counters.servers.len();
         counters.at = window.at;
         counters.instances.extend(window.instances);
-        counters.servers.extend(window.servers);
+        take(&mut counters.servers, window.servers);
+        let mut others = window.whole || counters.servers.len() != before;
         for id in &window.gone {
-            counters.servers.remove(id);
+            others |= counters.servers.remove(id).is_some();
         }
         if let Rows::These(ids) = rows
             && counters.servers.len() > ids.len()
         {
             let seen: BTreeSet<_> = ids.iter().collect();
             counters.servers.retain(|id, _| seen.contains(id));
+            others = true;
         }
+        self.counted += u64::from(others);
         self.totals = window.totals.or(self.totals);
         self.services.extend(window.services);
         self.samples += 1;
@@ -237,6 +251,7 @@ impl Data {
     /// A restarted agent counts from zero: nothing sampled before means anything.
     pub(crate) fn forget_samples(&mut self) {
         self.counters = None;
+        self.counted += 1;
         self.totals = None;
         self.services = BTreeMap::new();
         self.history = History::default();
@@ -245,6 +260,16 @@ impl Data {
     /// Another number for every state there was.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Another number whenever there are other services or servers, or in another order.
+    pub(crate) fn roster(&self) -> u64 {
+        self.roster
+    }
+
+    /// Another number whenever the numbers are those of other servers.
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// Another number for all numbers there were.
@@ -306,6 +331,44 @@ impl Data {
     }
 }
 
+/// Takes what changed. Where that is much, one walk over both is quicker than to look for each.
+fn take<K: Ord, V>(into: &mut BTreeMap<K, V>, changed: Vec<(K, V)>) {
+    const FEW: usize = 8;
+    if changed.len() < into.len() / FEW {
+        into.extend(changed);
+        return;
+    }
+    let mut changed = changed.into_iter().peekable();
+    let mut new = Vec::new();
+    for (key, value) in into.iter_mut() {
+        // Most often it is this one: to see that takes less than to see which of two is first.
+        if let Some((_, now)) = changed.next_if(|it| it.0 == *key) {
+            *value = now;
+            continue;
+        }
+        while let Some(it) = changed.next_if(|it| it.0 < *key) {
+            new.push(it);
+        }
+        if let Some((_, now)) = changed.next_if(|it| it.0 == *key) {
+            *value = now;
+        }
+    }
+    into.extend(new.into_iter().chain(changed));
+}
+
+/// Whether with this change there are other services or servers, or in another order.
+fn changes_roster(state: &State, change: &Change) -> bool {
+    match change {
+        Change::Put(Object::Server(view)) => !state.servers.contains_key(&view.id),
+        Change::Put(Object::Service(view)) => state
+            .services
+            .get(&view.key)
+            .is_none_or(|known| known.order != view.order),
+        Change::Remove(ObjectId::Server(_) | ObjectId::Service(_)) => true,
+        Change::Put(_) | Change::Remove(_) => false,
+    }
+}
+
 /// The mark of an event in lists.
 pub(crate) fn event_mark(event: &Numbered) -> char {
     match event.event.what {
@@ -324,7 +387,8 @@ pub(crate) fn event_mark(event: &Numbered) -> char {
 pub(crate) mod tests {
     use super::*;
     use lb_shared::fixture;
-    use lb_shared::state::ObjectId;
+    use proptest::prelude::*;
+    use std::sync::Arc;
 
     pub(crate) fn data() -> (Data, Duration) {
         let demo = fixture::demo();
@@ -352,14 +416,48 @@ pub(crate) mod tests {
     fn an_event_a_snapshot_contains_is_not_folded_again() {
         let (mut data, at) = data();
         let mut event = (*data.events[0]).clone();
-        event.event.changes = vec![lb_shared::event::Change::Remove(ObjectId::Instance(
-            "VI_int".into(),
-        ))];
+        event.event.changes = vec![Change::Remove(ObjectId::Instance("VI_int".into()))];
         data.event(at, event.clone());
         assert!(data.state.instances.contains_key(&"VI_int".into()));
         event.seq = 2_000;
         data.event(at, event);
         assert!(!data.state.instances.contains_key(&"VI_int".into()));
         assert_eq!(data.events.back().map(|event| event.seq), Some(2_000));
+    }
+
+    proptest! {
+        #[test]
+        fn what_changed_is_taken_in_whatever_order_it_comes(
+            mut held in prop::collection::btree_map(0u8..40, 0u32..9, 0..40),
+            changed in prop::collection::vec((0u8..40, 10u32..19), 0..40),
+        ) {
+            let mut want = held.clone();
+            want.extend(changed.iter().copied());
+            take(&mut held, changed);
+            prop_assert_eq!(held, want);
+        }
+    }
+
+    #[test]
+    fn another_server_is_another_roster_and_another_state_of_one_is_not() {
+        let (mut data, at) = data();
+        let view = Arc::clone(data.state.servers.values().next().unwrap());
+        let mut new = (*view).clone();
+        new.id.server.port += 1;
+        let id = ObjectId::Server(new.id.clone());
+        let mut roster = data.roster();
+        for (change, differs) in [
+            (Change::Put(Object::Server(view)), false),
+            (Change::Put(Object::Server(Arc::new(new))), true),
+            (Change::Remove(id), true),
+            (Change::Remove(ObjectId::Instance("VI_int".into())), false),
+        ] {
+            let mut event = (**data.events.back().unwrap()).clone();
+            event.seq += 1_000;
+            event.event.changes = vec![change];
+            data.event(at, event.clone());
+            assert_eq!(data.roster() != roster, differs, "{:?}", event.event.changes);
+            roster = data.roster();
+        }
     }
 }

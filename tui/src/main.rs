@@ -6,8 +6,8 @@
 mod act;
 mod app;
 mod board;
-mod columns;
 mod cause;
+mod columns;
 mod command;
 mod compare;
 mod data;
@@ -22,6 +22,7 @@ mod once;
 mod order;
 mod page;
 mod past;
+mod ranking;
 mod runs;
 mod scope;
 mod settings;
