@@ -66,6 +66,8 @@ pub(crate) enum Msg {
     Mouse(MouseEvent),
     Paste(String),
     Resize(u16, u16),
+    /// Whether the terminal is the one that is typed into; not every terminal tells.
+    Focus(bool),
     /// Time passed.
     Tick,
     /// What came of something that was done outside, in words.
@@ -123,6 +125,8 @@ pub(crate) enum Cmd {
     Gather,
     /// Which numbers are wanted: those that something on the screen shows.
     Sample(Option<WindowAsk>),
+    /// Whether somebody looks: numbers are wanted less often while nobody does.
+    Hurry(bool),
     /// Try to connect now.
     Reconnect,
     /// Put a text into the terminal's clipboard.
@@ -416,7 +420,8 @@ impl App {
     /// When a picture of that moment will be out of date although nothing happens. On a `quiet` one a second made no
     /// difference but for the clock: no age is shown in seconds.
     pub(crate) fn wake_at(&self, drawn: Duration, quiet: bool) -> Duration {
-        let quiet = quiet && !self.fleet.several();
+        // How far back the past is stands in the first line.
+        let quiet = quiet && !self.fleet.several() && self.past.is_none();
         let ages = Some(drawn + if quiet { QUIET } else { AGES });
         let note = self.note.as_ref().map(|(_, until)| *until);
         let stale = (!self.stale()).then(|| self.heard + STALE_AFTER);
@@ -496,7 +501,12 @@ impl App {
 pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     app.now = app.now.max(at);
     // Signs of life change nothing on the screen, unless they were missed.
-    let idle = matches!(msg, Msg::Link(News::Alive | News::Still(_) | News::Was(_))) && !app.stale();
+    let idle = match &msg {
+        Msg::Link(News::Alive | News::Still(_) | News::Was(_)) => !app.stale(),
+        // Whether time made a difference shows in the picture that is drawn for it.
+        Msg::Focus(_) | Msg::Tick => true,
+        _ => false,
+    };
     app.dirty |= !idle;
     if app.note.as_ref().is_some_and(|(_, until)| *until <= app.now) {
         app.note = None;
@@ -516,6 +526,7 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             app.size = (width, height);
             Vec::new()
         }
+        Msg::Focus(focused) => vec![Cmd::Hurry(focused)],
         Msg::Tick => Vec::new(),
         Msg::Told(text) => {
             app.tell(text);

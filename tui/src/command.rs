@@ -108,8 +108,8 @@ pub(crate) const VERBS: [Verb; 18] = [
     ),
     verb(
         "at",
-        "SPAN|TIME",
-        "Shows how everything was so long ago, or at a time of the day, within the last 15 minutes or in a recording.",
+        "SPAN|TIME|seq N",
+        "Shows how everything was so long ago, at a time of the day, or at an event, within the last 15 minutes or in a recording.",
         "at 5m",
     ),
     verb("live", "", "Back to now; in a recording, to its end.", "live"),

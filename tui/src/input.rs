@@ -528,7 +528,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
             let Some((_, now_ms)) = crate::past::clocks(app) else {
                 return Vec::new();
             };
-            match crate::past::moment(&text, now_ms, app.ahead_ms(now_ms)) {
+            match crate::past::named(app, &text, now_ms) {
                 Ok(to_ms) if app.playing.is_some() => return vec![Cmd::Play(Play::To(to_ms))],
                 Ok(to_ms) => return crate::past::go(app, to_ms),
                 Err(error) => {

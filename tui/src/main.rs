@@ -453,7 +453,8 @@ fn read_keys(out: &Sender<Letter>) {
             Ok(Event::Key(key)) => Msg::Key(key),
             Ok(Event::Paste(text)) => Msg::Paste(text),
             Ok(Event::Resize(width, height)) => Msg::Resize(width, height),
-            Ok(Event::FocusGained | Event::FocusLost) => continue,
+            Ok(Event::FocusGained) => Msg::Focus(true),
+            Ok(Event::FocusLost) => Msg::Focus(false),
             Ok(Event::Mouse(event)) => Msg::Mouse(event),
             // The terminal is gone.
             Err(_) => Msg::Terminate,
@@ -600,6 +601,11 @@ fn carry_out(
             Cmd::Sample(wanted) => {
                 if let Some(link) = link {
                     link.sample(wanted);
+                }
+            }
+            Cmd::Hurry(wanted) => {
+                if let Some(link) = link {
+                    link.hurry(wanted);
                 }
             }
             Cmd::Reconnect => {

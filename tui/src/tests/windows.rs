@@ -108,6 +108,18 @@ fn the_first_screen_of_an_excerpt_is_that_of_the_whole() {
 }
 
 #[test]
+fn a_terminal_that_nobody_types_into_wants_its_numbers_less_often_and_is_not_drawn_for_it() {
+    let mut bench = Bench::demo(80, 24);
+    bench.cmds.clear();
+    bench.app.dirty = false;
+    for focused in [false, true] {
+        bench.send(Msg::Focus(focused));
+        assert_eq!(bench.cmds.drain(..).collect::<Vec<_>>(), [Cmd::Hurry(focused)]);
+        assert!(!bench.app.dirty);
+    }
+}
+
+#[test]
 fn an_early_part_shows_no_lists_that_lack_most_rows() {
     let demo = fixture::big();
     let mut bench = Bench::empty(80, 24);
@@ -226,6 +238,7 @@ fn where_nothing_changes_nothing_is_drawn_but_for_ages() {
         assert!(nth < 330 || !bench.app.dirty, "{nth}");
     }
     bench.pass(Duration::from_secs(1));
+    bench.send(Msg::Tick);
     assert!(!bench.app.dirty);
     let drawn = bench.at;
     let app = &bench.app;

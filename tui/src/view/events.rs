@@ -157,6 +157,7 @@ fn line(scene: &Scene<'_>, key: Key, event: &Numbered, nth: usize) -> Line {
         mark,
         cursor: nth == app.events.at(),
         marked: false,
+        differs: false,
         spot: Some(Spot::Row(mouse::Pane::Events, nth)),
         cells,
     }
