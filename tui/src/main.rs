@@ -18,6 +18,7 @@ mod keys;
 mod link;
 mod list;
 mod mouse;
+mod msg;
 mod once;
 mod order;
 mod page;

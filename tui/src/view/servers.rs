@@ -60,8 +60,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
                 .marks
                 .iter()
                 .filter_map(|id| scene.view.server_counters(id))
-                .map(|counters| counters.active)
-                .sum();
+                .fold(0, |sum, counters| counters.active.saturating_add(sum));
             row(
                 format!(
                     "{} marked, {} active connections; d drains them, Esc clears marks",

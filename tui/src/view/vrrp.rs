@@ -288,7 +288,10 @@ pub(crate) fn masters(scene: &Scene<'_>, columns: u16) -> Pane {
         .filter_map(|name| scene.view.state.instances.get(name))
         .map(|it| {
             let counters = scene.view.instance_counters(&it.name);
-            let rejected: u64 = counters.map_or(0, |counters| counters.rejected.values().sum());
+            let rejected: u64 = counters.map_or(0, |counters| {
+                let refused = counters.rejected.values();
+                refused.fold(0, |sum, count| count.saturating_add(sum))
+            });
             let worst = counters
                 .and_then(|counters| counters.rejected.iter().max_by_key(|(_, count)| **count))
                 .filter(|(_, count)| **count > 0)

@@ -44,8 +44,9 @@ def reload_with_plan(board):
 
 @declare_in("tui", "two objects compared by one key, a page per command as lbctl has it, a recording faster and slower")
 def rest_of_the_keys(board):
-    walk(board, ("3", r"\[3 Servers\]"), ("g", r">! .*26:81"), ("=", r"press = on the other|= on another|choose"), ("G", r">\+ .*25:80"),
-         ("=", r"(?s)── Compare .*~ state +DOWN +UP"), ("Escape", r"\[3 Servers\]"))
+    walk(board, ("3", r"\[3 Servers\]"), ("g", r">! .*26:81"), ("=", r"now = on what it is compared with"), ("G", r">\+ .*25:80"),
+         ("=", r"(?s)── Compare .*~ state +DOWN +UP"), ("Escape", r"\[3 Servers\]"), ("/", r"filter"), ("Escape", r"filter: none"),
+         (">", r"there is no other host"))
     board.keys("C-l", "M")
     board.shows(r"mouse")
     board.keys("M")
