@@ -13,6 +13,7 @@ use crate::fleet::Fleet;
 use crate::input;
 use crate::keys::{Keymap, Screen};
 use crate::list::List;
+use crate::log::Log;
 use crate::mouse::{self, Mouse};
 pub(crate) use crate::msg::{Cmd, Failure, Link, Msg, News};
 use crate::order::{self, By, Order};
@@ -102,6 +103,15 @@ pub(crate) struct Detail {
     pub(crate) scroll: usize,
 }
 
+/// A page of help.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Page {
+    #[default]
+    Keys,
+    Command(&'static Verb),
+    Log,
+}
+
 /// Everything the dashboard knows.
 #[derive(Debug, Default)]
 pub(crate) struct App {
@@ -146,8 +156,9 @@ pub(crate) struct App {
     pub(crate) detail: Vec<Detail>,
     /// `Some` while help is open: how far it is scrolled.
     pub(crate) help: Option<usize>,
-    /// The page of one command, in place of the keys.
-    pub(crate) help_page: Option<&'static Verb>,
+    /// What help shows.
+    pub(crate) page: Page,
+    pub(crate) log: Log,
     pub(crate) dialog: Option<Dialog>,
     /// What is compared, or was chosen to be.
     pub(crate) compare: Option<Compare>,
@@ -386,7 +397,9 @@ impl App {
     }
 
     pub(crate) fn tell(&mut self, text: impl Into<String>) {
-        self.note = Some((text.into(), self.now + NOTE_FOR));
+        let text = text.into();
+        self.log.add(self.now, text.clone());
+        self.note = Some((text, self.now + NOTE_FOR));
     }
 
     pub(crate) fn ticket(&mut self) -> u64 {
@@ -474,6 +487,10 @@ pub(crate) fn settle(app: &mut App) {
 fn on_news(app: &mut App, news: News) {
     match news {
         News::Connected(hello, events) => {
+            app.log.add(
+                app.now,
+                format!("connected to agent {} on {}", hello.agent, hello.host),
+            );
             app.link = Link::Up;
             app.link_since = app.now;
             app.connects += 1;
@@ -526,6 +543,8 @@ fn on_news(app: &mut App, news: News) {
             if !matches!(app.link, Link::Down { .. }) {
                 app.link_since = app.now;
             }
+            app.log
+                .add(app.now, format!("not connected: {}", failure.message));
             app.last_failure = Some(failure.message.clone());
             app.link = Link::Down {
                 failure,
@@ -568,6 +587,6 @@ fn on_update(app: &mut App, update: lb_shared::client::Update) {
         }
         Update::Event(event) => data.event(now, *event),
         // The snapshot that follows puts it right.
-        Update::Lost { .. } => {}
+        Update::Lost { from, to } => app.log.add(app.now, format!("lost events {from} to {to}")),
     }
 }

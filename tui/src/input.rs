@@ -1,7 +1,7 @@
 //! Keys and pasted text: moving, opening, marking, finding, and the prompts.
 
 use crate::act;
-use crate::app::{App, Cmd, Detail, Narrowed, Prompt};
+use crate::app::{App, Cmd, Detail, Narrowed, Page, Prompt};
 use crate::command::{self, Command};
 use crate::keys::{self, Action, Screen};
 use crate::list::List;
@@ -153,7 +153,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Reconnect => return vec![Cmd::Reconnect],
         Action::Help => {
             app.help = Some(0);
-            app.help_page = None;
+            app.page = Page::Keys;
         }
         Action::Redraw => return vec![Cmd::Redraw],
         Action::Suspend => return vec![Cmd::Suspend],
@@ -545,7 +545,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         Command::Local(local) => app.local = local,
         Command::Help(page) => {
             app.help = Some(0);
-            app.help_page = page;
+            app.page = page;
         }
         Command::Quit => return vec![Cmd::Quit],
     }

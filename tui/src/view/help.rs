@@ -2,8 +2,10 @@
 
 use super::Scene;
 use super::paint::{Area, Paint, Row, row};
+use crate::app::Page;
 use crate::keys::{self, Binding, Group, KEYS};
 use crate::theme::Role;
+use lb_shared::text::{escape, span};
 use lb_shared::why::wrap;
 
 const WORDS: [&str; 10] = [
@@ -41,7 +43,15 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, scroll:
 
 fn lines(scene: &Scene<'_>) -> Vec<(Option<String>, Row)> {
     let mut lines = Vec::new();
-    if let Some(verb) = scene.app.help_page {
+    if let Page::Log = scene.app.page {
+        lines.push((Some("Log of this dashboard, newest first".into()), Row::default()));
+        lines.extend(scene.app.log.newest().map(|(at, text)| {
+            let ago = span(scene.app.now.saturating_sub(at));
+            (None, row(format!(" {ago:>7} ago  {}", escape(text)), Role::Plain))
+        }));
+        return lines;
+    }
+    if let Page::Command(verb) = scene.app.page {
         lines.push((Some("Command".into()), Row::default()));
         let usage = wrap(&format!(":{} {}", verb.name, verb.takes), 76).into_iter();
         lines.extend(usage.map(|line| (None, row(format!(" {line}"), Role::Master))));
