@@ -59,6 +59,7 @@ fn no_verb_about_a_few_objects_asks_for_all_of_them() {
         &["what-if", "promote VI_int", "drain web/198.51.100.24"],
         &["reload", "--dry-run"],
         &["reload", "--drain-removed", "1m", "--dry-run"],
+        &["reload"],
         &["reload", "-o", "json"],
         &["config", "show"],
         &["hosts"],

@@ -61,6 +61,11 @@ impl ExcerptAsk {
         }
     }
 
+    /// Whether nothing but the agent itself is told: what needs no counters, of which there may be very many.
+    pub fn is_of_agent_alone(&self) -> bool {
+        self.scope == Scope::Objects && self.targets.is_empty()
+    }
+
     /// What these words select, as it is now. No words select nothing, and tell of the agent alone.
     pub fn of(scope: Scope, targets: &[String]) -> Self {
         Self {

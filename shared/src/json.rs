@@ -519,6 +519,8 @@ pub fn reloaded(it: &Reloaded) -> Value {
         "changes": it.changes,
         "moves_address": !it.moves.is_empty(),
         "moves": it.moves,
+        "cut": it.cut.iter().map(|(object, connections)| json!({"object": object, "connections": connections}))
+            .collect::<Vec<_>>(),
         "findings": list(&it.findings, diagnostic),
         "confirm_within_s": it.confirm_within_ms.map(|ms| ms as f64 / 1e3),
     })

@@ -14,6 +14,7 @@ use crate::units::{Mono, Weight};
 use crate::whatif::{Foreseen, WhatIf};
 use crate::window::{Window, WindowAsk};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a connection may do; each role includes the ones before it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -411,6 +412,9 @@ pub struct Reloaded {
     pub moves: Vec<String>,
     /// After so long what was in force before comes back, unless it is confirmed.
     pub confirm_within_ms: Option<u64>,
+    /// Established connections through what goes, by its name in `changes` (`vs:…`, `rs:…`), at the last look at the
+    /// kernel; what has none is left out.
+    pub cut: BTreeMap<String, u64>,
 }
 
 /// Why nothing was done.

@@ -149,7 +149,7 @@ pub(crate) enum Verdict {
     Unasked(String),
     Asking,
     Effect(Acted),
-    Plan(Reloaded),
+    Plan(Box<Reloaded>),
     Refused(Refusal),
     /// The answer never came.
     Failed {
@@ -165,7 +165,7 @@ impl Verdict {
     pub(crate) fn of(reply: Reply) -> Self {
         match reply {
             Reply::Acted(acted) => Self::Effect(acted),
-            Reply::Reloaded(reloaded) => Self::Plan(reloaded),
+            Reply::Reloaded(reloaded) => Self::Plan(Box::new(reloaded)),
             Reply::Refused(refusal) => Self::Refused(refusal),
             Reply::Hello(_)
             | Reply::Config(_)

@@ -201,7 +201,7 @@ fn site(args: &Args) -> Result<Site> {
         .socket
         .clone()
         .or_else(|| var("LBCTL_SOCKET").map(PathBuf::from));
-    let (config, warnings) = Config::find().map_err(told)?;
+    let (config, warnings) = Config::find();
     for warning in warnings {
         eprintln!("warning: {warning}");
     }

@@ -171,7 +171,7 @@ pub(crate) fn merge(parts: &[Part]) -> Verdict {
     }
     match (effect, plan) {
         (Some(acted), _) => Verdict::Effect(acted),
-        (None, Some(plan)) => Verdict::Plan(plan),
+        (None, Some(plan)) => Verdict::Plan(Box::new(plan)),
         (None, None) => Verdict::Failed {
             message: "no host has it".into(),
             hint: String::new(),

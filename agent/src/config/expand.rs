@@ -3,18 +3,39 @@
 use super::Facts;
 use super::define::{Definitions, Run, Trouble, definition};
 use super::findings::limit_reached;
-use super::source::{LINE_MAX, Line, Sources, before_comment};
+use super::source::{LINE_MAX, Line, Sources, before_comment, unindented};
 use lb_shared::diagnostic::{Diagnostic, Place, Severity};
-use std::borrow::Cow;
 
 /// A line as the reader of words sees it.
 #[derive(Debug)]
 pub(crate) struct Logical<'s> {
-    pub text: Cow<'s, str>,
+    text: Text<'s>,
     /// Index of the line it came from.
     pub line: u32,
-    /// Where the pieces of `text` came from; `None` when it is a part of the line itself.
-    pub map: Option<Box<[Piece]>>,
+}
+
+/// Nearly all are as written, and there are as many as the file has lines.
+#[derive(Debug)]
+enum Text<'s> {
+    /// A part of the line itself, from its first byte on.
+    Written(&'s str),
+    Joined(Box<Joined>),
+}
+
+/// A text, and where its pieces came from.
+#[derive(Debug)]
+struct Joined {
+    text: String,
+    map: Vec<Piece>,
+}
+
+impl Logical<'_> {
+    pub(crate) fn text(&self) -> &str {
+        match &self.text {
+            Text::Written(text) => text,
+            Text::Joined(joined) => &joined.text,
+        }
+    }
 }
 
 /// A stretch of a logical line.
@@ -72,6 +93,16 @@ impl<'s> Expander<'s, '_> {
     fn line(&mut self, index: usize) -> usize {
         let line = self.sources.lines[index];
         let whole = self.sources.text(line);
+        let first = unindented(whole);
+        if is_plain(whole) && !first.starts_with(RANDOM_SEED) {
+            if !first.is_empty() {
+                self.out.lines.push(Logical {
+                    text: Text::Written(whole),
+                    line: narrow(index),
+                });
+            }
+            return index + 1;
+        }
         let mut text = before_comment(whole);
         if let Some((counts, rest)) = condition(text, self.id) {
             if !counts {
@@ -88,7 +119,7 @@ impl<'s> Expander<'s, '_> {
         // Definitions are expanded before keywords are read, so this one is looked for in the text.
         if let Some(seed) = text
             .trim()
-            .strip_prefix("random_seed")
+            .strip_prefix(RANDOM_SEED)
             .and_then(|seed| seed.trim().parse().ok())
         {
             self.definitions.seed(seed);
@@ -97,9 +128,8 @@ impl<'s> Expander<'s, '_> {
         let special = text.contains(['\\', '$', '~']);
         if !special && offset == 0 {
             self.out.lines.push(Logical {
-                text: Cow::Borrowed(text),
+                text: Text::Written(text),
                 line: narrow(index),
-                map: None,
             });
             return index + 1;
         }
@@ -111,11 +141,7 @@ impl<'s> Expander<'s, '_> {
         } else if joined.contains('$') || joined.contains("~SEQ") || joined.contains("~LST") {
             self.substitute(index, &joined, &map);
         } else {
-            self.out.lines.push(Logical {
-                text: Cow::Owned(joined),
-                line: narrow(index),
-                map: Some(map.into()),
-            });
+            self.joined(index, joined, map);
         }
         after
     }
@@ -181,12 +207,15 @@ impl<'s> Expander<'s, '_> {
             text.push_str(&run.text);
         }
         if !text.trim().is_empty() {
-            self.out.lines.push(Logical {
-                text: Cow::Owned(text),
-                line: narrow(index),
-                map: Some(map.into()),
-            });
+            self.joined(index, text, map);
         }
+    }
+
+    fn joined(&mut self, index: usize, text: String, map: Vec<Piece>) {
+        self.out.lines.push(Logical {
+            text: Text::Joined(Box::new(Joined { text, map })),
+            line: narrow(index),
+        });
     }
 
     fn trouble(&mut self, trouble: Trouble, index: usize) {
@@ -217,6 +246,16 @@ impl<'s> Expander<'s, '_> {
         self.out.findings.push(limit_reached(what, limit, Some(place)));
         self.out.fatal = true;
     }
+}
+
+/// Seeds `${_RANDOM}`.
+const RANDOM_SEED: &str = "random_seed";
+
+/// Whether a line has none of the characters that mean something here, as nearly all.
+fn is_plain(line: &str) -> bool {
+    // Without an early end it is done for many bytes at once.
+    let special = |byte| matches!(byte, b'!' | b'#' | b'\\' | b'$' | b'~' | b'@');
+    !line.bytes().fold(false, |found, byte| found | special(byte))
 }
 
 fn narrow(at: usize) -> u32 {
@@ -296,9 +335,10 @@ fn condition<'l>(text: &'l str, id: &str) -> Option<(bool, &'l str)> {
 
 /// The place of a piece of a logical line, in the file as the operator sees it.
 pub(crate) fn place(sources: &Sources, logical: &Logical<'_>, start: u32, end: u32) -> Place {
-    let (index, from, length) = match &logical.map {
-        None => (logical.line, start, end.saturating_sub(start)),
-        Some(map) => {
+    let (index, from, length) = match &logical.text {
+        Text::Written(_) => (logical.line, start, end.saturating_sub(start)),
+        Text::Joined(joined) => {
+            let map = &joined.map;
             let after = map.partition_point(|piece| piece.at <= start);
             let piece = map[after.saturating_sub(1)];
             match piece.verbatim {

@@ -5,6 +5,7 @@
 //!
 //! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`mod@keywords`] → [`rules`] → model.
 
+mod alone;
 mod bind;
 mod define;
 mod expand;
@@ -22,6 +23,7 @@ mod texts;
 mod tree;
 mod value;
 
+pub use alone::Alone;
 pub use explain::{compatibility_page, configuration_page, explain, unknown};
 pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};
@@ -38,6 +40,7 @@ use findings::Cx;
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use tree::Braces;
 
 /// What the host contributes to the meaning of a file.
 pub struct Facts<'a> {
@@ -108,20 +111,25 @@ fn understand(read: &source::Read, files: &dyn Files, facts: &Facts<'_>) -> (Opt
     let expanded = expand::expand(&read.sources, facts);
     let mut findings = read.findings.clone();
     findings.extend(expanded.findings);
-    let mut cx = Cx::new(&read.sources, &expanded.lines, files, facts, findings);
+    let cx = || Cx::new(&read.sources, &expanded.lines, files, facts, findings.clone());
     if read.fatal || expanded.fatal {
-        return (None, cx.finish());
+        return (None, cx().finish());
     }
-    match tree::build(&expanded.lines, &mut cx) {
-        Ok(statements) => {
-            let raw = bind::read(statements, &mut cx);
-            let model = rules::model(raw, &mut cx);
-            (Some(model), cx.finish())
-        }
-        Err(limit) => {
-            let mut findings = cx.finish();
-            findings.push(*limit);
-            (None, findings)
+    let mut recover = false;
+    loop {
+        let mut cx = cx();
+        match bind::read(&expanded.lines, recover, &mut cx) {
+            // Known only at the end of all that it makes mean something else.
+            Ok((_, Braces::Missing)) if !recover => recover = true,
+            Ok((raw, _)) => {
+                let model = rules::model(raw, &mut cx);
+                return (Some(model), cx.finish());
+            }
+            Err(limit) => {
+                let mut findings = cx.finish();
+                findings.push(*limit);
+                return (None, findings);
+            }
         }
     }
 }

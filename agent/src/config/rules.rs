@@ -2,6 +2,7 @@
 
 mod address;
 mod advise;
+mod authentication;
 mod bfd;
 mod check;
 mod clash;
@@ -10,6 +11,7 @@ mod follow;
 mod group;
 mod hmac;
 mod host;
+mod instance;
 mod notify;
 mod own_link;
 mod pair;
@@ -30,7 +32,8 @@ use super::keywords::Raw;
 use crate::model::{Global, Model};
 
 /// Makes the model. Objects that cannot be run are left out, each with a finding.
-pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
+pub(crate) fn model(mut raw: Raw, cx: &mut Cx<'_>) -> Model {
+    let services = std::mem::take(&mut raw.services);
     script::identity_of_all(cx);
     let mut model = Model {
         global: global(cx),
@@ -48,7 +51,7 @@ pub(crate) fn model(raw: Raw, cx: &mut Cx<'_>) -> Model {
     "track groups".clone_into(&mut cx.object);
     model.static_tracks = static_track::tracks(&raw, &model, cx);
     cx.client_certificate = check::client_certificate(&raw, cx);
-    service::objects(&raw, &followed, &mut model, cx);
+    service::objects(services, &raw.server_groups, &followed, &mut model, cx);
     model.host = host::host(&raw, &model, cx);
     follow::objects(&raw, &mut model, cx);
     weigh::objects(&raw, &model, cx);

@@ -2,9 +2,11 @@
 
 use super::findings::{Cx, MASK, looks_secret};
 use super::source::{self, Files};
-use super::{Facts, expand, tree};
+use super::tree::{self, Braces};
+use super::{Facts, expand};
 use lb_shared::shown::{Shown, Statement};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// Reads a configuration as for [`super::load`] and tells its statements.
 pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
@@ -15,13 +17,23 @@ pub fn show(files: &dyn Files, path: &str, facts: &Facts<'_>) -> Shown {
         ..Shown::default()
     };
     let mut cx = Cx::new(&read.sources, &expanded.lines, files, facts, Vec::new());
-    if let Ok(statements) = tree::build(&expanded.lines, &mut cx) {
-        let index: BTreeMap<&str, u32> = (0..)
-            .zip(&shown.files)
-            .map(|(at, name)| (name.as_str(), at))
-            .collect();
+    let index: BTreeMap<&str, u32> = (0..)
+        .zip(&shown.files)
+        .map(|(at, name)| (name.as_str(), at))
+        .collect();
+    let mut told = |recover| {
         let mut found = Vec::new();
-        add(&statements, (0, ""), &cx, &index, &mut found);
+        let braces = tree::read(&expanded.lines, recover, &mut cx, |statement, cx| {
+            add(&[statement], (0, ""), cx, &index, &mut found);
+            ControlFlow::Continue(())
+        });
+        braces.map(|braces| (found, braces))
+    };
+    let read = match told(false) {
+        Ok((_, Braces::Missing)) => told(true),
+        read => read,
+    };
+    if let Ok((found, _)) = read {
         shown.statements = found;
     }
     shown
@@ -76,38 +88,8 @@ fn is_secret(keyword: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Content, FileError, ScriptFact, Users};
+    use super::super::Alone;
     use super::*;
-
-    struct One(&'static str);
-
-    impl Files for One {
-        fn read(&self, _: &str) -> Result<Content, FileError> {
-            Ok(Content {
-                bytes: self.0.into(),
-                id: (1, 1),
-                ..Content::default()
-            })
-        }
-
-        fn glob(&self, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-
-        fn script(&self, _: &str, _: Option<(u32, u32)>) -> ScriptFact {
-            ScriptFact::default()
-        }
-    }
-
-    impl Users for One {
-        fn user(&self, _: &str) -> Option<(u32, u32)> {
-            None
-        }
-
-        fn group(&self, _: &str) -> Option<u32> {
-            None
-        }
-    }
 
     #[test]
     fn what_counts_here_is_shown_and_no_secret_in_any_spelling() {
@@ -117,17 +99,9 @@ mod tests {
                     SSL { password hunter2 }\n";
         let facts = Facts {
             config_id: "lb1".into(),
-            hostname: "lb1".into(),
-            interfaces: None,
-            addresses: None,
-            subnets: None,
-            advise: false,
-            peer: None,
-            users: &One(""),
-            seed: 0,
-            environment: &|_| None,
+            ..Facts::default()
         };
-        let shown = show(&One(text), "k.conf", &facts);
+        let shown = show(&Alone(text), "k.conf", &facts);
         let told = shown.lines().join("\n");
         assert!(
             !told.contains("hunter2") && !shown.json().to_string().contains("hunter2"),

@@ -197,6 +197,13 @@ fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '[', '{'])
 }
 
+/// What a file holds somewhere.
+#[derive(Clone, Copy)]
+struct Odd {
+    not_utf8: bool,
+    nul: bool,
+}
+
 struct Reader<'f> {
     files: &'f dyn Files,
     sources: Sources,
@@ -241,6 +248,10 @@ impl Reader<'_> {
         };
         let index = u32::try_from(self.sources.files.len()).expect("FILES_MAX fits");
         let spans = line_spans(&text);
+        let odd = Odd {
+            not_utf8: !valid,
+            nul: text.contains('\0'),
+        };
         self.rights(&name, &text, &rights);
         let included_from = from.map(|line| (line.file, line.number));
         self.sources.files.push(SourceFile {
@@ -261,7 +272,7 @@ impl Reader<'_> {
                     start,
                     end,
                 },
-                valid,
+                odd,
             );
         }
         self.open.pop();
@@ -285,10 +296,10 @@ impl Reader<'_> {
         }
     }
 
-    fn line(&mut self, line: Line, valid: bool) {
+    fn line(&mut self, line: Line, odd: Odd) {
         let text = self.sources.text(line);
-        let (length, nul) = (text.len(), text.contains('\0'));
-        let broken = !valid && before_comment(text).contains(char::REPLACEMENT_CHARACTER);
+        let (length, nul) = (text.len(), odd.nul && text.contains('\0'));
+        let broken = odd.not_utf8 && before_comment(text).contains(char::REPLACEMENT_CHARACTER);
         let long = length > KEEPALIVED_LINE_MAX && text.chars().count() > KEEPALIVED_LINE_MAX;
         let include = include_of(text).map(|(word, pattern)| (word.to_owned(), pattern.to_owned()));
         if length > LINE_MAX {
@@ -466,7 +477,7 @@ impl IncludeCheck {
 
 /// What stands behind `include_check`.
 fn include_check_of(line: &str) -> Option<&str> {
-    let rest = line.trim_start().strip_prefix("include_check")?;
+    let rest = unindented(line).strip_prefix("include_check")?;
     let words = before_comment(rest);
     (words.trim().is_empty() || words.starts_with([' ', '\t'])).then(|| words.trim())
 }
@@ -502,6 +513,12 @@ fn holds_secret(text: &str) -> bool {
     text.contains("auth_pass") || (text.contains("auth_hmac") && text.lines().any(key))
 }
 
+/// The same as [`str::trim_start`], quicker for what lines begin with.
+pub(crate) fn unindented(line: &str) -> &str {
+    let indent = line.bytes().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    line[indent.count()..].trim_start()
+}
+
 /// The part of a line before its comment: `!` or `#` outside double quotes, unless escaped.
 pub(crate) fn before_comment(line: &str) -> &str {
     let mut quoted = false;
@@ -522,7 +539,12 @@ fn include_of(line: &str) -> Option<(&str, &str)> {
     const WORDS: &[&str] = &[
         "include", "includer", "includem", "includew", "includeb", "includea",
     ];
-    let (word, rest) = line.trim_start().split_once([' ', '\t'])?;
+    let line = unindented(line);
+    // Nearly all lines are none.
+    if !line.starts_with(WORDS[0]) {
+        return None;
+    }
+    let (word, rest) = line.split_once([' ', '\t'])?;
     let pattern = before_comment(rest).trim().trim_matches('"');
     (WORDS.contains(&word) && !pattern.is_empty()).then_some((word, pattern))
 }

@@ -4,14 +4,19 @@ use super::expand::Logical;
 use super::findings::{Cx, limit_reached};
 use super::lexer::{self, Span, Token, Word};
 use lb_shared::diagnostic::Diagnostic;
+use smallvec::SmallVec;
+use std::ops::ControlFlow;
 
 /// A keyword with its arguments and, if it has one, its block.
 #[derive(Debug)]
 pub(crate) struct Statement<'t> {
     /// At least one.
-    pub words: Vec<Word<'t>>,
+    pub words: Words<'t>,
     pub block: Option<Block<'t>>,
 }
+
+/// Most lines have two.
+pub(crate) type Words<'t> = SmallVec<[Word<'t>; 2]>;
 
 /// What stands between two braces.
 #[derive(Debug)]
@@ -28,6 +33,11 @@ impl<'t> Statement<'t> {
     /// The words after the keyword.
     pub(crate) fn arguments(&self) -> &[Word<'t>] {
         &self.words[1..]
+    }
+
+    /// Its brace, or all of it.
+    fn opens(&self) -> Span {
+        self.block.as_ref().map_or(self.span(), |block| block.open)
     }
 
     /// From the first to the last word, as far as they stand on one line.
@@ -70,21 +80,63 @@ const TOP_ONLY: &[&str] = &[
     "bfd_instance",
 ];
 
-/// The statements of the whole configuration; `Err` if a limit was passed.
-pub(crate) fn build<'t>(
+/// How the blocks of a configuration end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Braces {
+    Match,
+    /// A `}` is missing somewhere.
+    Missing,
+}
+
+/// Gives the statements at the top to `take`, each as soon as it is whole: of a large file there is never more than one
+/// block at a time. `take` may end it. `Err`: a limit was passed.
+///
+/// `recover`: a word of [`TOP_ONLY`] ends all blocks. Only where [`Braces::Missing`] does such a word inside a block tell
+/// where: in a file whose braces match, it merely stands in the wrong place. Hence such a file is read twice.
+pub(crate) fn read<'t>(
     lines: &'t [Logical<'t>],
+    recover: bool,
     cx: &mut Cx<'_>,
-) -> Result<Vec<Statement<'t>>, Box<Diagnostic>> {
-    let mut built = Builder::read(lines, false, cx)?;
-    if built.unclosed {
-        // Some '}' is missing. Only then a word such as vrrp_instance inside a block tells where: in a file whose
-        // braces match, it merely stands in the wrong place.
-        built = Builder::read(lines, true, cx)?;
+    mut take: impl FnMut(Statement<'t>, &mut Cx<'_>) -> ControlFlow<()>,
+) -> Result<Braces, Box<Diagnostic>> {
+    let mut builder = Builder {
+        recover,
+        ..Builder::default()
+    };
+    let mut tokens = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let index = u32::try_from(index).expect("fewer lines than bytes");
+        let start = Span {
+            line: index,
+            start: 0,
+            end: 1,
+        };
+        tokens.clear();
+        if let Err(quote) = lexer::tokens(line.text(), index, &mut tokens) {
+            let notes: &[&str] = &["the rest of the line is read as one word"];
+            cx.error("L-17", quote.0, "the quote is never closed", notes);
+        }
+        if tokens.len() > TOKENS_MAX {
+            return Err(passed("words on one line", TOKENS_MAX, start, cx));
+        }
+        builder.line(&tokens, cx)?;
+        if builder.statements > STATEMENTS_MAX {
+            return Err(passed("statements", STATEMENTS_MAX, start, cx));
+        }
+        if builder.give(&mut take, cx).is_break() {
+            return Ok(Braces::Match);
+        }
     }
-    for (code, span, message, notes) in built.said {
-        cx.error(code, span, message, notes);
-    }
-    Ok(built.top)
+    let braces = builder.close_all(cx);
+    let _ = builder
+        .top
+        .into_iter()
+        .try_for_each(|statement| take(statement, cx));
+    Ok(braces)
+}
+
+fn passed(what: &str, limit: usize, span: Span, cx: &Cx<'_>) -> Box<Diagnostic> {
+    Box::new(limit_reached(what, limit, Some(cx.place(span))))
 }
 
 enum Level<'t> {
@@ -94,79 +146,46 @@ enum Level<'t> {
     Nothing,
 }
 
+#[derive(Default)]
 struct Builder<'t> {
+    /// What stands at the top and was not given yet.
     top: Vec<Statement<'t>>,
     open: Vec<Level<'t>>,
     blocks: usize,
     statements: usize,
-    /// Whether a word of [`TOP_ONLY`] ends all blocks.
     recover: bool,
-    unclosed: bool,
-    said: Vec<(&'static str, Span, String, &'static [&'static str])>,
 }
 
 impl<'t> Builder<'t> {
-    fn read(lines: &'t [Logical<'t>], recover: bool, cx: &Cx<'_>) -> Result<Self, Box<Diagnostic>> {
-        let (top, open, said) = (Vec::new(), Vec::new(), Vec::new());
-        let mut builder = Self {
-            top,
-            open,
-            blocks: 0,
-            statements: 0,
-            recover,
-            unclosed: false,
-            said,
+    /// Gives away what is whole; the brace of the last one may stand on the next line.
+    fn give(
+        &mut self,
+        take: &mut impl FnMut(Statement<'t>, &mut Cx<'_>) -> ControlFlow<()>,
+        cx: &mut Cx<'_>,
+    ) -> ControlFlow<()> {
+        let whole = match self.top.last() {
+            Some(last) if last.block.is_none() => self.top.len() - 1,
+            Some(_) | None => self.top.len(),
         };
-        let mut tokens = Vec::new();
-        for (index, line) in lines.iter().enumerate() {
-            let index = u32::try_from(index).expect("fewer lines than bytes");
-            tokens.clear();
-            if let Err(quote) = lexer::tokens(&line.text, index, &mut tokens) {
-                let notes: &[&str] = &["the rest of the line is read as one word"];
-                builder
-                    .said
-                    .push(("L-17", quote.0, "the quote is never closed".to_owned(), notes));
-            }
-            if tokens.len() > TOKENS_MAX {
-                let place = cx.place(Span {
-                    line: index,
-                    start: 0,
-                    end: 1,
-                });
-                return Err(Box::new(limit_reached(
-                    "words on one line",
-                    TOKENS_MAX,
-                    Some(place),
-                )));
-            }
-            builder.line(&tokens, cx)?;
-            if builder.statements > STATEMENTS_MAX {
-                let place = cx.place(Span {
-                    line: index,
-                    start: 0,
-                    end: 1,
-                });
-                return Err(Box::new(limit_reached("statements", STATEMENTS_MAX, Some(place))));
-            }
-        }
-        while let Some(level) = builder.open.pop() {
+        self.top
+            .drain(..whole)
+            .try_for_each(|statement| take(statement, cx))
+    }
+
+    /// The end of the file ends all blocks.
+    fn close_all(&mut self, cx: &mut Cx<'_>) -> Braces {
+        let mut braces = Braces::Match;
+        while let Some(level) = self.open.pop() {
             if let Level::Block(statement) = level {
-                let open = statement
-                    .block
-                    .as_ref()
-                    .map_or(statement.span(), |block| block.open);
-                let text = format!(
-                    "the block of '{}' is never closed: a '}}' is missing",
-                    statement.keyword().text
-                );
-                builder
-                    .said
-                    .push(("L-09", open, text, &["everything below is read as a part of it"]));
-                builder.current().push(statement);
-                builder.unclosed = true;
+                let keyword = statement.keyword().text;
+                let text = format!("the block of '{keyword}' is never closed: a '}}' is missing");
+                let notes: &[&str] = &["everything below is read as a part of it"];
+                cx.error("L-09", statement.opens(), text, notes);
+                self.current().push(statement);
+                braces = Braces::Missing;
             }
         }
-        Ok(builder)
+        braces
     }
 
     /// The list that statements go to at the moment.
@@ -179,8 +198,8 @@ impl<'t> Builder<'t> {
         &mut self.top
     }
 
-    fn line(&mut self, tokens: &[Token<'t>], cx: &Cx<'_>) -> Result<(), Box<Diagnostic>> {
-        let mut words: Vec<Word<'t>> = Vec::new();
+    fn line(&mut self, tokens: &[Token<'t>], cx: &mut Cx<'_>) -> Result<(), Box<Diagnostic>> {
+        let mut words = Words::new();
         for (at, token) in tokens.iter().enumerate() {
             match token {
                 Token::Word(word) => words.push(*word),
@@ -192,7 +211,7 @@ impl<'t> Builder<'t> {
                 }
                 Token::Close(span) => {
                     self.end(&mut words);
-                    self.close(*span);
+                    self.close(*span, cx);
                 }
             }
             // `vrrp_instance NAME` with its brace on the next line.
@@ -207,31 +226,21 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    fn end(&mut self, words: &mut Vec<Word<'t>>) {
+    fn end(&mut self, words: &mut Words<'t>) {
         if !words.is_empty() {
-            let mut words = std::mem::take(words);
-            // There are as many as the file has lines: what they do not need is a third of it all.
-            words.shrink_to_fit();
+            let words = std::mem::take(words);
             self.statements += 1;
             self.current().push(Statement { words, block: None });
         }
     }
 
-    fn open(&mut self, words: Vec<Word<'t>>, span: Span, cx: &Cx<'_>) -> Result<(), Box<Diagnostic>> {
+    fn open(&mut self, words: Words<'t>, span: Span, cx: &mut Cx<'_>) -> Result<(), Box<Diagnostic>> {
         self.blocks += 1;
         if self.open.len() >= NESTING_MAX {
-            return Err(Box::new(limit_reached(
-                "blocks inside each other",
-                NESTING_MAX,
-                Some(cx.place(span)),
-            )));
+            return Err(passed("blocks inside each other", NESTING_MAX, span, cx));
         }
         if self.blocks > BLOCKS_MAX {
-            return Err(Box::new(limit_reached(
-                "blocks",
-                BLOCKS_MAX,
-                Some(cx.place(span)),
-            )));
+            return Err(passed("blocks", BLOCKS_MAX, span, cx));
         }
         let block = Some(Block {
             open: span,
@@ -251,45 +260,31 @@ impl<'t> Builder<'t> {
             Some(statement) => self.open.push(Level::Block(Statement { block, ..statement })),
             None => {
                 let notes: &[&str] = &["what it holds is read as a part of the block around it"];
-                self.said.push((
-                    "L-11",
-                    span,
-                    "a '{' without a keyword before it".to_owned(),
-                    notes,
-                ));
+                cx.error("L-11", span, "a '{' without a keyword before it", notes);
                 self.open.push(Level::Nothing);
             }
         }
         Ok(())
     }
 
-    fn close(&mut self, span: Span) {
+    fn close(&mut self, span: Span, cx: &mut Cx<'_>) {
         match self.open.pop() {
-            Some(Level::Block(mut statement)) => {
-                if let Some(block) = &mut statement.block {
-                    block.statements.shrink_to_fit();
-                }
-                self.current().push(statement);
-            }
+            Some(Level::Block(statement)) => self.current().push(statement),
             Some(Level::Nothing) => {}
             None => {
                 let notes: &[&str] = &["it is ignored, as keepalived does"];
-                self.said.push(("L-10", span, "a '}' too many".to_owned(), notes));
+                cx.error("L-10", span, "a '}' too many", notes);
             }
         }
     }
 
     /// A word that only stands at the top was met inside a block: closes all blocks, as their author meant.
-    fn close_forgotten(&mut self, word: Word<'t>, cx: &Cx<'_>) {
+    fn close_forgotten(&mut self, word: Word<'t>, cx: &mut Cx<'_>) {
         if !self.recover {
             return;
         }
         while let Some(level) = self.open.pop() {
             if let Level::Block(statement) = level {
-                let open = statement
-                    .block
-                    .as_ref()
-                    .map_or(statement.span(), |block| block.open);
                 let line = cx.place(word.span).line;
                 let keyword = statement.keyword().text;
                 let text = format!(
@@ -300,7 +295,7 @@ impl<'t> Builder<'t> {
                     "keepalived would lose what follows; here the block is taken to end there",
                     "add the missing '}'",
                 ];
-                self.said.push(("L-09", open, text, notes));
+                cx.error("L-09", statement.opens(), text, notes);
                 self.current().push(statement);
             }
         }

@@ -307,7 +307,7 @@ impl<'t> Reader<'_, '_, 't> {
         let (Some(first), Some(last)) = (words.first(), words.last()) else {
             return "";
         };
-        let line = &self.cx.lines[first.span.line as usize].text;
+        let line = self.cx.lines[first.span.line as usize].text();
         line.get(first.span.start as usize..last.span.end as usize)
             .unwrap_or("")
     }

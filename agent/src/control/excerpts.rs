@@ -30,7 +30,8 @@ enum Source {
     /// What is there when a piece is taken. To hold on to one state would make the hub copy it at the next event.
     Now {
         hub: Arc<Hub>,
-        engine: Arc<Engine>,
+        /// `None`: no counters are told, so none are read.
+        engine: Option<Arc<Engine>>,
     },
     Then(Seen, Option<Arc<Counters>>),
 }
@@ -39,7 +40,11 @@ impl Source {
     /// The present counters are those of before the answer began, or newer: no piece waits for the kernel.
     async fn look(&self) -> (Seen, Option<Arc<Counters>>) {
         match self {
-            Self::Now { hub, engine } => (hub.seen(), engine.counters_soon().await.ok()),
+            Self::Now { hub, engine: None } => (hub.seen(), None),
+            Self::Now {
+                hub,
+                engine: Some(engine),
+            } => (hub.seen(), engine.counters_soon().await.ok()),
             Self::Then(seen, counters) => (seen.clone(), counters.clone()),
         }
     }
@@ -52,7 +57,7 @@ impl Excerpts {
         let source = match ask.at_wall_ms {
             None => Source::Now {
                 hub: Arc::clone(&doors.hub),
-                engine: Arc::clone(&doors.engine),
+                engine: (!ask.is_of_agent_alone()).then(|| Arc::clone(&doors.engine)),
             },
             Some(at) => {
                 let (seen, counters) = doors.past(at)?;

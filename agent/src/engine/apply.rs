@@ -19,6 +19,7 @@ impl Engine {
         new.model.keep_services_of(&self.model.services);
         let changes = plan::changes(&self.model, &new.model);
         let moves = self.moves(&new.model);
+        let cut = self.cut(&new.model);
         let asked = new.asked.clone();
         if let (Some(boot), None, None) = (&mut self.boot, &asked, &self.stopping) {
             // A signal in the first moments: start with what the file says now.
@@ -50,6 +51,7 @@ impl Engine {
             findings: new.findings.clone(),
             moves,
             confirm_within_ms: None,
+            cut,
         };
         if new.dry_run {
             return self.answer(asked.map(|(ticket, _)| ticket), Reply::Reloaded(reloaded));

@@ -7,6 +7,7 @@ pub mod checks;
 mod effect;
 mod intent;
 mod job;
+mod overrides;
 mod probe;
 mod random;
 mod reload;
@@ -16,6 +17,7 @@ mod service;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trial;
 mod view;
 
@@ -25,12 +27,11 @@ pub use job::{CheckId, CheckJob, CheckOutcome};
 pub use trial::ended;
 
 use crate::model::CheckKind;
-use intent::Intent;
 use lb_shared::counters::CheckCounters;
 use lb_shared::event::What;
 use lb_shared::history::ServerRuns;
 use lb_shared::names::{ServerId, ServerKey, ServiceKey};
-use lb_shared::state::{DrainThen, OverrideKind};
+use lb_shared::state::OverrideKind;
 use lb_shared::units::Mono;
 use probe::{Judged, Phase};
 use random::Random;
@@ -146,83 +147,6 @@ impl Health {
         self.settle(now, &service, Notes::from([(server_number, note)]), out);
     }
 
-    /// A BFD session is up or down. Until it is known to be either, `alpha` says what its servers count as.
-    pub fn on_session(&mut self, now: Mono, name: &str, up: bool, why: &str, out: &mut Vec<Effect>) {
-        if self.sessions.get(name).is_some_and(|(known, _)| *known == up) {
-            return;
-        }
-        self.sessions.insert(name.to_owned(), (up, why.to_owned()));
-        let follows = |server: &ServerState| server.probes.iter().any(|probe| probe.follows() == Some(name));
-        let followers = self.servers.iter().filter(|(_, server)| follows(server));
-        for number in followers.map(|(number, _)| *number).collect::<Vec<_>>() {
-            let Some(server) = self.servers.get_mut(&number) else {
-                continue;
-            };
-            let before = server.health();
-            let probes = server.probes.iter_mut();
-            let judged = probes
-                .filter(|probe| probe.follows() == Some(name))
-                .map(|probe| probe.on_session(up, why))
-                .fold(
-                    Judged::Same,
-                    |so_far, judged| if judged == Judged::Same { so_far } else { judged },
-                );
-            if judged == Judged::Same {
-                continue;
-            }
-            let note = server.on_verdict(now, "BFD_CHECK", before, &judged, out);
-            let service = server.id.service.clone();
-            self.settle(now, &service, Notes::from([(number, note)]), out);
-        }
-    }
-
-    /// A BFD session is configured no more.
-    pub fn on_session_gone(&mut self, name: &str) {
-        self.sessions.remove(name);
-    }
-
-    /// This number stands in a `track_file` now: what that makes of the servers with a `FILE_CHECK` of it.
-    pub fn on_number(&mut self, now: Mono, file: &str, number: i32, out: &mut Vec<Effect>) {
-        self.numbers.insert(file.to_owned(), number);
-        let mut changed: BTreeMap<ServiceKey, Notes> = BTreeMap::new();
-        for (id, server) in &mut self.servers {
-            let before = server.health();
-            for at in 0..server.probes.len() {
-                let probe = &mut server.probes[at];
-                let was = (probe.weight, probe.ok);
-                let judged = probe.on_number(file, number);
-                let note = match judged {
-                    Judged::Good | Judged::Bad(_) => {
-                        server.on_verdict(now, "FILE_CHECK", before, &judged, out)
-                    }
-                    _ if was != (probe.weight, probe.ok) => {
-                        let text = format!("number {number} in the file {file}");
-                        (What::WeightChanged, text, None)
-                    }
-                    _ => continue,
-                };
-                changed
-                    .entry(server.id.service.clone())
-                    .or_default()
-                    .insert(*id, note);
-            }
-        }
-        for (service, notes) in changed {
-            self.settle(now, &service, notes, out);
-        }
-    }
-
-    /// The numbers in the files of a configuration that is about to be applied: its new servers begin with them. Gives
-    /// those that are others than before, to be told with [`Health::on_number`] once it is.
-    pub fn know_numbers(&mut self, numbers: BTreeMap<String, i32>) -> Vec<(String, i32)> {
-        let before = std::mem::replace(&mut self.numbers, numbers);
-        let others = self
-            .numbers
-            .iter()
-            .filter(|(name, number)| before.get(*name) != Some(*number));
-        others.map(|(name, number)| (name.clone(), *number)).collect()
-    }
-
     /// The server a check under way is about, and whether that check was good the last time.
     pub fn under_check(&self, id: CheckId) -> Option<(&ServerId, bool)> {
         let (server, probe) = self.running.get(&id)?;
@@ -234,82 +158,6 @@ impl Health {
     /// Checks whose outcome has not come yet.
     pub fn running(&self) -> impl Iterator<Item = CheckId> {
         self.running.keys().copied()
-    }
-
-    /// An operator's override of a server; `None` ends it. Kept for a server that is not configured (yet).
-    ///
-    /// The deadline of a drain does what the drain's `then` says, once, with [`What::DrainDeadline`]; that of a
-    /// weight or of `disable` ends it. The same override again changes nothing but the deadline.
-    pub fn on_override(
-        &mut self,
-        now: Mono,
-        server: &ServerId,
-        kind: Option<OverrideKind>,
-        deadline: Option<Mono>,
-        out: &mut Vec<Effect>,
-    ) {
-        let kind = kind.filter(|kind| !matches!(kind, OverrideKind::Pin(_)));
-        match kind {
-            Some(kind) => self.overrides.insert(server.clone(), (kind, deadline)),
-            None => self.overrides.remove(server),
-        };
-        let Some(number) = self.number(server) else {
-            return;
-        };
-        let note = self.impose(now, number);
-        if let Some(note) = note {
-            self.settle(now, &server.service, Notes::from([(number, note)]), out);
-        }
-    }
-
-    /// Connection counts of a draining server: decides when it is drained.
-    ///
-    /// Drained means: no active connection, for 5 s. For UDP, whose connections are all "inactive", and for firewall
-    /// marks there must be no inactive one either. Persistence templates count unless the kernel expires those of
-    /// servers with weight 0.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "plain numbers, as the kernel gives them"
-    )]
-    pub fn on_connections(
-        &mut self,
-        now: Mono,
-        server: &ServerId,
-        active: u64,
-        inactive: u64,
-        persistent: u64,
-        templates_expire: bool,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(&number) = self.draining.get(server) else {
-            return;
-        };
-        let (Some(state), Some(service)) =
-            (self.servers.get_mut(&number), self.services.get(&server.service))
-        else {
-            return;
-        };
-        let Intent::Drain(drain) = &mut state.intent else {
-            return;
-        };
-        let templates_hold = service.config.persistence.is_some() && persistent > 0 && !templates_expire;
-        let quiet = active == 0 && !templates_hold && (inactive == 0 || service.is_tcp());
-        let began = drain.active_at_start.is_none();
-        drain.active_at_start.get_or_insert(active);
-        let note = if drain.on_sample(now, quiet) {
-            let took = humantime(now.since(drain.since));
-            self.draining.remove(server);
-            (
-                What::DrainFinished,
-                "DRAIN -> DRAINED".to_owned(),
-                Some(format!("no connections left, after {took}")),
-            )
-        } else if began {
-            (What::ServerChanged, format!("draining, {active} active"), None)
-        } else {
-            return;
-        };
-        self.settle(now, &server.service, Notes::from([(number, note)]), out);
     }
 
     /// `ha_suspend`: checks rest while the service's address is not on this host; servers stay as they are.
@@ -501,103 +349,5 @@ impl Health {
                 self.agenda.insert((at, Due::Probe(number, probe.number)));
             }
         }
-    }
-
-    /// Makes a server's intent what its override says; the event to announce if that changed anything.
-    fn impose(&mut self, now: Mono, number: u64) -> Option<settle::Note> {
-        let server = self.servers.get_mut(&number)?;
-        let wanted = self.overrides.get(&server.id).copied();
-        if let Some(at) = server.intent.deadline() {
-            self.agenda.remove(&(at, Due::Intent(number)));
-        }
-        let note = server.on_override(now, wanted);
-        if let Some(at) = server.intent.deadline() {
-            self.agenda.insert((at, Due::Intent(number)));
-        }
-        match &server.intent {
-            Intent::Drain(drain) if !drain.drained => {
-                self.draining.insert(server.id.clone(), number);
-            }
-            Intent::Drain(_)
-            | Intent::None
-            | Intent::Disable { .. }
-            | Intent::Weight { .. }
-            | Intent::Ramp(_) => {
-                self.draining.remove(&server.id);
-            }
-        }
-        note
-    }
-
-    /// The deadline of an override has come.
-    fn end_intent(&mut self, now: Mono, number: u64, out: &mut Vec<Effect>) {
-        let Some(server) = self.servers.get_mut(&number) else {
-            return;
-        };
-        let id = server.id.clone();
-        let (what, text, why) = match &mut server.intent {
-            Intent::None => return,
-            Intent::Drain(drain) => {
-                drain.deadline_passed = true;
-                let left = if drain.drained {
-                    "drained"
-                } else {
-                    "connections are left"
-                };
-                match drain.then {
-                    DrainThen::Keep if drain.drained => return,
-                    DrainThen::Keep => (What::DrainDeadline, "weight stays 0", left),
-                    DrainThen::Undrain => {
-                        self.overrides.remove(&id);
-                        (What::DrainDeadline, "back into rotation", left)
-                    }
-                    DrainThen::Disable => {
-                        self.overrides.insert(id.clone(), (OverrideKind::Disable, None));
-                        (
-                            What::DrainDeadline,
-                            "disabled: remaining connections are cut",
-                            left,
-                        )
-                    }
-                }
-            }
-            Intent::Ramp(ramp) if !ramp.is_over(now) => {
-                *ramp = ramp.at(now);
-                let (weight, _) = server.weight();
-                if let Some(at) = server.intent.deadline() {
-                    self.agenda.insert((at, Due::Intent(number)));
-                }
-                let note = (What::WeightChanged, format!("weight raised to {weight}"), None);
-                return self.settle(now, &id.service, Notes::from([(number, note)]), out);
-            }
-            Intent::Ramp(_) => {
-                self.overrides.remove(&id);
-                (What::WeightChanged, "the whole weight", "its ramp is over")
-            }
-            Intent::Disable { .. } | Intent::Weight { .. } => {
-                self.overrides.remove(&id);
-                (
-                    What::ServerChanged,
-                    "the operator's change ended",
-                    "its time is over",
-                )
-            }
-        };
-        let keep = matches!(&server.intent, Intent::Drain(drain) if drain.then == DrainThen::Keep);
-        if !keep {
-            self.impose(now, number);
-        }
-        let note = (what, text.to_owned(), Some(why.to_owned()));
-        self.settle(now, &id.service, Notes::from([(number, note)]), out);
-    }
-}
-
-/// `5m 26s`, without fractions of a second.
-fn humantime(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s:02}s"),
-        (h, m, _) => format!("{h}h{m:02}m"),
     }
 }

@@ -1,6 +1,14 @@
+use super::decode::prefix_len;
 use super::*;
+use crate::ipvs::IpvsOp;
+use crate::ipvs::table::{
+    Destination, DestinationCounters, DestinationSettings, Method, ServiceSettings, SyncDaemon, SyncRole,
+    flags,
+};
 use crate::wire::netlink::{Body, messages};
+use lb_shared::names::{Family, Protocol, ServerKey, VirtualKey};
 use proptest::prelude::*;
+use std::net::IpAddr;
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();

@@ -18,6 +18,7 @@ mod routers;
 mod seal;
 mod send;
 mod sign;
+mod turn;
 mod view;
 
 pub use datagram::{Advert, Datagram, Ear, Endpoint, Envelope};

@@ -1,14 +1,20 @@
 //! One node around the production engine: a kernel that does what it is told, a disk, and a clock that is turned by
 //! hand.
 
-use crate::instance as support;
+mod others;
+mod setup;
+
+pub(crate) use others::{NEIGHBOR, advert_of};
+pub(crate) use setup::{
+    VIP, entry, host, instance, instance_of, ip, model, new_model, server_key, service, service_key, settings,
+};
+
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::expect::Expected;
-use lb_shared::names::{Family, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
+use lb_shared::names::ServerKey;
 use lb_shared::request::{Act, Reloaded, Reply, Role, Verb};
-use lb_shared::state::{Override, Target};
-use lb_shared::units::{Mono, Weight};
-use lbagent::bfd::Heard;
+use lb_shared::state::{InstanceView, Override, Target, VrrpState};
+use lb_shared::units::Mono;
 use lbagent::config::Texts;
 use lbagent::engine::{
     Action, Boot, Command, Engine, Former, FormerNote, Input, IpvsNews, Ledger, NetNews, NewModel, OpError,
@@ -17,16 +23,12 @@ use lbagent::engine::{
 use lbagent::health::{CheckId, CheckJob, CheckOutcome};
 use lbagent::ipvs::IpvsOp;
 use lbagent::ipvs::table::IpvsTable;
-use lbagent::model::{
-    Check, CheckKind, Forwarding, Instance, JobEnd, JobOutcome, Model, QuorumScripts, Scheduler, Server,
-    ServerScripts, Service, TcpCheck,
-};
-use lbagent::net::{Address, AddressKey, Link, NetOp, NetTable, NewLink};
-use lbagent::vrrp::{Advert, Datagram, Ear, Effect, Ground, Routers};
+use lbagent::model::{CheckKind, JobEnd, JobOutcome, Model};
+use lbagent::net::{NetOp, NetTable, NewLink};
+use lbagent::vrrp::{Advert, Datagram, Ear};
 use lbagent::wire::LinkIndex;
-use lbagent::wire::bfd::{Packet, State};
+use others::answer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,220 +81,6 @@ pub(crate) struct Node {
     pub(crate) ticks_without_time: u32,
 }
 
-pub(crate) const NEIGHBOR: &str = "192.0.2.3";
-pub(crate) const VIP: &str = "192.0.2.100";
-
-pub(crate) fn ip(text: &str) -> IpAddr {
-    text.parse().expect("an address")
-}
-
-/// A host with eth0 at 192.0.2.1.
-pub(crate) fn host() -> NetTable {
-    let mut net = NetTable::default();
-    let link = Link {
-        index: LinkIndex(2),
-        name: "eth0".into(),
-        running: true,
-        arp: true,
-        multicast: true,
-        loopback: false,
-        private_over: None,
-        vrf_table: None,
-        ipvlan_over: None,
-        vrf: None,
-        mtu: 1500,
-        mac: vec![2, 0, 0, 0, 0, 1],
-    };
-    net.links.insert(link.index, link);
-    let key = AddressKey {
-        link: LinkIndex(2),
-        address: ip("192.0.2.1"),
-        prefix_len: 24,
-    };
-    net.addresses.insert(
-        key,
-        Address {
-            usable: true,
-            ..Address::default()
-        },
-    );
-    net
-}
-
-pub(crate) fn instance(priority: u8) -> Instance {
-    support::v2("VI_1", 51, priority)
-}
-
-pub(crate) fn service_key() -> ServiceKey {
-    ServiceKey::Single(VirtualKey::Address {
-        address: ip(VIP),
-        port: 80,
-        protocol: Protocol::Tcp,
-    })
-}
-
-pub(crate) fn entry() -> VirtualKey {
-    VirtualKey::Address {
-        address: ip(VIP),
-        port: 80,
-        protocol: Protocol::Tcp,
-    }
-}
-
-pub(crate) fn server_key(last: u8) -> ServerKey {
-    ServerKey {
-        address: IpAddr::from([198, 51, 100, last]),
-        port: 80,
-    }
-}
-
-/// A service with servers 198.51.100.1 to `count`, each with a TCP check.
-pub(crate) fn service(scheduler: &str, count: u8) -> Service {
-    let servers = (1..=count)
-        .map(|last| {
-            let key = server_key(last);
-            let check = Check {
-                kind: CheckKind::Tcp(TcpCheck {
-                    to: (key.address, key.port).into(),
-                    from: None,
-                    device: None,
-                    mark: 0,
-                    timeout: Duration::from_secs(1),
-                }),
-                delay_loop: Duration::from_secs(3),
-                retry: 0,
-                delay_before_retry: Duration::from_secs(1),
-                warmup: Duration::from_secs(1),
-                alpha: false,
-                log_all_failures: false,
-            };
-            let server = Server {
-                key,
-                forwarding: Forwarding::Direct,
-                weight: Weight::clamped(1),
-                upper_threshold: 0,
-                lower_threshold: 0,
-                inhibit_on_failure: false,
-                checks: vec![check],
-                scripts: ServerScripts::default(),
-            };
-            (key, Arc::new(server))
-        })
-        .collect();
-    Service {
-        key: service_key(),
-        name: Some("web".into()),
-        entries: vec![entry()],
-        family: Family::Inet,
-        scheduler: Scheduler {
-            name: scheduler.into(),
-            flag_1: false,
-            flag_2: false,
-            flag_3: false,
-        },
-        forwarding: Forwarding::Direct,
-        persistence: None,
-        one_packet: false,
-        quorum: 1,
-        hysteresis: 0,
-        omega: false,
-        quorum_scripts: QuorumScripts::default(),
-        sorry: None,
-        ha_suspend: false,
-        servers,
-    }
-}
-
-pub(crate) fn model(priority: u8, service: Service) -> Model {
-    let mut model = Model::default();
-    model
-        .instances
-        .insert("VI_1".into(), Arc::new(instance(priority)));
-    model.services.insert(service.key.clone(), Arc::new(service));
-    model
-}
-
-pub(crate) fn new_model(model: Model) -> NewModel {
-    NewModel {
-        model,
-        file: "test.conf".into(),
-        findings: Vec::new(),
-        numbers: BTreeMap::new(),
-        since_boot: Duration::ZERO,
-        asked: None,
-        dry_run: false,
-        force: true,
-        wall_ms: 1_000_000,
-        texts: Arc::default(),
-        confirm: None,
-    }
-}
-
-/// What a master of VI_1 at `source` sends.
-pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
-    let name = InstanceName::from("VI_1");
-    let theirs = Instance {
-        source: Some(ip(source)),
-        ..instance(priority)
-    };
-    let mut routers = Routers::new(1);
-    let mut effects = Vec::new();
-    let instances = BTreeMap::from([(name.clone(), Arc::new(theirs))]);
-    routers.apply(
-        node.now,
-        &instances,
-        &BTreeMap::new(),
-        Duration::ZERO,
-        &mut effects,
-    );
-    let ground = Ground {
-        link: Some(LinkIndex(2)),
-        sends_by: None,
-        vrf: None,
-        source: Some(ip(source)),
-        own_addresses: vec![ip(source)],
-        faults: Default::default(),
-    };
-    routers.on_ground(node.now, &name, ground, &mut effects);
-    routers.resume(node.now, &name, Duration::ZERO, &mut effects);
-    let sent = effects.into_iter().find_map(|effect| match effect {
-        Effect::Send { advert, .. } => Some(advert),
-        _ => None,
-    });
-    let advert = sent.expect("a master sends at once");
-    Datagram {
-        link: LinkIndex(2),
-        source: advert.source,
-        destination: advert.destination,
-        ttl: Some(255),
-        envelope: Default::default(),
-        payload: advert.payload,
-    }
-}
-
-/// What a neighbour says that is one step ahead in the handshake.
-fn answer(packet: &[u8]) -> Heard {
-    let heard = Packet::decode(packet).expect("what we send can be read");
-    let said = Packet {
-        state: match heard.state {
-            State::Down | State::AdminDown => State::Init,
-            State::Init | State::Up => State::Up,
-        },
-        poll: false,
-        fin: heard.poll,
-        mine: 77,
-        yours: heard.mine,
-        ..heard
-    };
-    Heard {
-        source: ip(NEIGHBOR),
-        destination: ip("192.0.2.1"),
-        ttl: Some(255),
-        multihop: false,
-        payload: said.encode().to_vec(),
-    }
-}
-
 fn refusal() -> OpError {
     OpError {
         errno: 12,
@@ -318,12 +106,6 @@ pub(crate) struct Start {
     pub(crate) wall_ms: u64,
     /// How long the host is up.
     pub(crate) since_boot: Duration,
-}
-
-pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
-    ["expire_nodest_conn", "expire_quiescent_template"]
-        .map(|name| (name, value.to_owned()))
-        .into()
 }
 
 impl Start {
@@ -726,6 +508,22 @@ impl Node {
     pub(crate) fn weight(&self, last: u8) -> Option<u32> {
         let service = self.ipvs.as_ref()?.services.get(&entry())?;
         Some(service.destinations.get(&server_key(last))?.settings.weight)
+    }
+
+    /// VI_1 as clients see it.
+    pub(crate) fn view(&self) -> InstanceView {
+        (*self.engine.state().instances[&"VI_1".into()]).clone()
+    }
+
+    pub(crate) fn state(&self) -> VrrpState {
+        self.view().state
+    }
+
+    /// The same after ten seconds in which nobody else was heard.
+    pub(crate) fn mastered(mut self) -> Self {
+        self.run_for(Duration::from_secs(10), &[]);
+        assert_eq!((self.state(), self.has_vip()), (VrrpState::Master, true));
+        self
     }
 
     pub(crate) fn has_vip(&self) -> bool {

@@ -145,7 +145,7 @@ fn another_priority_keeps_the_mastership_and_a_removed_instance_says_goodbye() {
     let mut lower = model(100, service("rr", 2));
     lower.instances.insert("VI_1".into(), Arc::new(instance(50)));
     node.feed(Input::Model(Box::new(new_model(lower))));
-    let view = node.engine.state().instances[&"VI_1".into()].clone();
+    let view = node.view();
     assert_eq!((view.state, view.effective_priority), (VrrpState::Master, 50));
     assert!(node.has_vip());
 
@@ -205,6 +205,37 @@ fn lists_follow_the_order_of_the_file_and_moving_a_line_changes_nothing() {
     assert_eq!(state.services[&crate::node::service_key()].order, 3);
     let ops = node.position(|did| matches!(did, Did::Net(_) | Did::Ipvs(_)));
     assert_eq!(ops, None);
+}
+
+#[test]
+fn a_plan_tells_whose_connections_end() {
+    let mut node = Start::with(model(100, service("rr", 3))).go();
+    let table = node.ipvs.as_mut().unwrap();
+    let entry = table.services.values_mut().next().unwrap();
+    for (server, active) in [(1, 5), (2, 0), (3, 7)] {
+        let it = entry.destinations.get_mut(&server_key(server)).unwrap();
+        it.counters.active = active;
+    }
+    node.run_for(Duration::from_secs(11), &[]);
+    let cut = |plan: lb_shared::request::Reloaded| -> Vec<(String, u64)> { plan.cut.into_iter().collect() };
+    assert_eq!(cut(node.plan(model(100, service("wlc", 3)))), []);
+    let fewer = node.plan(model(100, service("rr", 1)));
+    let gone: Vec<_> = fewer.changes.iter().filter(|it| it.starts_with("- ")).collect();
+    let cut_off = cut(fewer.clone());
+    assert_eq!(gone.len(), 2);
+    assert_eq!(
+        cut_off.iter().map(|it| it.1).collect::<Vec<_>>(),
+        [7],
+        "the second has none"
+    );
+    assert!(
+        gone.contains(&&format!("- {}", cut_off[0].0)),
+        "as in the changes: {cut_off:?}"
+    );
+    let mut none = model(100, service("rr", 1));
+    none.services.clear();
+    let key = crate::node::service_key();
+    assert_eq!(cut(node.plan(none)), [(format!("vs:{key}"), 12)]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn fault() -> Refusal {
 }
 
 /// A file with one service more, another quorum and one server less.
-pub(super) fn reload(view: &View<'_>, demo: &Demo) -> Vec<String> {
+pub(super) fn reload(view: &View<'_>) -> Vec<String> {
     let plan = Reloaded {
         dry_run: true,
         revision: 18,
@@ -50,6 +50,7 @@ pub(super) fn reload(view: &View<'_>, demo: &Demo) -> Vec<String> {
             "~ vs:203.0.113.10:443/tcp quorum 200 -> 300".into(),
             "- rs:203.0.113.10:443/tcp/198.51.100.26:443".into(),
         ],
+        cut: [("rs:203.0.113.10:443/tcp/198.51.100.26:443".to_owned(), 3_762)].into(),
         ..Reloaded::default()
     };
     let going: lb_shared::state::State = {
@@ -60,7 +61,7 @@ pub(super) fn reload(view: &View<'_>, demo: &Demo) -> Vec<String> {
         state
     };
     let going = View::new(&going, view.now, view.wall_ms);
-    let lines = reload::lines(17, &plan, &demo.counters, true);
+    let lines = reload::lines(17, &plan, true);
     let mut all = vec![lines[0].clone()];
     all.extend(reload::summary(&plan, &going, view));
     all.extend_from_slice(&lines[1..]);
@@ -129,6 +130,36 @@ pub(super) fn tested() -> Tested {
             server("198.51.100.26", None),
         ],
     }
+}
+
+/// Two that answer, one in the future and with another role, and one that cannot be reached.
+pub(super) fn hosts(look: &Look) -> Vec<String> {
+    use crate::fleet::{Answer, hosts};
+    use crate::trouble::Trouble;
+    use lb_shared::client::ClientError;
+    use lb_shared::host::Host;
+    use lb_shared::request::{Hello, Role};
+    let met = |host: &str, role, skew_ms, rtt| hosts::Met {
+        hello: Hello {
+            agent: "0.4.1".into(),
+            host: host.into(),
+            role,
+        },
+        skew_ms,
+        rtt: Duration::from_micros(rtt),
+    };
+    let answer = |name: &str, got| Answer {
+        host: Host::parse(&format!("ssh://{name}")).unwrap(),
+        name: name.to_owned(),
+        got,
+    };
+    let gone = Trouble::Agent(ClientError::Ssh("ssh: connection timed out".into()));
+    let answers = [
+        answer("lb1", Ok(met("lb1", Role::Admin, 0, 412))),
+        answer("lb2", Ok(met("lb2", Role::Viewer, 1_400, 12_345))),
+        answer("lb3", Err(gone)),
+    ];
+    hosts::lines(&answers, look)
 }
 
 /// An interface goes down under a master.

@@ -188,7 +188,16 @@ pub(crate) fn release(
     targets: &[String],
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(call, out, Verb::Release, targets, acting)?.end()
+    let Call { site, global, .. } = *call;
+    let mut acting = acting.clone();
+    // What the present master carries only its own agent knows.
+    if site.hosts.len() == 1 && !site.others.is_empty() {
+        let mut client = connect::client(global)?;
+        let (found, named) = find(&mut client, Verb::Release, targets, global, &acting)?;
+        let returning = handover::returning(site, global, &found.snapshot, &named, acting.force)?;
+        acting.effects.extend(returning);
+    }
+    act(call, out, Verb::Release, targets, &acting)?.end()
 }
 
 /// Takes back what this user did last.

@@ -8,11 +8,9 @@ use crate::fleet;
 use crate::look::{Look, Out};
 use crate::trouble::Trouble;
 use lb_shared::client::Client;
-use lb_shared::counters::Counters;
 use lb_shared::duration;
 use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
-use lb_shared::names::ServerId;
 use lb_shared::request::Reloaded;
 use lb_shared::state::{Override, Target};
 use lb_shared::text::{escape, span, thousands};
@@ -116,13 +114,10 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
     let seen = client.excerpt(&scope)?;
     let agent = &seen.snapshot.state.agent;
     let mut sums = Vec::new();
-    let mut counters = Counters::default();
     let mut drains: Vec<String> = Vec::new();
     let reloaded = if how.dry_run || how.drain_removed.is_some() {
         let plan = client.reload(true, how.force)?;
-        let mut before = outgoing::before(&mut client, &plan)?;
-        // Connections to what is there before it may be gone; a plan is worth having without them.
-        counters = before.counters.take().unwrap_or_default();
+        let before = outgoing::before(&mut client, &plan)?;
         if how.dry_run {
             sums = summary(&plan, &View::excerpt(&before), &View::excerpt(&seen));
         }
@@ -140,10 +135,6 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
             }
         }
     } else {
-        // What goes is not known before it is gone.
-        if for_eyes {
-            counters = client.counters().unwrap_or_default();
-        }
         how.load(&mut client)?
     };
     match global.output {
@@ -156,7 +147,7 @@ fn one(global: &Global, look: &Look, out: &mut Out, how: &How) -> Result<(), Tro
         }
         Output::Table | Output::Wide | Output::Name => {
             let cuts = how.drain_removed.is_none();
-            let lines = lines(agent.config.revision, &reloaded, &counters, cuts);
+            let lines = lines(agent.config.revision, &reloaded, cuts);
             let (first, rest) = lines.split_at(1);
             for line in first.iter().chain(&sums).chain(rest) {
                 out.line(line)?;
@@ -223,7 +214,7 @@ pub(crate) fn summary(it: &Reloaded, going: &View<'_>, now: &View<'_>) -> Vec<St
 }
 
 /// What changed, or would; `cuts`: without a drain before it.
-pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters, cuts: bool) -> Vec<String> {
+pub(crate) fn lines(before: u64, it: &Reloaded, cuts: bool) -> Vec<String> {
     let revisions = format!("r{before} -> r{}", it.revision);
     let mut lines = vec![if it.dry_run {
         format!("dry run: nothing is changed ({revisions})")
@@ -235,7 +226,7 @@ pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters, cuts: bool)
     }
     let mut cut = 0;
     for change in &it.changes {
-        let active = affected(change, counters);
+        let active = affected(change, it);
         cut += active;
         lines.push(match active {
             0 => format!("  {}", escape(change)),
@@ -268,35 +259,18 @@ pub(crate) fn lines(before: u64, it: &Reloaded, counters: &Counters, cuts: bool)
 }
 
 /// Established connections through what a change takes away.
-fn affected(change: &str, counters: &Counters) -> u64 {
-    let Some(object) = change.strip_prefix("- ") else {
-        return 0;
-    };
-    let of = |id: &ServerId| match object.split_once(':') {
-        Some(("rs", name)) => id.to_string() == name,
-        Some(("vs", name)) => id.service.to_string() == name,
-        _ => false,
-    };
-    let lost = counters.servers.iter().filter(|(id, _)| of(id));
-    lost.map(|(_, it)| it.active).sum()
+fn affected(change: &str, it: &Reloaded) -> u64 {
+    let gone = change.strip_prefix("- ");
+    gone.and_then(|name| it.cut.get(name)).copied().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_shared::counters::ServerCounters;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_plan_says_what_goes_with_its_connections_and_whether_an_address_moves() {
-        let mut counters = Counters::default();
-        for (server, active) in [("192.0.2.1:80", 3_762), ("192.0.2.2:80", 1)] {
-            let id: ServerId = format!("203.0.113.9:80/tcp/{server}").parse().unwrap();
-            let counts = ServerCounters {
-                active,
-                ..ServerCounters::default()
-            };
-            counters.servers.insert(id, counts);
-        }
         let mut plan = Reloaded {
             dry_run: true,
             revision: 18,
@@ -305,9 +279,13 @@ mod tests {
                 "- rs:203.0.113.9:80/tcp/192.0.2.2:80".into(),
                 "- vs:203.0.113.9:80/tcp".into(),
             ],
+            cut: BTreeMap::from([
+                ("rs:203.0.113.9:80/tcp/192.0.2.2:80".into(), 1),
+                ("vs:203.0.113.9:80/tcp".into(), 3_763),
+            ]),
             ..Reloaded::default()
         };
-        let told = lines(17, &plan, &counters, true);
+        let told = lines(17, &plan, true);
         assert_eq!(
             told,
             [
@@ -321,7 +299,7 @@ mod tests {
             ]
         );
         plan.moves = vec!["VI_1: it is not in the file: its addresses go to the peer".into()];
-        let told = lines(17, &plan, &counters, true).join("\n");
+        let told = lines(17, &plan, true).join("\n");
         assert!(
             told.contains("moves a virtual address: yes\n  VI_1: it is not"),
             "{told}"

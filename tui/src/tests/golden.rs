@@ -163,6 +163,7 @@ fn a_reload_shows_what_it_changes_first() {
         &mut bench,
         Reply::Reloaded(Reloaded {
             confirm_within_ms: None,
+            cut: Default::default(),
             dry_run: true,
             revision: 18,
             changes: vec![

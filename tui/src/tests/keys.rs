@@ -196,6 +196,7 @@ fn a_reload_is_tried_first() {
     );
     let plan = lb_shared::request::Reloaded {
         confirm_within_ms: None,
+        cut: Default::default(),
         dry_run: true,
         revision: 18,
         changes: vec!["+ vs:203.0.113.12:443/tcp".into()],

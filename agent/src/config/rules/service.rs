@@ -4,7 +4,7 @@ use super::follow::Followed;
 use super::{advise, check, script};
 use crate::config::findings::Cx;
 use crate::config::keyword::shown;
-use crate::config::keywords::{At, GroupEntry, Raw, RawServer, RawServerGroup, RawService};
+use crate::config::keywords::{At, GroupEntry, RawServer, RawServerGroup, RawService};
 use crate::model::{
     Forwarding, Model, Persistence, QuorumScripts, Scheduler, Server, ServerScripts, Service, SorryServer,
 };
@@ -17,9 +17,16 @@ use std::sync::Arc;
 /// Persistence that a service for all ports gets by itself: without it the ports of one client would scatter.
 const ALL_PORTS_PERSISTENCE_S: u32 = 360;
 
-pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx: &mut Cx<'_>) {
+/// What was written of a service goes as soon as it is made: there may be very many.
+pub(super) fn objects(
+    services: Vec<RawService>,
+    server_groups: &[RawServerGroup],
+    followed: &Followed<'_>,
+    model: &mut Model,
+    cx: &mut Cx<'_>,
+) {
     let mut groups: BTreeMap<&str, &RawServerGroup> = BTreeMap::new();
-    for group in &raw.server_groups {
+    for group in server_groups {
         if groups.insert(&group.name, group).is_some() {
             cx.object = format!("group:{}", group.name);
             let text = format!("virtual_server_group '{}' is defined twice", group.name);
@@ -27,12 +34,12 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
         }
     }
     let mut taken: BTreeMap<VirtualKey, ServiceKey> = BTreeMap::new();
-    let mut used: BTreeSet<&str> = BTreeSet::new();
-    for it in &raw.services {
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    for it in services {
         if let At::Group(name) = &it.what {
-            used.insert(name);
+            used.insert(name.clone());
         }
-        let Some(key) = key(it, &groups, cx) else {
+        let Some(key) = key(&it, &groups, cx) else {
             continue;
         };
         cx.object = format!("vs:{key}");
@@ -41,7 +48,7 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
             cx.error("S-11", it.at, text, &["the first one counts"]);
             continue;
         }
-        let Some((entries, family)) = entries(it, &key, &groups, cx) else {
+        let Some((entries, family)) = entries(&it, &key, &groups, cx) else {
             continue;
         };
         if let Some((entry, other)) = entries.iter().find_map(|entry| Some((entry, taken.get(entry)?))) {
@@ -49,19 +56,15 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
             cx.error("S-11", it.at, text, &["this service is left out"]);
             continue;
         }
-        if let Some(service) = service(it, key.clone(), entries, family, followed, cx) {
-            advise::service(it, &service, cx);
+        if let Some(service) = service(&it, key.clone(), entries, family, followed, cx) {
+            advise::service(&it, &service, cx);
             taken.extend(service.entries.iter().map(|entry| (*entry, key.clone())));
             let place = u32::try_from(model.services.len()).unwrap_or(u32::MAX);
             model.layout.services.insert(key.clone(), place);
             model.services.insert(key, Arc::new(service));
         }
     }
-    for group in raw
-        .server_groups
-        .iter()
-        .filter(|group| !used.contains(group.name.as_str()))
-    {
+    for group in server_groups.iter().filter(|group| !used.contains(&group.name)) {
         cx.object = format!("group:{}", group.name);
         let text = format!("no virtual_server uses the group '{}'", group.name);
         cx.warn("S-12", group.at, text, &["it has no effect"]);

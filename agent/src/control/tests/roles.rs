@@ -92,3 +92,98 @@ fn a_script_that_acts_is_known_by_uid_and_pid() {
     assert_eq!(acts[0].0.uid, nix::unistd::geteuid().as_raw());
     assert_eq!(acts[0].0.pid, std::process::id());
 }
+
+#[test]
+fn a_lowered_role_may_not_act_and_is_not_raised_again() {
+    let room = Room::new();
+    let replies = room.shell(concat!(
+        "{\"op\":\"role\",\"role\":\"viewer\"}\n",
+        "{\"op\":\"drain\",\"targets\":[\"web/198.51.100.21\"]}\n",
+        "{\"op\":\"role\",\"role\":\"admin\"}\n",
+        "{\"op\":\"servers\",\"targets\":[\"mail\"]}\n",
+    ));
+    assert_eq!(replies[0]["data"]["role"], "viewer");
+    assert_eq!(replies[1]["error"]["code"], "forbidden");
+    assert_eq!(replies[1]["error"]["details"]["needed"], "operator");
+    assert_eq!(replies[2]["error"]["code"], "forbidden");
+    assert_eq!(replies[3]["data"].as_array().unwrap().len(), 2);
+    assert_eq!(room.acts.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn the_read_only_socket_makes_everybody_a_viewer() {
+    let room = Room::new();
+    let path = room.path.with_file_name("agent-ro.sock");
+    let mut client = Client::connect(&path).unwrap();
+    assert_eq!(client.hello("test").unwrap().role, Role::Viewer);
+    match client.act(drain(SERVER)) {
+        Err(ClientError::Refused(refusal)) => assert_eq!(refusal.code, RefusalCode::Forbidden),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_request_needs_exactly_its_role() {
+    let act = |verb| {
+        Request::Act(Act {
+            verb,
+            ..drain(SERVER)
+        })
+    };
+    let change = lb_shared::request::WeightChange::Config;
+    let table = [
+        (Request::Snapshot, Role::Viewer),
+        (Request::Counters, Role::Viewer),
+        (Request::Watch, Role::Viewer),
+        (Request::Listen, Role::Viewer),
+        (act(Verb::Undrain), Role::Operator),
+        (act(Verb::Disable { cut: false }), Role::Operator),
+        (act(Verb::Weight(change)), Role::Operator),
+        (act(Verb::Promote { for_ms: None }), Role::Admin),
+        (act(Verb::Demote { hard: false }), Role::Admin),
+        (act(Verb::Release), Role::Admin),
+        (
+            Request::Reload {
+                dry_run: true,
+                force: false,
+            },
+            Role::Viewer,
+        ),
+        (
+            Request::Reload {
+                dry_run: false,
+                force: false,
+            },
+            Role::Admin,
+        ),
+        (
+            Request::ReloadFor {
+                force: false,
+                for_ms: 60_000,
+            },
+            Role::Admin,
+        ),
+        (Request::Confirmed, Role::Admin),
+        (Request::Config, Role::Viewer),
+    ];
+    let doors = doors();
+    for (request, needed) in table {
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            let session = session::Session {
+                role,
+                peer: peer::Peer {
+                    uid: 1,
+                    gid: 1,
+                    pid: 1,
+                    groups: Vec::new(),
+                },
+                doors: Arc::clone(&doors),
+            };
+            assert_eq!(
+                session.allow(&request).is_ok(),
+                role >= needed,
+                "{request:?} as {role:?}"
+            );
+        }
+    }
+}

@@ -1,14 +1,18 @@
 //! What a new model would change, told before it comes into force.
 
 mod checks;
+mod host;
+mod instances;
+mod services;
 mod signing;
+mod trackers;
 pub(super) mod values;
 
 use super::Engine;
 use crate::model::routing_words;
 use crate::model::{Instance, Model, Server, Service};
 use crate::vrrp::is_same_router;
-use lb_shared::names::InstanceName;
+use lb_shared::names::{InstanceName, ServerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -34,7 +38,7 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
         "static address",
         &old.static_addresses,
         &new.static_addresses,
-        values::address,
+        instances::address,
     );
     routing(
         &mut lines,
@@ -156,6 +160,33 @@ impl Engine {
             lines.extend(line.map(|line| format!("{name}: {line}")));
         }
         lines
+    }
+
+    /// Established connections through the services and servers that the new model does not have.
+    pub(super) fn cut(&self, new: &Model) -> BTreeMap<String, u64> {
+        let mut cut = BTreeMap::new();
+        for (key, service) in &self.model.services {
+            let after = new.services.get(key);
+            if after.is_some_and(|after| Arc::ptr_eq(after, service)) {
+                continue;
+            }
+            for server in service.servers.keys() {
+                let id = ServerId {
+                    service: key.clone(),
+                    server: *server,
+                };
+                let name = match after {
+                    None => format!("vs:{key}"),
+                    Some(after) if !after.servers.contains_key(server) => format!("rs:{id}"),
+                    Some(_) => continue,
+                };
+                match self.server_counters(&id).active {
+                    0 => {}
+                    active => *cut.entry(name).or_default() += active,
+                }
+            }
+        }
+        cut
     }
 
     /// What a MASTER would hold no longer.
