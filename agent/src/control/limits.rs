@@ -51,7 +51,9 @@ pub(super) const COUNTERS_FRESH: Duration = Duration::from_millis(900);
 /// Where reading them takes longer than this, whoever only looks gets the last ones, if they are not older than that.
 pub(super) const COUNTERS_QUICK: Duration = Duration::from_millis(20);
 pub(super) const COUNTERS_STALE: Duration = Duration::from_secs(20);
-/// And between two reads there are so many times what one takes.
+/// Then they are not read more often than this, in which the kernel reckons its rates anew,
+pub(super) const COUNTERS_SLOW: Duration = Duration::from_secs(2);
+/// and between two reads there are so many times what one takes.
 pub(super) const COUNTERS_SHARE: u32 = 5;
 /// How often the connections of draining servers are looked at, for the estimate.
 pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);

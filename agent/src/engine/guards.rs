@@ -168,7 +168,7 @@ impl Engine {
         let Some(server) = service.and_then(|it| it.servers.get(&id.server)) else {
             return false;
         };
-        let Some((at, _)) = self.health.last_check(id) else {
+        let Some((at, _)) = self.health.last_checks(&id.service)(&id.server) else {
             return false;
         };
         // Without the address here there may be no checks, and nothing to be afraid of.
