@@ -17,6 +17,7 @@ mod listen;
 mod loglevel;
 mod metrics;
 mod ops;
+mod outbox;
 mod peer;
 mod port;
 mod session;

@@ -23,6 +23,8 @@ pub enum Rail {
     TwoMasters,
     /// Addresses would go to nobody.
     NoSuccessor,
+    /// A promoted master would give up connections that are copied nowhere.
+    Uncopied,
     /// A new configuration lacks an instance that is MASTER.
     MasterGone,
 }
@@ -37,7 +39,7 @@ pub enum Override {
 
 impl Rail {
     /// Each once.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::LastServer,
         Self::Quorum,
@@ -47,6 +49,7 @@ impl Rail {
         Self::PromotedElsewhere,
         Self::TwoMasters,
         Self::NoSuccessor,
+        Self::Uncopied,
         Self::MasterGone,
     ];
 
@@ -60,6 +63,7 @@ impl Rail {
             Self::Fault => RefusalCode::Fault,
             Self::Owner | Self::PromotedElsewhere | Self::TwoMasters => RefusalCode::SplitBrain,
             Self::NoSuccessor => RefusalCode::NoSuccessor,
+            Self::Uncopied => RefusalCode::Sync,
             Self::MasterGone => RefusalCode::Config,
         }
     }
@@ -75,6 +79,7 @@ impl Rail {
             | Self::PromotedElsewhere
             | Self::TwoMasters
             | Self::NoSuccessor
+            | Self::Uncopied
             | Self::MasterGone => Override::Force,
         }
     }

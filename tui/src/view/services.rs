@@ -9,9 +9,10 @@ use super::words::{bar, spark};
 use crate::keys::Screen;
 use crate::mouse::{self, Spot};
 use crate::order::By;
+use crate::past;
 use crate::theme::{Role, of_mark};
 use lb_shared::problems;
-use lb_shared::state::{Admin, Health, ServiceState, ServiceView, Target};
+use lb_shared::state::{Admin, Health, ObjectId, ServiceState, ServiceView, Target};
 use lb_shared::text::{escape, si, span, thousands};
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
                 mark: problems::service_mark(it.state),
                 cursor: nth == list.at() && !scene.app.second_pane,
                 marked: false,
+                differs: past::differs(scene.app, &ObjectId::Service(key.clone())),
                 spot: Some(Spot::Row(mouse::Pane::Services, nth)),
                 cells: cells(scene, it, trend),
             })
@@ -301,8 +303,8 @@ fn closer(scene: &Scene<'_>, service: &ServiceView) -> Vec<Pane> {
         .iter()
         .rev()
         .filter(|event| match &event.event.object {
-            lb_shared::state::ObjectId::Service(key) => *key == service.key,
-            lb_shared::state::ObjectId::Server(id) => id.service == service.key,
+            ObjectId::Service(key) => *key == service.key,
+            ObjectId::Server(id) => id.service == service.key,
             _ => false,
         })
         .take(6)
