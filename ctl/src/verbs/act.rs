@@ -319,6 +319,12 @@ fn act(
     let asked = confirm::ask(verb, &names, acting, site)?;
     let mut acted = client.act_if(act.clone(), expected(&view, &act.targets, acting, asked)?)?;
     acted.effects.extend(acting.effects.iter().cloned());
+    if matches!(verb, Verb::Drain { .. } | Verb::Disable { .. }) {
+        let ids = servers_of(&act.targets);
+        acted
+            .warnings
+            .extend(fleet::elsewhere::warning(site, global, &ids));
+    }
     if global.verbose > 0 {
         eprintln!("operation op-{}", acted.op);
     }

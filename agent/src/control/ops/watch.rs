@@ -1,6 +1,7 @@
 //! The stream of events.
 
 use super::super::hub::Subscription;
+use super::super::limits;
 use super::super::lines::line;
 use super::super::outbox::Outbox;
 use super::super::session::{Session, WatchPlace};
@@ -63,7 +64,12 @@ impl Watch {
             Ok(from) => from,
             Err(_) => match call.text("from")? {
                 Some("now") => None,
-                Some(_) | None => return Err(bad("\"from\" is \"now\" or the number of an event".into())),
+                Some(text) => Some(first_since(session, text)?),
+                None => {
+                    return Err(bad(
+                        "\"from\" is \"now\", a time, or the number of an event".into()
+                    ));
+                }
             },
         };
         let heartbeat = call.span("heartbeat")?;
@@ -188,6 +194,15 @@ impl Watch {
         };
         lines.tell(bytes).await.is_ok()
     }
+}
+
+/// The first event of a time, or the one that comes next.
+fn first_since(session: &Session, text: &str) -> Result<u64, Refusal> {
+    let seen = session.doors.hub.seen();
+    let moment = super::past::moment(text, seen.wall_ms)?;
+    let kept = session.doors.hub.events(None, limits::EVENTS_KEPT);
+    let first = kept.iter().find(|event| event.wall_ms >= moment);
+    Ok(first.map_or(seen.seq + 1, |event| event.seq))
 }
 
 /// Watching a service is watching its servers, too.
