@@ -20,6 +20,8 @@ const EVENTS_MAX: usize = 20_000;
 const SAMPLES_MAX: usize = 300;
 /// The most samples one sparkline shows.
 const SAMPLES_SHOWN: usize = 64;
+/// The most services of which more than the new connections is kept: ten kilobytes each.
+const CARRIED_MAX: usize = 500;
 /// Seconds between two samples of a service.
 const SERVICE_STEP: u64 = 5;
 
@@ -63,7 +65,10 @@ pub(crate) struct History {
     pub(crate) active: VecDeque<u64>,
     pub(crate) bytes_in: VecDeque<u64>,
     pub(crate) bytes_out: VecDeque<u64>,
+    /// New connections per second of each service.
     pub(crate) services: BTreeMap<ServiceKey, VecDeque<u64>>,
+    /// Active connections, bytes in and out per second of each service, unless there are very many.
+    pub(crate) carried: BTreeMap<ServiceKey, [VecDeque<u64>; 3]>,
     sampled_s: Option<u64>,
     services_s: Option<u64>,
 }
@@ -240,9 +245,20 @@ impl Data {
                 let services = &self.services;
                 history.services.retain(|key, _| services.contains_key(key));
             }
+            let few = self.services.len() <= CARRIED_MAX;
+            if !few || history.carried.len() != self.services.len() {
+                let services = &self.services;
+                history.carried.retain(|key, _| few && services.contains_key(key));
+            }
             for (key, sum) in &self.services {
                 let samples = history.services.entry(key.clone()).or_default();
                 moved |= remember(samples, sum.connections_per_s);
+                if few {
+                    let [active, bytes_in, bytes_out] = history.carried.entry(key.clone()).or_default();
+                    moved |= remember(active, sum.active);
+                    moved |= remember(bytes_in, sum.bytes_in_per_s);
+                    moved |= remember(bytes_out, sum.bytes_out_per_s);
+                }
             }
         }
         moved

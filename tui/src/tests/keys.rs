@@ -359,6 +359,21 @@ fn the_log_has_what_was_told_and_how_the_connection_went() {
 }
 
 #[test]
+fn a_very_wide_terminal_has_the_columns_that_go_first() {
+    let mut bench = Bench::demo(180, 40);
+    let picture = bench.keys("2").picture();
+    assert!(picture.contains(" VRRP      PERSIST  FOR "), "{picture}");
+    assert!(
+        picture
+            .lines()
+            .any(|line| line.contains("mail") && line.contains(" 21m58s")),
+        "{picture}"
+    );
+    let bench = &mut Bench::demo(140, 40);
+    assert!(!bench.keys("2").picture().contains("PERSIST"));
+}
+
+#[test]
 fn a_note_goes_by_itself() {
     let mut bench = Bench::demo(80, 24);
     bench.keys("1 d");
