@@ -22,8 +22,11 @@ const NOT_COMPARED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Whether a line has something.
+type Has = fn(&str) -> bool;
+
 /// What is no keyword of a block, and how a line that has it is known.
-const LANGUAGE: &[(&str, fn(&str) -> bool)] = &[
+const LANGUAGE: &[(&str, Has)] = &[
     ("!", |line| line.contains("! ")),
     ("#", |line| line.contains("# ")),
     ("{", |line| line.ends_with('{')),
