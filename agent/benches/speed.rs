@@ -3,7 +3,7 @@
 //! Prints figures and judges nothing. Each is the best of several runs: other work on the machine only ever adds time.
 
 use lb_shared::units::Mono;
-use lbagent::config::{self, Content, Facts, FileError, Files, ScriptFact, Users};
+use lbagent::config::{self, Alone, Facts};
 use lbagent::engine::{Action, Boot, Engine, Input, IpvsNews, NetNews, NewModel, StoredIntent};
 use lbagent::ipvs::table::IpvsTable;
 use lbagent::model::Model;
@@ -244,13 +244,9 @@ fn links() -> NetTable {
             running: true,
             arp: true,
             multicast: true,
-            loopback: false,
-            private_over: None,
-            vrf_table: None,
-            ipvlan_over: None,
-            vrf: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
+            ..Link::default()
         };
         net.links.insert(index, link);
         let key = AddressKey {
@@ -304,52 +300,12 @@ fn services_file(count: usize) -> String {
 
 /// Reads a text as the agent would read a file.
 fn load(text: &str) -> Model {
-    let none = |_: &str| None;
     let facts = Facts {
-        config_id: "node".to_owned(),
-        hostname: "node".to_owned(),
         interfaces: Some((0..4).map(|number| format!("eth{number}")).collect()),
         addresses: Some(BTreeSet::new()),
-        subnets: None,
-        advise: false,
-        peer: None,
-        users: &Nobody,
-        seed: 1,
-        environment: &none,
+        ..Facts::default()
     };
-    config::load(&OneFile(text), "bench.conf", &facts)
+    config::load(&Alone(text), "bench.conf", &facts)
         .model
         .expect("a good file")
-}
-
-struct OneFile<'t>(&'t str);
-
-impl Files for OneFile<'_> {
-    fn read(&self, _: &str) -> Result<Content, FileError> {
-        Ok(Content {
-            bytes: self.0.as_bytes().to_vec(),
-            id: (0, 0),
-            ..Content::default()
-        })
-    }
-
-    fn glob(&self, _: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn script(&self, _: &str, _: Option<(u32, u32)>) -> ScriptFact {
-        ScriptFact::default()
-    }
-}
-
-struct Nobody;
-
-impl Users for Nobody {
-    fn user(&self, _: &str) -> Option<(u32, u32)> {
-        None
-    }
-
-    fn group(&self, _: &str) -> Option<u32> {
-        None
-    }
 }

@@ -22,3 +22,7 @@ pub mod engine;
 // Row 4: the only rooms with tokio, files, sockets and clocks.
 pub mod control;
 pub mod io;
+
+// The tests inside have their instances from `tests/support`, where the crate has this name.
+#[cfg(test)]
+extern crate self as lbagent;

@@ -42,6 +42,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// keepalived's exit codes.
 const EXIT_FATAL: u8 = 1;
@@ -459,7 +460,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
     result.map(drop)
 }
 
-/// A question of a client, as the core takes it. Whoever asked may be gone when the answer comes.
+/// A question of a client, as the core takes it.
 fn message(ask: control::Ask) -> Message {
     match ask {
         control::Ask::Act {
@@ -473,33 +474,29 @@ fn message(ask: control::Ask) -> Message {
             actor,
             act,
             expect,
-            reply: Box::new(move |answer| drop(reply.send(answer))),
+            reply: back(reply),
         },
-        control::Ask::Config { reply } => Message::Config {
-            reply: Box::new(move |answer| drop(reply.send(answer))),
-        },
+        control::Ask::Config { reply } => Message::Config { reply: back(reply) },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
             actor,
-            reply: Box::new(move |answer| drop(reply.send(answer))),
+            reply: back(reply),
         },
-        control::Ask::Counters { reply } => Message::Counters {
-            reply: Box::new(move |answer| drop(reply.send(answer))),
-        },
+        control::Ask::Counters { reply } => Message::Counters { reply: back(reply) },
         control::Ask::ServerCounters { after, reply } => Message::ServerCounters {
             after,
-            reply: Box::new(move |answer| drop(reply.send(answer))),
+            reply: back(reply),
         },
         control::Ask::Runs { servers, reply } => Message::Runs {
             servers,
-            reply: Box::new(move |answer| drop(reply.send(answer))),
+            reply: back(reply),
         },
         control::Ask::Test { asked, reply } => Message::Test {
             asked,
-            reply: Box::new(move |answer| drop(reply.send(answer))),
+            reply: back(reply),
         },
         control::Ask::Foresee { asked, reply } => Message::Foresee {
             asked,
-            reply: Box::new(move |answer| drop(reply.send(answer))),
+            reply: back(reply),
         },
         control::Ask::Reload {
             actor,
@@ -513,9 +510,14 @@ fn message(ask: control::Ask) -> Message {
             confirm,
             held: BTreeSet::new(),
             services: BTreeMap::new(),
-            asked: Some((Box::new(move |answer| drop(reply.send(answer))), actor)),
+            asked: Some((back(reply), actor)),
         }),
     }
+}
+
+/// Takes the answer to whoever asked, unless it is gone by then.
+fn back<T: Send + 'static>(reply: oneshot::Sender<T>) -> Box<dyn FnOnce(T) + Send> {
+    Box::new(move |answer| drop(reply.send(answer)))
 }
 
 fn prepare_folder(path: &Path, mode: u32) -> anyhow::Result<()> {

@@ -218,6 +218,15 @@ pub(crate) enum Verb {
         /// What was counted since you last asked so; the agent's own counters are never set back
         #[arg(long, conflicts_with = "at")]
         since_last: bool,
+        /// Only what is counted per second
+        #[arg(long, conflicts_with_all = ["total", "errors"])]
+        rate: bool,
+        /// Only what was counted in all
+        #[arg(long, conflicts_with = "errors")]
+        total: bool,
+        /// Only the adverts that were refused, with the reasons
+        #[arg(long)]
+        errors: bool,
     },
     /// Weight 0, and let connections end
     Drain(Drain),
@@ -349,7 +358,7 @@ pub(crate) enum Verb {
     },
     /// Write a session to a file: the past, then what happens, until Ctrl-C
     Record(Record),
-    /// Print a recorded session: its events, or with -o jsonl all of it
+    /// Print a recorded session: its events, or with -o jsonl all of it; one of lbtui's is played in the dashboard
     Replay {
         #[arg(value_name = "FILE")]
         file: PathBuf,

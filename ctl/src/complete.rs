@@ -257,7 +257,7 @@ impl Line {
 
 fn config() -> Config {
     // A mistake in the file is told by the next real command.
-    Config::load_quietly()
+    Config::find().0
 }
 
 fn verbs(command: &Command) -> Vec<Candidate> {

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The hosts of a command line. What in the configuration file is not known is told on stderr.
 pub(crate) fn site(global: &Global) -> Result<Site, Trouble> {
-    let (config, warnings) = Config::find()?;
+    let (config, warnings) = Config::find();
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -25,7 +25,7 @@ pub(crate) fn site(global: &Global) -> Result<Site, Trouble> {
 
 /// The same without a word about mistakes in the file.
 pub(crate) fn site_quietly(global: &Global) -> Result<Site, Trouble> {
-    choose(global, Config::load_quietly())
+    choose(global, Config::find().0)
 }
 
 fn choose(global: &Global, config: Config) -> Result<Site, Trouble> {

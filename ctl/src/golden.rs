@@ -12,6 +12,7 @@ use lb_shared::zone::Zone;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod nasty;
 mod pages;
 mod samples;
 

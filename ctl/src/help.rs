@@ -232,6 +232,12 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// All that people type.
+#[cfg(test)]
+pub(crate) fn examples() -> impl Iterator<Item = &'static str> {
+    EXAMPLES.iter().flat_map(|(_, examples)| examples.iter().copied())
+}
+
 /// The command line, with examples before the flags of each verb and the exit codes behind them.
 pub(crate) fn command() -> Command {
     let mut command = Cli::command().after_help(EXIT_CODES);

@@ -1,6 +1,7 @@
 //! How output looks here and now: terminal or pipe, its width, colour; and where it goes.
 
 use crate::args::{Global, Output, When};
+use lb_shared::text::harmless;
 use lb_shared::zone::Zone;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
@@ -92,6 +93,8 @@ fn colour(when: When, terminal: bool, dumb: bool, no_color: bool, force: bool) -
 /// Where text goes.
 pub(crate) enum Out {
     Stdout(io::BufWriter<io::Stdout>),
+    /// The same for JSON, which a terminal may be shown whatever names are in it.
+    Json(io::BufWriter<io::Stdout>),
     /// A page that is compared or counted before it is shown.
     Buffer(Vec<u8>),
     /// Straight to standard output, line by line, each with the host it comes from.
@@ -99,8 +102,12 @@ pub(crate) enum Out {
 }
 
 impl Out {
-    pub(crate) fn stdout() -> Self {
-        Self::Stdout(io::BufWriter::with_capacity(64 << 10, io::stdout()))
+    pub(crate) fn stdout(output: Output) -> Self {
+        let to = io::BufWriter::with_capacity(64 << 10, io::stdout());
+        match output {
+            Output::Json | Output::Jsonl => Self::Json(to),
+            Output::Table | Output::Wide | Output::Name => Self::Stdout(to),
+        }
     }
 
     pub(crate) fn buffer() -> Self {
@@ -110,7 +117,7 @@ impl Out {
     /// What a buffer holds.
     pub(crate) fn taken(self) -> String {
         match self {
-            Self::Stdout(_) | Self::Named(_) => String::new(),
+            Self::Stdout(_) | Self::Json(_) | Self::Named(_) => String::new(),
             Self::Buffer(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         }
     }
@@ -119,6 +126,7 @@ impl Out {
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
         match self {
             Self::Stdout(to) => to.write_all(text.as_bytes()),
+            Self::Json(to) => to.write_all(harmless(text).as_bytes()),
             Self::Buffer(to) => to.write_all(text.as_bytes()),
             Self::Named(name) => {
                 let mut stdout = io::stdout().lock();
@@ -126,7 +134,7 @@ impl Out {
                     match serde_json::from_str::<serde_json::Value>(line) {
                         Ok(mut value) if value.is_object() => {
                             value["host"] = name.trim_end().into();
-                            writeln!(stdout, "{value}")?;
+                            writeln!(stdout, "{}", harmless(&value.to_string()))?;
                         }
                         Ok(_) | Err(_) => writeln!(stdout, "{name}  {line}")?,
                     }
@@ -148,7 +156,7 @@ impl Out {
     /// Sees to it that what was written is seen.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Stdout(to) => to.flush(),
+            Self::Stdout(to) | Self::Json(to) => to.flush(),
             Self::Buffer(_) | Self::Named(_) => Ok(()),
         }
     }

@@ -10,20 +10,19 @@ mod fleet;
 #[cfg(test)]
 mod golden;
 mod help;
+mod line;
 mod look;
 mod socket_page;
 mod table;
 mod trouble;
 mod verbs;
 
-use clap::FromArgMatches as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let matches = help::command().get_matches();
-    let cli = args::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let cli = line::of_process();
     let look = look::Look::of_process(&cli.global);
-    let mut out = look::Out::stdout();
+    let mut out = look::Out::stdout(cli.global.output);
     let ended = verbs::run(&cli, &look, &mut out);
     ExitCode::from(trouble::report(ended, &cli.global, &mut out))
 }

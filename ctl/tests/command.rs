@@ -176,7 +176,7 @@ fn a_reload_tells_what_changes() {
         "dry run: nothing is changed (r17 -> r18)\n  services   +0  ~1  -0\n  servers    +0  ~0  -1\n  \
          vrrp       +0  ~0  -0\n  overrides  1 kept (drain web/198.51.100.24:443)\n  \
          ~ vs:203.0.113.10:443/tcp quorum 200 -> 300\n  \
-         - rs:203.0.113.10:443/tcp/198.51.100.22:443 (4,790 connections)\n\
+         - rs:203.0.113.10:443/tcp/198.51.100.22:443 (3 connections)\n\
          connections of what goes are cut at once; --drain-removed 10m lets them end first\n\
          moves a virtual address: no\nresult: would be accepted\n"
     );

@@ -233,3 +233,45 @@ fn an_unknown_key_is_a_warning_and_an_unknown_cluster_names_the_known_ones() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(notes(&output).contains("clusters are edge three"), "{output:?}");
 }
+
+#[test]
+fn a_drain_on_one_host_tells_who_else_would_use_the_server() {
+    let edge = Edge::new();
+    let drain = ["drain", "web/198.51.100.21", "--host", "ssh://lb1", "--yes"];
+    let output = edge.run(&drain);
+    assert_eq!(output.status.code(), Some(0), "{}", notes(&output));
+    let want = "warning: only on lb1; lb2 would use it after a failover (--cluster does it everywhere)";
+    assert!(notes(&output).contains(want), "{}", notes(&output));
+    let dry = edge.run(&[&drain[..], &["--dry-run"]].concat());
+    let said = text(&dry) + &notes(&dry);
+    assert!(said.contains("lb2 would use it after a failover"), "{said}");
+    let everywhere = edge.run(&["drain", "web/198.51.100.21", "--cluster", "edge", "--yes"]);
+    assert!(
+        !notes(&everywhere).contains("after a failover"),
+        "{}",
+        notes(&everywhere)
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_understood_stops_only_what_needs_it() {
+    let edge = Edge::new();
+    fs::write(edge.one.folder.join("lbctl/config.toml"), "[cluster.edge\n").unwrap();
+    let [one, _] = edge.sockets();
+    let looked = edge.run(&["--host", &one, "vrrp"]);
+    assert_eq!(looked.status.code(), Some(0), "{}", notes(&looked));
+    assert!(
+        notes(&looked).contains("; going on without it"),
+        "{}",
+        notes(&looked)
+    );
+    let named = edge.run(&["vrrp", "--cluster", "edge"]);
+    assert_eq!(named.status.code(), Some(2), "{}", notes(&named));
+    let acted = edge.run(&["--host", &one, "drain", "web/198.51.100.21", "--yes"]);
+    assert_eq!(acted.status.code(), Some(4), "{}", notes(&acted));
+    assert!(
+        notes(&acted).contains("it may say that this host is read-only"),
+        "{}",
+        notes(&acted)
+    );
+}

@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import glob
 import os
 import pty
 import random
@@ -264,8 +265,10 @@ def console():
         listener.join()
         ear.close()
         theirs = best["ipvsadm -Ln"][1] if kernel else None
-        print(f"console with {SERVICES * SERVERS_EACH} servers{'' if kernel else ', no IPVS here'} (best of 5; targets for servers: first row 0.1 s, all 1 s, "
-              "32 MiB; for status: 0.05 s)")
+        # In the guest, which has the IPVS, a page fault costs a hundred times what it costs elsewhere: only ratios count.
+        targets = ("in the guest; target: not slower than ipvsadm" if kernel else
+                   "true timers, no IPVS; targets for servers: first row 0.1 s, all 1 s, 32 MiB; for status: 0.05 s")
+        print(f"console with {SERVICES * SERVERS_EACH} servers, {os.cpu_count()} processors, best of 5 ({targets})")
         for name, (first, whole, lines, memory) in best.items():
             ratio = f"; ipvsadm/it {theirs / whole:.2f}" if theirs else ""
             print(f"  {name}: first row {first:.3f} s, all {lines} lines {whole:.3f} s, {memory:.1f} MiB{ratio}",
@@ -334,10 +337,15 @@ def config():
 
 
 def ticks(pid):
-    """Ticks of the processor a process has had."""
+    """Ticks of the processor a process has had, with its threads that ended."""
     with open(f"/proc/{pid}/stat") as f:
         words = f.read().rpartition(")")[2].split()
     return int(words[11]) + int(words[12])
+
+
+def processor(pid):
+    """Milliseconds of the processor that the threads of a process have had. A tick of 10 ms is too long for little."""
+    return sum(int(open(path).read().split()[0]) for path in glob.glob(f"/proc/{pid}/task/*/schedstat")) / 1e6
 
 
 class Screen:
@@ -403,11 +411,11 @@ def dashboard():
                     screen.read(20, b"LIVE")
                     screen.keys(keys)
                     screen.read(3)
-                    before, written, agent = ticks(screen.pid), screen.written, ticks(d.process.pid)
+                    before, written, agent = processor(screen.pid), screen.written, ticks(d.process.pid)
                     screen.read(10)
-                    print(f"  {name}, 10 s in which nothing happens: {ticks(screen.pid) - before} ticks of 10 ms, the agent "
-                          f"{ticks(d.process.pid) - agent}; {(screen.written - written) / 10:.0f} bytes/s   (target: 0 ticks)",
-                          flush=True)
+                    print(f"  {name}, 10 s in which nothing happens: {processor(screen.pid) - before:.1f} ms of a processor, the agent "
+                          f"{(ticks(d.process.pid) - agent) * 10} ms; {(screen.written - written) / 10:.0f} bytes/s   (target: 0 ticks "
+                          f"of 10 ms)", flush=True)
 
 
 def vrrp_config():

@@ -6,7 +6,7 @@ use crate::text::escape;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where it is looked for after the user's own.
 const SYSTEM: &str = "/etc/lbctl/config.toml";
@@ -17,6 +17,8 @@ pub struct Config {
     pub default_cluster: Option<String>,
     pub clusters: BTreeMap<String, Cluster>,
     hosts: BTreeMap<Host, HostRules>,
+    /// Why nothing is known of what the file says.
+    doubt: Option<Refusal>,
 }
 
 /// Hosts that stand in for each other.
@@ -76,34 +78,44 @@ struct WrittenHost {
 }
 
 impl Config {
-    /// The same without a word: nothing where the file is not in order.
-    pub fn load_quietly() -> Self {
-        Self::find().map(|(config, _)| config).unwrap_or_default()
+    /// The user's file, else the system's, else nothing; with warnings.
+    ///
+    /// A file that is there and cannot be used is a warning, too: what only looks at the agent of this machine needs
+    /// none of it. What does is refused with the reason.
+    pub fn find() -> (Self, Vec<String>) {
+        for path in places() {
+            match std::fs::read_to_string(&path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(error) => return Self::unusable(&format!("cannot read {}: {error}", path.display())),
+                Ok(text) => return Self::from_file(&path, &text),
+            }
+        }
+        (Self::default(), Vec::new())
     }
 
-    /// The user's file, else the system's, else nothing; with warnings about what in it is not known.
-    pub fn find() -> Result<(Self, Vec<String>), Refusal> {
-        for path in places() {
-            let text = match std::fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    continue;
-                }
-                Err(error) => {
-                    return Err(bad(
-                        format!("{}: {error}", path.display()),
-                        "mend the file or take it away; without it only --host and --socket choose a host",
-                    ));
-                }
-            };
-            let (config, warnings) =
-                Self::read(&text).map_err(|why| bad(format!("{}: {why}", path.display()), ""))?;
-            let warnings = warnings
-                .into_iter()
-                .map(|warning| escape(&format!("{}: {warning}", path.display())));
-            return Ok((config, warnings.collect()));
+    fn from_file(path: &Path, text: &str) -> (Self, Vec<String>) {
+        match Self::read(text) {
+            Err(why) => Self::unusable(&format!("{}: {why}", path.display())),
+            Ok((config, warnings)) => {
+                let warnings = warnings
+                    .into_iter()
+                    .map(|warning| escape(&format!("{}: {warning}", path.display())));
+                (config, warnings.collect())
+            }
         }
-        Ok((Self::default(), Vec::new()))
+    }
+
+    fn unusable(why: &str) -> (Self, Vec<String>) {
+        let doubt = bad(
+            escape(why),
+            "mend the file or take it away: it says which hosts make a cluster and which may only be looked at",
+        );
+        let warning = format!("{}; going on without it", doubt.message);
+        let config = Self {
+            doubt: Some(doubt),
+            ..Self::default()
+        };
+        (config, vec![warning])
     }
 
     /// From the text of a file, with what in it is not known.
@@ -157,6 +169,9 @@ impl Config {
 
     /// The cluster called so, or the default one for an empty name.
     pub fn cluster<'a>(&'a self, name: &'a str) -> Result<(&'a str, &'a Cluster), Refusal> {
+        if let Some(doubt) = &self.doubt {
+            return Err(doubt.clone());
+        }
         let name = match (name, &self.default_cluster) {
             ("", Some(name)) => name,
             ("", None) => {
@@ -206,9 +221,14 @@ impl Config {
         found.map(|(name, cluster)| (name.as_str(), cluster))
     }
 
+    /// Why it is not known which hosts may only be looked at.
+    pub fn doubt(&self) -> Option<&Refusal> {
+        self.doubt.as_ref()
+    }
+
     /// Whether acting verbs may not touch this host.
     pub fn read_only(&self, host: &Host) -> bool {
-        self.hosts.get(host).is_some_and(|rules| rules.read_only)
+        self.doubt.is_some() || self.hosts.get(host).is_some_and(|rules| rules.read_only)
     }
 
     /// The colour of its title in the dashboard.
@@ -273,6 +293,21 @@ accent    = "magenta"
             ]
         );
         assert_eq!(config.clusters.len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_a_warning_until_it_is_needed() {
+        let (config, warnings) = Config::from_file(Path::new("/etc/lbctl/config.toml"), "[");
+        assert_eq!(warnings.len(), 1);
+        assert!(
+            warnings[0].starts_with("/etc/lbctl/config.toml: "),
+            "{warnings:?}"
+        );
+        assert!(warnings[0].ends_with("; going on without it"), "{warnings:?}");
+        let refusal = config.cluster("edge").unwrap_err();
+        assert!(refusal.message.starts_with("/etc/lbctl/config.toml: "));
+        // It may have said that nothing is to be changed.
+        assert!(config.read_only(&Host::default()));
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! the alternative before it goes on: `st:down,drain` is `st:down,st:drain`.
 
 use crate::duration;
+use crate::event::Event;
 use crate::glob::Glob;
 use crate::names::{ServiceKey, VirtualKey};
 use crate::problems;
 use crate::request::{Refusal, RefusalCode};
-use crate::state::{InstanceView, ServerView, ServiceView};
+use crate::state::{InstanceView, ObjectId, ServerView, ServiceView, Target};
 use crate::text::escape;
 use crate::units::Mono;
 use crate::view::View;
@@ -88,6 +89,8 @@ pub enum Item<'a> {
     Instance(&'a InstanceView),
     Service(&'a ServiceView),
     Server(&'a ServerView),
+    /// By what it tells: its object's names, the state it led to, its words.
+    Event(&'a Event),
 }
 
 impl Filter {
@@ -237,11 +240,48 @@ fn names(view: &View<'_>, item: Item<'_>) -> Vec<String> {
         }
         Item::Service(it) => vec![view.service_name(&it.key), it.key.to_string()],
         Item::Server(it) => vec![view.server_name(&it.id), it.id.to_string()],
+        Item::Event(it) => vec![
+            view.object_name(&it.object),
+            it.object.to_string(),
+            it.text.clone(),
+        ],
+    }
+}
+
+/// The object an event is about; an override stands for its target.
+fn object_of(event: &Event) -> ObjectId {
+    match &event.object {
+        ObjectId::Override(Target::Server(id)) => ObjectId::Server(id.clone()),
+        ObjectId::Override(Target::Instance(name)) => ObjectId::Instance(name.clone()),
+        object => object.clone(),
+    }
+}
+
+fn texts_of_event(key: Key, view: &View<'_>, it: &Event) -> Vec<String> {
+    match (key, object_of(it)) {
+        (Key::State, _) => {
+            let to = it.text.split_once(" -> ").map_or("", |(_, to)| to);
+            vec![to.split([':', ' ']).next().unwrap_or_default().to_lowercase()]
+        }
+        (Key::Why, _) => {
+            let why = it.why.as_deref().unwrap_or_default();
+            vec![format!("{} {why}", it.text).to_lowercase().replace('/', " ")]
+        }
+        (Key::Service, ObjectId::Service(key)) => service_names(view, &key),
+        (Key::Service, ObjectId::Server(id)) => service_names(view, &id.service),
+        (Key::Server, ObjectId::Server(id)) => vec![id.server.to_string(), id.server.address.to_string()],
+        (Key::Vip, ObjectId::Service(key)) => vips(view, &key),
+        (Key::Vip, ObjectId::Server(id)) => vips(view, &id.service),
+        (Key::Instance, ObjectId::Instance(name)) => vec![name.0],
+        (Key::Instance, ObjectId::Service(key)) => instance_of(view, &key),
+        (Key::Instance, ObjectId::Server(id)) => instance_of(view, &id.service),
+        _ => Vec::new(),
     }
 }
 
 fn texts(key: Key, view: &View<'_>, item: Item<'_>) -> Vec<String> {
     match (key, item) {
+        (key, Item::Event(it)) => texts_of_event(key, view, it),
         (Key::State, Item::Instance(it)) => vec![problems::instance_word(it).to_lowercase()],
         (Key::State, Item::Service(it)) => vec![it.state.word().to_lowercase()],
         (Key::State, Item::Server(it)) => vec![it.word().to_lowercase()],
@@ -332,6 +372,7 @@ fn since(item: Item<'_>) -> Mono {
         Item::Instance(it) => it.since,
         Item::Service(it) => it.since,
         Item::Server(it) => it.since,
+        Item::Event(it) => it.at,
     }
 }
 

@@ -65,6 +65,13 @@ impl Site {
 
     /// Refuses before anything is connected when a host may only be looked at.
     pub fn may_act(&self) -> Result<(), Refusal> {
+        if let Some(doubt) = self.config.doubt() {
+            return Err(Refusal::new(
+                RefusalCode::ReadOnly,
+                format!("{}: it may say that this host is read-only", doubt.message),
+                format!("{}; nothing was changed", doubt.hint),
+            ));
+        }
         match self.hosts.iter().find(|host| self.config.read_only(host)) {
             None => Ok(()),
             Some(host) => Err(Refusal::new(

@@ -514,11 +514,14 @@ impl Dormant {
 impl State {
     /// Puts the objects an event changed into place.
     pub fn apply(&mut self, event: &Event) {
-        for change in &event.changes {
-            match change {
-                Change::Put(object) => self.put(object.clone()),
-                Change::Remove(id) => self.remove(id),
-            }
+        event.changes.iter().for_each(|change| self.apply_change(change));
+    }
+
+    /// Folds one change.
+    pub fn apply_change(&mut self, change: &Change) {
+        match change {
+            Change::Put(object) => self.put(object.clone()),
+            Change::Remove(id) => self.remove(id),
         }
     }
 

@@ -1,5 +1,6 @@
 //! How bytes from outside, spans and numbers are written for eyes: the same in every client.
 
+use std::borrow::Cow;
 use std::time::Duration;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -31,12 +32,41 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// Controls, line separators, zero-width characters, direction marks and overrides, tags.
+/// Controls, line separators, characters without width or ink, spaces that look like another one, direction marks and
+/// overrides, variation selectors (whose effect on the width no two terminals agree on), tags.
 fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{1680}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
+            | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// JSON that a terminal can be shown: what [`escape`] would write differently stands there as `\u` and four digits, which
+/// means the same to whoever reads it. Such characters are only ever inside of strings.
+pub fn harmless(json: &str) -> Cow<'_, str> {
+    if !json.contains(hidden_in_json) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if hidden_in_json(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Line feeds between the lines of an indented document are its own.
+fn hidden_in_json(c: char) -> bool {
+    c != '\n' && hidden(c)
 }
 
 /// Columns the text takes on a terminal.
@@ -67,14 +97,22 @@ pub fn cut(text: &str, columns: usize) -> String {
 
 /// A text in two pieces around `~`, so that its end stays: for addresses with a port.
 pub fn cut_middle(text: &str, columns: usize) -> String {
-    let count = text.chars().count();
-    if count <= columns || columns < 3 {
+    if width(text) <= columns || columns < 3 {
         return cut(text, columns);
     }
     let tail = (columns - 1).div_ceil(2);
-    let head: String = text.chars().take(columns - 1 - tail).collect();
-    let end: String = text.chars().skip(count - tail).collect();
-    format!("{head}~{end}")
+    let head = cut(text, columns - tail);
+    let mut room = tail;
+    let fits = |c: &char| {
+        room = match room.checked_sub(c.width().unwrap_or(0)) {
+            Some(left) => left,
+            None => return false,
+        };
+        true
+    };
+    let end: Vec<char> = text.chars().rev().take_while(fits).collect();
+    let end: String = end.into_iter().rev().collect();
+    format!("{head}{end}")
 }
 
 /// A span with at most two units: `42s`, `4m12s`, `2h14m`, `6d2h`.
@@ -167,6 +205,10 @@ mod tests {
             ("\u{202e}txt", "\\u{202e}txt"),
             ("\u{9b}31m", "\\u{9b}31m"),
             ("a\u{200b}b\u{feff}", "a\\u{200b}b\\u{feff}"),
+            ("a\u{a0}b\u{3000}c", "a\\u{a0}b\\u{3000}c"),
+            ("\u{2764}\u{fe0f}", "\u{2764}\\u{fe0f}"),
+            ("\u{3164}", "\\u{3164}"),
+            ("\u{5e9}\u{5dc}\u{5d5}\u{5dd}", "\u{5e9}\u{5dc}\u{5d5}\u{5dd}"),
         ] {
             assert_eq!(escape(text), want);
         }
@@ -235,6 +277,20 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5), "漢字~");
         assert_eq!(cut("abc", 0), "");
         assert_eq!(cut_middle("[2001:db8:10::443]:443", 12), "[2001~3]:443");
+        assert_eq!(cut_middle("漢字漢字/198.51.100.7:80", 12), "漢字~0.7:80");
+    }
+
+    #[test]
+    fn json_on_a_terminal_is_the_same_json_and_does_nothing() {
+        let nasty = "a\u{202e}b\u{9b}31m\u{7f}\u{e0041}\u{200b}漢";
+        let text = format!("{:#}", serde_json::json!({ nasty: [nasty] }));
+        let safe = harmless(&text);
+        assert!(!safe.chars().any(hidden_in_json), "{safe}");
+        let (was, is): (serde_json::Value, serde_json::Value) = (
+            serde_json::from_str(&text).unwrap(),
+            serde_json::from_str(&safe).unwrap(),
+        );
+        assert_eq!(was, is);
     }
 
     proptest! {
@@ -248,6 +304,7 @@ mod tests {
         #[test]
         fn a_cut_text_fits(text in ".*", columns in 0usize..40) {
             prop_assert!(width(&cut(&escape(&text), columns)) <= columns);
+            prop_assert!(width(&cut_middle(&escape(&text), columns)) <= columns);
         }
     }
 }

@@ -49,28 +49,34 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds other sums.
+    /// Adds other sums. They come from other programs: the largest there is, is the most there can be.
     pub fn join(&mut self, other: &Self) {
-        self.active += other.active;
-        self.inactive += other.inactive;
-        self.connections += other.connections;
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.connections_per_s += other.connections_per_s;
-        self.bytes_in_per_s += other.bytes_in_per_s;
-        self.bytes_out_per_s += other.bytes_out_per_s;
+        for (sum, more) in [
+            (&mut self.active, other.active),
+            (&mut self.inactive, other.inactive),
+            (&mut self.connections, other.connections),
+            (&mut self.bytes_in, other.bytes_in),
+            (&mut self.bytes_out, other.bytes_out),
+            (&mut self.connections_per_s, other.connections_per_s),
+            (&mut self.bytes_in_per_s, other.bytes_in_per_s),
+            (&mut self.bytes_out_per_s, other.bytes_out_per_s),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 
     /// Adds what one server carries.
     pub fn add(&mut self, server: &ServerCounters) {
-        self.active += server.active;
-        self.inactive += server.inactive;
-        self.connections += server.connections;
-        self.bytes_in += server.bytes_in;
-        self.bytes_out += server.bytes_out;
-        self.connections_per_s += server.connections_per_s;
-        self.bytes_in_per_s += server.bytes_in_per_s;
-        self.bytes_out_per_s += server.bytes_out_per_s;
+        self.join(&Self {
+            active: server.active,
+            inactive: server.inactive,
+            connections: server.connections,
+            bytes_in: server.bytes_in,
+            bytes_out: server.bytes_out,
+            connections_per_s: server.connections_per_s,
+            bytes_in_per_s: server.bytes_in_per_s,
+            bytes_out_per_s: server.bytes_out_per_s,
+        });
     }
 }
 

@@ -126,9 +126,7 @@ impl Told {
             Rows::All => {
                 let same = matches!(&self.servers, ToldServers::All(told) if Arc::ptr_eq(told, counters));
                 if !same {
-                    changed(before, &counters.servers, &mut window.servers);
-                    let gone = before.keys().filter(|id| !counters.servers.contains_key(id));
-                    window.gone = gone.cloned().collect();
+                    window.gone = changed(before, &counters.servers, &mut window.servers);
                 }
                 ToldServers::All(Arc::clone(counters))
             }
@@ -159,15 +157,18 @@ impl Told {
     }
 }
 
-/// What is new or different; both are in the same order.
+/// Adds what is new or different; what is gone comes back. Both are in the same order.
 fn changed<K: Clone + Ord, V: Clone + PartialEq>(
     before: &BTreeMap<K, V>,
     now: &BTreeMap<K, V>,
     into: &mut Vec<(K, V)>,
-) {
+) -> Vec<K> {
     let mut told = before.iter().peekable();
+    let mut gone = Vec::new();
     for (key, value) in now {
-        while told.next_if(|(before, _)| *before < key).is_some() {}
+        while let Some((lost, _)) = told.next_if(|(before, _)| *before < key) {
+            gone.push(lost.clone());
+        }
         let same = told
             .next_if(|(before, _)| *before == key)
             .is_some_and(|(_, before)| before == value);
@@ -175,6 +176,8 @@ fn changed<K: Clone + Ord, V: Clone + PartialEq>(
             into.push((key.clone(), value.clone()));
         }
     }
+    gone.extend(told.map(|(lost, _)| lost.clone()));
+    gone
 }
 
 #[cfg(test)]

@@ -13,26 +13,26 @@ use crate::fleet::Fleet;
 use crate::input;
 use crate::keys::{Keymap, Screen};
 use crate::list::List;
+use crate::log::Log;
 use crate::mouse::{self, Mouse};
+pub(crate) use crate::msg::{Cmd, Failure, Link, Msg, News};
 use crate::order::{self, By, Order};
 use crate::past::{Past, Travel};
+use crate::ranking::Ranking;
 use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
-use crate::tape::{Play, Playing};
+use crate::tape::Playing;
 use crate::theme::Theme;
 use crate::trial::{self, Trial};
 use crate::window;
 use crate::{past, runs};
-use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
-use lb_shared::counters::Counters;
+use crossterm::event::KeyEventKind;
 use lb_shared::event::Numbered;
-use lb_shared::excerpt::Excerpt;
 use lb_shared::filter::Filter;
 use lb_shared::names::{InstanceName, ServerId, ServiceKey};
-use lb_shared::request::{Hello, Reply, Request};
+use lb_shared::request::Hello;
 use lb_shared::state::{ObjectId, Target};
-use lb_shared::units::Mono;
-use lb_shared::window::{Rows, Window, WindowAsk};
+use lb_shared::window::WindowAsk;
 use lb_shared::zone::Zone;
 use ratatui::style::Color;
 use std::rc::Rc;
@@ -56,101 +56,6 @@ const SEAT_SHIFT: u32 = 32;
 /// The place of the dashboard that asked.
 pub(crate) fn asker(ticket: u64) -> usize {
     usize::try_from(ticket >> SEAT_SHIFT).unwrap_or(usize::MAX)
-}
-
-/// News from outside.
-#[derive(Debug)]
-pub(crate) enum Msg {
-    Key(KeyEvent),
-    Mouse(MouseEvent),
-    Paste(String),
-    Resize(u16, u16),
-    /// Time passed.
-    Tick,
-    /// What came of something that was done outside, in words.
-    Told(String),
-    Link(News),
-    /// The answer to [`Cmd::Ask`].
-    Answer(u64, Result<Box<Reply>, Failure>),
-    /// The process was told to give the terminal back for a while.
-    Suspend,
-    /// The process was told to end.
-    Terminate,
-}
-
-/// News from the agent.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// Connected: who answers, and past events, oldest first.
-    Connected(Hello, Vec<Numbered>),
-    Update(lb_shared::client::Update),
-    /// What the first screen shows, before everything is there.
-    Early(Box<Excerpt>),
-    /// All numbers, from an agent that does not know windows.
-    Counters(Box<Counters>),
-    /// What changed of the numbers of these rows.
-    Window(Rows, Box<Window>),
-    /// No number changed up to then.
-    Still(Mono),
-    /// How it was some time before: for a recording.
-    Was(Box<lb_shared::history::Past>),
-    /// It lives, and had nothing to tell.
-    Alive,
-    /// Not connected; the next attempt is that far away.
-    Down {
-        failure: Failure,
-        attempt: u32,
-        retry_in: Duration,
-    },
-}
-
-/// Why there is no answer, and what to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Failure {
-    pub(crate) message: String,
-    pub(crate) hint: String,
-}
-
-/// What is to be done outside.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cmd {
-    /// Ask the agent; the answer comes with the same number.
-    Ask(u64, Request),
-    /// Ask the agent of the host at that place.
-    AskOf(usize, u64, Request),
-    /// The question that was opened is for all hosts: find out what each has to do with it, and ask them.
-    Gather,
-    /// Which numbers are wanted: those that something on the screen shows.
-    Sample(Option<WindowAsk>),
-    /// Try to connect now.
-    Reconnect,
-    /// Put a text into the terminal's clipboard.
-    Copy(String),
-    /// Write a text into a new file; [`Msg::Told`] says what came of it.
-    Write(String, String),
-    /// Whether the terminal is to report the mouse instead of selecting text with it.
-    Mouse(bool),
-    /// Move in the recording that is played.
-    Play(Play),
-    /// Look at another host, by its place.
-    Host(usize),
-    Redraw,
-    Suspend,
-    Quit,
-}
-
-/// The connection.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Link {
-    /// Not tried yet.
-    #[default]
-    Starting,
-    Up,
-    Down {
-        failure: Failure,
-        attempt: u32,
-        retry_at: Duration,
-    },
 }
 
 /// A line being typed.
@@ -198,6 +103,15 @@ pub(crate) struct Detail {
     pub(crate) scroll: usize,
 }
 
+/// A page of help.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Page {
+    #[default]
+    Keys,
+    Command(&'static Verb),
+    Log,
+}
+
 /// Everything the dashboard knows.
 #[derive(Debug, Default)]
 pub(crate) struct App {
@@ -242,8 +156,9 @@ pub(crate) struct App {
     pub(crate) detail: Vec<Detail>,
     /// `Some` while help is open: how far it is scrolled.
     pub(crate) help: Option<usize>,
-    /// The page of one command, in place of the keys.
-    pub(crate) help_page: Option<&'static Verb>,
+    /// What help shows.
+    pub(crate) page: Page,
+    pub(crate) log: Log,
     pub(crate) dialog: Option<Dialog>,
     /// What is compared, or was chosen to be.
     pub(crate) compare: Option<Compare>,
@@ -305,6 +220,8 @@ pub(crate) struct App {
     pub(crate) ordered: Option<(u64, u64)>,
     /// What the list of servers was made from, where nothing else decides about it.
     pub(crate) listed: Option<(u64, (By, bool), String)>,
+    /// Its order where numbers decide.
+    pub(crate) ranking: Ranking,
 }
 
 impl App {
@@ -401,6 +318,7 @@ impl App {
         (self.now, self.heard, self.link_since) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         (self.moved_at, self.ordered_at) = (Duration::ZERO, Duration::ZERO);
         (self.ordered, self.listed, self.runs) = (None, None, None);
+        self.ranking = Ranking::default();
         self.backlog = Vec::new();
         self.stir = true;
     }
@@ -412,7 +330,8 @@ impl App {
     /// When a picture of that moment will be out of date although nothing happens. On a `quiet` one a second made no
     /// difference but for the clock: no age is shown in seconds.
     pub(crate) fn wake_at(&self, drawn: Duration, quiet: bool) -> Duration {
-        let quiet = quiet && !self.fleet.several();
+        // How far back the past is stands in the first line.
+        let quiet = quiet && !self.fleet.several() && self.past.is_none();
         let ages = Some(drawn + if quiet { QUIET } else { AGES });
         let note = self.note.as_ref().map(|(_, until)| *until);
         let stale = (!self.stale()).then(|| self.heard + STALE_AFTER);
@@ -442,7 +361,7 @@ impl App {
     }
 
     #[cfg(test)]
-    pub(crate) fn sampling_rows(&self) -> Option<&Rows> {
+    pub(crate) fn sampling_rows(&self) -> Option<&lb_shared::window::Rows> {
         self.sampling.as_ref().map(|ask| &ask.rows)
     }
 
@@ -478,7 +397,9 @@ impl App {
     }
 
     pub(crate) fn tell(&mut self, text: impl Into<String>) {
-        self.note = Some((text.into(), self.now + NOTE_FOR));
+        let text = text.into();
+        self.log.add(self.now, text.clone());
+        self.note = Some((text, self.now + NOTE_FOR));
     }
 
     pub(crate) fn ticket(&mut self) -> u64 {
@@ -492,7 +413,12 @@ impl App {
 pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     app.now = app.now.max(at);
     // Signs of life change nothing on the screen, unless they were missed.
-    let idle = matches!(msg, Msg::Link(News::Alive | News::Still(_) | News::Was(_))) && !app.stale();
+    let idle = match &msg {
+        Msg::Link(News::Alive | News::Still(_) | News::Was(_)) => !app.stale(),
+        // Whether time made a difference shows in the picture that is drawn for it.
+        Msg::Focus(_) | Msg::Tick => true,
+        _ => false,
+    };
     app.dirty |= !idle;
     if app.note.as_ref().is_some_and(|(_, until)| *until <= app.now) {
         app.note = None;
@@ -512,6 +438,7 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             app.size = (width, height);
             Vec::new()
         }
+        Msg::Focus(focused) => vec![Cmd::Hurry(focused)],
         Msg::Tick => Vec::new(),
         Msg::Told(text) => {
             app.tell(text);
@@ -560,6 +487,10 @@ pub(crate) fn settle(app: &mut App) {
 fn on_news(app: &mut App, news: News) {
     match news {
         News::Connected(hello, events) => {
+            app.log.add(
+                app.now,
+                format!("connected to agent {} on {}", hello.agent, hello.host),
+            );
             app.link = Link::Up;
             app.link_since = app.now;
             app.connects += 1;
@@ -612,6 +543,8 @@ fn on_news(app: &mut App, news: News) {
             if !matches!(app.link, Link::Down { .. }) {
                 app.link_since = app.now;
             }
+            app.log
+                .add(app.now, format!("not connected: {}", failure.message));
             app.last_failure = Some(failure.message.clone());
             app.link = Link::Down {
                 failure,
@@ -654,6 +587,6 @@ fn on_update(app: &mut App, update: lb_shared::client::Update) {
         }
         Update::Event(event) => data.event(now, *event),
         // The snapshot that follows puts it right.
-        Update::Lost { .. } => {}
+        Update::Lost { from, to } => app.log.add(app.now, format!("lost events {from} to {to}")),
     }
 }

@@ -137,7 +137,9 @@ pub(crate) fn update(board: &mut Board, at: Duration, host: Option<usize>, msg: 
                     board.front_mut().screen = Screen::Overview;
                 }
             }
-            Cmd::Reconnect => cmds.extend((0..board.seats.len()).map(|seat| (seat, Cmd::Reconnect))),
+            Cmd::Reconnect | Cmd::Hurry(_) => {
+                cmds.extend((0..board.seats.len()).map(|seat| (seat, cmd.clone())));
+            }
             Cmd::AskOf(seat, ticket, request) => cmds.push((seat, Cmd::Ask(ticket, request))),
             Cmd::Gather => cmds.extend(gather(board, to)),
             cmd => cmds.push((to, cmd)),

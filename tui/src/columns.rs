@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 /// Columns of services that can be put away, by their titles.
 const SERVICES: &[&str] = &[
-    "ADDRESS", "SCHED", "FWD", "UP/ALL", "QUORUM", "ACTIVE", "INACT", "CPS", "IN", "OUT", "VRRP", "TREND",
+    "ADDRESS", "SCHED", "FWD", "UP/ALL", "QUORUM", "ACTIVE", "INACT", "CPS", "IN", "OUT", "VRRP", "PERSIST",
+    "FOR", "TREND",
 ];
 /// Columns of servers that can be put away.
 const SERVERS: &[&str] = &[

@@ -1,5 +1,6 @@
 //! The command line: the verbs of `lbctl`, as far as they change something, and a few of our own.
 
+use crate::app::Page;
 use crate::dialog::{Field, Kind, Name, Options};
 use crate::keys::Screen;
 use crate::order::By;
@@ -27,7 +28,7 @@ const fn verb(name: &'static str, takes: &'static str, help: &'static str, examp
 }
 
 /// Everything a line can begin with, besides the names of the screens.
-pub(crate) const VERBS: [Verb; 18] = [
+pub(crate) const VERBS: [Verb; 19] = [
     verb(
         "drain",
         "SERVER... [--timeout SPAN|never] [--then keep|undrain] [-m REASON] [--force]",
@@ -108,8 +109,8 @@ pub(crate) const VERBS: [Verb; 18] = [
     ),
     verb(
         "at",
-        "SPAN|TIME",
-        "Shows how everything was so long ago, or at a time of the day, within the last 15 minutes or in a recording.",
+        "SPAN|TIME|seq N",
+        "Shows how everything was so long ago, at a time of the day, or at an event, within the last 15 minutes or in a recording.",
         "at 5m",
     ),
     verb("live", "", "Back to now; in a recording, to its end.", "live"),
@@ -130,6 +131,12 @@ pub(crate) const VERBS: [Verb; 18] = [
         "FILE",
         "Writes the picture into a new file, as text.",
         "w /tmp/picture.txt",
+    ),
+    verb(
+        "log",
+        "",
+        "What this dashboard met with and told since its start, the newest first; --log FILE writes it.",
+        "log",
     ),
     verb(
         "help",
@@ -163,7 +170,7 @@ pub(crate) enum Command {
     /// Times of day of this machine, or of UTC.
     Local(bool),
     /// The keys, or the page of a command.
-    Help(Option<&'static Verb>),
+    Help(Page),
     Quit,
 }
 
@@ -208,13 +215,14 @@ pub(crate) fn parse(line: &str, view: &View<'_>, marked: &[Target]) -> Result<Co
         }
         "help" => {
             let Some(word) = rest.first() else {
-                return Ok(Command::Help(None));
+                return Ok(Command::Help(Page::Keys));
             };
             let found = VERBS.iter().find(|verb| verb.name == word);
             return found
-                .map(|verb| Command::Help(Some(verb)))
+                .map(|verb| Command::Help(Page::Command(verb)))
                 .ok_or_else(|| unknown(word));
         }
+        "log" => return Ok(Command::Help(Page::Log)),
         "q" | "quit" => return Ok(Command::Quit),
         other => {
             let screen = Screen::ALL

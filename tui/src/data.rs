@@ -1,12 +1,12 @@
 //! What is known about the agent: its state, folded from its events, with what is derived from both.
 
 use lb_shared::counters::Counters;
-use lb_shared::event::{Numbered, What};
+use lb_shared::event::{Change, Numbered, What};
 use lb_shared::excerpt::{Excerpt, Sums};
-use lb_shared::names::{InstanceName, ServiceKey, TrackerName};
+use lb_shared::names::ServiceKey;
 use lb_shared::problems::{self, Problem, Tally};
 use lb_shared::request::{Role, Snapshot};
-use lb_shared::state::{ObjectId, State, VrrpState};
+use lb_shared::state::{Object, ObjectId, State};
 use lb_shared::units::Mono;
 use lb_shared::view::{Totals, View};
 use lb_shared::window::{CounterSums, Rows, Window};
@@ -20,10 +20,10 @@ const EVENTS_MAX: usize = 20_000;
 const SAMPLES_MAX: usize = 300;
 /// The most samples one sparkline shows.
 const SAMPLES_SHOWN: usize = 64;
+/// The most services of which more than the new connections is kept: ten kilobytes each.
+const CARRIED_MAX: usize = 500;
 /// Seconds between two samples of a service.
 const SERVICE_STEP: u64 = 5;
-/// How long before an event its cause may lie.
-const CAUSE_WITHIN_MS: u64 = 10_000;
 
 /// Everything known about one agent.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,10 @@ pub(crate) struct Data {
     /// Grows with every change of the state, and with every change of the numbers.
     version: u64,
     samples: u64,
+    /// Grows when there are other services or servers, or in another order.
+    roster: u64,
+    /// Grows when the numbers are those of other servers.
+    counted: u64,
     /// What is known of the objects that are still to come, while only a first part of the state is here.
     early: Option<Box<Sums>>,
 }
@@ -61,7 +65,10 @@ pub(crate) struct History {
     pub(crate) active: VecDeque<u64>,
     pub(crate) bytes_in: VecDeque<u64>,
     pub(crate) bytes_out: VecDeque<u64>,
+    /// New connections per second of each service.
     pub(crate) services: BTreeMap<ServiceKey, VecDeque<u64>>,
+    /// Active connections, bytes in and out per second of each service, unless there are very many.
+    pub(crate) carried: BTreeMap<ServiceKey, [VecDeque<u64>; 3]>,
     sampled_s: Option<u64>,
     services_s: Option<u64>,
 }
@@ -85,6 +92,7 @@ impl Data {
         self.role = snapshot.role.or(self.role);
         self.seq = snapshot.seq;
         self.version += 1;
+        self.roster += 1;
         self.set_clock(at, snapshot.now, snapshot.wall_ms);
         self.derived = false;
     }
@@ -93,6 +101,7 @@ impl Data {
     pub(crate) fn excerpt(&mut self, at: Duration, excerpt: Excerpt) {
         self.snapshot(at, excerpt.snapshot);
         self.counters = excerpt.counters;
+        self.counted += 1;
         let all = excerpt.sums.all.as_ref();
         self.totals = all.and_then(|all| all.totals);
         let services = excerpt.sums.of_services.iter();
@@ -126,6 +135,7 @@ impl Data {
         then.snapshot(at, was.snapshot.clone());
         // No number a state of now has.
         then.version = 1 << 63 | to_ms;
+        (then.roster, then.counted) = (then.version, then.version);
         if let Some(counters) = &was.counters {
             then.sample(counters.clone());
         }
@@ -141,6 +151,8 @@ impl Data {
     /// Folds one event. Those a snapshot already contains are only listed.
     pub(crate) fn event(&mut self, at: Duration, event: Numbered) {
         if event.seq > self.seq {
+            let other = |change| changes_roster(&self.state, change);
+            self.roster += u64::from(event.event.changes.iter().any(other));
             self.state.apply(&event.event);
             self.seq = event.seq;
             self.version += 1;
@@ -164,6 +176,7 @@ impl Data {
         self.services = sums.services;
         let at = counters.at;
         self.counters = Some(counters);
+        self.counted += 1;
         self.samples += 1;
         self.draw_on(at);
     }
@@ -175,18 +188,22 @@ impl Data {
             self.services = BTreeMap::new();
         }
         let counters = self.counters.get_or_insert_default();
+        let before = counters.servers.len();
         counters.at = window.at;
         counters.instances.extend(window.instances);
-        counters.servers.extend(window.servers);
+        take(&mut counters.servers, window.servers);
+        let mut others = window.whole || counters.servers.len() != before;
         for id in &window.gone {
-            counters.servers.remove(id);
+            others |= counters.servers.remove(id).is_some();
         }
         if let Rows::These(ids) = rows
             && counters.servers.len() > ids.len()
         {
             let seen: BTreeSet<_> = ids.iter().collect();
             counters.servers.retain(|id, _| seen.contains(id));
+            others = true;
         }
+        self.counted += u64::from(others);
         self.totals = window.totals.or(self.totals);
         self.services.extend(window.services);
         self.samples += 1;
@@ -228,9 +245,20 @@ impl Data {
                 let services = &self.services;
                 history.services.retain(|key, _| services.contains_key(key));
             }
+            let few = self.services.len() <= CARRIED_MAX;
+            if !few || history.carried.len() != self.services.len() {
+                let services = &self.services;
+                history.carried.retain(|key, _| few && services.contains_key(key));
+            }
             for (key, sum) in &self.services {
                 let samples = history.services.entry(key.clone()).or_default();
                 moved |= remember(samples, sum.connections_per_s);
+                if few {
+                    let [active, bytes_in, bytes_out] = history.carried.entry(key.clone()).or_default();
+                    moved |= remember(active, sum.active);
+                    moved |= remember(bytes_in, sum.bytes_in_per_s);
+                    moved |= remember(bytes_out, sum.bytes_out_per_s);
+                }
             }
         }
         moved
@@ -239,6 +267,7 @@ impl Data {
     /// A restarted agent counts from zero: nothing sampled before means anything.
     pub(crate) fn forget_samples(&mut self) {
         self.counters = None;
+        self.counted += 1;
         self.totals = None;
         self.services = BTreeMap::new();
         self.history = History::default();
@@ -247,6 +276,16 @@ impl Data {
     /// Another number for every state there was.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Another number whenever there are other services or servers, or in another order.
+    pub(crate) fn roster(&self) -> u64 {
+        self.roster
+    }
+
+    /// Another number whenever the numbers are those of other servers.
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// Another number for all numbers there were.
@@ -296,83 +335,6 @@ impl Data {
         self.events.get(at).map(|event| &**event)
     }
 
-    /// The event that most likely caused another: the nearest before it that its object depends on.
-    pub(crate) fn cause(&self, of: &Numbered) -> Option<&Numbered> {
-        let at = self.events.partition_point(|event| event.seq < of.seq);
-        self.events
-            .iter()
-            .take(at)
-            .rev()
-            .take_while(|event| event.wall_ms.saturating_add(CAUSE_WITHIN_MS) >= of.wall_ms)
-            .find(|event| self.leads_to(event, of))
-            .map(|event| &**event)
-    }
-
-    /// The events that name this one as their cause.
-    pub(crate) fn effects(&self, of: &Numbered) -> Vec<&Numbered> {
-        let at = self.events.partition_point(|event| event.seq <= of.seq);
-        self.events
-            .iter()
-            .skip(at)
-            .take_while(|event| of.wall_ms.saturating_add(CAUSE_WITHIN_MS) >= event.wall_ms)
-            .filter(|event| self.cause(event).is_some_and(|cause| cause.seq == of.seq))
-            .map(|event| &**event)
-            .collect()
-    }
-
-    fn leads_to(&self, from: &Numbered, to: &Numbered) -> bool {
-        let (from, to) = (&from.event, &to.event);
-        match (&from.object, &to.object) {
-            (ObjectId::Tracker(tracker), ObjectId::Instance(name)) => {
-                let moved = matches!(from.what, What::TrackerFailed | What::TrackerOk | What::LinkDown)
-                    || from.what.topic() == "link";
-                moved && about_standing(to.what) && self.depends(name, tracker)
-            }
-            (ObjectId::Instance(a), ObjectId::Instance(b)) => {
-                a == b && from.what == What::PriorityChanged && about_role(to.what)
-            }
-            (ObjectId::Instance(name), ObjectId::Group(group)) => {
-                about_role(from.what)
-                    && self
-                        .state
-                        .groups
-                        .get(group)
-                        .is_some_and(|it| it.members.contains(name))
-            }
-            (ObjectId::Server(id), ObjectId::Service(key)) => {
-                matches!(
-                    (from.what, to.what),
-                    (
-                        What::ServerDown | What::WeightChanged | What::DrainStarted,
-                        What::QuorumLost
-                    ) | (What::ServerUp | What::WeightChanged, What::QuorumGained)
-                ) && id.service == *key
-            }
-            (ObjectId::Server(a), ObjectId::Server(b)) => {
-                a == b && from.what.topic() == "action" && to.what == What::WeightChanged
-            }
-            (ObjectId::Override(target), object) => {
-                let same = match target {
-                    lb_shared::state::Target::Server(id) => *object == ObjectId::Server(id.clone()),
-                    lb_shared::state::Target::Instance(name) => *object == ObjectId::Instance(name.clone()),
-                };
-                same && to.what != What::ServerDown && to.what != What::ServerUp
-            }
-            _ => false,
-        }
-    }
-
-    fn depends(&self, name: &InstanceName, tracker: &TrackerName) -> bool {
-        self.state.instances.get(name).is_some_and(|it| {
-            let named = it.terms.iter().any(|term| term.tracker == *tracker);
-            let own = match tracker {
-                TrackerName::Interface(interface) => it.interface.as_ref() == Some(interface),
-                _ => false,
-            };
-            named || own
-        })
-    }
-
     fn trim(&mut self) {
         let over = self.events.len().saturating_sub(EVENTS_MAX);
         self.events.drain(..over);
@@ -383,102 +345,44 @@ impl Data {
         self.mono = mono;
         self.wall_ms = wall_ms;
     }
+}
 
-    /// An instance's states over the minutes before `wall_ms`, oldest first; the worst within a minute wins.
-    pub(crate) fn strip(&self, name: &InstanceName, wall_ms: u64, minutes: usize) -> String {
-        const MINUTE: u64 = 60_000;
-        let Some(view) = self.state.instances.get(name) else {
-            return ".".repeat(minutes);
-        };
-        let changes = self.changes(name);
-        let known_from = self.events.front().map_or(u64::MAX, |event| event.wall_ms);
-        let since_ms = wall_ms.saturating_sub(millis(self.clock(self.at).0.since(view.since)));
-        (0..minutes)
-            .map(|nth| {
-                let to = wall_ms.saturating_sub(MINUTE * (minutes - 1 - nth) as u64);
-                let from = to.saturating_sub(MINUTE);
-                let mut worst = None;
-                if to > since_ms {
-                    worst = Some(view.state);
-                }
-                for (i, (at, before, after)) in changes.iter().enumerate() {
-                    let previous = i.checked_sub(1).map_or(known_from, |i| changes[i].0);
-                    let next = changes.get(i + 1).map_or(u64::MAX, |next| next.0);
-                    if *at > from && previous < to {
-                        worst = worse(worst, *before);
-                    }
-                    if *at < to && next > from {
-                        worst = worse(worst, Some(*after));
-                    }
-                }
-                worst.map_or('.', mark)
-            })
-            .collect()
+/// Takes what changed. Where that is much, one walk over both is quicker than to look for each.
+fn take<K: Ord, V>(into: &mut BTreeMap<K, V>, changed: Vec<(K, V)>) {
+    const FEW: usize = 8;
+    if changed.len() < into.len() / FEW {
+        into.extend(changed);
+        return;
     }
-
-    /// Changes of state: when, from what (as far as it is told), to what.
-    fn changes(&self, name: &InstanceName) -> Vec<(u64, Option<VrrpState>, VrrpState)> {
-        self.events
-            .iter()
-            .filter(|event| matches!(&event.event.object, ObjectId::Instance(own) if own == name))
-            .filter_map(|event| {
-                let after = match event.event.what {
-                    What::BecameInit => VrrpState::Init,
-                    What::BecameBackup => VrrpState::Backup,
-                    What::BecameMaster => VrrpState::Master,
-                    What::BecameFault => VrrpState::Fault,
-                    _ => return None,
-                };
-                let word = event.event.text.split(' ').next().unwrap_or_default();
-                let before = [
-                    VrrpState::Init,
-                    VrrpState::Backup,
-                    VrrpState::Master,
-                    VrrpState::Fault,
-                ]
-                .into_iter()
-                .find(|state| state.word() == word);
-                Some((event.wall_ms, before, after))
-            })
-            .collect()
+    let mut changed = changed.into_iter().peekable();
+    let mut new = Vec::new();
+    for (key, value) in into.iter_mut() {
+        // Most often it is this one: to see that takes less than to see which of two is first.
+        if let Some((_, now)) = changed.next_if(|it| it.0 == *key) {
+            *value = now;
+            continue;
+        }
+        while let Some(it) = changed.next_if(|it| it.0 < *key) {
+            new.push(it);
+        }
+        if let Some((_, now)) = changed.next_if(|it| it.0 == *key) {
+            *value = now;
+        }
     }
+    into.extend(new.into_iter().chain(changed));
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn worse(a: Option<VrrpState>, b: Option<VrrpState>) -> Option<VrrpState> {
-    let rank = |state: VrrpState| match state {
-        VrrpState::Master => 1,
-        VrrpState::Backup => 2,
-        VrrpState::Init => 3,
-        VrrpState::Fault => 4,
-    };
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if rank(b) > rank(a) { b } else { a }),
-        (a, b) => a.or(b),
+/// Whether with this change there are other services or servers, or in another order.
+fn changes_roster(state: &State, change: &Change) -> bool {
+    match change {
+        Change::Put(Object::Server(view)) => !state.servers.contains_key(&view.id),
+        Change::Put(Object::Service(view)) => state
+            .services
+            .get(&view.key)
+            .is_none_or(|known| known.order != view.order),
+        Change::Remove(ObjectId::Server(_) | ObjectId::Service(_)) => true,
+        Change::Put(_) | Change::Remove(_) => false,
     }
-}
-
-fn mark(state: VrrpState) -> char {
-    match state {
-        VrrpState::Master => '#',
-        VrrpState::Backup => '-',
-        VrrpState::Init => '?',
-        VrrpState::Fault => '!',
-    }
-}
-
-fn about_role(what: What) -> bool {
-    matches!(
-        what,
-        What::BecameInit | What::BecameBackup | What::BecameMaster | What::BecameFault
-    )
-}
-
-fn about_standing(what: What) -> bool {
-    about_role(what) || what == What::PriorityChanged
 }
 
 /// The mark of an event in lists.
@@ -496,11 +400,13 @@ pub(crate) fn event_mark(event: &Numbered) -> char {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use lb_shared::fixture;
+    use proptest::prelude::*;
+    use std::sync::Arc;
 
-    fn data() -> (Data, Duration) {
+    pub(crate) fn data() -> (Data, Duration) {
         let demo = fixture::demo();
         let mut data = Data::default();
         let at = Duration::from_secs(5);
@@ -523,39 +429,51 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_shows_the_worst_of_each_minute_and_dots_for_what_is_not_known() {
-        let (data, at) = data();
-        let (_, wall_ms) = data.clock(at);
-        let strip = data.strip(&"VI_int".into(), wall_ms, 60);
-        // The log begins at 09:07:26, three seconds before the fall.
-        assert_eq!(strip, format!("{}{}", ".".repeat(47), "-".repeat(13)));
-        assert_eq!(data.strip(&"VI_mgmt".into(), wall_ms, 5), "!!!!!");
-        assert_eq!(data.strip(&"nobody".into(), wall_ms, 3), "...");
-    }
-
-    #[test]
-    fn an_event_is_traced_to_what_its_object_depends_on() {
-        let (data, _) = data();
-        let fell = data.find(1_185).unwrap();
-        assert_eq!(data.cause(fell).map(|cause| cause.seq), Some(1_184));
-        let failed = data.find(1_184).unwrap();
-        let effects: Vec<u64> = data.effects(failed).iter().map(|event| event.seq).collect();
-        assert_eq!(effects, [1_185]);
-        assert_eq!(data.cause(data.find(1_186).unwrap()), None);
-    }
-
-    #[test]
     fn an_event_a_snapshot_contains_is_not_folded_again() {
         let (mut data, at) = data();
         let mut event = (*data.events[0]).clone();
-        event.event.changes = vec![lb_shared::event::Change::Remove(ObjectId::Instance(
-            "VI_int".into(),
-        ))];
+        event.event.changes = vec![Change::Remove(ObjectId::Instance("VI_int".into()))];
         data.event(at, event.clone());
         assert!(data.state.instances.contains_key(&"VI_int".into()));
         event.seq = 2_000;
         data.event(at, event);
         assert!(!data.state.instances.contains_key(&"VI_int".into()));
         assert_eq!(data.events.back().map(|event| event.seq), Some(2_000));
+    }
+
+    proptest! {
+        #[test]
+        fn what_changed_is_taken_in_whatever_order_it_comes(
+            mut held in prop::collection::btree_map(0u8..40, 0u32..9, 0..40),
+            changed in prop::collection::vec((0u8..40, 10u32..19), 0..40),
+        ) {
+            let mut want = held.clone();
+            want.extend(changed.iter().copied());
+            take(&mut held, changed);
+            prop_assert_eq!(held, want);
+        }
+    }
+
+    #[test]
+    fn another_server_is_another_roster_and_another_state_of_one_is_not() {
+        let (mut data, at) = data();
+        let view = Arc::clone(data.state.servers.values().next().unwrap());
+        let mut new = (*view).clone();
+        new.id.server.port += 1;
+        let id = ObjectId::Server(new.id.clone());
+        let mut roster = data.roster();
+        for (change, differs) in [
+            (Change::Put(Object::Server(view)), false),
+            (Change::Put(Object::Server(Arc::new(new))), true),
+            (Change::Remove(id), true),
+            (Change::Remove(ObjectId::Instance("VI_int".into())), false),
+        ] {
+            let mut event = (**data.events.back().unwrap()).clone();
+            event.seq += 1_000;
+            event.event.changes = vec![change];
+            data.event(at, event.clone());
+            assert_eq!(data.roster() != roster, differs, "{:?}", event.event.changes);
+            roster = data.roster();
+        }
     }
 }

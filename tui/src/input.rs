@@ -1,7 +1,7 @@
 //! Keys and pasted text: moving, opening, marking, finding, and the prompts.
 
 use crate::act;
-use crate::app::{App, Cmd, Detail, Narrowed, Prompt};
+use crate::app::{App, Cmd, Detail, Narrowed, Page, Prompt};
 use crate::command::{self, Command};
 use crate::keys::{self, Action, Screen};
 use crate::list::List;
@@ -153,7 +153,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Reconnect => return vec![Cmd::Reconnect],
         Action::Help => {
             app.help = Some(0);
-            app.help_page = None;
+            app.page = Page::Keys;
         }
         Action::Redraw => return vec![Cmd::Redraw],
         Action::Suspend => return vec![Cmd::Suspend],
@@ -528,7 +528,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
             let Some((_, now_ms)) = crate::past::clocks(app) else {
                 return Vec::new();
             };
-            match crate::past::moment(&text, now_ms, app.ahead_ms(now_ms)) {
+            match crate::past::named(app, &text, now_ms) {
                 Ok(to_ms) if app.playing.is_some() => return vec![Cmd::Play(Play::To(to_ms))],
                 Ok(to_ms) => return crate::past::go(app, to_ms),
                 Err(error) => {
@@ -545,7 +545,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         Command::Local(local) => app.local = local,
         Command::Help(page) => {
             app.help = Some(0);
-            app.help_page = page;
+            app.page = page;
         }
         Command::Quit => return vec![Cmd::Quit],
     }

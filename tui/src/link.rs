@@ -23,6 +23,8 @@ const BACKLOG: u32 = 5_000;
 const SLACK: Duration = Duration::from_millis(100);
 /// Between two samples of the numbers, unless the user's file says otherwise.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// While the terminal is not the one that is typed into.
+const SAMPLE_EVERY_UNSEEN: Duration = Duration::from_secs(5);
 /// Between two signs of life while no counters are wanted.
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// How long a sample may take.
@@ -52,7 +54,15 @@ pub(crate) struct Link {
     host: Host,
     out: Out,
     retry: Sender<()>,
-    sample: Sender<Option<WindowAsk>>,
+    sample: Sender<Wish>,
+}
+
+/// What is wanted of the numbers.
+#[derive(Debug)]
+enum Wish {
+    Rows(Option<WindowAsk>),
+    /// Whether somebody looks.
+    Hurry(bool),
 }
 
 impl Link {
@@ -79,7 +89,12 @@ impl Link {
 
     /// Which numbers are wanted.
     pub(crate) fn sample(&self, wanted: Option<WindowAsk>) {
-        let _ = self.sample.send(wanted);
+        let _ = self.sample.send(Wish::Rows(wanted));
+    }
+
+    /// Whether numbers are wanted as often as usual, since somebody looks.
+    pub(crate) fn hurry(&self, wanted: bool) {
+        let _ = self.sample.send(Wish::Hurry(wanted));
     }
 
     /// Asks on a connection of its own: an act may wait for the kernel, and nothing waits for it.
@@ -222,14 +237,26 @@ struct Numbers {
     older: bool,
 }
 
-fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Option<WindowAsk>>, every: Duration) {
+fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Wish>, usual: Duration) {
+    let mut every = usual;
     let mut numbers: Option<Numbers> = None;
     let mut ask: Option<WindowAsk> = None;
     let mut next = Instant::now() + PING_EVERY;
     let mut sample_at: Option<Instant> = None;
     loop {
         match wanted.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(change) => {
+            Ok(Wish::Hurry(true)) => {
+                every = usual;
+                // What was missed is wanted at once.
+                next = Instant::now();
+                sample_at = None;
+                continue;
+            }
+            Ok(Wish::Hurry(false)) => {
+                every = usual.max(SAMPLE_EVERY_UNSEEN);
+                continue;
+            }
+            Ok(Wish::Rows(change)) => {
                 if change.is_some() && change != ask {
                     next = Instant::now();
                     sample_at = None;

@@ -1,12 +1,49 @@
 //! A list with a cursor that stays on its object, wherever sorting moves it.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// Keys in an order. Very many need not be copied to be put into another one.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<K> {
+    keys: Rc<[K]>,
+    /// Places among the keys, the first row's first.
+    order: Vec<u32>,
+}
+
+impl<K> Rows<K> {
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(crate) fn get(&self, row: usize) -> Option<&K> {
+        self.keys.get(*self.order.get(row)? as usize)
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &K> + ExactSizeIterator {
+        self.order.iter().map(|nth| &self.keys[*nth as usize])
+    }
+}
+
+impl<K> From<Vec<K>> for Rows<K> {
+    fn from(keys: Vec<K>) -> Self {
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        Self {
+            keys: keys.into(),
+            order: (0..count).collect(),
+        }
+    }
+}
 
 /// Cursor, window and marks over rows that are told apart by their keys.
 #[derive(Clone, Debug)]
 pub(crate) struct List<K> {
     /// The rows in the order in which they are shown.
-    pub(crate) rows: Vec<K>,
+    pub(crate) rows: Rows<K>,
     pub(crate) marks: BTreeSet<K>,
     cursor: Option<K>,
     at: usize,
@@ -16,7 +53,7 @@ pub(crate) struct List<K> {
 impl<K> Default for List<K> {
     fn default() -> Self {
         Self {
-            rows: Vec::new(),
+            rows: Vec::new().into(),
             marks: BTreeSet::new(),
             cursor: None,
             at: 0,
@@ -28,7 +65,27 @@ impl<K> Default for List<K> {
 impl<K: Clone + Ord> List<K> {
     /// Takes new rows. The cursor follows its object; if that is gone, it stays where it was.
     pub(crate) fn set(&mut self, rows: Vec<K>) {
-        self.rows = rows;
+        self.rows = rows.into();
+        self.find();
+    }
+
+    /// Takes the rows in another order, given by places among the keys. Each place is below the number of keys.
+    pub(crate) fn arrange(&mut self, keys: &Rc<[K]>, order: Vec<u32>) {
+        let keys = Rc::clone(keys);
+        if !Rc::ptr_eq(&keys, &self.rows.keys) {
+            self.rows = Rows { keys, order };
+            self.find();
+            return;
+        }
+        // Among the same keys the cursor's object is found without looking at any.
+        let place = self.rows.order.get(self.at).copied();
+        self.rows.order = order;
+        let found = self.rows.order.iter().position(|nth| Some(*nth) == place);
+        self.go(found.unwrap_or(self.at));
+    }
+
+    /// Puts the cursor on its object again.
+    fn find(&mut self) {
         let found = self
             .cursor
             .as_ref()
@@ -95,9 +152,8 @@ impl<K: Clone + Ord> List<K> {
             .and_then(|key| self.rows.iter().position(|row| row == key))
             .unwrap_or(self.at);
         let (low, high) = (from.min(self.at), from.max(self.at));
-        if let Some(rows) = self.rows.get(low..=high) {
-            self.marks.extend(rows.iter().cloned());
-        }
+        let rows = self.rows.iter().skip(low).take(high - low + 1);
+        self.marks.extend(rows.cloned());
     }
 
     pub(crate) fn mark_all(&mut self) {
@@ -125,6 +181,24 @@ mod tests {
         list.toggle_mark();
         list.mark_range();
         assert!(list.marks.is_empty());
+    }
+
+    #[test]
+    fn the_cursor_follows_its_object_when_only_the_order_is_new() {
+        let keys: Rc<[&str]> = vec!["a", "b", "c", "d"].into();
+        let mut list = List::default();
+        list.set(vec!["b", "d"]);
+        list.down(1);
+        for (order, at) in [([0, 1, 2, 3], 3), ([3, 2, 1, 0], 0), ([1, 3, 0, 2], 1)] {
+            list.arrange(&keys, order.to_vec());
+            assert_eq!((list.at(), list.current()), (at, Some(&"d")), "{order:?}");
+        }
+        // It is not among the rows any more.
+        list.arrange(&keys, vec![2, 0]);
+        assert_eq!((list.at(), list.current()), (1, Some(&"a")));
+        let other: Rc<[&str]> = vec!["x", "a"].into();
+        list.arrange(&other, vec![1, 0]);
+        assert_eq!((list.at(), list.current(), list.rows.len()), (0, Some(&"a"), 2));
     }
 
     #[test]

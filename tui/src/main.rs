@@ -6,6 +6,7 @@
 mod act;
 mod app;
 mod board;
+mod cause;
 mod columns;
 mod command;
 mod compare;
@@ -16,15 +17,19 @@ mod input;
 mod keys;
 mod link;
 mod list;
+mod log;
 mod mouse;
+mod msg;
 mod once;
 mod order;
 mod page;
 mod past;
+mod ranking;
 mod runs;
 mod scope;
 mod settings;
 mod story;
+mod strip;
 mod succession;
 mod tape;
 mod term;
@@ -46,6 +51,7 @@ use lb_shared::config::Config;
 use lb_shared::host::Host;
 use lb_shared::site::Site;
 use lb_shared::zone::Zone;
+use log::LogFile;
 use nix::sys::signal::Signal;
 use once::Format;
 use ratatui::style::Color;
@@ -123,6 +129,9 @@ struct Args {
     /// Print the manual page as roff and end
     #[arg(long, exclusive = true)]
     man: bool,
+    /// Write what the dashboard itself meets with into a file, at its end; `:log` shows it
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Leave nothing on the terminal at the end
     #[arg(short, long)]
     quiet: bool,
@@ -192,7 +201,7 @@ fn site(args: &Args) -> Result<Site> {
         .socket
         .clone()
         .or_else(|| var("LBCTL_SOCKET").map(PathBuf::from));
-    let (config, warnings) = Config::find().map_err(told)?;
+    let (config, warnings) = Config::find();
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -363,9 +372,20 @@ fn screen(
         term::mouse(true)?;
     }
     let first = Msg::Resize(size.width, size.height);
+    let mut log = match &args.log {
+        Some(path) => Some(LogFile::open(path).with_context(|| format!("--log {}", path.display()))?),
+        None => None,
+    };
     let ended = match player {
         Some(mut player) => play(&mut board, &mut player, &mut screen, &messages, first),
-        None => serve(&mut board, &mut screen, &messages, &links, &mut recorder, first),
+        None => serve(
+            &mut board,
+            &mut screen,
+            &messages,
+            &links,
+            (&mut recorder, &mut log),
+            first,
+        ),
     };
     term::restore();
     ended?;
@@ -450,7 +470,8 @@ fn read_keys(out: &Sender<Letter>) {
             Ok(Event::Key(key)) => Msg::Key(key),
             Ok(Event::Paste(text)) => Msg::Paste(text),
             Ok(Event::Resize(width, height)) => Msg::Resize(width, height),
-            Ok(Event::FocusGained | Event::FocusLost) => continue,
+            Ok(Event::FocusGained) => Msg::Focus(true),
+            Ok(Event::FocusLost) => Msg::Focus(false),
             Ok(Event::Mouse(event)) => Msg::Mouse(event),
             // The terminal is gone.
             Err(_) => Msg::Terminate,
@@ -468,7 +489,7 @@ fn serve(
     screen: &mut term::Screen,
     messages: &Receiver<Letter>,
     links: &[link::Link],
-    recorder: &mut Option<Recorder>,
+    (recorder, log): (&mut Option<Recorder>, &mut Option<LogFile>),
     first: Msg,
 ) -> Result<()> {
     let began = Instant::now();
@@ -517,6 +538,7 @@ fn serve(
             quiet = same && seen == look;
             look = seen;
             drawn = Some(Instant::now());
+            keep_log(board, log, began.elapsed());
         }
         let at = drawn.map_or(Duration::ZERO, |drawn| drawn.duration_since(began));
         let wait = board.front().wake_at(at, quiet).saturating_sub(began.elapsed());
@@ -525,6 +547,17 @@ fn serve(
             Err(RecvTimeoutError::Timeout) => (None, Msg::Tick),
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
+    }
+}
+
+/// Adds to the log file; one that cannot be written ends, and that is said.
+fn keep_log(board: &mut Board, log: &mut Option<LogFile>, at: Duration) {
+    let Some(to) = log else { return };
+    let seats = board.seats().iter();
+    if let Err(error) = to.take(seats.map(|seat| (seat.name(), &seat.log))) {
+        *log = None;
+        let told = format!("the log file ended: {error}");
+        drop(board::update(board, at, None, Msg::Told(told)));
     }
 }
 
@@ -597,6 +630,11 @@ fn carry_out(
             Cmd::Sample(wanted) => {
                 if let Some(link) = link {
                     link.sample(wanted);
+                }
+            }
+            Cmd::Hurry(wanted) => {
+                if let Some(link) = link {
+                    link.hurry(wanted);
                 }
             }
             Cmd::Reconnect => {

@@ -10,6 +10,7 @@ use lb_shared::problems;
 use lb_shared::state::{ObjectId, ServerView, ServiceView};
 use lb_shared::view::View;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Rows stay in place for this long after the cursor moved.
@@ -49,6 +50,15 @@ impl By {
             Self::Active => "active",
             Self::PerSecond => "cps",
             Self::Age => "age",
+        }
+    }
+
+    /// The number of a server it stands for, if that is one that changes every second.
+    pub(crate) fn number(self) -> Option<fn(&ServerCounters) -> u64> {
+        match self {
+            Self::Active => Some(|it| it.active),
+            Self::PerSecond => Some(|it| it.connections_per_s),
+            Self::State | Self::Name | Self::Weight | Self::Age => None,
         }
     }
 }
@@ -205,55 +215,49 @@ fn servers(app: &mut App, data: &Data, view: &View<'_>) {
     let filter = &app.filters[Screen::Servers as usize].filter;
     let (by, reversed) = app.order.servers;
     // Numbers change every second; the rows they neither choose nor sort stay as they are.
-    let numbers = filter.drifts() || matches!(by, By::Active | By::PerSecond);
+    let numbers = filter.drifts() || by.number().is_some();
     let text = app.filters[Screen::Servers as usize].text.clone();
-    let listed = Some((data.version(), app.order.servers, text));
+    let listed = Some((data.version(), app.order.servers, text.clone()));
     if !numbers && app.listed == listed {
         return;
     }
     app.listed = listed.filter(|_| !numbers);
-    let mut rows: Vec<&ServerView> = view
-        .servers()
-        .filter(|it| filter.is_empty() || filter.passes(view, Item::Server(it)))
-        .collect();
+    let chosen = || {
+        view.servers()
+            .filter(|it| filter.is_empty() || filter.passes(view, Item::Server(it)))
+    };
+    if let Some(number) = by.number() {
+        // Without a filter it only counts which servers there are, not how they are.
+        let version = if filter.is_empty() {
+            data.roster()
+        } else {
+            data.version()
+        };
+        let by = (!filter.drifts()).then_some((version, text));
+        app.ranking
+            .choose(by, || chosen().map(|it| it.id.clone()).collect());
+        let nobody = BTreeMap::new();
+        let counted = data.counters.as_ref().map_or(&nobody, |it| &it.servers);
+        let mut order = app.ranking.order(counted, data.counted(), number).to_vec();
+        if reversed {
+            order.reverse();
+        }
+        app.servers.arrange(app.ranking.keys(), order);
+        return;
+    }
+    let mut rows: Vec<&ServerView> = chosen().collect();
     match by {
         By::State => rows.sort_by_key(|it| rank(it)),
         By::Name => rows.sort_by_cached_key(|it| (view.service_name(&it.id.service), it.id.server)),
         By::Weight => rows.sort_by_key(|it| Reverse(it.effective)),
-        By::Active => by_counter(&mut rows, data, |it| it.active),
-        By::PerSecond => by_counter(&mut rows, data, |it| it.connections_per_s),
         By::Age => rows.sort_by_key(|it| Reverse(it.since)),
+        By::Active | By::PerSecond => {}
     }
     if reversed {
         rows.reverse();
     }
     app.servers
         .set(rows.into_iter().map(|it| it.id.clone()).collect());
-}
-
-/// The largest first; those nobody counts come last, equal ones as in the file. Within a service rows and counters stand in
-/// the same order, so that one walk over both finds all numbers.
-fn by_counter(rows: &mut Vec<&ServerView>, data: &Data, of: impl Fn(&ServerCounters) -> u64) {
-    let Some(counters) = &data.counters else { return };
-    let mut service = None;
-    let mut walk = counters.servers.range(..).peekable();
-    // The number, one higher where there is one, and the place in the file.
-    let mut keyed: Vec<(Reverse<u64>, u32)> = Vec::with_capacity(rows.len());
-    for (it, nth) in rows.iter().zip(0..) {
-        if service != Some(&it.id.service) {
-            service = Some(&it.id.service);
-            walk = counters.servers.range(it.id.clone()..).peekable();
-        }
-        while walk.next_if(|(id, _)| **id < it.id).is_some() {}
-        let found = walk.peek().filter(|(id, _)| **id == it.id);
-        let number = found.map_or(0, |(_, counters)| of(counters).saturating_add(1));
-        keyed.push((Reverse(number), nth));
-    }
-    keyed.sort_unstable();
-    let sorted = keyed
-        .into_iter()
-        .filter_map(|(_, nth)| rows.get(nth as usize).copied());
-    *rows = sorted.collect();
 }
 
 /// The servers of the service under the cursor, in the order of their addresses.

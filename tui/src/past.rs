@@ -6,6 +6,7 @@ use crate::data::Data;
 use crate::keys::{Action, Screen};
 use lb_shared::history::{KEPT_MS, Past as Was};
 use lb_shared::request::{Reply, Request};
+use lb_shared::state::{ObjectId, State};
 use lb_shared::text::escape;
 use std::time::Duration;
 
@@ -46,6 +47,39 @@ pub(crate) fn toggle(app: &mut App) {
         then_ms: None,
     });
     app.stir = true;
+}
+
+/// Whether an object of the past is otherwise now, or is no more; `false` when now is what is shown.
+pub(crate) fn differs(app: &App, object: &ObjectId) -> bool {
+    let past = app.past.as_ref().filter(|past| past.then_ms.is_some());
+    let (Some(past), Some(shown)) = (past, &app.data) else {
+        return false;
+    };
+    let (then, now) = (&shown.state, &past.live.state);
+    match object {
+        ObjectId::Instance(name) => {
+            let seen = |state: &State| {
+                let it = state.instances.get(name)?;
+                Some((it.state, it.effective_priority))
+            };
+            seen(then) != seen(now)
+        }
+        ObjectId::Service(key) => {
+            let seen = |state: &State| {
+                let it = state.services.get(key)?;
+                Some((it.state, it.live_weight))
+            };
+            seen(then) != seen(now)
+        }
+        ObjectId::Server(id) => {
+            let seen = |state: &State| {
+                let it = state.servers.get(id)?;
+                Some((it.word(), it.effective))
+            };
+            seen(then) != seen(now)
+        }
+        ObjectId::Agent | ObjectId::Group(_) | ObjectId::Tracker(_) | ObjectId::Override(_) => false,
+    }
 }
 
 /// Back to how things are now.
@@ -182,8 +216,19 @@ fn show(app: &mut App, was: &Was, to_ms: u64) {
     app.stir = true;
 }
 
+/// The moment a text names: that of an event (`seq 1187`), or as [`moment`] says.
+pub(crate) fn named(app: &App, text: &str, now_ms: u64) -> Result<u64, String> {
+    let Some(seq) = text.trim().strip_prefix("seq ") else {
+        return moment(text, now_ms, app.ahead_ms(now_ms));
+    };
+    let event = seq.trim().parse().ok().and_then(|seq| app.live()?.find(seq));
+    event
+        .map(|event| event.wall_ms)
+        .ok_or_else(|| format!("there is no event {} here", escape(seq.trim())))
+}
+
 /// The moment a text names: `5m` or `-5m` ago, or a time of the day such as `09:07:29`.
-pub(crate) fn moment(text: &str, now_ms: u64, ahead_ms: i64) -> Result<u64, String> {
+fn moment(text: &str, now_ms: u64, ahead_ms: i64) -> Result<u64, String> {
     const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
     let text = text.trim().trim_start_matches('-');
     if text.contains(':') {

@@ -27,6 +27,8 @@ use std::path::Path;
 use std::time::Duration;
 
 const MAGIC: &[u8; 6] = b"LBTUI\n";
+/// How a file made by gzip begins: so `lbctl record` makes them on request.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 const MINUTE: Duration = Duration::from_secs(60);
 /// Half and double speed, so often: a quarter to 64.
 const SPEEDS: std::ops::RangeInclusive<i32> = -2..=6;
@@ -241,6 +243,13 @@ impl Player {
         let mut magic = [0; MAGIC.len()];
         let mut preface = [0; PREFACE_LEN];
         from.read_exact(&mut magic).map_err(|_| none())?;
+        if magic.starts_with(b"{\"") || magic.starts_with(GZIP) {
+            return Err(
+                "this is a recording of lbctl, made for programs: lbctl replay prints it; lbtui plays what \
+                 lbtui --record made"
+                    .into(),
+            );
+        }
         from.read_exact(&mut preface).map_err(|_| none())?;
         let version = Version::from_preface(&preface)
             .ok()

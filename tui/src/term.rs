@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use crossterm::cursor::Show;
 use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
+    EnableMouseCapture,
 };
 use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -43,7 +44,12 @@ pub(crate) fn take() -> Result<Screen> {
 fn enter() -> std::io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
-    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
+    execute!(
+        stdout(),
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange
+    )
 }
 
 /// Gives the terminal back as it was. Does nothing when it is not ours.
@@ -55,6 +61,7 @@ pub(crate) fn restore() {
     let _ = execute!(
         stdout(),
         DisableMouseCapture,
+        DisableFocusChange,
         DisableBracketedPaste,
         LeaveAlternateScreen,
         Show
@@ -196,7 +203,13 @@ mod tests {
             String::from_utf8(out.stdout).unwrap(),
             String::from_utf8(out.stderr).unwrap(),
         );
-        for given_back in ["\x1b[?1049l", "\x1b[?2004l", "\x1b[?1000l", "\x1b[?25h"] {
+        for given_back in [
+            "\x1b[?1049l",
+            "\x1b[?2004l",
+            "\x1b[?1004l",
+            "\x1b[?1000l",
+            "\x1b[?25h",
+        ] {
             assert!(screen.contains(given_back), "{given_back:?}: {screen:?}");
         }
         assert_eq!(told.lines().count(), 1, "{told}");

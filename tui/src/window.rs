@@ -5,7 +5,6 @@ use crate::compare::Right;
 use crate::data::Data;
 use crate::keys::Screen;
 use crate::list::List;
-use crate::order::By;
 use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::state::{ObjectId, Target};
 use lb_shared::window::{Rows, WindowAsk};
@@ -26,7 +25,7 @@ pub(crate) fn ask(app: &App) -> Option<WindowAsk> {
 fn rows(app: &App, data: &Data) -> Rows {
     // Numbers that choose the rows or put them into order are wanted of all.
     let choosing = app.screen == Screen::Servers
-        && (app.narrowed().filter.drifts() || matches!(app.order.servers.0, By::Active | By::PerSecond));
+        && (app.narrowed().filter.drifts() || app.order.servers.0.number().is_some());
     if app.all_rows || choosing {
         return Rows::All;
     }

@@ -121,14 +121,17 @@ impl Live {
     }
 }
 
+/// Puts what a line says where the block keeps it.
+pub(crate) type Setter<T> = fn(&mut T, &Args<'_, '_>, &mut Cx<'_>);
+
 /// What the agent makes of a keyword.
 pub(crate) enum Does<T: 'static> {
     /// It acts: the setter.
-    Set(fn(&mut T, &Args<'_, '_>, &mut Cx<'_>)),
+    Set(Setter<T>),
     /// It acts and has a block, which the function reads.
     Block(fn(&mut T, &Statement<'_>, &mut Cx<'_>)),
     /// It acts, but is an old spelling: of what.
-    Old(&'static str, fn(&mut T, &Args<'_, '_>, &mut Cx<'_>)),
+    Old(&'static str, Setter<T>),
     /// Read without effect, and nothing is missed: why.
     Idle(&'static str),
     /// Will never act: why, and what to use instead.
@@ -470,20 +473,22 @@ pub(crate) fn read_statement<T>(
             &["what stands in the braces is skipped"],
         );
     }
-    match &row.does {
-        Does::Set(set) => {
-            if let Some(value) = value::read(block, info, statement, block_line, cx) {
-                set(
-                    it,
-                    &Args {
-                        keyword,
-                        words: statement.arguments(),
-                        value,
-                    },
-                    cx,
-                );
-            }
+    let act = |set: Setter<T>, it: &mut T, cx: &mut Cx<'_>| {
+        if let Some(value) = value::read(block, info, statement, block_line, cx) {
+            let words = statement.arguments();
+            set(
+                it,
+                &Args {
+                    keyword,
+                    words,
+                    value,
+                },
+                cx,
+            );
         }
+    };
+    match &row.does {
+        Does::Set(set) => act(*set, it, cx),
         Does::Old(instead, set) => {
             if cx.first_in_file(keyword.span, block, info.name) {
                 let text = format!("'{}' is an old word", info.name);
@@ -494,17 +499,7 @@ pub(crate) fn read_statement<T>(
                     &[&format!("it acts; write '{instead}' instead")],
                 );
             }
-            if let Some(value) = value::read(block, info, statement, block_line, cx) {
-                set(
-                    it,
-                    &Args {
-                        keyword,
-                        words: statement.arguments(),
-                        value,
-                    },
-                    cx,
-                );
-            }
+            act(*set, it, cx);
         }
         Does::Block(read) => read(it, statement, cx),
         Does::Idle(why) => {

@@ -5,6 +5,7 @@
 //!
 //! text → [`source`] → [`expand`] → [`lexer`], [`tree`] → [`bind`] by the tables in [`mod@keywords`] → [`rules`] → model.
 
+mod alone;
 mod bind;
 mod define;
 mod expand;
@@ -22,6 +23,7 @@ mod texts;
 mod tree;
 mod value;
 
+pub use alone::Alone;
 pub use explain::{compatibility_page, configuration_page, explain, unknown};
 pub use keyword::{Info, Live, Standing, Takes};
 pub use keywords::{Entry, all as keywords};

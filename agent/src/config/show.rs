@@ -88,38 +88,8 @@ fn is_secret(keyword: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Content, FileError, ScriptFact, Users};
+    use super::super::Alone;
     use super::*;
-
-    struct One(&'static str);
-
-    impl Files for One {
-        fn read(&self, _: &str) -> Result<Content, FileError> {
-            Ok(Content {
-                bytes: self.0.into(),
-                id: (1, 1),
-                ..Content::default()
-            })
-        }
-
-        fn glob(&self, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-
-        fn script(&self, _: &str, _: Option<(u32, u32)>) -> ScriptFact {
-            ScriptFact::default()
-        }
-    }
-
-    impl Users for One {
-        fn user(&self, _: &str) -> Option<(u32, u32)> {
-            None
-        }
-
-        fn group(&self, _: &str) -> Option<u32> {
-            None
-        }
-    }
 
     #[test]
     fn what_counts_here_is_shown_and_no_secret_in_any_spelling() {
@@ -129,17 +99,9 @@ mod tests {
                     SSL { password hunter2 }\n";
         let facts = Facts {
             config_id: "lb1".into(),
-            hostname: "lb1".into(),
-            interfaces: None,
-            addresses: None,
-            subnets: None,
-            advise: false,
-            peer: None,
-            users: &One(""),
-            seed: 0,
-            environment: &|_| None,
+            ..Facts::default()
         };
-        let shown = show(&One(text), "k.conf", &facts);
+        let shown = show(&Alone(text), "k.conf", &facts);
         let told = shown.lines().join("\n");
         assert!(
             !told.contains("hunter2") && !shown.json().to_string().contains("hunter2"),

@@ -227,7 +227,7 @@ impl Engine {
                 if known.took > limits::COUNTERS_QUICK && known.at.elapsed() < limits::COUNTERS_STALE =>
             {
                 // Reading is not to take more than a share of the time, however often somebody looks.
-                let fresh = limits::COUNTERS_FRESH.max(known.took * limits::COUNTERS_SHARE);
+                let fresh = limits::COUNTERS_SLOW.max(known.took * limits::COUNTERS_SHARE);
                 if known.at.elapsed() >= fresh {
                     let engine = Arc::clone(self);
                     tokio::spawn(async move { engine.counters().await });
@@ -269,17 +269,20 @@ impl Engine {
                 ));
             }
         };
+        let mut servers: Vec<(ServerId, ServerCounters)> = Vec::new();
         loop {
-            let after = counters.servers.last_key_value().map(|(id, _)| id.clone());
+            let after = servers.last().map(|(id, _)| id.clone());
             let (reply, answer) = oneshot::channel();
             if !(self.to.0)(Ask::ServerCounters { after, reply }) {
                 return Err(stopping());
             }
             let slice = answer.await.map_err(|_| stopping())?;
             if slice.is_empty() {
+                // They are in order: as a whole they are a map sooner than one by one.
+                counters.servers = servers.into_iter().collect();
                 return Ok(counters);
             }
-            counters.servers.extend(slice);
+            servers.extend(slice);
         }
     }
 

@@ -10,7 +10,7 @@ use lb_shared::window::Told;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
@@ -152,8 +152,11 @@ async fn follow(
             Reply::Listening { seq: last }
         };
         drop(subscription.seen);
-        write(writer, &begin).await?;
+        let bytes = frame::encode_reply(&begin).map_err(io::Error::other)?;
+        // The state is large with many servers: it is an answer, and who does not take it is let go.
         drop(begin);
+        send_bytes(writer, &bytes).await?;
+        drop(bytes);
         loop {
             match subscription.news.recv().await {
                 Ok(event) => {
@@ -210,6 +213,13 @@ async fn send(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
     send_bytes(stream, &bytes).await
 }
 
-async fn send_bytes(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
-    timeout(limits::WRITE_STALL, stream.write_all(bytes)).await?
+/// Fails when nothing is taken for a while; who reads slowly may.
+async fn send_bytes(writer: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match timeout(limits::WRITE_STALL, writer.write(bytes)).await?? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    Ok(())
 }

@@ -113,16 +113,23 @@ impl Hub {
     /// Folds one event and tells the watchers.
     pub(super) fn publish(&self, event: Event) {
         let mut inner = self.lock();
-        let changes = inner.state.inverse(&event);
+        // What was while the first configuration came into force is nobody's past.
+        let begun = inner.state.agent.config.revision > 0;
+        let changes = if begun {
+            inner.state.inverse(&event)
+        } else {
+            Vec::new()
+        };
         Arc::make_mut(&mut inner.state).apply(&event);
         inner.tally.fold(&event);
         inner.seq += 1;
         let seq = inner.seq;
-        inner.remember(Undo {
-            seq,
-            at: self.now(),
-            changes,
-        });
+        let at = self.now();
+        if begun {
+            inner.remember(Undo { seq, at, changes });
+        } else {
+            inner.known = at;
+        }
         let mut numbered = Numbered {
             seq,
             wall_ms: wall_ms(),

@@ -37,9 +37,11 @@ pub(super) const KEEP_SOON: Duration = Duration::from_secs(1);
 pub(super) const KEEP_PAUSE: Duration = Duration::from_secs(4);
 pub(super) const KEEP_END: Duration = Duration::from_millis(500);
 /// Events a watcher may lag behind before it loses some: about 4 MiB of them, shared by all watchers.
-pub(super) const EVENTS_BEHIND: usize = 8_192;
+pub(super) const EVENTS_BEHIND: usize = 4_096;
 /// Answers that wait for a slow reader of JSON lines.
 pub(super) const LINES_QUEUED: usize = 32;
+/// And their bytes; one that is longer waits alone.
+pub(super) const LINES_WAITING: usize = 1 << 20;
 /// How long the engine may take for an act: disk and kernel are part of it.
 pub(super) const ENGINE: Duration = Duration::from_secs(30);
 /// The same for counters, which lists can do without.
@@ -49,7 +51,9 @@ pub(super) const COUNTERS_FRESH: Duration = Duration::from_millis(900);
 /// Where reading them takes longer than this, whoever only looks gets the last ones, if they are not older than that.
 pub(super) const COUNTERS_QUICK: Duration = Duration::from_millis(20);
 pub(super) const COUNTERS_STALE: Duration = Duration::from_secs(20);
-/// And between two reads there are so many times what one takes.
+/// Then they are not read more often than this, in which the kernel reckons its rates anew,
+pub(super) const COUNTERS_SLOW: Duration = Duration::from_secs(2);
+/// and between two reads there are so many times what one takes.
 pub(super) const COUNTERS_SHARE: u32 = 5;
 /// How often the connections of draining servers are looked at, for the estimate.
 pub(super) const DRAIN_SAMPLE: Duration = Duration::from_secs(5);

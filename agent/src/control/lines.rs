@@ -2,48 +2,43 @@
 
 use super::limits::{self, Budget};
 use super::ops::{self, Call};
+use super::outbox::{Gone, Outbox};
 use super::session::Session;
 use lb_shared::frame::REQUEST_MAX;
 use lb_shared::json;
 use lb_shared::request::{Refusal, RefusalCode, Role};
+use lb_shared::text::harmless;
 use serde_json::{Map, Value};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use std::time::Instant;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-/// Where the lines for the client go. Full while the client does not read: whoever writes waits then.
-pub(super) type Lines = mpsc::Sender<Vec<u8>>;
 
 /// Serves a connection whose first byte has been read already.
 pub(super) async fn serve(session: Session, stream: UnixStream, first: u8, refusal: Option<Refusal>) {
     let (reader, writer) = stream.into_split();
-    let (lines, queue) = mpsc::channel(limits::LINES_QUEUED);
-    let streams = Arc::new(AtomicUsize::new(0));
-    let writing = tokio::spawn(write_all(writer, queue, Arc::clone(&streams)));
+    let (lines, writing) = Outbox::open(writer, limits::WRITE_STALL);
     let reader = BufReader::new(io::Cursor::new([first]).chain(reader));
-    let talking = talk(session, reader, lines, refusal, streams);
-    // The writer ends first only when the client is gone; nothing is worth doing then.
+    let talking = talk(session, reader, lines, refusal);
     tokio::pin!(writing);
+    // The writer ends first only when the client is gone; nothing is worth doing then.
     tokio::select! {
-        () = talking => drop(writing.await),
-        _ = &mut writing => {}
+        () = talking => writing.await,
+        () = &mut writing => {}
     }
 }
 
 async fn talk(
     mut session: Session,
     mut reader: impl AsyncBufRead + Unpin,
-    lines: Lines,
+    lines: Outbox,
     refusal: Option<Refusal>,
-    open: Arc<AtomicUsize>,
 ) {
+    let open = Arc::new(AtomicUsize::new(0));
     if let Some(refusal) = refusal {
         let _ = lines.send(refusal_line(None, &refusal)).await;
         return;
@@ -144,11 +139,7 @@ fn lower(session: &mut Session, call: &Call) -> Result<Value, Refusal> {
     Ok(serde_json::json!({"role": wanted}))
 }
 
-async fn send(
-    lines: &Lines,
-    call: &Call,
-    answer: Result<Value, Refusal>,
-) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
+async fn send(lines: &Outbox, call: &Call, answer: Result<Value, Refusal>) -> Result<(), Gone> {
     match answer {
         Err(refusal) => lines.send(refusal_line(call.id.as_ref(), &refusal)).await,
         Ok(Value::Array(rows)) if call.rows => send_rows(lines, call, rows).await,
@@ -162,11 +153,7 @@ async fn send(
     }
 }
 
-async fn send_rows(
-    lines: &Lines,
-    call: &Call,
-    rows: Vec<Value>,
-) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
+async fn send_rows(lines: &Outbox, call: &Call, rows: Vec<Value>) -> Result<(), Gone> {
     let id = call.id.as_ref();
     let count = rows.len();
     lines
@@ -188,7 +175,9 @@ pub(super) fn line(id: Option<&Value>, fields: Vec<(&str, Value)>) -> Vec<u8> {
         object.insert("id".into(), id.clone());
     }
     object.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    let mut bytes = Value::Object(object).to_string().into_bytes();
+    let mut bytes = harmless(&Value::Object(object).to_string())
+        .into_owned()
+        .into_bytes();
     bytes.push(b'\n');
     bytes
 }
@@ -230,40 +219,4 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Ve
         )));
     }
     Ok(Some(line))
-}
-
-/// Writes until everybody who had something to say is done. Returns early when the client is gone or does not read.
-async fn write_all(
-    mut writer: OwnedWriteHalf,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-    streams: Arc<AtomicUsize>,
-) {
-    let mut probe = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        tokio::select! {
-            line = queue.recv() => {
-                let Some(line) = line else { return };
-                let written = if streams.load(Ordering::Relaxed) > 0 {
-                    // A stream waits for its reader: it has a bounded memory of its own.
-                    writer.write_all(&line).await
-                } else {
-                    match timeout(limits::WRITE_STALL, writer.write_all(&line)).await {
-                        Ok(written) => written,
-                        Err(_) => return,
-                    }
-                };
-                if written.is_err() {
-                    return;
-                }
-            }
-            // A client that only listens is noticed to be gone by an empty write.
-            _ = probe.tick() => {
-                if let Err(error) = writer.try_write(&[])
-                    && error.kind() != io::ErrorKind::WouldBlock
-                {
-                    return;
-                }
-            }
-        }
-    }
 }

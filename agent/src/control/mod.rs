@@ -17,6 +17,7 @@ mod listen;
 mod loglevel;
 mod metrics;
 mod ops;
+mod outbox;
 mod peer;
 mod port;
 mod session;
@@ -57,6 +58,26 @@ pub struct Setup {
     /// Keeps events over the end of the agent, if they are to be kept.
     pub keeper: Option<Keeper>,
     pub log: LogSetup,
+}
+
+impl Setup {
+    /// A room with this socket and nothing else: no groups of peers are known, nothing is measured or kept, and the log
+    /// takes every level.
+    pub fn at(socket: PathBuf) -> Self {
+        Self {
+            socket,
+            read_only: None,
+            epoch: Instant::now(),
+            peer_groups: |_| Ok(Vec::new()),
+            give_memory_back: || {},
+            metrics: MetricsSetup::default(),
+            keeper: None,
+            log: LogSetup {
+                current: || "info".to_owned(),
+                set: |_| Ok(()),
+            },
+        }
+    }
 }
 
 /// Opens the sockets and serves them on `runtime` until the handle is gone.

@@ -67,14 +67,8 @@ impl Room {
         let acts = Arc::new(Mutex::new(Vec::new()));
         let (asks, questions) = std::sync::mpsc::channel();
         let setup = Setup {
-            socket: path.clone(),
             read_only: Some(folder.join("agent-ro.sock")),
-            epoch: Instant::now(),
-            peer_groups: |_| Ok(Vec::new()),
-            give_memory_back: || {},
-            metrics: Default::default(),
-            keeper: None,
-            log: log_setup(),
+            ..Setup::at(path.clone())
         };
         let engine = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, engine, runtime.handle()).unwrap());
@@ -246,16 +240,8 @@ pub(super) fn doors() -> Arc<Doors> {
         |_| Ok(Vec::new()),
         stopped,
         MetricsSetup::default(),
-        log_setup(),
+        Setup::at(PathBuf::new()).log,
     )
-}
-
-/// A log that takes every level.
-fn log_setup() -> LogSetup {
-    LogSetup {
-        current: || "info".to_owned(),
-        set: |_| Ok(()),
-    }
 }
 
 /// One failed check for each.

@@ -3,9 +3,11 @@
 use super::Engine;
 use super::action::Ticket;
 use super::want::destination_key;
+use crate::ipvs::table::IpvsService;
+use crate::model::{Forwarding, Service};
 use lb_shared::counters::{Counters, ServerCounters};
 use lb_shared::history::ServerRuns;
-use lb_shared::names::ServerId;
+use lb_shared::names::{ServerId, ServerKey, VirtualKey};
 use lb_shared::request::Reply;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,43 +21,20 @@ const SERVERS_AT_ONCE: usize = 500;
 impl Engine {
     /// What the kernel counted for a server at the last look, over all entries of its service.
     pub(super) fn server_counters(&self, id: &ServerId) -> ServerCounters {
-        let mut sum = ServerCounters::default();
-        let Some(service) = self.model.services.get(&id.service) else {
-            return sum;
-        };
-        let Some(server) = service.servers.get(&id.server) else {
-            return sum;
-        };
-        for entry in &service.entries {
-            let key = destination_key(entry, id.server, server.forwarding);
-            let Some(it) = self
-                .ipvs
-                .have()
-                .services
-                .get(entry)
-                .and_then(|it| it.destinations.get(&key))
-            else {
-                continue;
-            };
-            let it = &it.counters;
-            sum.add(&ServerCounters {
-                active: it.active.into(),
-                inactive: it.inactive.into(),
-                persistent: it.persistent.into(),
-                connections: it.connections,
-                packets_in: it.packets_in,
-                packets_out: it.packets_out,
-                bytes_in: it.bytes_in,
-                bytes_out: it.bytes_out,
-                connections_per_s: it.connections_per_s,
-                bytes_in_per_s: it.bytes_in_per_s,
-                bytes_out_per_s: it.bytes_out_per_s,
-                checked_at: None,
-                check_us: None,
-                drain_eta_s: None,
-            });
-        }
-        sum
+        let service = self.model.services.get(&id.service);
+        let server = service.and_then(|service| Some((service, service.servers.get(&id.server)?)));
+        server.map_or_else(ServerCounters::default, |(service, server)| {
+            sum(&self.in_kernel(service), id.server, server.forwarding)
+        })
+    }
+
+    /// A service's entries, as the kernel had them at the last look.
+    fn in_kernel<'a>(&'a self, service: &'a Service) -> Vec<(&'a VirtualKey, &'a IpvsService)> {
+        let have = &self.ipvs.have().services;
+        let entries = service.entries.iter();
+        entries
+            .filter_map(|entry| Some((entry, have.get(entry)?)))
+            .collect()
     }
 
     /// The last runs of these servers' checks; servers that are not there are left out.
@@ -118,7 +97,8 @@ impl Engine {
                 Some(id) => Bound::Excluded(&id.server),
                 None => Bound::Unbounded,
             };
-            for server in service.servers.range((first, Bound::Unbounded)).map(|it| it.0) {
+            let (entries, last_check) = (self.in_kernel(service), self.health.last_checks(key));
+            for (server, it) in service.servers.range((first, Bound::Unbounded)) {
                 if slice.len() == SERVERS_AT_ONCE {
                     return slice;
                 }
@@ -126,8 +106,8 @@ impl Engine {
                     service: key.clone(),
                     server: *server,
                 };
-                let mut counters = self.server_counters(&id);
-                if let Some((at, took)) = self.health.last_check(&id) {
+                let mut counters = sum(&entries, *server, it.forwarding);
+                if let Some((at, took)) = last_check(server) {
                     counters.checked_at = Some(at);
                     counters.check_us = u64::try_from(took.as_micros()).ok();
                 }
@@ -136,4 +116,32 @@ impl Engine {
         }
         slice
     }
+}
+
+/// What the kernel counts for a server, over the entries of its service.
+fn sum(entries: &[(&VirtualKey, &IpvsService)], server: ServerKey, forwarding: Forwarding) -> ServerCounters {
+    let mut sum = ServerCounters::default();
+    for (entry, service) in entries {
+        let key = destination_key(entry, server, forwarding);
+        let Some(it) = service.destinations.get(&key).map(|it| &it.counters) else {
+            continue;
+        };
+        sum.add(&ServerCounters {
+            active: it.active.into(),
+            inactive: it.inactive.into(),
+            persistent: it.persistent.into(),
+            connections: it.connections,
+            packets_in: it.packets_in,
+            packets_out: it.packets_out,
+            bytes_in: it.bytes_in,
+            bytes_out: it.bytes_out,
+            connections_per_s: it.connections_per_s,
+            bytes_in_per_s: it.bytes_in_per_s,
+            bytes_out_per_s: it.bytes_out_per_s,
+            checked_at: None,
+            check_us: None,
+            drain_eta_s: None,
+        });
+    }
+    sum
 }

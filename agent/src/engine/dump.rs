@@ -52,18 +52,16 @@ impl Engine {
         };
         match self.model.global.dump_files.get(&word) {
             Some(path) if path.ends_with('/') => folder(path),
-            Some(path) if kind == DumpKind::Services => {
-                let (folder, name) = path
-                    .rsplit_once('/')
-                    .map_or(("", path.as_str()), |(folder, name)| (folder, name));
-                let slash = if path.contains('/') { "/" } else { "" };
-                match name.rsplit_once('.') {
-                    Some((stem, extension)) => format!("{folder}{slash}{stem}_check.{extension}"),
-                    None => format!("{folder}{slash}{name}_check"),
-                }
-            }
+            Some(path) if kind == DumpKind::Services => of_services(path),
             Some(path) => path.clone(),
             None => folder(FOLDER),
         }
     }
+}
+
+/// The file beside that of the data: `/var/log/lb.data` becomes `/var/log/lb_check.data`.
+fn of_services(path: &str) -> String {
+    let name_at = path.rfind('/').map_or(0, |slash| slash + 1);
+    let end = path[name_at..].rfind('.').map_or(path.len(), |dot| name_at + dot);
+    format!("{}_check{}", &path[..end], &path[end..])
 }

@@ -3,14 +3,18 @@
 use super::Engine;
 use super::rails::Rail;
 use super::steps::Step;
+use crate::ipvs::table::SyncRole;
 use lb_shared::names::{InstanceName, ServerId, ServerKey, ServiceKey};
 use lb_shared::request::{Act, Refusal, Verb};
 use lb_shared::state::{MasterView, OverrideKind, Pin, Target, VrrpState};
+use lb_shared::text::thousands;
 use lb_shared::units::Priority;
 use std::collections::BTreeMap;
 
 /// A check that is older than this many intervals does not vouch for its server.
 const STALE_INTERVALS: u32 = 3;
+/// More connections than this are not reset without being asked twice.
+const UNCOPIED_MAX: u64 = 1_000;
 
 impl Engine {
     /// Refuses what would do harm; else says what the steps lead to.
@@ -35,8 +39,12 @@ impl Engine {
                 .iter()
                 .filter_map(instance_of)
                 .try_for_each(|name| self.guard_demote(act, name, hard, effects)),
+            Verb::Release => steps
+                .iter()
+                .filter_map(released)
+                .try_for_each(|name| self.guard_release(act, name, effects)),
             // An undo is judged by what it does.
-            Verb::Release | Verb::Undo => Ok(()),
+            Verb::Undo => Ok(()),
         }
     }
 
@@ -160,7 +168,7 @@ impl Engine {
         let Some(server) = service.and_then(|it| it.servers.get(&id.server)) else {
             return false;
         };
-        let Some((at, _)) = self.health.last_check(id) else {
+        let Some((at, _)) = self.health.last_checks(&id.service)(&id.server) else {
             return false;
         };
         // Without the address here there may be no checks, and nothing to be afraid of.
@@ -303,6 +311,65 @@ impl Engine {
             }
         });
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Who gives the addresses back gives up what is established, unless it is copied.
+    fn guard_release(
+        &self,
+        act: &Act,
+        name: &InstanceName,
+        effects: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let Some(view) = self.routers.view(name) else {
+            return Ok(());
+        };
+        if view.pin != Some(Pin::Promoted) || view.state != VrrpState::Master {
+            effects.push(match view.preempt {
+                true => "takes part in the election again: becomes MASTER if its priority is the highest"
+                    .to_owned(),
+                false => {
+                    "takes part in the election again, and becomes MASTER when nobody else is (nopreempt)"
+                        .to_owned()
+                }
+            });
+            return Ok(());
+        }
+        let active = self.active_connections();
+        let copied = self.want_sync().contains_key(&SyncRole::Master);
+        if active > UNCOPIED_MAX && !copied {
+            let message = format!(
+                "{name} carries {} connections that are copied nowhere: a router with a higher priority would take \
+                 the addresses and reset them",
+                thousands(active)
+            );
+            let hint = "with lvs_sync_daemon on both they would go on\n\
+                        to see the effect: add --dry-run      to do it anyway: add --force";
+            Rail::Uncopied.refuse(act.force, message, hint)?;
+        }
+        effects.push(format!(
+            "its own priority counts again: a router with a higher one takes the addresses; {} active connections{}",
+            thousands(active),
+            if copied { ", copied to the others" } else { "" }
+        ));
+        Ok(())
+    }
+
+    /// Over everything in the kernel's table, at the last look.
+    fn active_connections(&self) -> u64 {
+        let services = self.ipvs.have().services.values();
+        services
+            .flat_map(|it| it.destinations.values())
+            .map(|it| u64::from(it.counters.active))
+            .sum()
+    }
+}
+
+fn released(step: &Step) -> Option<&InstanceName> {
+    match (&step.target, &step.set) {
+        (Target::Instance(name), None) => Some(name),
+        (Target::Instance(_) | Target::Server(_), _) => None,
     }
 }
 

@@ -484,13 +484,9 @@ mod tests {
             running: true,
             arp: true,
             multicast: true,
-            loopback: false,
-            private_over: None,
-            vrf_table: None,
-            ipvlan_over: None,
-            vrf: None,
             mtu: 1_500,
             mac: vec![2, 0, 0, 0, 0, 1],
+            ..Link::default()
         };
         let mut table = NetTable::default();
         table.links.insert(link.index, link);

@@ -23,6 +23,8 @@ pub enum Rail {
     TwoMasters,
     /// Addresses would go to nobody.
     NoSuccessor,
+    /// A promoted master would give up connections that are copied nowhere.
+    Uncopied,
     /// A new configuration lacks an instance that is MASTER.
     MasterGone,
 }
@@ -36,7 +38,7 @@ pub enum Override {
 }
 
 impl Rail {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::LastServer,
         Self::Quorum,
@@ -46,6 +48,7 @@ impl Rail {
         Self::PromotedElsewhere,
         Self::TwoMasters,
         Self::NoSuccessor,
+        Self::Uncopied,
         Self::MasterGone,
     ];
 
@@ -58,6 +61,7 @@ impl Rail {
             Self::Fault => RefusalCode::Fault,
             Self::Owner | Self::PromotedElsewhere | Self::TwoMasters => RefusalCode::SplitBrain,
             Self::NoSuccessor => RefusalCode::NoSuccessor,
+            Self::Uncopied => RefusalCode::Sync,
             Self::MasterGone => RefusalCode::Config,
         }
     }
@@ -72,6 +76,7 @@ impl Rail {
             | Self::PromotedElsewhere
             | Self::TwoMasters
             | Self::NoSuccessor
+            | Self::Uncopied
             | Self::MasterGone => Override::Force,
         }
     }

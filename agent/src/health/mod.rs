@@ -30,7 +30,7 @@ use crate::model::CheckKind;
 use lb_shared::counters::CheckCounters;
 use lb_shared::event::What;
 use lb_shared::history::ServerRuns;
-use lb_shared::names::{ServerId, ServiceKey};
+use lb_shared::names::{ServerId, ServerKey, ServiceKey};
 use lb_shared::state::OverrideKind;
 use lb_shared::units::Mono;
 use probe::{Judged, Phase};
@@ -218,9 +218,13 @@ impl Health {
         self.draining.keys()
     }
 
-    /// When a check of this server last ended, and how long it took.
-    pub fn last_check(&self, server: &ServerId) -> Option<(Mono, Duration)> {
-        self.servers.get(&self.number(server)?)?.last_check
+    /// When a check of a server of this service last ended, and how long it took.
+    pub fn last_checks<'a>(
+        &'a self,
+        service: &ServiceKey,
+    ) -> impl Fn(&ServerKey) -> Option<(Mono, Duration)> + use<'a> {
+        let service = self.services.get(service);
+        move |server| self.servers.get(service?.servers.get(server)?)?.last_check
     }
 
     /// The last runs of a server's checks, oldest first.

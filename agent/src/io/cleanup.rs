@@ -165,13 +165,10 @@ mod tests {
             running: true,
             arp: true,
             multicast: true,
-            loopback: false,
             mtu: 1500,
             mac: vec![2, 0, 0, 0, 0, 1],
             private_over: over.map(LinkIndex),
-            ipvlan_over: None,
-            vrf: None,
-            vrf_table: None,
+            ..Link::default()
         }
     }
 

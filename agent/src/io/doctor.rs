@@ -395,52 +395,11 @@ fn real_server(address: IpAddr, host: &Host<'_>) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Content, Facts, FileError, Files, ScriptFact, Users};
+    use crate::config::{self, Alone, Facts};
     use std::collections::BTreeMap;
 
-    struct One(&'static str);
-
-    impl Files for One {
-        fn read(&self, _: &str) -> Result<Content, FileError> {
-            Ok(Content {
-                bytes: self.0.into(),
-                id: (1, 1),
-                ..Content::default()
-            })
-        }
-        fn glob(&self, pattern: &str) -> Vec<String> {
-            vec![pattern.to_owned()]
-        }
-        fn script(&self, _: &str, _: Option<(u32, u32)>) -> ScriptFact {
-            ScriptFact::default()
-        }
-    }
-
-    struct Nobody;
-
-    impl Users for Nobody {
-        fn user(&self, _: &str) -> Option<(u32, u32)> {
-            None
-        }
-        fn group(&self, _: &str) -> Option<u32> {
-            None
-        }
-    }
-
-    fn model(text: &'static str) -> Model {
-        let facts = Facts {
-            config_id: String::new(),
-            hostname: String::new(),
-            interfaces: None,
-            addresses: None,
-            subnets: None,
-            advise: false,
-            peer: None,
-            users: &Nobody,
-            seed: 1,
-            environment: &|_| None,
-        };
-        config::load(&One(text), "x", &facts).model.unwrap()
+    fn model(text: &str) -> Model {
+        config::load(&Alone(text), "x", &Facts::default()).model.unwrap()
     }
 
     fn codes(found: &[Diagnostic]) -> Vec<&str> {

@@ -3,23 +3,18 @@
 //! Opens without waiting and looks at what was really opened: a FIFO or a device named in a configuration must not
 //! stop the agent, nor a file without end fill its memory.
 
+use super::{ownership, patterns, programs};
 use crate::config::{
-    Content, FILE_MAX, Facts, FileError, Files, KeyFile, Loaded, MATCHES_MAX, Rights, ScriptFact,
-    ScriptState, Users, load,
+    Content, FILE_MAX, Facts, FileError, Files, KeyFile, Loaded, Rights, ScriptFact, Users, load,
 };
 use lb_shared::diagnostic::{Diagnostic, Severity};
-use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access};
+use nix::unistd::{Group, Uid, User};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
-
-/// Bytes of a script that are read to see what it does.
-const SCRIPT_TEXT_MAX: u64 = 64 << 10;
-/// Entries of a folder looked through for names that match or are alike.
-const ENTRIES_MAX: usize = 10_000;
+use std::path::PathBuf;
 
 /// How often a configuration that changes while it is read is read again.
 const ATTEMPTS: usize = 3;
@@ -86,7 +81,7 @@ fn rights(path: &str) -> Rights {
     // Who runs the agent may of course write its files, which matters when it is tried without root.
     let root = Uid::effective().is_root();
     Rights {
-        changeable: root.then(|| changeable(&path)).flatten(),
+        changeable: root.then(|| ownership::changeable(&path)).flatten(),
         readable_by_all: fs::metadata(&path).is_ok_and(|it| it.mode() & 0o004 != 0),
     }
 }
@@ -126,13 +121,7 @@ impl Files for DiskFiles {
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {
-        let mut found: Vec<String> = alternatives(pattern)
-            .iter()
-            .flat_map(|one| matches(one))
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+        patterns::files(pattern)
     }
 
     fn key(&self, path: &str) -> Result<KeyFile, FileError> {
@@ -140,20 +129,7 @@ impl Files for DiskFiles {
     }
 
     fn script(&self, program: &str, user: Option<(u32, u32)>) -> ScriptFact {
-        let Some(path) = resolve(program) else {
-            return ScriptFact {
-                path: None,
-                state: ScriptState::Missing { near: near(program) },
-                text: None,
-            };
-        };
-        let state = state(&path, user);
-        let text = text(&path);
-        ScriptFact {
-            path: path.to_str().map(str::to_owned),
-            state,
-            text,
-        }
+        programs::fact(program, user)
     }
 }
 
@@ -195,7 +171,7 @@ fn words(error: &io::Error) -> FileError {
 }
 
 /// Opens a regular file, and nothing else, without waiting for anybody.
-fn open(path: &str) -> Result<File, FileError> {
+pub(super) fn open(path: &str) -> Result<File, FileError> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
@@ -223,254 +199,18 @@ fn kind(metadata: &Metadata) -> &'static str {
     }
 }
 
-/// The patterns a pattern with `{a,b}` stands for.
-fn alternatives(pattern: &str) -> Vec<String> {
-    let mut done = Vec::new();
-    let mut open = vec![pattern.to_owned()];
-    while let Some(pattern) = open.pop() {
-        let group = pattern.find('{').and_then(|from| {
-            let length = pattern[from..].find('}')?;
-            Some((from, from + length))
-        });
-        match group {
-            Some((from, to)) if done.len() + open.len() < MATCHES_MAX => {
-                let (head, tail) = (&pattern[..from], &pattern[to + 1..]);
-                open.extend(
-                    pattern[from + 1..to]
-                        .split(',')
-                        .map(|part| format!("{head}{part}{tail}")),
-                );
-            }
-            _ => done.push(pattern),
-        }
-    }
-    done
-}
-
-/// The regular files a pattern without braces matches, unsorted.
-fn matches(pattern: &str) -> Vec<String> {
-    let mut found = vec![if pattern.starts_with('/') {
-        "/".to_owned()
-    } else {
-        String::new()
-    }];
-    for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        let mut next = Vec::new();
-        for folder in &found {
-            if part.contains(['*', '?', '[']) {
-                let shown = if folder.is_empty() { "." } else { folder };
-                next.extend(
-                    entries(Path::new(shown))
-                        .into_iter()
-                        .filter(|name| (part.starts_with('.') || !name.starts_with('.')) && fits(part, name))
-                        .map(|name| below(folder, &name)),
-                );
-            } else {
-                next.push(below(folder, part));
-            }
-            if next.len() > MATCHES_MAX {
-                break;
-            }
-        }
-        found = next;
-    }
-    // A name without wildcards that is no regular file stays in: reading it says what it is instead.
-    let literal = !pattern.contains(['*', '?', '[']);
-    found.retain(|path| match fs::metadata(path) {
-        Ok(metadata) => literal || metadata.is_file(),
-        Err(_) => false,
-    });
-    found
-}
-
-fn below(folder: &str, name: &str) -> String {
-    match folder {
-        "" => name.to_owned(),
-        "/" => format!("/{name}"),
-        folder => format!("{folder}/{name}"),
-    }
-}
-
-fn entries(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .take(ENTRIES_MAX)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
-}
-
-/// Whether a name fits a shell pattern of one path component: `*`, `?`, `[abc]`, `[!a-z]`.
-fn fits(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    // Where to go back to: behind the last star, and one character further in the name.
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        if pattern.get(p) == Some(&'*') {
-            star = Some((p + 1, n));
-            p += 1;
-        } else if let Some(used) = one(&pattern[p..], name[n]) {
-            p += used;
-            n += 1;
-        } else if let Some((behind, from)) = star {
-            (p, n) = (behind, from + 1);
-            star = Some((behind, from + 1));
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
-/// How much of the pattern one character uses; `None` if it does not fit.
-fn one(pattern: &[char], c: char) -> Option<usize> {
-    match pattern.first()? {
-        '?' => Some(1),
-        '[' => {
-            let end = pattern.iter().skip(2).position(|c| *c == ']').map(|at| at + 2)?;
-            let inverted = matches!(pattern[1], '!' | '^');
-            let set = &pattern[if inverted { 2 } else { 1 }..end];
-            let range = set.windows(3).any(|w| w[1] == '-' && w[0] <= c && c <= w[2]);
-            ((range || set.contains(&c)) != inverted).then_some(end + 1)
-        }
-        plain => (*plain == c).then_some(1),
-    }
-}
-
-/// The file a program's name stands for: itself, or the first of its name in PATH.
-fn resolve(program: &str) -> Option<PathBuf> {
-    if program.contains('/') {
-        let path = PathBuf::from(program);
-        return path.is_file().then_some(path);
-    }
-    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
-    path.split(':')
-        .filter(|folder| folder.starts_with('/'))
-        .map(|folder| Path::new(folder).join(program))
-        .find(|path| {
-            fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
-        })
-}
-
-/// A file in the same folder whose name differs in its capitals or one letter only.
-fn near(program: &str) -> Option<String> {
-    let path = Path::new(program);
-    let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
-    if !program.contains('/') {
-        return None;
-    }
-    let alike = |other: &String| {
-        let (a, b) = (name.to_lowercase(), other.to_lowercase());
-        let differing = a.chars().zip(b.chars()).filter(|(a, b)| a != b).count();
-        a == b || (a.chars().count() == b.chars().count() && differing == 1)
-    };
-    let other = entries(folder).into_iter().find(alike)?;
-    folder.join(other).to_str().map(str::to_owned)
-}
-
-/// Whether a program may be run by its user, and whether others could change it.
-fn state(path: &Path, user: Option<(u32, u32)>) -> ScriptState {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return ScriptState::NotExecutable(error.to_string()),
-    };
-    if let Some(why) = not_executable(path, &metadata, user) {
-        return ScriptState::NotExecutable(why);
-    }
-    // What really runs is the file behind the links; every folder of both paths can put another in its place.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match changeable(&real).or_else(|| changeable(path)) {
-        Some(why) => ScriptState::Unsafe(why),
-        None => ScriptState::Fine,
-    }
-}
-
-fn not_executable(path: &Path, metadata: &Metadata, user: Option<(u32, u32)>) -> Option<String> {
-    let (uid, gid) = user.unwrap_or((Uid::effective().as_raw(), Gid::effective().as_raw()));
-    let mode = metadata.mode();
-    let allowed = match uid {
-        0 => mode & 0o111 != 0,
-        _ if uid == metadata.uid() => mode & 0o100 != 0,
-        _ if gid == metadata.gid() => mode & 0o010 != 0,
-        _ => mode & 0o001 != 0,
-    };
-    if !allowed {
-        return Some(format!(
-            "user {uid} has no right to execute it (mode {:o})",
-            mode & 0o7777
-        ));
-    }
-    access(path, AccessFlags::F_OK)
-        .err()
-        .map(|errno| errno.desc().to_owned())
-}
-
-/// Who besides root can change a file or one of the folders that lead to it.
-fn changeable(path: &Path) -> Option<String> {
-    let mut walked = PathBuf::new();
-    for part in path.components() {
-        walked.push(part);
-        if matches!(part, Component::CurDir | Component::ParentDir) {
-            continue;
-        }
-        let Ok(metadata) = fs::metadata(&walked) else {
-            continue;
-        };
-        let shown = walked.display();
-        if metadata.uid() != 0 {
-            return Some(format!("{shown} belongs to user {}", metadata.uid()));
-        }
-        let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-        if metadata.mode() & 0o002 != 0 && !sticky {
-            return Some(format!("{shown} is writable by everybody"));
-        }
-        if metadata.mode() & 0o020 != 0 && metadata.gid() != 0 && !sticky {
-            return Some(format!("{shown} is writable by group {}", metadata.gid()));
-        }
-    }
-    None
-}
-
-/// The beginning of a script; `None` for a binary.
-fn text(path: &Path) -> Option<String> {
-    let file = open(path.to_str()?).ok()?;
-    let mut bytes = Vec::new();
-    file.take(SCRIPT_TEXT_MAX).read_to_end(&mut bytes).ok()?;
-    bytes
-        .starts_with(b"#!")
-        .then(|| String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ScriptState;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("lbagent-files-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         folder
-    }
-
-    #[test]
-    fn patterns_match_as_in_a_shell() {
-        for (pattern, name, want) in [
-            ("*.conf", "a.conf", true),
-            ("*.conf", "a.conf~", false),
-            ("a?c", "abc", true),
-            ("[a-c]x", "bx", true),
-            ("[!a-c]x", "bx", false),
-            ("*a*b*c", "xxaybzc", true),
-            ("*a*b*c", "xxaybz", false),
-            ("", "", true),
-        ] {
-            assert_eq!(fits(pattern, name), want, "{pattern} {name}");
-        }
-        assert_eq!(alternatives("/e/{a,b}.conf").len(), 2);
     }
 
     #[test]
@@ -542,16 +282,8 @@ mod tests {
         fs::write(folder.join("conf.d/v.conf"), instance).unwrap();
         fs::set_permissions(folder.join("conf.d/v.conf"), fs::Permissions::from_mode(0o644)).unwrap();
         let facts = Facts {
-            config_id: "a".to_owned(),
-            hostname: "a".to_owned(),
-            interfaces: None,
-            addresses: None,
-            subnets: None,
-            advise: false,
-            peer: None,
             users: &HostUsers,
-            seed: 1,
-            environment: &|_| None,
+            ..Facts::default()
         };
         let loaded = load_from_disk(folder.join("main.conf").to_str().unwrap(), &facts);
         assert_eq!(loaded.model.unwrap().instances.len(), 1, "{:?}", loaded.findings);
@@ -581,16 +313,9 @@ mod tests {
                 Some("x".to_owned())
             };
             let facts = Facts {
-                config_id: "a".to_owned(),
-                hostname: "a".to_owned(),
-                interfaces: None,
-                addresses: None,
-                subnets: None,
-                advise: false,
-                peer: None,
                 users: &HostUsers,
-                seed: 1,
                 environment: &environment,
+                ..Facts::default()
             };
             load_from_disk(name, &facts)
         };

@@ -73,7 +73,7 @@ pub fn load(state_dir: &Path) -> Result<Option<Kept>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Content, FileError, Files, ScriptFact};
+    use crate::config::{Content, Facts, FileError, Files, ScriptFact};
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
@@ -108,19 +108,7 @@ mod tests {
     fn what_was_kept_is_read_as_it_was_and_gone_when_forgotten() {
         let folder = std::env::temp_dir().join(format!("lbagent-former-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let facts = crate::config::Facts {
-            config_id: String::new(),
-            hostname: String::new(),
-            interfaces: None,
-            addresses: None,
-            subnets: None,
-            advise: false,
-            peer: None,
-            users: &super::super::files::HostUsers,
-            seed: 0,
-            environment: &|_| None,
-        };
-        let loaded = crate::config::load(&Two, "/c/k.conf", &facts);
+        let loaded = crate::config::load(&Two, "/c/k.conf", &Facts::default());
         let former = Former {
             file: "/c/k.conf".into(),
             texts: Arc::new(Texts::of(loaded.sources)),
@@ -137,7 +125,11 @@ mod tests {
         assert_eq!((kept.note, &kept.texts), (former.note, &*former.texts));
         let disk = super::super::files::DiskFiles;
         let texts = &kept.texts;
-        let again = crate::config::load(&crate::config::Kept { texts, disk: &disk }, &kept.file, &facts);
+        let again = crate::config::load(
+            &crate::config::Kept { texts, disk: &disk },
+            &kept.file,
+            &Facts::default(),
+        );
         assert_eq!((again.model, again.findings), (loaded.model, loaded.findings));
         assert_eq!(again.sources.files.len(), 2);
         save(&folder, None).unwrap();

@@ -3,8 +3,8 @@
 //! One thread, one loop. It never waits for a script or for the agent. It ends when the agent's end of the socket is
 //! closed: checks are killed with it, notify scripts may finish.
 
+use super::ownership::only_root_can_change;
 use super::runner_wire::{EndedMessage, MESSAGE_MAX, RunMessage};
-use super::script_check::only_root_can_change;
 use super::sys::{JobSetup, set_up_job, take_descriptor};
 use crate::model::{JobEnd, JobId, JobOutcome};
 use nix::errno::Errno;

@@ -103,13 +103,9 @@ mod tests {
             running: true,
             arp: true,
             multicast: true,
-            loopback: false,
-            private_over: None,
-            vrf_table: None,
-            ipvlan_over: None,
-            vrf: None,
             mtu: 1500,
             mac: MAC.to_vec(),
+            ..Link::default()
         }
     }
 

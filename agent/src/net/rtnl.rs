@@ -263,17 +263,11 @@ fn decode_link(kind: u16, payload: &[u8]) -> Result<Option<Notice>, Malformed> {
     let ethernet = u16::from_ne_bytes([t0, t1]) == ARPHRD_ETHER;
     let mut link = Link {
         index,
-        name: String::new(),
         running: flags & IFF_UP != 0 && flags & IFF_RUNNING != 0,
         arp: flags & IFF_NOARP == 0,
         multicast: flags & IFF_MULTICAST != 0,
         loopback: flags & IFF_LOOPBACK != 0,
-        mtu: 0,
-        mac: Vec::new(),
-        private_over: None,
-        vrf_table: None,
-        ipvlan_over: None,
-        vrf: None,
+        ..Link::default()
     };
     let (mut below, mut above, mut child) = (None, None, Child::Other);
     let mut slave = "";

@@ -11,5 +11,7 @@ pub mod smtp;
 pub mod trailer;
 
 /// The kernel's number of an interface. It changes when an interface is made anew under its old name.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize,
+)]
 pub struct LinkIndex(pub u32);

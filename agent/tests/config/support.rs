@@ -137,12 +137,10 @@ pub(crate) fn facts() -> Facts<'static> {
                 .map(|text| text.parse::<IpAddr>().expect("an address"))
                 .into(),
         ),
-        subnets: None,
-        advise: false,
-        peer: None,
         users: &Accounts,
         seed: 1,
         environment: &|name| (name == "SITE").then(|| "north".to_owned()),
+        ..Facts::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! BFD sessions: what follows one moves with it.
 
-use crate::node::{Did, NEIGHBOR, Node, Start, ip, model, new_model, server_key, service};
+use crate::node::{Did, NEIGHBOR, Node, Start, instance_of, ip, model, new_model, server_key, service};
 use lb_shared::event::What;
 use lb_shared::names::TrackerName;
 use lb_shared::state::{ObjectId, VrrpState};
@@ -38,17 +38,13 @@ fn followed(weight: i32, reverse: bool) -> Model {
     server.checks[0].retry = 0;
     let mut model = model(100, service);
     model.sessions.insert("peer".into(), Arc::new(session()));
-    let instance = Arc::make_mut(model.instances.get_mut(&vi_1_name()).expect("the model has it"));
+    let instance = instance_of(&mut model);
     instance.tracking.sessions = vec![BfdTrack {
         session: "peer".into(),
         weight,
         reverse,
     }];
     model
-}
-
-fn vi_1_name() -> lb_shared::names::InstanceName {
-    "VI_1".into()
 }
 
 fn up(model: Model) -> Node {
@@ -58,7 +54,7 @@ fn up(model: Model) -> Node {
 }
 
 fn state(node: &Node) -> (VrrpState, u8) {
-    let view = &node.engine.state().instances[&vi_1_name()];
+    let view = node.view();
     (view.state, view.effective_priority)
 }
 
@@ -78,7 +74,7 @@ fn an_instance_and_a_server_fall_with_a_session_and_rise_with_it() {
         _ => None,
     });
     assert_eq!(why.as_deref(), Some("BFD_CHECK: nothing heard for 300 ms"));
-    let reasons = &node.engine.state().instances[&vi_1_name()].faults;
+    let reasons = node.view().faults;
     assert!(
         reasons
             .iter()
@@ -171,7 +167,7 @@ fn what_if_a_session_were_down_is_answered_and_a_session_does_not_end_in_the_ans
         state: VrrpState::Fault,
         priority: 0,
     };
-    assert_eq!(of(ObjectId::Instance(vi_1_name())), Some(fault));
+    assert_eq!(of(ObjectId::Instance("VI_1".into())), Some(fault));
     assert_eq!(
         of(ObjectId::Tracker(TrackerName::Bfd("peer".into()))),
         Some(Facts::Tracker { ok: Some(false) })

@@ -4,7 +4,7 @@ use crate::node::{Did, Node, Start, model, new_model, service};
 use lb_shared::event::{Actor, What};
 use lb_shared::request::{RefusalCode, Reply};
 use lb_shared::state::ConfigView;
-use lbagent::config::{self, Content, Facts, FileError, Files, ScriptFact, Texts, Users};
+use lbagent::config::{self, Alone, Facts, Texts};
 use lbagent::engine::{FormerNote, Input, NewModel, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,46 +13,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Texts that differ from others of another name.
 fn texts(name: &str) -> Arc<Texts> {
-    struct One(String);
-    impl Files for One {
-        fn read(&self, _: &str) -> Result<Content, FileError> {
-            Ok(Content {
-                bytes: format!("global_defs {{\n router_id {}\n}}\n", self.0).into(),
-                id: (1, 1),
-                ..Content::default()
-            })
-        }
-        fn glob(&self, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-        fn script(&self, _: &str, _: Option<(u32, u32)>) -> ScriptFact {
-            ScriptFact::default()
-        }
-    }
-    struct Nobody;
-    impl Users for Nobody {
-        fn user(&self, _: &str) -> Option<(u32, u32)> {
-            None
-        }
-        fn group(&self, _: &str) -> Option<u32> {
-            None
-        }
-    }
-    let facts = Facts {
-        config_id: String::new(),
-        hostname: String::new(),
-        interfaces: None,
-        addresses: None,
-        subnets: None,
-        advise: false,
-        peer: None,
-        users: &Nobody,
-        seed: 0,
-        environment: &|_| None,
-    };
-    Arc::new(Texts::of(
-        config::load(&One(name.into()), "k.conf", &facts).sources,
-    ))
+    let text = format!("global_defs {{\n router_id {name}\n}}\n");
+    let loaded = config::load(&Alone(&text), "k.conf", &Facts::default());
+    Arc::new(Texts::of(loaded.sources))
 }
 
 /// A model with so many servers, from texts of its own.

@@ -37,19 +37,13 @@ pub(crate) fn again(node: Node, ago: Duration) -> Start {
 }
 
 fn master() -> Node {
-    let mut node = Start::with(model(100, service("rr", 3))).go();
-    node.run_for(Duration::from_secs(10), &[]);
-    assert!(node.has_vip());
-    node
+    Start::with(model(100, service("rr", 3))).go().mastered()
 }
 
 #[test]
 fn f153_a_quick_restart_goes_on_as_master_and_touches_nothing() {
     let node = again(master(), Duration::from_millis(900)).go();
-    assert_eq!(
-        node.engine.state().instances[&"VI_1".into()].state,
-        VrrpState::Master
-    );
+    assert_eq!(node.state(), VrrpState::Master);
     assert!(
         node.position(|did| matches!(did, Did::Sent(advert) if advert.payload[2] == 100))
             .is_some()
@@ -202,10 +196,7 @@ fn an_adopted_address_leaves_when_its_instance_starts_in_fault() {
         link.running = false;
     }
     let node = start.go();
-    assert_eq!(
-        node.engine.state().instances[&"VI_1".into()].state,
-        VrrpState::Fault
-    );
+    assert_eq!(node.state(), VrrpState::Fault);
     assert!(!node.has_vip(), "the address stayed behind");
 }
 

@@ -29,10 +29,7 @@ fn files(node: &mut Node, kind: DumpKind, clear: bool) -> Vec<(String, String)> 
 fn master(change: impl FnOnce(&mut Model)) -> Node {
     let mut model = model(150, service("rr", 1));
     change(&mut model);
-    let mut node = Start::with(model).go();
-    node.run_for(Duration::from_secs(10), &[]);
-    assert!(node.has_vip());
-    node
+    Start::with(model).go().mastered()
 }
 
 #[test]

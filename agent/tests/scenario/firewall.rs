@@ -1,10 +1,9 @@
 //! `no_accept`: packets to the addresses are kept away while this node is their MASTER.
 
 use crate::crash::again;
-use crate::node::{Did, Node, Start, VIP, ip, model, new_model, service};
+use crate::node::{Did, Node, Start, VIP, instance_of, ip, model, new_model, service};
 use lb_shared::event::What;
-use lb_shared::names::{Family, InstanceName};
-use lb_shared::state::VrrpState;
+use lb_shared::names::Family;
 use lbagent::engine::{Input, NetNews, StopMode};
 use lbagent::model::{Instance, Model, VirtualAddress};
 use lbagent::net::{FirewallChange, Guard, NetOp, Ruleset, TableName};
@@ -28,20 +27,11 @@ fn closed(more: &[&str]) -> Model {
 }
 
 fn change(model: &mut Model, how: impl FnOnce(&mut Instance)) {
-    let name: InstanceName = "VI_1".into();
-    let mut instance: Instance = (*model.instances[&name]).clone();
-    how(&mut instance);
-    model.instances.insert(name, Arc::new(instance));
+    how(instance_of(model));
 }
 
 fn master(model: Model) -> Node {
-    let mut node = Start::with(model).go();
-    node.run_for(Duration::from_secs(10), &[]);
-    assert_eq!(
-        node.engine.state().instances[&"VI_1".into()].state,
-        VrrpState::Master
-    );
-    node
+    Start::with(model).go().mastered()
 }
 
 fn table(family: Family) -> TableName {

@@ -172,10 +172,7 @@ fn f050_a_virtual_address_removed_by_hand_costs_the_mastership_and_comes_back() 
         .unwrap();
     node.net.addresses.remove(&key);
     node.feed(Input::Net(NetNews::AddressGone(key)));
-    assert_eq!(
-        node.engine.state().instances[&"VI_1".into()].state,
-        VrrpState::Backup
-    );
+    assert_eq!(node.state(), VrrpState::Backup);
     assert_eq!(node.said(What::AddressLost), 1);
     node.run_for(Duration::from_secs(5), &[]);
     assert!(node.has_vip());
@@ -188,7 +185,7 @@ fn an_interface_that_goes_down_is_a_fault_with_its_reason_and_heals() {
     let mut link = node.net.links.values().next().unwrap().clone();
     link.running = false;
     node.feed(Input::Net(NetNews::Link(link.clone())));
-    let view = node.engine.state().instances[&"VI_1".into()].clone();
+    let view = node.view();
     assert_eq!(view.state, VrrpState::Fault);
     assert_eq!(view.faults, ["interface eth0 is down"]);
     assert!(!node.has_vip());

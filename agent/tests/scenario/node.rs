@@ -6,14 +6,14 @@ mod setup;
 
 pub(crate) use others::{NEIGHBOR, advert_of};
 pub(crate) use setup::{
-    VIP, entry, host, instance, ip, model, new_model, server_key, service, service_key, settings,
+    VIP, entry, host, instance, instance_of, ip, model, new_model, server_key, service, service_key, settings,
 };
 
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::expect::Expected;
 use lb_shared::names::ServerKey;
 use lb_shared::request::{Act, Reloaded, Reply, Role, Verb};
-use lb_shared::state::{Override, Target};
+use lb_shared::state::{InstanceView, Override, Target, VrrpState};
 use lb_shared::units::Mono;
 use lbagent::config::Texts;
 use lbagent::engine::{
@@ -508,6 +508,22 @@ impl Node {
     pub(crate) fn weight(&self, last: u8) -> Option<u32> {
         let service = self.ipvs.as_ref()?.services.get(&entry())?;
         Some(service.destinations.get(&server_key(last))?.settings.weight)
+    }
+
+    /// VI_1 as clients see it.
+    pub(crate) fn view(&self) -> InstanceView {
+        (*self.engine.state().instances[&"VI_1".into()]).clone()
+    }
+
+    pub(crate) fn state(&self) -> VrrpState {
+        self.view().state
+    }
+
+    /// The same after ten seconds in which nobody else was heard.
+    pub(crate) fn mastered(mut self) -> Self {
+        self.run_for(Duration::from_secs(10), &[]);
+        assert_eq!((self.state(), self.has_vip()), (VrrpState::Master, true));
+        self
     }
 
     pub(crate) fn has_vip(&self) -> bool {

@@ -271,10 +271,7 @@ fn a_weight_set_live_outlasts_a_reload_that_changes_the_files_weight() {
 fn a_promoted_backup_takes_the_addresses_at_once_and_keeps_them_over_a_reload() {
     let mut node = three();
     node.hear(150);
-    assert_eq!(
-        node.engine.state().instances[&"VI_1".into()].state,
-        VrrpState::Backup
-    );
+    assert_eq!(node.state(), VrrpState::Backup);
     let Reply::Acted(_) = node.act(Verb::Promote { for_ms: None }, vi_1()) else {
         panic!()
     };

@@ -1,8 +1,8 @@
 //! `use_vmac_addr` and `use_ipvlan`: interfaces for single addresses, and for adverts.
 
-use crate::node::{Did, Node, Start, VIP, host, ip, model, new_model, service};
+use crate::node::{Did, Node, Start, VIP, host, instance_of, ip, model, new_model, service};
 use lb_shared::event::What;
-use lb_shared::names::{Family, InstanceName};
+use lb_shared::names::Family;
 use lb_shared::state::VrrpState;
 use lb_shared::units::Priority;
 use lbagent::engine::{Input, NetNews, Previous, StopMode};
@@ -13,7 +13,6 @@ use lbagent::model::{
 use lbagent::net::{Link, NetOp, NetTable};
 use lbagent::wire::LinkIndex;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 const MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
@@ -34,10 +33,7 @@ fn address(text: &str, device: &str) -> VirtualAddress {
 
 fn with(change: impl FnOnce(&mut Instance)) -> Model {
     let mut model = model(100, service("rr", 1));
-    let name: InstanceName = "VI_1".into();
-    let mut instance: Instance = (*model.instances[&name]).clone();
-    change(&mut instance);
-    model.instances.insert(name, Arc::new(instance));
+    change(instance_of(&mut model));
     model
 }
 
@@ -89,14 +85,7 @@ fn start(model: Model) -> Node {
 }
 
 fn master(model: Model) -> Node {
-    let mut node = start(model);
-    node.run_for(Duration::from_secs(10), &[]);
-    assert_eq!(state(&node), VrrpState::Master);
-    node
-}
-
-fn state(node: &Node) -> VrrpState {
-    node.engine.state().instances[&"VI_1".into()].state
+    start(model).mastered()
 }
 
 fn place(node: &Node, text: &str) -> Option<String> {
@@ -151,9 +140,9 @@ fn the_interface_below_an_address_is_tracked_as_the_address_is() {
             node.feed(Input::Net(NetNews::Link(link)));
         }
         node.stand_still(Duration::from_secs(3));
-        assert_eq!(state(&node), after, "tracked: {track}");
+        assert_eq!(node.state(), after, "tracked: {track}");
         if track {
-            let faults = &node.engine.state().instances[&"VI_1".into()].faults;
+            let faults = node.view().faults;
             assert_eq!(faults, &["interface eth1 is down"]);
         }
     }
@@ -169,7 +158,7 @@ fn a_reload_without_them_moves_the_addresses_and_removes_the_interface() {
     node.run_for(Duration::from_secs(2), &[]);
     assert_eq!(node.net.link("vrrp.51"), None);
     assert_eq!(place(&node, ELSEWHERE[0]).as_deref(), Some("eth1"));
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
 }
 
 #[test]
@@ -198,7 +187,7 @@ fn an_ipvlan_that_somebody_removes_comes_back_with_its_address() {
     node.feed(Input::Net(NetNews::LinkGone(index)));
     assert_eq!(place(&node, "192.0.2.51").as_deref(), Some("slim"));
     node.run_for(Duration::from_secs(5), &[]);
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
 }
 
 #[test]
@@ -212,7 +201,7 @@ fn a_stop_takes_ipvlan_and_address_away_and_a_crash_leaves_them_to_the_next_star
         sent_ago: [("VI_1".to_owned(), Duration::from_millis(300))].into(),
     });
     let mut next = next.go();
-    assert_eq!(state(&next), VrrpState::Master);
+    assert_eq!(next.state(), VrrpState::Master);
     assert_eq!(next.net.link("slim").unwrap().index, index, "the same link");
     next.feed(Input::Stop(StopMode::default()));
     next.stand_still(Duration::from_secs(1));
@@ -238,14 +227,12 @@ fn announcements(node: &mut Node, span: Duration) -> Vec<(u64, String)> {
 }
 
 fn with_elsewhere(mut model: Model, all: bool) -> Model {
-    let name: InstanceName = "VI_1".into();
-    let mut instance: Instance = (*model.instances[&name]).clone();
+    let instance = instance_of(&mut model);
     instance.garp.delay = Duration::ZERO;
     instance.elsewhere = Some(Elsewhere {
         every: Duration::from_secs(2),
         all,
     });
-    model.instances.insert(name, Arc::new(instance));
     model
 }
 
@@ -321,14 +308,9 @@ fn interfaces_of_a_garp_group_share_their_pace() {
 
 #[test]
 fn what_waits_for_its_turn_is_not_said_after_the_mastership() {
-    let slow = |model: &mut Model| {
-        let name: InstanceName = "VI_1".into();
-        let mut instance: Instance = (*model.instances[&name]).clone();
-        instance.garp.arp_gap = Duration::from_secs(1);
-        model.instances.insert(name, Arc::new(instance));
-    };
+    let slow = |model: &mut Model| instance_of(model).garp.arp_gap = Duration::from_secs(1);
     let mut node = start(many(slow));
-    while state(&node) != VrrpState::Master {
+    while node.state() != VrrpState::Master {
         node.run_for(Duration::from_millis(10), &[]);
     }
     let before = announcements(&mut node, Duration::from_millis(1_200));
@@ -337,7 +319,7 @@ fn what_waits_for_its_turn_is_not_said_after_the_mastership() {
         "{before:?}"
     );
     node.hear(200);
-    assert_eq!(state(&node), VrrpState::Backup);
+    assert_eq!(node.state(), VrrpState::Backup);
     assert_eq!(announcements(&mut node, Duration::from_secs(2)), []);
 }
 
@@ -357,8 +339,8 @@ fn in_a_vrf() -> Model {
 #[test]
 fn adverts_of_a_vrf_come_and_go_by_it_and_its_absence_is_a_fault() {
     let mut node = start(in_a_vrf());
-    assert_eq!(state(&node), VrrpState::Fault);
-    let faults = &node.engine.state().instances[&"VI_1".into()].faults;
+    assert_eq!(node.state(), VrrpState::Fault);
+    let faults = node.view().faults;
     assert_eq!(faults, &["VRF blue does not exist"]);
     let vrf = Link {
         index: LinkIndex(9),
@@ -368,7 +350,7 @@ fn adverts_of_a_vrf_come_and_go_by_it_and_its_absence_is_a_fault() {
     node.net.links.insert(vrf.index, vrf.clone());
     node.feed(Input::Net(NetNews::Link(vrf)));
     node.run_for(Duration::from_secs(5), &[]);
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
     assert_eq!(last_advert(&node), (ip("192.0.2.1"), Some(LinkIndex(9))));
     let vrfs: Vec<_> = node.ears.iter().map(|ear| ear.vrf).collect();
     assert_eq!(vrfs, [Some(LinkIndex(9))]);
@@ -401,7 +383,7 @@ fn a_master_from_the_first_moment_puts_its_addresses_on_a_link_that_comes_after(
     // Nothing to wait for.
     start.model.services.clear();
     let mut node = start.go();
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
     node.run_for(Duration::from_secs(1), &[]);
     assert_eq!(place(&node, VIP).as_deref(), Some("vrrp.51"));
     let announced = |did: &Did| matches!(did, Did::Net(NetOp::Announce { about, .. }) if *about == ip(VIP));

@@ -6,9 +6,9 @@
 use crate::node::{Did, Node, Start, model, new_model, server_key, service};
 use crate::operators::{server, vi_1};
 use lb_shared::client::{Client, ClientError};
-use lb_shared::request::{Act, Refusal, Reply, Request, Verb};
+use lb_shared::request::{Act, Refusal, Reply, Request, Role, Verb};
 use lb_shared::state::{DrainThen, Target};
-use lbagent::control::{Ask, ControlHandle, LogSetup, Setup, ToEngine, start};
+use lbagent::control::{Ask, ControlHandle, Setup, ToEngine, start};
 use lbagent::engine::{NewModel, Rail, RailOverride};
 use lbagent::model::Model;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const DRAIN: Verb = Verb::Drain {
@@ -46,7 +46,7 @@ fn row(rail: Rail) -> Row {
                   to see the effect: add --dry-run      to do it anyway: add --force";
     let (node, asked, words) = match rail {
         Rail::Connections => (
-            busy(),
+            busy(7),
             Asked::Act(Verb::Disable { cut: false }, vec![server(1)]),
             [
                 "192.0.2.100:80/tcp/198.51.100.1:80 has 7 active connections",
@@ -133,6 +133,16 @@ fn row(rail: Rail) -> Row {
                  agent can be seen (--cluster); to do it anyway: add --force",
             ],
         ),
+        Rail::Uncopied => (
+            promoted_and_busy(),
+            Asked::Act(Verb::Release, vec![vi_1()]),
+            [
+                "VI_1 carries 1,007 connections that are copied nowhere: a router with a higher priority would take the \
+                 addresses and reset them",
+                "with lvs_sync_daemon on both they would go on\n\
+                 to see the effect: add --dry-run      to do it anyway: add --force",
+            ],
+        ),
         Rail::MasterGone => (
             servers(2, 1),
             Asked::Reload,
@@ -164,13 +174,28 @@ fn beside(priorities: &[u8]) -> Node {
 }
 
 /// Its first server has connections.
-fn busy() -> Node {
+fn busy(active: u32) -> Node {
     let mut node = Start::with(model(100, service("rr", 3))).go();
     let table = node.ipvs.as_mut().unwrap();
     let service = table.services.values_mut().next().unwrap();
     let destination = service.destinations.get_mut(&server_key(1)).unwrap();
-    destination.counters.active = 7;
+    destination.counters.active = active;
     node.run_for(Duration::from_secs(11), &[]);
+    node
+}
+
+fn promoted_and_busy() -> Node {
+    let mut node = busy(1_007);
+    let promote = Act {
+        verb: PROMOTE,
+        targets: vec![vi_1()],
+        dry_run: false,
+        force: false,
+        message: String::new(),
+        key: None,
+    };
+    node.act_as(0, Role::Admin, promote);
+    node.run_for(Duration::from_secs(1), &[]);
     node
 }
 
@@ -195,19 +220,7 @@ impl Served {
         let folder = std::env::temp_dir().join(format!("rails-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let runtime = Runtime::new().unwrap();
-        let setup = Setup {
-            socket: folder.join("agent.sock"),
-            read_only: None,
-            epoch: Instant::now(),
-            peer_groups: |_| Ok(Vec::new()),
-            give_memory_back: || {},
-            metrics: Default::default(),
-            keeper: None,
-            log: LogSetup {
-                current: || "info".to_owned(),
-                set: |_| Ok(()),
-            },
-        };
+        let setup = Setup::at(folder.join("agent.sock"));
         let present = node.engine.state().as_events();
         let node = Arc::new(Mutex::new(node));
         let events: Arc<OnceLock<Arc<ControlHandle>>> = Arc::default();

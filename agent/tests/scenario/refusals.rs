@@ -118,10 +118,6 @@ fn adds(node: &Node) -> usize {
         .count()
 }
 
-fn state(node: &Node) -> VrrpState {
-    node.engine.state().instances[&"VI_1".into()].state
-}
-
 #[test]
 fn an_address_the_kernel_refused_is_retried_announced_and_shown_as_trouble() {
     let mut node = Start::with(model(100, service("rr", 1)))
@@ -166,7 +162,7 @@ fn news_of_our_own_addition_that_comes_after_the_removal_is_not_an_intruder() {
     let mut node = running();
     let address = node.net.addresses[&vip()].clone();
     node.hear(200);
-    assert_eq!(state(&node), VrrpState::Backup);
+    assert_eq!(node.state(), VrrpState::Backup);
     assert!(!node.has_vip());
     node.did.clear();
     node.feed(Input::Net(NetNews::Address(vip(), address)));
@@ -182,14 +178,14 @@ fn news_of_our_own_removal_that_comes_after_the_next_addition_is_no_theft() {
     let address = node.net.addresses[&vip()].clone();
     node.hear(200);
     node.hear(0);
-    while state(&node) != VrrpState::Master {
+    while node.state() != VrrpState::Master {
         node.run_for(Duration::from_millis(10), &[]);
     }
     node.feed(Input::Net(NetNews::AddressGone(vip())));
     node.feed(Input::Net(NetNews::Address(vip(), address)));
     node.run_for(Duration::from_secs(5), &[]);
     assert_eq!(node.said(What::AddressLost), 0);
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
 }
 
 #[test]
@@ -206,7 +202,7 @@ fn f065_a_table_read_before_our_addition_takes_nothing_away() {
     )));
     node.run_for(Duration::from_secs(5), &[]);
     assert_eq!(node.said(What::AddressLost), 0);
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
 }
 
 #[test]

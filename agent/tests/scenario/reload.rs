@@ -145,7 +145,7 @@ fn another_priority_keeps_the_mastership_and_a_removed_instance_says_goodbye() {
     let mut lower = model(100, service("rr", 2));
     lower.instances.insert("VI_1".into(), Arc::new(instance(50)));
     node.feed(Input::Model(Box::new(new_model(lower))));
-    let view = node.engine.state().instances[&"VI_1".into()].clone();
+    let view = node.view();
     assert_eq!((view.state, view.effective_priority), (VrrpState::Master, 50));
     assert!(node.has_vip());
 

@@ -1,14 +1,13 @@
 //! Routes and rules come and go with their instance.
 
-use crate::node::{Did, Node, Start, model, new_model, service};
+use crate::node::{Did, Node, Start, instance_of, model, new_model, service};
 use lb_shared::event::What;
-use lb_shared::names::{Family, InstanceName};
+use lb_shared::names::Family;
 use lbagent::engine::{Input, NetNews, Previous};
-use lbagent::model::{Instance, Leg, Model, Route, Rule, RuleAction, TABLE_MAIN};
+use lbagent::model::{Leg, Model, Route, Rule, RuleAction, TABLE_MAIN};
 use lbagent::net::{NetOp, Routing, RoutingGone};
 use lbagent::wire::LinkIndex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 fn route(third: u8) -> Route {
@@ -32,21 +31,13 @@ fn rule(preference: u32) -> Rule {
 
 fn with_routes(routes: Vec<Route>, rules: Vec<Rule>) -> Model {
     let mut model = model(100, service("rr", 3));
-    let name: InstanceName = model.instances.keys().next().expect("it has one").clone();
-    let instance = Instance {
-        routes,
-        rules,
-        ..(*model.instances[&name]).clone()
-    };
-    model.instances.insert(name, Arc::new(instance));
+    let instance = instance_of(&mut model);
+    (instance.routes, instance.rules) = (routes, rules);
     model
 }
 
 fn master(model: Model) -> Node {
-    let mut node = Start::with(model).go();
-    node.run_for(Duration::from_secs(10), &[]);
-    assert!(node.has_vip());
-    node
+    Start::with(model).go().mastered()
 }
 
 /// What the kernel holds, in words.

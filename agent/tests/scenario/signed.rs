@@ -1,6 +1,6 @@
 //! `auth_hmac` on a whole node: what its clock does to it, what outlasts it, and what a copy of it foretells.
 
-use crate::node::{Node, Start, ip, model, service};
+use crate::node::{Node, Start, instance_of, ip, model, service};
 use lb_shared::event::What;
 use lb_shared::state::{ObjectId, VrrpState};
 use lb_shared::whatif::{Suppose, WhatIf};
@@ -10,14 +10,13 @@ use lbagent::vrrp::Datagram;
 use lbagent::wire::LinkIndex;
 use lbagent::wire::trailer::{self, Bound};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 const KEY: [u8; 32] = [7; 32];
 
 fn signed(window: Option<u64>) -> Model {
     let mut model = model(100, service("rr", 1));
-    let instance = Arc::make_mut(model.instances.get_mut(&"VI_1".into()).expect("the model has it"));
+    let instance = instance_of(&mut model);
     instance.authentication = Authentication::Signed(Signing {
         keys: BTreeMap::from([(1, SigningKey(KEY.to_vec()))]),
         active: 1,
@@ -50,10 +49,6 @@ fn advert(unix_us: u64) -> Input {
     })
 }
 
-fn state(node: &Node) -> VrrpState {
-    node.engine.state().instances[&"VI_1".into()].state
-}
-
 /// A backup that hears its master for a while; `unix_us` is what both clocks said at the start.
 fn backup(window: Option<u64>, unix_us: u64) -> Node {
     let mut start = Start::with(signed(window));
@@ -63,7 +58,7 @@ fn backup(window: Option<u64>, unix_us: u64) -> Node {
         node.run_for(Duration::from_secs(1), &[]);
         node.feed(advert(unix_us + second * 1_000_000));
     }
-    assert_eq!(state(&node), VrrpState::Backup);
+    assert_eq!(node.state(), VrrpState::Backup);
     assert_eq!(node.said(What::AdvertRejected), 0);
     node
 }
@@ -82,10 +77,10 @@ fn f053_a_stepped_clock_moves_no_mastership_without_a_window_and_with_one_it_is_
                 node.feed(advert(UNIX_US + second * 1_000_000));
             }
             let refuses = window.is_some_and(|window| step > window * 1_000_000);
-            assert_eq!(state(&node) == VrrpState::Master, refuses, "{step} {window:?}");
+            assert_eq!(node.state() == VrrpState::Master, refuses, "{step} {window:?}");
             assert_eq!(node.said(What::AdvertRejected) > 0, refuses);
             if refuses {
-                let refused = node.engine.state().instances[&"VI_1".into()].refused.clone();
+                let refused = node.view().refused;
                 assert!(refused.expect("it is shown").why.contains("clocks of both nodes"));
             }
         }

@@ -57,10 +57,7 @@ fn start(model: Model) -> Start {
 }
 
 fn master(model: Model) -> Node {
-    let mut node = start(model).go();
-    node.run_for(10 * SECOND, &[]);
-    assert!(node.has_vip());
-    node
+    start(model).go().mastered()
 }
 
 fn set_eth1(node: &mut Node, running: bool) {

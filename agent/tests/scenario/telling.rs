@@ -1,6 +1,6 @@
 //! Who is told: FIFOs and people, beside the scripts.
 
-use crate::node::{Did, Node, Start, model, new_model, server_key, service};
+use crate::node::{Did, Node, Start, instance_of, model, new_model, server_key, service};
 use lbagent::engine::{Input, StopMode};
 use lbagent::model::{Fifo, FifoKind, MailRoute, Model, NotifyScripts, QuorumScripts, Script, ServerScripts};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn talkative(mail: bool) -> Model {
         };
     }
     let mut model = model(100, service);
-    let instance = Arc::make_mut(model.instances.get_mut(&"VI_1".into()).expect("the model has it"));
+    let instance = instance_of(&mut model);
     instance.notify = NotifyScripts {
         mail,
         ..NotifyScripts::default()
@@ -129,7 +129,7 @@ fn a_removed_instance_is_in_fault_unless_notify_deleted_says_deleted() {
         (true, ["run /gone", "DELETED"]),
     ] {
         let mut model = talkative(false);
-        let instance = Arc::make_mut(model.instances.get_mut(&"VI_1".into()).expect("the model has it"));
+        let instance = instance_of(&mut model);
         let script = |path: &str| {
             Some(Script {
                 argv: vec![path.into()],

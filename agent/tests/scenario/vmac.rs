@@ -1,14 +1,12 @@
 //! `use_vmac`: an interface of the instance's own.
 
-use crate::node::{Did, Node, Start, VIP, host, ip, model, new_model, service};
+use crate::node::{Did, Node, Start, VIP, host, instance_of, ip, model, new_model, service};
 use lb_shared::event::What;
-use lb_shared::names::InstanceName;
 use lb_shared::state::VrrpState;
 use lbagent::engine::{Input, NetNews, Previous, StopMode};
-use lbagent::model::{Instance, Model, Vmac};
+use lbagent::model::{Model, Vmac};
 use lbagent::net::{Link, NetOp};
 use lbagent::wire::LinkIndex;
-use std::sync::Arc;
 use std::time::Duration;
 
 const NAME: &str = "vrrp.51";
@@ -16,8 +14,7 @@ const MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
 
 fn with_vmac(on_base: bool) -> Model {
     let mut model = model(100, service("rr", 1));
-    let name: InstanceName = "VI_1".into();
-    let mut instance: Instance = (*model.instances[&name]).clone();
+    let instance = instance_of(&mut model);
     instance.vmac = Some(Vmac {
         name: NAME.into(),
         mac: MAC,
@@ -26,7 +23,6 @@ fn with_vmac(on_base: bool) -> Model {
     for address in &mut instance.addresses {
         address.device = NAME.into();
     }
-    model.instances.insert(name, Arc::new(instance));
     model
 }
 
@@ -47,14 +43,7 @@ fn start(model: Model) -> Node {
 }
 
 fn master(model: Model) -> Node {
-    let mut node = start(model);
-    node.run_for(Duration::from_secs(10), &[]);
-    assert_eq!(state(&node), VrrpState::Master);
-    node
-}
-
-fn state(node: &Node) -> VrrpState {
-    node.engine.state().instances[&"VI_1".into()].state
+    start(model).mastered()
 }
 
 fn vmac(node: &Node) -> Option<Link> {
@@ -86,7 +75,7 @@ fn the_link_is_there_before_there_is_a_master_and_nobody_was_in_fault() {
         (link.mac.as_slice(), link.private_over, link.running),
         (&MAC[..], Some(LinkIndex(2)), true)
     );
-    assert_eq!(state(&node), VrrpState::Backup);
+    assert_eq!(node.state(), VrrpState::Backup);
     assert_eq!(node.said(What::BecameFault), 0);
     let node = master(with_vmac(false));
     assert_eq!(place(&node), vmac(&node).map(|it| it.index));
@@ -173,9 +162,9 @@ fn one_that_somebody_removes_is_put_back_but_not_in_a_loop() {
     assert!(vmac(&node).is_some());
     steal(&mut node);
     assert!(vmac(&node).is_none(), "not a second time at once");
-    assert_eq!((made(&node), state(&node)), (1, VrrpState::Fault));
+    assert_eq!((made(&node), node.state()), (1, VrrpState::Fault));
     node.run_for(Duration::from_secs(10), &[]);
-    assert_eq!((made(&node), state(&node)), (2, VrrpState::Master));
+    assert_eq!((made(&node), node.state()), (2, VrrpState::Master));
     assert_eq!(place(&node), vmac(&node).map(|it| it.index));
 }
 
@@ -191,8 +180,8 @@ fn a_name_that_is_taken_is_a_fault_with_its_reason_until_it_is_free() {
     start.net.links.insert(foreign.index, foreign);
     let mut node = start.go_with(sysctls);
     node.stand_still(Duration::from_secs(5));
-    assert_eq!(state(&node), VrrpState::Fault);
-    let faults = node.engine.state().instances[&"VI_1".into()].faults.clone();
+    assert_eq!(node.state(), VrrpState::Fault);
+    let faults = node.view().faults;
     assert!(
         faults[0].contains("is there already") && faults[0].contains("eth0"),
         "{faults:?}"
@@ -201,7 +190,7 @@ fn a_name_that_is_taken_is_a_fault_with_its_reason_until_it_is_free() {
     node.net.links.remove(&LinkIndex(7));
     node.feed(Input::Net(NetNews::LinkGone(LinkIndex(7))));
     node.run_for(Duration::from_secs(10), &[]);
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
     assert!(node.engine.state().agent.kernel_trouble.is_empty());
 }
 
@@ -212,11 +201,11 @@ fn a_kernel_that_cannot_make_one_is_asked_again() {
         node.refuses_net = |op| matches!(op, NetOp::AddLink(_));
     });
     node.stand_still(Duration::from_secs(10));
-    assert_eq!(state(&node), VrrpState::Fault);
+    assert_eq!(node.state(), VrrpState::Fault);
     assert_eq!(node.said(What::KernelRefused), 1);
     node.refuses_net = |_| false;
     node.run_for(Duration::from_secs(10), &[]);
-    assert_eq!(state(&node), VrrpState::Master);
+    assert_eq!(node.state(), VrrpState::Master);
 }
 
 #[test]
@@ -233,7 +222,7 @@ fn a_crash_loses_neither_the_link_nor_what_was_before_it() {
         sent_ago,
     });
     let mut next = next.go_with(|node| node.sysctls = before.clone());
-    assert_eq!(state(&next), VrrpState::Master);
+    assert_eq!(next.state(), VrrpState::Master);
     assert_eq!(vmac(&next).unwrap().index, index, "the same link");
     assert_eq!(sent_by(&next), Some(index));
     next.feed(Input::Stop(StopMode::default()));
@@ -262,10 +251,8 @@ fn settings_that_the_file_names_are_made_so_and_given_back() {
     const PROMOTE: &str = "net/ipv4/conf/eth0/promote_secondaries";
     const IGMP: &str = "net/ipv4/igmp_link_local_mcast_reports";
     let mut wanted = model(100, service("rr", 1));
-    let name: InstanceName = "VI_1".into();
-    let mut instance: Instance = (*wanted.instances[&name]).clone();
+    let instance = instance_of(&mut wanted);
     instance.promote_secondaries = true;
-    wanted.instances.insert(name, Arc::new(instance));
     wanted.global.disable_local_igmp = true;
     let settings = |node: &mut Node| {
         node.sysctls.insert(PROMOTE.into(), "0".into());

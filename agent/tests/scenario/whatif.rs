@@ -1,6 +1,6 @@
 //! What would happen if: a copy of the engine is asked, and then it is tried.
 
-use crate::node::{Node, Start, ip, model, server_key, service, service_key};
+use crate::node::{Node, Start, instance_of, ip, model, server_key, service, service_key};
 use crate::operators::{server, vi_1};
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, RefusalCode, Verb};
@@ -51,7 +51,7 @@ fn tracked() -> Model {
         broken: None,
     };
     model.scripts.insert("chk".into(), Arc::new(script));
-    let instance = Arc::make_mut(model.instances.get_mut(&"VI_1".into()).expect("the model has it"));
+    let instance = instance_of(&mut model);
     instance.tracking = Tracking {
         scripts: vec![ScriptTrack {
             script: "chk".into(),
@@ -114,7 +114,7 @@ fn an_interface_that_goes_down_is_foreseen_as_it_then_comes() {
     link.running = false;
     node.feed(Input::Net(NetNews::Link(link)));
     node.run_for(FOR, &[]);
-    let view = &node.engine.state().instances[&"VI_1".into()];
+    let view = node.view();
     let came = Facts::Instance {
         state: view.state,
         priority: view.effective_priority,
@@ -226,10 +226,7 @@ fn a_master_that_falls_silent_is_followed_after_the_down_interval() {
     assert_eq!(foreseen.moves[0].to, "192.0.2.2");
     let advert = crate::node::advert_of(&node, 200, "192.0.2.2");
     node.feed(Input::Datagram(advert));
-    assert_eq!(
-        node.engine.state().instances[&"VI_1".into()].state,
-        VrrpState::Backup
-    );
+    assert_eq!(node.state(), VrrpState::Backup);
 
     let silent = Suppose::PeerSilent {
         address: ip("192.0.2.2"),

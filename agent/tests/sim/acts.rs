@@ -11,7 +11,7 @@ use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::request::{Act, Role, Verb, WeightChange};
 use lb_shared::state::{DrainThen, Target, VrrpState};
 use lb_shared::units::Weight;
-use lbagent::engine::{Command, Input, StopMode};
+use lbagent::engine::{Command, Input, NewModel, StopMode, Ticket};
 use lbagent::net::{Address, AddressKey};
 
 impl World {
@@ -508,19 +508,31 @@ impl World {
     }
 
     fn reload(&mut self, node: usize, edit: Edit) {
-        let mut file = self.nodes[node].file.clone();
-        file.change(edit);
-        self.nodes[node].file = file.clone();
-        if self.nodes[node].engine.is_none() {
-            return;
+        if let Some(Reload { file, ticket, new }) = self.edit_file(node, edit) {
+            self.wish(node, ticket, Wish::Keep(file.clone()));
+            self.feed_or_defer(node, Cause::Reload { edits: file }, Input::Model(new));
         }
+    }
+
+    /// Changes a node's file; what its loader then hands over, if the node runs.
+    pub(crate) fn edit_file(&mut self, node: usize, edit: Edit) -> Option<Reload> {
+        self.nodes[node].file.change(edit);
+        self.nodes[node].engine.as_ref()?;
+        let file = self.nodes[node].file.clone();
         let ticket = self.ticket(node, Vec::new(), false);
         let mut new = self.new_model(node, &file);
         new.asked = Some((ticket, actor()));
         self.known.insert(new.texts.fingerprint(), file.clone());
-        self.wish(node, ticket, Wish::Keep(file.clone()));
-        self.feed_or_defer(node, Cause::Reload { edits: file }, Input::Model(Box::new(new)));
+        let new = Box::new(new);
+        Some(Reload { file, ticket, new })
     }
+}
+
+/// A reload that somebody asks for.
+pub(crate) struct Reload {
+    pub(crate) file: Edits,
+    pub(crate) ticket: Ticket,
+    pub(crate) new: Box<NewModel>,
 }
 
 impl Edits {

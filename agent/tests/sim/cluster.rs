@@ -1,13 +1,14 @@
 //! The cluster a seed stands for: nodes, virtual routers, services, and the models made of them.
 
+use crate::instance;
 use crate::random::Random;
 use lb_shared::names::{Family, GroupName, InstanceName, Protocol, ServerKey, ServiceKey, VirtualKey};
-use lb_shared::units::{Priority, Vrid, Weight};
+use lb_shared::units::{Priority, Weight};
 use lbagent::model::{
-    AddressExtras, Authentication, Check, CheckKind, Forwarding, Garp, Global, Instance, InterfaceTrack, Leg,
-    Model, NotifyScripts, Persistence, QuorumScripts, Route, Rule, RuleAction, Scheduler, Script,
-    ScriptTrack, Server, ServerScripts, Service, SorryServer, SyncGroup, TcpCheck, Tracking, UnicastPeer,
-    VirtualAddress, Vmac, VrrpScript, VrrpVersion,
+    Authentication, Check, CheckKind, Forwarding, Garp, Global, Instance, InterfaceTrack, Leg, Model,
+    NotifyScripts, Persistence, QuorumScripts, Route, Rule, RuleAction, Scheduler, Script, ScriptTrack,
+    Server, ServerScripts, Service, SorryServer, SyncGroup, TcpCheck, Tracking, UnicastPeer, VirtualAddress,
+    Vmac, VrrpScript, VrrpVersion,
 };
 use lbagent::net::Routing;
 use std::collections::BTreeMap;
@@ -308,28 +309,17 @@ impl Cluster {
         let addresses = vr.addresses.len() - usize::from(edits.fewer_addresses && vr.addresses.len() > 1);
         let source = self.source(node, vr);
         Instance {
-            name: vr.name.clone(),
             family: vr.family,
             version: vr.version,
-            vrid: Vrid::new(vr.vrid).expect("drawn from 1 on"),
-            vrf: None,
             vmac: vr.own_link(),
-            ipvlan: None,
-            elsewhere: None,
-            address_vmacs: Vec::new(),
             interface: Some(DEVICES[vr.segment].to_owned()),
             initial_master: base == 255,
             priority,
             advert_interval: Duration::from_micros(vr.intervals_us[node] * percent / 100),
-            down_timer_adverts: 3,
             authentication: vr.password.map_or(Authentication::None, Authentication::Pass),
             preempt: edits.preempt.unwrap_or(vr.preempt),
             preempt_delay: Duration::from_micros(vr.preempt_delay_us),
             source: vr.unicast.then_some(source),
-            unicast_ttl: 255,
-            old_unicast_checksum: Default::default(),
-            late_backup: None,
-            track_source: false,
             unicast_peers: (0..self.hosts.len())
                 .filter(|peer| vr.unicast && *peer != node)
                 .map(|peer| UnicastPeer {
@@ -340,21 +330,13 @@ impl Cluster {
                 .collect(),
             multicast_group: multicast_group(vr.family),
             check_unicast_source: true,
-            fault_without_peer: false,
             addresses: vr.addresses[..addresses]
                 .iter()
                 .map(|address| VirtualAddress {
-                    address: *address,
-                    prefix_len: if address.is_ipv4() { 32 } else { 128 },
                     device: vr.device(),
-                    label: None,
-                    scope: 0,
-                    broadcast: None,
-                    track: true,
-                    extras: AddressExtras::default(),
+                    ..instance::address(*address)
                 })
                 .collect(),
-            excluded_addresses: Vec::new(),
             routes: vec![vr.route()],
             rules: vec![vr.rule()],
             garp: vr.garp,
@@ -381,18 +363,7 @@ impl Cluster {
                 sessions: Vec::new(),
                 files: Vec::new(),
             },
-            ignore_own_interface: false,
-            promote_secondaries: false,
-            accept: true,
-            strict: false,
-            lower_priority_no_advert: false,
-            higher_priority_send_advert: false,
-            skip_check_adv_addr: false,
-            checksum_without_pseudo_header: false,
-            owner_ignore_adverts: false,
-            notify: NotifyScripts::default(),
-            notify_priority_changes: false,
-            debug: 0,
+            ..instance::v2(&vr.name.0, vr.vrid, base)
         }
     }
 }

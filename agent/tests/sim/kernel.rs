@@ -51,11 +51,6 @@ impl Kernel {
             running: true,
             arp: true,
             multicast: true,
-            loopback: false,
-            private_over: None,
-            vrf_table: None,
-            ipvlan_over: None,
-            vrf: None,
             mtu: 1500,
             mac: vec![
                 2,
@@ -65,6 +60,7 @@ impl Kernel {
                 u8::try_from(self.node).unwrap_or(0),
                 index.0.to_le_bytes()[0],
             ],
+            ..Link::default()
         }
     }
 

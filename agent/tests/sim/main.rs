@@ -9,6 +9,9 @@ mod audits;
 mod cluster;
 mod explore;
 mod faults;
+#[path = "../support/instance.rs"]
+#[expect(dead_code, reason = "families and versions are drawn here")]
+mod instance;
 mod kernel;
 mod lan;
 mod node;

@@ -3,6 +3,7 @@
 //! S32: what is in force is what was last confirmed, or else something that is tried and goes back in its time, also over
 //! crashes in between; what was acknowledged is on disk.
 
+use crate::acts::Reload;
 use crate::cluster::Edits;
 use crate::faults::{DiskLoss, Edit, Fault, Kind};
 use crate::node::Node;
@@ -187,19 +188,16 @@ impl World {
 
     /// `reload --confirm`.
     pub(crate) fn try_reload(&mut self, node: usize, edit: Edit, within_us: u64) {
-        let mut file = self.nodes[node].file.clone();
-        file.change(edit);
-        self.nodes[node].file = file.clone();
-        if self.nodes[node].engine.is_none() {
-            return;
+        if let Some(Reload {
+            file,
+            ticket,
+            mut new,
+        }) = self.edit_file(node, edit)
+        {
+            new.confirm = Some(Duration::from_micros(within_us));
+            self.wish(node, ticket, Wish::Try(file, within_us));
+            self.feed_or_defer(node, Cause::Other, Input::Model(new));
         }
-        let ticket = self.ticket(node, Vec::new(), false);
-        let mut new = self.new_model(node, &file);
-        new.asked = Some((ticket, actor()));
-        new.confirm = Some(Duration::from_micros(within_us));
-        self.known.insert(new.texts.fingerprint(), file.clone());
-        self.wish(node, ticket, Wish::Try(file, within_us));
-        self.feed_or_defer(node, Cause::Other, Input::Model(Box::new(new)));
     }
 
     /// `reload --confirmed`.

@@ -24,7 +24,7 @@ pub(crate) fn run(
         event::past(&connect::for_host(global, host), events)
     });
     let whole = |past: &Past| {
-        let view = View::of(&past.snapshot);
+        let view = View::excerpt(&past.around);
         json::list(&past.events, |it| json::event(&view, it))
     };
     match global.output {
@@ -52,7 +52,7 @@ fn lines(pasts: &[Answer<Past>], output: Output, look: &Look, limit: usize) -> V
     let mut all: Vec<(u64, Vec<String>)> = Vec::new();
     for answer in pasts {
         let Ok(past) = &answer.got else { continue };
-        let view = View::of(&past.snapshot);
+        let view = View::excerpt(&past.around);
         for it in &past.events {
             let lines = match output {
                 Output::Jsonl => {

@@ -14,9 +14,10 @@ use lb_shared::host::Host;
 use lb_shared::names::InstanceName;
 use lb_shared::request::{Refusal, RefusalCode, Snapshot};
 use lb_shared::site::Site;
-use lb_shared::state::{Pin, Target, VrrpState};
+use lb_shared::state::{InstanceView, Pin, Target, VrrpState};
 use lb_shared::text::{count, escape, thousands};
 use lb_shared::view::View;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// More connections than this are not cut without being asked twice.
@@ -112,34 +113,11 @@ fn judge(
         });
         let name = escape(&name.0);
         if let Some((other, seen, theirs)) = holder {
-            let view = View::excerpt(seen);
-            let active = view.totals().map_or(0, |totals| totals.active);
-            // The holder sends what it carries, and here it is taken.
-            let copied = seen.snapshot.state.agent.sync.as_ref().is_some_and(|it| it.sends)
-                && ours.state.agent.sync.as_ref().is_some_and(|it| it.takes);
-            if active > CONNECTIONS_MAX && !copied && !force {
-                return Err(Refusal::new(
-                    RefusalCode::Sync,
-                    format!(
-                        "{} carries {} connections that are not copied to here",
-                        other.name,
-                        thousands(active)
-                    ),
-                    "they are reset by the move; with lvs_sync_daemon on both they would go on\nto see the effect: \
-                     add --dry-run      to do it anyway: add --force",
-                ));
-            }
-            let connections = usize::try_from(active).unwrap_or(usize::MAX);
             handing.effects.push(format!(
                 "How: hand-over: {}'s agent is connected and is seen to yield {name}",
                 other.name
             ));
-            handing.effects.push(format!(
-                "Connections: {} on {}{}",
-                count(connections, "active connection"),
-                other.name,
-                if copied { ", copied to here" } else { "" }
-            ));
+            handing.effects.push(carried(&other.name, seen, ours, force)?);
             handing.from.push(Yielding {
                 host: other.host.clone(),
                 name: other.name.clone(),
@@ -173,6 +151,67 @@ fn judge(
         }
     }
     Ok(handing)
+}
+
+/// What the present masters carry of the demoted instances that a release may bring back here, one sentence each;
+/// refused where that would be reset.
+pub(crate) fn returning(
+    site: &Site,
+    global: &Global,
+    ours: &Snapshot,
+    targets: &[Target],
+    force: bool,
+) -> Result<Vec<String>, Trouble> {
+    let demoted: Vec<_> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Instance(name) => ours.state.instances.get(name),
+            Target::Server(_) => None,
+        })
+        .filter(|it| matches!(it.pin, Some(Pin::Demoted | Pin::DemotedHard)) && it.preempt)
+        .collect();
+    if demoted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut told = Vec::new();
+    for other in glance(&site.others, global) {
+        // Who is not reached is not asked: a release takes nothing by force.
+        let Ok(seen) = &other.got else { continue };
+        let holds = |own: &&&Arc<InstanceView>| {
+            let theirs = same(own, &seen.snapshot.state);
+            theirs
+                .is_some_and(|it| it.state == VrrpState::Master && it.effective_priority < own.base_priority)
+        };
+        if demoted.iter().any(|own| holds(&own)) {
+            told.push(carried(&other.name, seen, ours, force)?);
+        }
+    }
+    Ok(told)
+}
+
+/// What the holder carries, in a sentence; refused where it is much and nobody copies it.
+fn carried(name: &str, seen: &Excerpt, ours: &Snapshot, force: bool) -> Result<String, Refusal> {
+    let active = View::excerpt(seen).totals().map_or(0, |totals| totals.active);
+    // The holder sends what it carries, and here it is taken.
+    let copied = seen.snapshot.state.agent.sync.as_ref().is_some_and(|it| it.sends)
+        && ours.state.agent.sync.as_ref().is_some_and(|it| it.takes);
+    if active > CONNECTIONS_MAX && !copied && !force {
+        return Err(Refusal::new(
+            RefusalCode::Sync,
+            format!(
+                "{name} carries {} connections that are not copied to here",
+                thousands(active)
+            ),
+            "they are reset by the move; with lvs_sync_daemon on both they would go on\nto see the effect: \
+             add --dry-run      to do it anyway: add --force",
+        ));
+    }
+    let connections = usize::try_from(active).unwrap_or(usize::MAX);
+    Ok(format!(
+        "Connections: {} on {name}{}",
+        count(connections, "active connection"),
+        if copied { ", copied to here" } else { "" }
+    ))
 }
 
 impl Yielding {

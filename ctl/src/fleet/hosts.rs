@@ -14,10 +14,11 @@ use lb_shared::text::{escape, span};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-struct Met {
-    hello: Hello,
-    skew_ms: i64,
-    rtt: Duration,
+/// What an agent said of itself, and how long it took.
+pub(crate) struct Met {
+    pub(crate) hello: Hello,
+    pub(crate) skew_ms: i64,
+    pub(crate) rtt: Duration,
 }
 
 pub(crate) fn run(site: &Site, global: &Global, look: &Look, out: &mut Out) -> Result<(), Trouble> {
@@ -74,7 +75,7 @@ fn form(answer: &Answer<Met>) -> serde_json::Value {
     part
 }
 
-fn lines(answers: &[Answer<Met>], look: &Look) -> Vec<String> {
+pub(crate) fn lines(answers: &[Answer<Met>], look: &Look) -> Vec<String> {
     let rows: Vec<(char, &Answer<Met>)> = answers
         .iter()
         .map(|answer| (if answer.got.is_ok() { '+' } else { '!' }, answer))

@@ -1,6 +1,7 @@
 //! Several hosts at once: asked side by side, answered in the order of the configuration.
 
 pub(crate) mod act;
+pub(crate) mod elsewhere;
 pub(crate) mod events;
 pub(crate) mod handover;
 pub(crate) mod hosts;

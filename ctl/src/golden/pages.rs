@@ -4,13 +4,13 @@
 
 use super::*;
 use crate::trouble;
-use crate::verbs::{history, single, test, whatif};
+use crate::verbs::{history, single, stats, test, whatif};
 use std::fs;
 use std::path::Path;
 
 type Draw = fn(&View<'_>, &Demo, &Look) -> String;
 
-const PAGES: [(&str, bool, Draw); 24] = [
+const PAGES: [(&str, bool, Draw); 29] = [
     ("status", false, |view, demo, look| {
         joined(&status::lines(view, demo.snapshot.role, look, false))
     }),
@@ -75,6 +75,43 @@ const PAGES: [(&str, bool, Draw); 24] = [
     ("test", false, |view, _, look| {
         joined(&test::lines(view, &samples::tested(), look))
     }),
+    ("hosts", false, |_, _, look| joined(&samples::hosts(look))),
+    ("stats", false, |view, _, look| {
+        counted(view, look, stats::Shown::default())
+    }),
+    ("stats-rate", false, |view, _, look| {
+        let rate = true;
+        counted(
+            view,
+            look,
+            stats::Shown {
+                rate,
+                ..Default::default()
+            },
+        )
+    }),
+    ("stats-total", false, |view, _, look| {
+        let total = true;
+        counted(
+            view,
+            look,
+            stats::Shown {
+                total,
+                ..Default::default()
+            },
+        )
+    }),
+    ("stats-errors", false, |view, _, look| {
+        let errors = true;
+        counted(
+            view,
+            look,
+            stats::Shown {
+                errors,
+                ..Default::default()
+            },
+        )
+    }),
     ("what-if", false, |view, _, _| {
         let words = ["interface eth0 down".to_owned()];
         joined(&whatif::lines(view, &words, &samples::foreseen()))
@@ -85,6 +122,12 @@ fn explained(view: &View<'_>, look: &Look, target: &str) -> String {
     let found = lb_shared::select::objects(view, &[target.to_owned()]).unwrap();
     let reason = why::why(view, &found[0]).unwrap();
     joined(&reason.lines(look.width.unwrap_or(80).clamp(40, 100)))
+}
+
+fn counted(view: &View<'_>, look: &Look, shown: stats::Shown) -> String {
+    let targets = ["web".to_owned(), "vrrp:VI_int".to_owned()];
+    let page = stats::Page::of(view, &targets, shown, look).unwrap();
+    joined(&page.lines(look))
 }
 
 fn detailed(view: &View<'_>, look: &Look, target: &str) -> String {

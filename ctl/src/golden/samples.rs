@@ -132,6 +132,36 @@ pub(super) fn tested() -> Tested {
     }
 }
 
+/// Two that answer, one in the future and with another role, and one that cannot be reached.
+pub(super) fn hosts(look: &Look) -> Vec<String> {
+    use crate::fleet::{Answer, hosts};
+    use crate::trouble::Trouble;
+    use lb_shared::client::ClientError;
+    use lb_shared::host::Host;
+    use lb_shared::request::{Hello, Role};
+    let met = |host: &str, role, skew_ms, rtt| hosts::Met {
+        hello: Hello {
+            agent: "0.4.1".into(),
+            host: host.into(),
+            role,
+        },
+        skew_ms,
+        rtt: Duration::from_micros(rtt),
+    };
+    let answer = |name: &str, got| Answer {
+        host: Host::parse(&format!("ssh://{name}")).unwrap(),
+        name: name.to_owned(),
+        got,
+    };
+    let gone = Trouble::Agent(ClientError::Ssh("ssh: connection timed out".into()));
+    let answers = [
+        answer("lb1", Ok(met("lb1", Role::Admin, 0, 412))),
+        answer("lb2", Ok(met("lb2", Role::Viewer, 1_400, 12_345))),
+        answer("lb3", Err(gone)),
+    ];
+    hosts::lines(&answers, look)
+}
+
 /// An interface goes down under a master.
 pub(super) fn foreseen() -> Foreseen {
     let facts = |state, priority| Facts::Instance { state, priority };

@@ -188,7 +188,16 @@ pub(crate) fn release(
     targets: &[String],
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    act(call, out, Verb::Release, targets, acting)?.end()
+    let Call { site, global, .. } = *call;
+    let mut acting = acting.clone();
+    // What the present master carries only its own agent knows.
+    if site.hosts.len() == 1 && !site.others.is_empty() {
+        let mut client = connect::client(global)?;
+        let (found, named) = find(&mut client, Verb::Release, targets, global, &acting)?;
+        let returning = handover::returning(site, global, &found.snapshot, &named, acting.force)?;
+        acting.effects.extend(returning);
+    }
+    act(call, out, Verb::Release, targets, &acting)?.end()
 }
 
 /// Takes back what this user did last.
@@ -310,6 +319,12 @@ fn act(
     let asked = confirm::ask(verb, &names, acting, site)?;
     let mut acted = client.act_if(act.clone(), expected(&view, &act.targets, acting, asked)?)?;
     acted.effects.extend(acting.effects.iter().cloned());
+    if matches!(verb, Verb::Drain { .. } | Verb::Disable { .. }) {
+        let ids = servers_of(&act.targets);
+        acted
+            .warnings
+            .extend(fleet::elsewhere::warning(site, global, &ids));
+    }
     if global.verbose > 0 {
         eprintln!("operation op-{}", acted.op);
     }

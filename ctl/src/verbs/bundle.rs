@@ -162,7 +162,7 @@ fn collect(global: &Global) -> Result<Vec<(String, String)>, Trouble> {
         ),
         (
             "stats.json",
-            page(&|out| stats::run(&rows, &wide, out, &[], false))?,
+            page(&|out| stats::run(&rows, &wide, out, &[], stats::Shown::default()))?,
         ),
         // Its secrets stay with the agent.
         (

@@ -4,13 +4,14 @@ use crate::args::{Events, Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::{Trouble, usage};
-use lb_shared::client::{Client, Update};
+use lb_shared::client::{Client, Heard, Listener};
 use lb_shared::duration;
-use lb_shared::event::{Numbered, What};
+use lb_shared::event::{Change, Numbered, What};
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
+use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
-use lb_shared::request::Snapshot;
 use lb_shared::select;
-use lb_shared::state::{ObjectId, State};
+use lb_shared::state::{Object, ObjectId, Target};
 use lb_shared::text::{cut, escape, width};
 use lb_shared::units::Mono;
 use lb_shared::view::View;
@@ -20,29 +21,36 @@ use std::time::Duration;
 
 /// The past of one host, read for a table of several.
 pub(crate) struct Past {
-    pub(crate) snapshot: Snapshot,
+    /// What the events are named with.
+    pub(crate) around: Excerpt,
     pub(crate) events: Vec<Numbered>,
 }
 
 /// Reads what is asked for of the past.
 pub(crate) fn past(global: &Global, events: &Events) -> Result<Past, Trouble> {
-    let asked = Asked::of(events)?;
+    let asked = Asked::of(global, events)?;
     let mut client = connect::client(global)?;
-    let snapshot = client.snapshot()?;
-    let objects = asked.objects(&View::of(&snapshot))?;
-    let events = asked.past(&mut client, &snapshot, objects.as_ref())?;
-    Ok(Past { snapshot, events })
+    let objects = asked.objects(&mut client)?;
+    let around = around(&mut client)?;
+    let events = asked.past(&mut client, &around, objects.as_ref())?;
+    Ok(Past { around, events })
+}
+
+/// The services, whose names are those of their servers. Of the servers themselves nothing is needed.
+fn around(client: &mut Client) -> Result<Excerpt, Trouble> {
+    Ok(client.excerpt(&ExcerptAsk::all(Scope::Services))?)
 }
 
 /// What is asked for, checked.
 struct Asked<'a> {
     events: &'a Events,
+    filter: Filter,
     since: Option<Duration>,
     until: Option<Duration>,
 }
 
 impl<'a> Asked<'a> {
-    fn of(events: &'a Events) -> Result<Self, Trouble> {
+    fn of(global: &Global, events: &'a Events) -> Result<Self, Trouble> {
         if let Some(unknown) = events.kind.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
             return Err(usage(
                 format!("there is no kind of event called {}", escape(unknown)),
@@ -53,34 +61,40 @@ impl<'a> Asked<'a> {
         Ok(Self {
             since: ago(&events.since)?,
             until: ago(&events.until)?,
+            filter: Filter::parse(global.filter.as_deref().unwrap_or_default())?,
             events,
         })
     }
 
-    fn objects(&self, view: &View<'_>) -> Result<Option<BTreeSet<ObjectId>>, Trouble> {
-        if self.events.targets.is_empty() {
+    /// The targets; a service stands for its servers, too.
+    fn objects(&self, client: &mut Client) -> Result<Option<BTreeSet<ObjectId>>, Trouble> {
+        let targets = &self.events.targets;
+        if targets.is_empty() {
             return Ok(None);
         }
-        let found = select::objects(view, &self.events.targets)?;
-        Ok(Some(with_servers(view.state, found)))
+        let excerpt = client.excerpt(&ExcerptAsk::of(Scope::Objects, targets))?;
+        let found = select::objects(&View::excerpt(&excerpt), targets)?;
+        Ok(Some(found.into_iter().collect()))
     }
 
-    fn wants(&self, event: &Numbered, objects: Option<&BTreeSet<ObjectId>>) -> bool {
+    fn wants(&self, view: &View<'_>, event: &Numbered, objects: Option<&BTreeSet<ObjectId>>) -> bool {
         let kinds = &self.events.kind;
         event.event.what != What::Present
             && (kinds.is_empty() || kinds.iter().any(|kind| kind == event.event.what.topic()))
-            && objects.is_none_or(|objects| objects.contains(&event.event.object))
+            && objects.is_none_or(|objects| is_about(&event.event.object, objects))
+            && self.filter.passes(view, Item::Event(&event.event))
     }
 
     fn past(
         &self,
         client: &mut Client,
-        snapshot: &Snapshot,
+        around: &Excerpt,
         objects: Option<&BTreeSet<ObjectId>>,
     ) -> Result<Vec<Numbered>, Trouble> {
+        let view = View::excerpt(around);
         let wall = |ago: Duration| {
             let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
-            snapshot.wall_ms.saturating_sub(ago)
+            around.snapshot.wall_ms.saturating_sub(ago)
         };
         let oldest = self.since.map_or(0, wall);
         let newest = self.until.map_or(u64::MAX, wall);
@@ -88,13 +102,28 @@ impl<'a> Asked<'a> {
             .events(None, 10_000)?
             .into_iter()
             .filter(|event| (oldest..=newest).contains(&event.wall_ms))
-            .filter(|event| !self.events.follow || event.seq <= snapshot.seq)
-            .filter(|event| self.wants(event, objects))
+            .filter(|event| !self.events.follow || event.seq <= around.snapshot.seq)
+            .filter(|event| self.wants(&view, event, objects))
             .collect();
         let skip = past.len().saturating_sub(self.events.limit as usize);
         past.drain(..skip);
         Ok(past)
     }
+}
+
+/// Whether an object is one of these, or a server or override of one.
+fn is_about(object: &ObjectId, objects: &BTreeSet<ObjectId>) -> bool {
+    objects.contains(object)
+        || match object {
+            ObjectId::Server(id) => objects.contains(&ObjectId::Service(id.service.clone())),
+            ObjectId::Override(Target::Server(id)) => is_about(&ObjectId::Server(id.clone()), objects),
+            ObjectId::Override(Target::Instance(name)) => objects.contains(&ObjectId::Instance(name.clone())),
+            ObjectId::Agent
+            | ObjectId::Instance(_)
+            | ObjectId::Group(_)
+            | ObjectId::Tracker(_)
+            | ObjectId::Service(_) => false,
+        }
 }
 
 /// The kinds there are.
@@ -119,61 +148,95 @@ pub(crate) fn all_of(targets: &[String]) -> Events {
 }
 
 pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, events: &Events) -> Result<(), Trouble> {
-    let asked = Asked::of(events)?;
+    let asked = Asked::of(global, events)?;
     let mut client = connect::client(global)?;
-    // The watch begins before the past is read: nothing falls between the two.
-    let mut stream = if events.follow {
-        Some(connect::client(global)?.watch()?)
-    } else {
-        None
+    let objects = asked.objects(&mut client)?;
+    // The stream begins before the past is read: nothing falls between the two.
+    let stream = match events.follow {
+        true => Some(connect::client(global)?.listen()?),
+        false => None,
     };
-    let snapshot = match stream.as_mut().map(|stream| stream.next()) {
-        None => client.snapshot()?,
-        Some(Some(Ok(Update::Snapshot(snapshot)))) => *snapshot,
-        Some(Some(Err(error))) => return Err(error.into()),
-        Some(Some(Ok(_)) | None) => return Err(lb_shared::client::ClientError::Closed.into()),
-    };
-    let view = View::of(&snapshot);
-    let objects = asked.objects(&view)?;
+    let around = around(&mut client)?;
     if events.limit > 0 {
-        let past = asked.past(&mut client, &snapshot, objects.as_ref())?;
-        print(global, look, out, &view, &past)?;
+        let past = asked.past(&mut client, &around, objects.as_ref())?;
+        print(global, look, out, &View::excerpt(&around), &past)?;
     }
-    let Some(stream) = stream else {
-        return Ok(());
-    };
-    out.flush()?;
-    let mut state: State = snapshot.state.clone();
-    for update in stream {
-        match update? {
-            Update::Snapshot(snapshot) => state = snapshot.state,
-            Update::Event(event) => {
-                // Named as it was called before it was removed.
-                let before = View::new(&state, event.event.at, event.wall_ms);
-                if asked.wants(&event, objects.as_ref()) {
-                    print(global, look, out, &before, std::slice::from_ref(&*event))?;
-                    out.flush()?;
-                }
-                state.apply(&event.event);
-            }
-            Update::Lost { from, to } => {
-                eprintln!("lbctl: events {from} to {to} were lost: this reader is too slow")
-            }
+    match stream {
+        None => Ok(()),
+        Some(stream) => {
+            out.flush()?;
+            let mut following = Following {
+                asked: &asked,
+                objects,
+                last: around.snapshot.seq,
+                around,
+            };
+            following.run(global, look, out, client, stream)
         }
     }
-    Err(lb_shared::client::ClientError::Closed.into())
 }
 
-fn with_servers(state: &State, found: Vec<ObjectId>) -> BTreeSet<ObjectId> {
-    let mut objects: BTreeSet<ObjectId> = found.into_iter().collect();
-    let servers: Vec<ObjectId> = state
-        .servers
-        .keys()
-        .filter(|id| objects.contains(&ObjectId::Service(id.service.clone())))
-        .map(|id| ObjectId::Server(id.clone()))
-        .collect();
-    objects.extend(servers);
-    objects
+/// What comes, named as things are called by then.
+struct Following<'a> {
+    asked: &'a Asked<'a>,
+    objects: Option<BTreeSet<ObjectId>>,
+    around: Excerpt,
+    /// The last event that was heard.
+    last: u64,
+}
+
+impl Following<'_> {
+    fn run(
+        &mut self,
+        global: &Global,
+        look: &Look,
+        out: &mut Out,
+        mut client: Client,
+        mut stream: Listener,
+    ) -> Result<(), Trouble> {
+        loop {
+            let event = match stream.next_within(Duration::from_secs(3600))? {
+                None => continue,
+                Some(Heard::Event(event)) => event,
+                Some(Heard::Gap) => {
+                    // Services may have come and gone.
+                    self.around = around(&mut client)?;
+                    continue;
+                }
+            };
+            if event.seq <= self.last {
+                continue;
+            }
+            if event.seq > self.last + 1 {
+                eprintln!(
+                    "lbctl: events {} to {} were lost: this reader is too slow",
+                    self.last + 1,
+                    event.seq - 1
+                );
+            }
+            self.last = event.seq;
+            // Named as it was called before it was removed.
+            let sums = Some(&self.around.sums);
+            let before =
+                View::new(&self.around.snapshot.state, event.event.at, event.wall_ms).with_sums(sums);
+            if self.asked.wants(&before, &event, self.objects.as_ref()) {
+                print(global, look, out, &before, std::slice::from_ref(&*event))?;
+                out.flush()?;
+            }
+            self.take(&event);
+        }
+    }
+
+    /// Keeps the services as they are by now; of servers nothing is kept.
+    fn take(&mut self, event: &Numbered) {
+        for change in &event.event.changes {
+            match change {
+                Change::Put(Object::Service(_)) | Change::Remove(ObjectId::Service(_)) => {}
+                Change::Put(_) | Change::Remove(_) => continue,
+            }
+            self.around.snapshot.state.apply_change(change);
+        }
+    }
 }
 
 fn print(

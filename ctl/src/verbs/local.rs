@@ -102,6 +102,15 @@ pub(crate) fn top(site: &Site, arguments: &[String]) -> Result<(), Trouble> {
         command.arg("--cluster").arg(cluster);
     }
     command.args(arguments);
+    dashboard(&mut command)
+}
+
+/// Has the dashboard play what it recorded.
+pub(super) fn play(path: &Path) -> Result<(), Trouble> {
+    dashboard(Command::new(beside_us("lbtui")).arg("--replay").arg(path))
+}
+
+fn dashboard(command: &mut Command) -> Result<(), Trouble> {
     let status = command.status().map_err(|error| {
         usage(
             format!("cannot run lbtui: {error}"),

@@ -18,7 +18,7 @@ pub(crate) mod reload;
 mod show;
 mod since;
 pub(crate) mod single;
-mod stats;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod test;
 mod truth;
@@ -165,7 +165,21 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
         Verb::WhatIf { events, span } => whatif::run(global, look, out, &events, &span),
         Verb::Events(events) => event::run(global, look, out, &events),
         Verb::Watch { targets } => event::watch(global, look, out, &targets),
-        Verb::Stats { targets, since_last } => stats::run(global, look, out, &targets, since_last),
+        Verb::Stats {
+            targets,
+            since_last,
+            rate,
+            total,
+            errors,
+        } => {
+            let shown = stats::Shown {
+                since_last,
+                rate,
+                total,
+                errors,
+            };
+            stats::run(global, look, out, &targets, shown)
+        }
         Verb::Is { cond, targets } => truth::is(global, out, &cond, &targets),
         Verb::Wait {
             cond,

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// The form of the file.
 const VERSION: u64 = 1;
+/// What a recording of lbtui begins with.
+const DASHBOARDS: &[u8] = b"LBTUI\n";
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 /// How long nothing may be heard before the time is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -42,6 +44,12 @@ pub(crate) fn record(global: &Global, record: &Record) -> Result<(), Trouble> {
     let oldest = first
         .wall_ms
         .saturating_sub(u64::try_from(before.as_millis()).unwrap_or(u64::MAX));
+    // How it was then, as far back as the agent knows; what is older is told by its events alone.
+    match client.past(oldest.max(1)) {
+        Ok(past) => tape.snapshot(&past.snapshot)?,
+        Err(ClientError::Refused(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     for event in client.events(None, 10_000)? {
         if event.wall_ms >= oldest && event.seq <= first.seq {
             tape.event(&View::of(&first), &event)?;
@@ -196,8 +204,13 @@ pub(crate) fn replay(global: &Global, look: &Look, out: &mut Out, path: &Path) -
     } else {
         Box::new(file)
     };
+    let mut from = BufReader::new(from);
+    if from.fill_buf().map_err(cannot)?.starts_with(DASHBOARDS) {
+        drop(from);
+        return super::local::play(path);
+    }
     let mut head = false;
-    for (nth, line) in BufReader::new(from).lines().enumerate() {
+    for (nth, line) in from.lines().enumerate() {
         let line = line.map_err(cannot)?;
         let Ok(value) = serde_json::from_str::<Value>(&line) else {
             // The last line of a recording that was cut off may be half.

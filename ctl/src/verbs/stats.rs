@@ -7,33 +7,38 @@ use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
+use lb_shared::client::Client;
 use lb_shared::counters::{InstanceCounters, ServerCounters};
+use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
 use lb_shared::json;
+use lb_shared::names::ServiceKey;
 use lb_shared::request::{Refusal, RefusalCode};
 use lb_shared::select;
-use lb_shared::state::ObjectId;
+use lb_shared::state::{InstanceView, ObjectId, ServerView};
 use lb_shared::text::{escape, span};
 use lb_shared::view::View;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 type Routers<'a> = (String, &'a InstanceCounters, &'a Look);
-type Servers<'a> = (String, &'a ServerCounters, &'a Look);
+type Servers<'a> = (String, ServerCounters, &'a Look);
 
 pub(crate) fn run(
     global: &Global,
     look: &Look,
     out: &mut Out,
     targets: &[String],
-    since_last: bool,
+    shown: Shown,
 ) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let (snapshot, counters) = connect::look(&mut client, connect::at(global, look)?)?;
-    let Some(counters) = counters else {
+    let mut excerpt = ask(&mut client, targets, connect::at(global, look)?)?;
+    let Some(counters) = excerpt.counters.take() else {
         return Err(Refusal::new(RefusalCode::Busy, "the agent gave no counters", "try again").into());
     };
+    let snapshot = &excerpt.snapshot;
     let host = &snapshot.state.agent.host;
-    let counters = match since_last {
+    let counters = match shown.since_last {
         false => counters,
         true => {
             let (counters, last) = since::last(host, snapshot.wall_ms, counters)?;
@@ -49,59 +54,152 @@ pub(crate) fn run(
             counters
         }
     };
-    let view = View::of(&snapshot).with_counters(Some(&counters));
-    let chosen: Option<BTreeSet<ObjectId>> = if targets.is_empty() {
-        None
-    } else {
-        Some(select::objects(&view, targets)?.into_iter().collect())
-    };
-    let wants = |id: ObjectId| chosen.as_ref().is_none_or(|chosen| chosen.contains(&id));
-    let instances: Vec<_> = view
-        .state
-        .instances
-        .values()
-        .filter(|it| wants(ObjectId::Instance(it.name.clone())))
-        .collect();
-    let servers: Vec<_> = view
-        .servers()
-        .filter(|it| {
-            wants(ObjectId::Server(it.id.clone())) || wants(ObjectId::Service(it.id.service.clone()))
-        })
-        .collect();
-    if matches!(global.output, Output::Json | Output::Jsonl | Output::Name) {
-        let data = serde_json::json!({
-            "vrrp": json::list(instances, |it| json::instance_stats(&view, it)),
-            "servers": json::list(servers, |it| json::server_stats(&view, it)),
-        });
-        return document(out, look, &json::document(&snapshot.state.agent.host, data));
-    }
-    let routers: Vec<(char, Routers<'_>)> = instances
-        .iter()
-        .filter_map(|it| Some((' ', (escape(&it.name.0), view.instance_counters(&it.name)?, look))))
-        .collect();
-    let machines: Vec<(char, Servers<'_>)> = servers
-        .iter()
-        .filter_map(|it| {
-            Some((
-                ' ',
-                (view.server_name(&it.id), view.server_counters(&it.id)?, look),
-            ))
-        })
-        .collect();
-    if !routers.is_empty() {
-        for line in Grid::new(&router_columns(), &routers).lines(look) {
-            out.line(&line)?;
+    excerpt.counters = Some(counters);
+    let view = View::excerpt(&excerpt);
+    let page = Page::of(&view, targets, shown, look)?;
+    match global.output {
+        Output::Table | Output::Wide => {
+            for line in page.lines(look) {
+                out.line(&line)?;
+            }
         }
-    }
-    if !routers.is_empty() && !machines.is_empty() {
-        out.line("")?;
-    }
-    if !machines.is_empty() {
-        for line in Grid::new(&server_columns(), &machines).lines(look) {
-            out.line(&line)?;
+        Output::Json | Output::Jsonl | Output::Name => {
+            document(out, look, &json::document(host, page.json(&view)))?;
         }
     }
     Ok(())
+}
+
+/// The counters of what is named, or of everything. Where there are no targets the servers come in pieces.
+fn ask(client: &mut Client, targets: &[String], at_wall_ms: Option<u64>) -> Result<Excerpt, Trouble> {
+    let of = |scope| ExcerptAsk {
+        targets: targets.to_vec(),
+        at_wall_ms,
+        ..ExcerptAsk::all(scope)
+    };
+    if !targets.is_empty() {
+        return Ok(client.excerpt(&of(Scope::Objects))?);
+    }
+    let mut all = client.excerpt(&of(Scope::Instances))?;
+    all.join(client.excerpt(&of(Scope::Servers))?);
+    Ok(all)
+}
+
+/// Which of the numbers are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) since_last: bool,
+    pub(crate) rate: bool,
+    pub(crate) total: bool,
+    pub(crate) errors: bool,
+}
+
+/// What is to be told.
+pub(crate) struct Page<'a> {
+    instances: Vec<&'a InstanceView>,
+    /// By service, in the order of the list.
+    servers: Vec<&'a ServerView>,
+    routers: Vec<(char, Routers<'a>)>,
+    services: Vec<(char, Servers<'a>)>,
+    machines: Vec<(char, Servers<'a>)>,
+    shown: Shown,
+}
+
+impl<'a> Page<'a> {
+    pub(crate) fn of(
+        view: &View<'a>,
+        targets: &[String],
+        shown: Shown,
+        look: &'a Look,
+    ) -> Result<Self, Trouble> {
+        let chosen: Option<BTreeSet<ObjectId>> = if targets.is_empty() {
+            None
+        } else {
+            Some(select::objects(view, targets)?.into_iter().collect())
+        };
+        let wants = |id: ObjectId| chosen.as_ref().is_none_or(|chosen| chosen.contains(&id));
+        let state = view.state;
+        let instances = state.instances.values().map(|it| &**it);
+        let instances = instances.filter(|it| wants(ObjectId::Instance(it.name.clone())));
+        let servers = view.servers().filter(|it| {
+            wants(ObjectId::Server(it.id.clone())) || wants(ObjectId::Service(it.id.service.clone()))
+        });
+        let (instances, servers): (Vec<_>, Vec<_>) = (instances.collect(), servers.collect());
+        let routers = instances
+            .iter()
+            .filter_map(|it| Some((' ', (escape(&it.name.0), view.instance_counters(&it.name)?, look))))
+            .filter(|(_, row)| !shown.errors || row.1.rejected.values().any(|count| *count > 0))
+            .collect();
+        let mut services: Vec<(&ServiceKey, ServerCounters)> = Vec::new();
+        let mut machines = Vec::new();
+        for it in &servers {
+            let Some(counters) = view.server_counters(&it.id) else {
+                continue;
+            };
+            machines.push((' ', (view.server_name(&it.id), counters.clone(), look)));
+            match services.last_mut() {
+                Some((key, sum)) if **key == it.id.service => sum.add(counters),
+                Some(_) | None => services.push((&it.id.service, counters.clone())),
+            }
+        }
+        // A part of a service is not the service.
+        let services = services
+            .into_iter()
+            .filter(|(key, _)| wants(ObjectId::Service((*key).clone())))
+            .map(|(key, sum)| (' ', (view.service_name(key), sum, look)))
+            .collect();
+        Ok(Self {
+            instances,
+            servers,
+            routers,
+            services,
+            machines,
+            shown,
+        })
+    }
+
+    fn json(&self, view: &View<'_>) -> Value {
+        serde_json::json!({
+            "vrrp": json::list(&self.instances, |it| json::instance_stats(view, it)),
+            "servers": json::list(&self.servers, |it| json::server_stats(view, it)),
+        })
+    }
+
+    /// A table each of instances, services and servers.
+    pub(crate) fn lines(&self, look: &Look) -> Vec<String> {
+        let Shown {
+            rate, total, errors, ..
+        } = self.shown;
+        let mut tables = Vec::new();
+        if errors {
+            tables.push(Grid::new(&error_columns(), &self.routers));
+        } else {
+            if !rate {
+                tables.push(Grid::new(&router_columns(), &self.routers));
+            }
+            tables.push(Grid::new(&server_columns("SERVICE", rate, total), &self.services));
+            tables.push(Grid::new(&server_columns("SERVER", rate, total), &self.machines));
+        }
+        let mut lines = Vec::new();
+        for table in tables.into_iter().filter(|table| !table.rows.is_empty()) {
+            if !lines.is_empty() {
+                lines.push(String::new());
+            }
+            lines.extend(table.lines(look));
+        }
+        if lines.is_empty() && errors {
+            lines.push("no advert was refused".into());
+        }
+        lines
+    }
+}
+
+fn error_columns<'a>() -> Vec<Column<Routers<'a>>> {
+    vec![
+        Column::left("INSTANCE", 0, |row: &Routers<'_>| row.0.clone()),
+        Column::right("RECEIVED", 0, |row| row.2.number(row.1.adverts_received)),
+        Column::left("REJECTED", 0, rejected),
+    ]
 }
 
 fn router_columns<'a>() -> Vec<Column<Routers<'a>>> {
@@ -135,16 +233,26 @@ fn rejected(row: &Routers<'_>) -> String {
     }
 }
 
-fn server_columns<'a>() -> Vec<Column<Servers<'a>>> {
-    vec![
-        Column::left("SERVER", 0, |row: &Servers<'_>| row.0.clone()),
-        Column::right("CONNS", 0, |row| row.2.number(row.1.connections)),
-        Column::right("IN-PACKETS", 1, |row| row.2.rate(row.1.packets_in)),
-        Column::right("OUT-PACKETS", 1, |row| row.2.rate(row.1.packets_out)),
-        Column::right("IN-BYTES", 0, |row| row.2.rate(row.1.bytes_in)),
-        Column::right("OUT-BYTES", 0, |row| row.2.rate(row.1.bytes_out)),
-        Column::right("CPS", 0, |row| row.2.number(row.1.connections_per_s)),
-        Column::right("IN/S", 0, |row| row.2.rate(row.1.bytes_in_per_s)),
-        Column::right("OUT/S", 0, |row| row.2.rate(row.1.bytes_out_per_s)),
-    ]
+/// What was counted, and what it is per second; both unless one of them is wanted.
+fn server_columns<'a>(name: &'static str, rate: bool, total: bool) -> Vec<Column<Servers<'a>>> {
+    let mut columns = vec![Column::left(name, 0, |row: &Servers<'_>| row.0.clone())];
+    if !rate {
+        columns.extend([
+            Column::right("CONNS", 0, |row: &Servers<'_>| row.2.number(row.1.connections)),
+            Column::right("IN-PACKETS", 1, |row| row.2.rate(row.1.packets_in)),
+            Column::right("OUT-PACKETS", 1, |row| row.2.rate(row.1.packets_out)),
+            Column::right("IN-BYTES", 0, |row| row.2.rate(row.1.bytes_in)),
+            Column::right("OUT-BYTES", 0, |row| row.2.rate(row.1.bytes_out)),
+        ]);
+    }
+    if !total {
+        columns.extend([
+            Column::right("CPS", 0, |row: &Servers<'_>| {
+                row.2.number(row.1.connections_per_s)
+            }),
+            Column::right("IN/S", 0, |row| row.2.rate(row.1.bytes_in_per_s)),
+            Column::right("OUT/S", 0, |row| row.2.rate(row.1.bytes_out_per_s)),
+        ]);
+    }
+    columns
 }

@@ -10,14 +10,13 @@ use lb_shared::request::{Acted, Outcome, Refusal, RefusalCode, Reloaded, Reply, 
 use lb_shared::state::{Admin, Object, ObjectId, Target};
 use lb_shared::trial::{TestAsk, TestEnd, Tested, TestedCheck, TestedServer};
 use lb_shared::units::Weight;
-use lbagent::control::{Ask, ControlHandle, LogSetup, Setup, ToEngine, start};
+use lbagent::control::{Ask, ControlHandle, Setup, ToEngine, start};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Instant;
 use tokio::runtime::Runtime;
 
 pub(crate) struct Agent {
@@ -38,19 +37,7 @@ impl Agent {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         let runtime = Runtime::new().unwrap();
         let (asks, questions) = mpsc::channel();
-        let setup = Setup {
-            socket: folder.join("agent.sock"),
-            read_only: None,
-            epoch: Instant::now(),
-            peer_groups: |_| Ok(Vec::new()),
-            give_memory_back: || {},
-            metrics: Default::default(),
-            keeper: None,
-            log: LogSetup {
-                current: || "info".to_owned(),
-                set: |_| Ok(()),
-            },
-        };
+        let setup = Setup::at(folder.join("agent.sock"));
         let to = ToEngine::new(move |ask| asks.send(ask).is_ok());
         let handle = Arc::new(start(&setup, to, runtime.handle()).unwrap());
         for event in fixture::demo().snapshot.state.as_events() {

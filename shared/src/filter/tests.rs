@@ -91,3 +91,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn events_are_narrowed_by_what_they_tell() {
+    let demo = fixture::demo();
+    let view = View::of(&demo.snapshot);
+    let count = |text: &str| {
+        let filter = Filter::parse(text).unwrap();
+        let all = demo.events.iter();
+        all.filter(|it| filter.passes(&view, Item::Event(&it.event)))
+            .count()
+    };
+    let all = demo.events.len();
+    assert_eq!(count(""), all);
+    for text in [
+        "svc:web",
+        "rs:198.51.100.25",
+        "st:down",
+        "why:503",
+        "vrrp:VI_int",
+        "chk_db",
+    ] {
+        assert!(
+            (1..all).contains(&count(text)),
+            "{text}: {} of {all}",
+            count(text)
+        );
+    }
+    assert_eq!(count("svc:web") + count("!svc:web"), all);
+    assert_eq!(count("svc:nothing,w:>1"), 0);
+}

@@ -338,6 +338,42 @@ fn the_wrong_kind_of_row_says_so() {
 }
 
 #[test]
+fn the_log_has_what_was_told_and_how_the_connection_went() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("1 d");
+    bench.at += Duration::from_secs(90);
+    bench.send(Msg::Link(News::Down {
+        failure: Failure {
+            message: "the agent closed the connection\u{1b}".into(),
+            hint: String::new(),
+        },
+        attempt: 1,
+        retry_in: Duration::from_secs(1),
+    }));
+    bench.keys(": log Enter");
+    let picture = bench.picture();
+    let place = |part: &str| picture.find(part).unwrap_or_else(|| panic!("{part}: {picture}"));
+    assert!(place("not connected: the agent closed") < place("takes a server"));
+    assert!(place("takes a server") < place("connected to agent 0.4.1 on lb1"));
+    assert!(!picture.contains('\u{1b}'));
+}
+
+#[test]
+fn a_very_wide_terminal_has_the_columns_that_go_first() {
+    let mut bench = Bench::demo(180, 40);
+    let picture = bench.keys("2").picture();
+    assert!(picture.contains(" VRRP      PERSIST  FOR "), "{picture}");
+    assert!(
+        picture
+            .lines()
+            .any(|line| line.contains("mail") && line.contains(" 21m58s")),
+        "{picture}"
+    );
+    let bench = &mut Bench::demo(140, 40);
+    assert!(!bench.keys("2").picture().contains("PERSIST"));
+}
+
+#[test]
 fn a_note_goes_by_itself() {
     let mut bench = Bench::demo(80, 24);
     bench.keys("1 d");

@@ -92,6 +92,20 @@ fn no_further_than_the_agent_remembers() {
 }
 
 #[test]
+fn an_event_is_gone_to_by_its_number() {
+    let mut bench = Bench::demo(80, 24);
+    bench.keys(":").keys("at Space seq Space 1185 Enter");
+    let fell = bench.app.live().unwrap().find(1_185).unwrap().wall_ms;
+    assert_eq!(travel(&mut bench), fell);
+    bench.keys(":").keys("at Space seq Space 7 Enter");
+    assert!(
+        bench.picture().contains("there is no event 7"),
+        "{}",
+        bench.picture()
+    );
+}
+
+#[test]
 fn on_the_events_one_goes_to_the_selected_one() {
     let mut bench = Bench::demo(80, 24);
     bench.keys("4 j T");

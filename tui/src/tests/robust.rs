@@ -4,9 +4,13 @@ use super::Bench;
 use crate::app::{Msg, News};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lb_shared::client::Update;
+use lb_shared::counters::{Counters, InstanceCounters, ServerCounters};
 use lb_shared::event::Numbered;
 use lb_shared::fixture::{self, Demo};
 use lb_shared::names::InstanceName;
+use lb_shared::units::Mono;
+use lb_shared::view::Totals;
+use lb_shared::window::{Rows, Window};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -51,7 +55,7 @@ fn every_screen_can_be_drawn_at_every_size() {
 fn an_agent_with_nothing_configured_can_be_looked_at() {
     let mut demo = fixture::demo();
     demo.snapshot.state = lb_shared::state::State::default();
-    demo.counters = lb_shared::counters::Counters::default();
+    demo.counters = Counters::default();
     demo.events.clear();
     for keys in SCREENS {
         let mut bench = Bench::of(demo.clone(), 140, 40);
@@ -230,8 +234,104 @@ proptest! {
     }
 }
 
+/// Numbers no kernel counts, of servers there are and others, in no order and more than once.
+fn nonsense() -> impl Strategy<Value = Window> {
+    let number = || prop_oneof![Just(0), Just(u64::MAX), any::<u64>()];
+    let id = (0u8..40, 0u8..3).prop_map(|(nth, other)| {
+        let demo = fixture::demo();
+        let mut id = demo.counters.servers.keys().nth(usize::from(nth)).cloned();
+        if let (Some(id), 0) = (&mut id, other) {
+            id.server.port = 9;
+        }
+        id.unwrap_or_else(|| "fwmark:99/192.0.2.1:0".parse().unwrap())
+    });
+    let server = (id, prop::collection::vec(number(), 6)).prop_map(|(id, it)| {
+        let counters = ServerCounters {
+            active: it[0],
+            inactive: it[1],
+            connections: it[2],
+            connections_per_s: it[3],
+            bytes_in: it[0],
+            bytes_out: it[1],
+            bytes_in_per_s: it[4],
+            bytes_out_per_s: it[5],
+            checked_at: Some(Mono(it[5])),
+            check_us: Some(it[4]),
+            drain_eta_s: Some(it[3]),
+            ..ServerCounters::default()
+        };
+        (id, counters)
+    });
+    let totals = number().prop_map(|it| Totals {
+        active: it,
+        connections_per_s: it,
+        bytes_in_per_s: it,
+        ..Totals::default()
+    });
+    let instance = number().prop_map(|it| InstanceCounters {
+        adverts_received: it,
+        rejected: [("ttl".to_owned(), it), ("\u{1b}[2J".to_owned(), it)].into(),
+        heard_at: Some(Mono(it)),
+        ..InstanceCounters::default()
+    });
+    (
+        (number(), any::<bool>(), prop::option::of(totals)),
+        prop::collection::vec(server, 0..60),
+        prop::collection::vec(instance, 0..2),
+    )
+        .prop_map(|((at, whole, totals), servers, instances)| Window {
+            at: Mono(at),
+            whole,
+            totals,
+            services: totals
+                .map(|it| ("fwmark:8".parse().unwrap(), it))
+                .into_iter()
+                .collect(),
+            gone: servers.iter().take(3).map(|(id, _)| id.clone()).collect(),
+            servers,
+            instances: instances.into_iter().map(|it| ("VI_int".into(), it)).collect(),
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_numbers_from_the_agents_side_break_it(
+        told in prop::collection::vec((nonsense(), any::<bool>()), 1..6),
+        screen in 0..SCREENS.len(),
+        sorted in prop::sample::select(vec!["active", "-active", "cps", "state"]),
+    ) {
+        let mut bench = Bench::demo(140, 40);
+        bench.keys(&format!("3 : sort Space {sorted} Enter")).keys(SCREENS[screen]);
+        for (window, all) in told {
+            let rows = match all {
+                true => Rows::All,
+                false => Rows::These(window.servers.iter().map(|(id, _)| id.clone()).collect()),
+            };
+            let counters = Counters {
+                at: window.at,
+                servers: window.servers.iter().cloned().collect(),
+                ..Counters::default()
+            };
+            bench.at += std::time::Duration::from_secs(1);
+            bench.send(Msg::Link(News::Window(rows, Box::new(window))));
+            let picture = bench.picture();
+            prop_assert!(harmless(&picture) && fits(&picture, (140, 40)), "{picture}");
+            if all {
+                bench.send(Msg::Link(News::Counters(Box::new(counters))));
+                bench.picture();
+            }
+        }
+        // Every server is still in the list, once.
+        bench.keys("Esc Esc Esc 3 Esc");
+        let rows: std::collections::BTreeSet<_> = bench.app.servers.rows.iter().collect();
+        prop_assert_eq!((rows.len(), bench.app.servers.rows.len()), (37, 37));
+    }
+}
+
 /// An event of the fixture with another time and number.
-fn at_times(seq: u64, wall_ms: u64, at: lb_shared::units::Mono) -> Msg {
+fn at_times(seq: u64, wall_ms: u64, at: Mono) -> Msg {
     let mut event = fixture::demo().events.last().unwrap().clone();
     (event.seq, event.wall_ms, event.event.at) = (seq, wall_ms, at);
     Msg::Link(News::Update(Update::Event(Box::new(event))))
@@ -239,7 +339,6 @@ fn at_times(seq: u64, wall_ms: u64, at: lb_shared::units::Mono) -> Msg {
 
 #[test]
 fn clocks_that_jump_break_nothing() {
-    use lb_shared::units::Mono;
     let jumps = [
         0,
         1,

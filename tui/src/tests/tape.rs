@@ -238,6 +238,14 @@ fn a_file_that_is_none_is_refused_and_a_cut_one_played_as_far_as_it_goes() {
             "{length}: {error}"
         );
     }
+    for others in [
+        &b"{\"agent\":\"0.4.1\",\"rec\":1}\n"[..],
+        &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0],
+    ] {
+        std::fs::write(&path, others).unwrap();
+        let error = Player::load(&path).unwrap_err();
+        assert!(error.contains("lbctl replay"), "{error}");
+    }
     for part in 1..20 {
         std::fs::write(&path, &whole[..whole.len() * part / 20]).unwrap();
         if let Ok(mut player) = Player::load(&path) {

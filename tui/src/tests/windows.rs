@@ -10,29 +10,38 @@ use lb_shared::fixture::{self, Demo};
 use lb_shared::names::ServerId;
 use lb_shared::request::{Hello, Role};
 use lb_shared::view::View;
-use lb_shared::window::{CounterSums, Rows, Told, WindowAsk};
+use lb_shared::window::{CounterSums, Rows, Told, Window, WindowAsk};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// An agent that answers questions for numbers.
-struct Agent {
+pub(super) struct Agent {
     told: Told,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Agent {
-    fn of(demo: &Demo) -> Self {
+    pub(super) fn of(demo: &Demo) -> Self {
         Self {
             told: Told::default(),
             counters: Arc::new(demo.counters.clone()),
         }
     }
 
+    fn window(&mut self, ask: &WindowAsk) -> Window {
+        let sums = Arc::new(CounterSums::of(&self.counters));
+        self.told.next(ask.clone(), &self.counters, &sums)
+    }
+
+    /// The answer to a question.
+    pub(super) fn news(&mut self, ask: &WindowAsk) -> Msg {
+        Msg::Link(News::Window(ask.rows.clone(), Box::new(self.window(ask))))
+    }
+
     /// Answers what was asked for last; how many servers that told of.
     fn answer(&mut self, bench: &mut Bench, ask: &WindowAsk) -> usize {
-        let sums = Arc::new(CounterSums::of(&self.counters));
-        let window = self.told.next(ask.clone(), &self.counters, &sums);
+        let window = self.window(ask);
         let told = window.servers.len();
         bench.send(Msg::Link(News::Window(ask.rows.clone(), Box::new(window))));
         told
@@ -40,7 +49,7 @@ impl Agent {
 }
 
 /// The last question for numbers.
-fn wanted(bench: &mut Bench) -> Option<WindowAsk> {
+pub(super) fn wanted(bench: &mut Bench) -> Option<WindowAsk> {
     let mut asks = bench.cmds.drain(..).filter_map(|cmd| match cmd {
         Cmd::Sample(ask) => Some(ask),
         _ => None,
@@ -99,6 +108,18 @@ fn the_first_screen_of_an_excerpt_is_that_of_the_whole() {
 }
 
 #[test]
+fn a_terminal_that_nobody_types_into_wants_its_numbers_less_often_and_is_not_drawn_for_it() {
+    let mut bench = Bench::demo(80, 24);
+    bench.cmds.clear();
+    bench.app.dirty = false;
+    for focused in [false, true] {
+        bench.send(Msg::Focus(focused));
+        assert_eq!(bench.cmds.drain(..).collect::<Vec<_>>(), [Cmd::Hurry(focused)]);
+        assert!(!bench.app.dirty);
+    }
+}
+
+#[test]
 fn an_early_part_shows_no_lists_that_lack_most_rows() {
     let demo = fixture::big();
     let mut bench = Bench::empty(80, 24);
@@ -133,7 +154,7 @@ fn numbers_are_asked_for_where_the_eye_is_and_change_with_it() {
     bench.keys("G");
     let last = wanted(&mut bench).unwrap();
     assert!(agent.answer(&mut bench, &last) > 30);
-    let row = bench.app.servers.rows.last().unwrap().clone();
+    let row = bench.app.servers.rows.iter().next_back().unwrap().clone();
     let counted = |bench: &Bench| {
         bench
             .app
@@ -217,6 +238,7 @@ fn where_nothing_changes_nothing_is_drawn_but_for_ages() {
         assert!(nth < 330 || !bench.app.dirty, "{nth}");
     }
     bench.pass(Duration::from_secs(1));
+    bench.send(Msg::Tick);
     assert!(!bench.app.dirty);
     let drawn = bench.at;
     let app = &bench.app;

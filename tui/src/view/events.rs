@@ -98,7 +98,7 @@ fn rates(scene: &Scene<'_>) -> Pane {
     let app = scene.app;
     let now_ms = scene.view.wall_ms;
     let mut cells = VecDeque::from(vec![0_u64; CELLS]);
-    for key in &app.events.rows {
+    for key in app.events.rows.iter() {
         let Some(event) = app.event(*key) else { continue };
         let Some(ago) = now_ms.checked_sub(app.event_ms(*key, event)) else {
             continue;
@@ -157,6 +157,7 @@ fn line(scene: &Scene<'_>, key: Key, event: &Numbered, nth: usize) -> Line {
         mark,
         cursor: nth == app.events.at(),
         marked: false,
+        differs: false,
         spot: Some(Spot::Row(mouse::Pane::Events, nth)),
         cells,
     }

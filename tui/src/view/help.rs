@@ -2,8 +2,10 @@
 
 use super::Scene;
 use super::paint::{Area, Paint, Row, row};
-use crate::keys::{Group, KEYS};
+use crate::app::Page;
+use crate::keys::{self, Binding, Group, KEYS};
 use crate::theme::Role;
+use lb_shared::text::{escape, span};
 use lb_shared::why::wrap;
 
 const WORDS: [&str; 10] = [
@@ -39,10 +41,18 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, scroll:
     }
 }
 
-fn lines(scene: &Scene<'_>) -> Vec<(Option<&'static str>, Row)> {
+fn lines(scene: &Scene<'_>) -> Vec<(Option<String>, Row)> {
     let mut lines = Vec::new();
-    if let Some(verb) = scene.app.help_page {
-        lines.push((Some("Command"), Row::default()));
+    if let Page::Log = scene.app.page {
+        lines.push((Some("Log of this dashboard, newest first".into()), Row::default()));
+        lines.extend(scene.app.log.newest().map(|(at, text)| {
+            let ago = span(scene.app.now.saturating_sub(at));
+            (None, row(format!(" {ago:>7} ago  {}", escape(text)), Role::Plain))
+        }));
+        return lines;
+    }
+    if let Page::Command(verb) = scene.app.page {
+        lines.push((Some("Command".into()), Row::default()));
         let usage = wrap(&format!(":{} {}", verb.name, verb.takes), 76).into_iter();
         lines.extend(usage.map(|line| (None, row(format!(" {line}"), Role::Master))));
         lines.push((None, Row::default()));
@@ -52,30 +62,35 @@ fn lines(scene: &Scene<'_>) -> Vec<(Option<&'static str>, Row)> {
         lines.push((None, row(format!(" :{}", verb.example), Role::Override)));
         return lines;
     }
-    let columns = if scene.wide { 3 } else { 2 };
-    let cell = if scene.wide { 46 } else { 39 };
+    let app = scene.app;
+    let here = keys::line(app.screen, app.detail.last().map(|detail| &detail.object));
+    let here: Vec<&Binding> = here.iter().filter_map(|action| keys::binding(*action)).collect();
+    lines.push((Some(format!("Here: {}", app.screen.name())), Row::default()));
+    lines.extend(side_by_side(scene, &here));
     for group in Group::ALL {
-        lines.push((Some(group.title()), Row::default()));
-        let keys: Vec<String> = KEYS
-            .iter()
-            .filter(|binding| binding.group == group)
-            .map(|binding| format!(" {:<8} {}", scene.app.keymap.label(binding.action), binding.help))
-            .collect();
-        let down = keys.len().div_ceil(columns);
-        for nth in 0..down {
-            let mut line = Row::default();
-            for column in 0..columns {
-                if let Some(text) = keys.get(column * down + nth) {
-                    line.push(
-                        format!("{:<cell$}", lb_shared::text::cut(text, cell - 1)),
-                        Role::Plain,
-                    );
-                }
-            }
-            lines.push((None, line));
-        }
+        let rows: Vec<&Binding> = KEYS.iter().filter(|binding| binding.group == group).collect();
+        lines.push((Some(group.title().into()), Row::default()));
+        lines.extend(side_by_side(scene, &rows));
     }
-    lines.push((Some("Marks and numbers"), Row::default()));
+    lines.push((Some("Marks and numbers".into()), Row::default()));
     lines.extend(WORDS.iter().map(|line| (None, row(*line, Role::Plain))));
     lines
+}
+
+/// Keys and what they do, in as many columns as there is room for.
+fn side_by_side(scene: &Scene<'_>, rows: &[&Binding]) -> Vec<(Option<String>, Row)> {
+    let (columns, cell) = if scene.wide { (3, 46) } else { (2, 39) };
+    let down = rows.len().div_ceil(columns);
+    let line = |nth| {
+        let mut line = Row::default();
+        for binding in rows.iter().skip(nth).step_by(down) {
+            let text = format!(" {:<8} {}", scene.app.keymap.label(binding.action), binding.help);
+            line.push(
+                format!("{:<cell$}", lb_shared::text::cut(&text, cell - 1)),
+                Role::Plain,
+            );
+        }
+        (None, line)
+    };
+    (0..down).map(line).collect()
 }

@@ -107,6 +107,7 @@ fn line(host: &HostRow, nth: usize, cursor: bool) -> Line {
         mark,
         cursor,
         marked: false,
+        differs: false,
         spot: Some(Spot::Row(mouse::Pane::Hosts, nth)),
         cells: vec![
             plain(host.name.clone()),

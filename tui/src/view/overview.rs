@@ -101,7 +101,7 @@ fn instances(scene: &Scene<'_>, area: Area, height: usize) -> Pane {
     if all == 0 {
         lines.push(row("   no vrrp_instance in the configuration", Role::Plain));
     }
-    let mut pane = Pane::new("VRRP", lb_shared::text::count(all, "instance"), lines);
+    let mut pane = Pane::new("VRRP", vrrp::counted(scene), lines);
     pane.least = pane.rows.len().min(height + 1);
     pane
 }
@@ -133,6 +133,7 @@ fn problem_pane(scene: &Scene<'_>, columns: u16, height: usize) -> Pane {
             mark: problem.mark,
             cursor: at == Some(top + nth),
             marked: false,
+            differs: false,
             spot: Some(Spot::Row(mouse::Pane::Problems, top + nth)),
             cells: cells(scene, problem),
         })
@@ -328,6 +329,7 @@ fn services(scene: &Scene<'_>, columns: u16) -> Pane {
                 mark: problems::service_mark(service.state),
                 cursor: false,
                 marked: false,
+                differs: false,
                 spot: None,
                 cells: vec![
                     (scene.view.service_name(&service.key), Role::Plain),

@@ -8,10 +8,11 @@ use crate::keys::Screen;
 use crate::list::List;
 use crate::mouse::{Pane, Spot};
 use crate::order::By;
+use crate::past;
 use crate::theme::{Role, of_mark};
 use lb_shared::names::ServerId;
 use lb_shared::problems;
-use lb_shared::state::ServerView;
+use lb_shared::state::{ObjectId, ServerView};
 use lb_shared::text::{escape, short_span, si, thousands};
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
@@ -59,8 +60,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
                 .marks
                 .iter()
                 .filter_map(|id| scene.view.server_counters(id))
-                .map(|counters| counters.active)
-                .sum();
+                .fold(0, |sum, counters| counters.active.saturating_add(sum));
             row(
                 format!(
                     "{} marked, {} active connections; d drains them, Esc clears marks",
@@ -102,6 +102,7 @@ pub(crate) fn lines<'a>(
             mark: problems::server_mark(it),
             cursor: focused && nth == list.at(),
             marked: list.marks.contains(id),
+            differs: past::differs(scene.app, &ObjectId::Server(id.clone())),
             spot: Some(Spot::Row(pane, nth)),
             cells: cells(scene, it),
         })

@@ -9,10 +9,12 @@ use super::words::{bar, spark};
 use crate::keys::Screen;
 use crate::mouse::{self, Spot};
 use crate::order::By;
+use crate::past;
 use crate::theme::{Role, of_mark};
 use lb_shared::problems;
-use lb_shared::state::{Admin, Health, ServiceState, ServiceView, Target};
-use lb_shared::text::{escape, si, span, thousands};
+use lb_shared::state::{Admin, Health, ObjectId, ServiceState, ServiceView, Target};
+use lb_shared::text::{escape, short_span, si, span, thousands};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
@@ -63,6 +65,7 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
                 mark: problems::service_mark(it.state),
                 cursor: nth == list.at() && !scene.app.second_pane,
                 marked: false,
+                differs: past::differs(scene.app, &ObjectId::Service(key.clone())),
                 spot: Some(Spot::Row(mouse::Pane::Services, nth)),
                 cells: cells(scene, it, trend),
             })
@@ -82,6 +85,8 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
         Column::new("IN", 6).gap(2).right().drop(9),
         Column::new("OUT", 6).right().drop(9),
         Column::new("VRRP", 8).gap(2).max(16).drop(10),
+        Column::new("PERSIST", 7).gap(2).max(9).drop(12),
+        Column::new("FOR", 6).gap(2).max(8).drop(11).by(By::Age),
         Column::new("TREND", trend).gap(2).drop(1),
     ];
     let mut layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Services, it.title)));
@@ -132,6 +137,11 @@ fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role
                 .as_ref()
                 .map_or("-".to_owned(), |name| escape(&name.0)),
         ),
+        plain(
+            it.persistence_s
+                .map_or("-".to_owned(), |s| short_span(Duration::from_secs(s.into()))),
+        ),
+        plain(scene.age(it.since)),
         plain(
             scene
                 .data
@@ -222,6 +232,21 @@ fn persistence(service: &ServiceView) -> String {
     }
 }
 
+/// One number of a service over the last minutes.
+fn traffic(title: &str, samples: &VecDeque<u64>, written: impl Fn(u64) -> String) -> Row {
+    let written = |sample: Option<&u64>| written(sample.copied().unwrap_or(0));
+    row(
+        format!(
+            "   {title:<9} {} {:>8}    min {:<8} max {}",
+            spark(samples, 64),
+            written(samples.back()),
+            written(samples.iter().min()),
+            written(samples.iter().max())
+        ),
+        Role::Plain,
+    )
+}
+
 /// What drains, what is down, and the traffic: panes of large terminals.
 fn closer(scene: &Scene<'_>, service: &ServiceView) -> Vec<Pane> {
     let view = &scene.view;
@@ -274,25 +299,22 @@ fn closer(scene: &Scene<'_>, service: &ServiceView) -> Vec<Pane> {
             panes.push(Pane::new(title, "", rows));
         }
     }
-    if let Some(samples) = scene.data.history.services.get(&service.key) {
-        let now = samples.back().copied().unwrap_or(0);
-        let (low, high) = (samples.iter().min(), samples.iter().max());
+    let history = &scene.data.history;
+    if let Some(samples) = history.services.get(&service.key) {
+        let mut rows = vec![traffic("conns/s", samples, thousands)];
+        if let Some([active, bytes_in, bytes_out]) = history.carried.get(&service.key) {
+            rows.push(traffic("active", active, thousands));
+            rows.push(traffic("in B/s", bytes_in, si));
+            // Replies of DR and TUN do not pass this host.
+            if service.method == "NAT" {
+                rows.push(traffic("out B/s", bytes_out, si));
+            }
+        }
+        rows.push(Row::default());
         panes.push(Pane::new(
             format!("{}: traffic", escape(&view.service_name(&service.key))),
             "1 cell = 5 s",
-            vec![
-                row(
-                    format!(
-                        "   conns/s   {} {:>8}    min {:<8} max {}",
-                        spark(samples, 64),
-                        thousands(now),
-                        thousands(low.copied().unwrap_or(0)),
-                        thousands(high.copied().unwrap_or(0))
-                    ),
-                    Role::Plain,
-                ),
-                Row::default(),
-            ],
+            rows,
         ));
     }
     let events: Vec<Row> = scene
@@ -301,8 +323,8 @@ fn closer(scene: &Scene<'_>, service: &ServiceView) -> Vec<Pane> {
         .iter()
         .rev()
         .filter(|event| match &event.event.object {
-            lb_shared::state::ObjectId::Service(key) => *key == service.key,
-            lb_shared::state::ObjectId::Server(id) => id.service == service.key,
+            ObjectId::Service(key) => *key == service.key,
+            ObjectId::Server(id) => id.service == service.key,
             _ => false,
         })
         .take(6)

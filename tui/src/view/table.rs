@@ -95,6 +95,8 @@ pub(crate) struct Line {
     pub(crate) mark: char,
     pub(crate) cursor: bool,
     pub(crate) marked: bool,
+    /// In the past: it is otherwise now.
+    pub(crate) differs: bool,
     pub(crate) spot: Option<Spot>,
     /// As many as there are columns.
     pub(crate) cells: Vec<(String, Role)>,
@@ -124,7 +126,12 @@ pub(crate) fn table(columns: &[Column], lines: &[Line], room: usize) -> (Row, Ve
         .map(|line| {
             let mut row = Row::under(line.cursor).at(line.spot);
             row.push(if line.cursor { ">" } else { " " }, Role::Plain);
-            row.push(format!("{} ", line.mark), of_mark(line.mark));
+            if line.differs {
+                row.push(line.mark.to_string(), of_mark(line.mark));
+                row.push("*", Role::Override);
+            } else {
+                row.push(format!("{} ", line.mark), of_mark(line.mark));
+            }
             for ((column, cells), (text, role)) in columns.iter().zip(&widths).zip(&line.cells) {
                 let Some(cells) = cells else { continue };
                 if column.marked && line.marked && column.gap > 0 {

@@ -5,11 +5,12 @@ use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
 use super::table::{Column, Line, table};
 use crate::mouse::{self, Spot};
+use crate::past;
 use crate::theme::{Role, of_mark};
-use lb_shared::names::Family;
+use lb_shared::names::{Family, InstanceName};
 use lb_shared::problems;
 use lb_shared::state::{InstanceView, ObjectId, VrrpState};
-use lb_shared::text::{escape, interval, short_span, thousands};
+use lb_shared::text::{self, escape, interval, short_span, thousands};
 use lb_shared::why::{self, Why, wrap};
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
@@ -21,8 +22,7 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         lines.push(row("   no instance matches", Role::Plain));
     }
     lines.push(Row::default());
-    let count = lb_shared::text::count(scene.app.instances.rows.len(), "instance");
-    let mut first = Pane::new("VRRP", count, lines);
+    let mut first = Pane::new("VRRP", counted(scene), lines);
     first.least = first.rows.len().min(height);
     let mut panes = vec![first, overview::why(scene, area.width)];
     if area.height > 26 {
@@ -55,6 +55,18 @@ fn master(scene: &Scene<'_>, it: &InstanceView) -> String {
     }
 }
 
+/// How many instances there are, and how many of them are otherwise now than at the moment that is shown.
+pub(crate) fn counted(scene: &Scene<'_>) -> String {
+    let all = &scene.app.instances.rows;
+    let other = |name: &&InstanceName| past::differs(scene.app, &ObjectId::Instance((*name).clone()));
+    let count = text::count(all.len(), "instance");
+    match all.iter().filter(other).count() {
+        0 => count,
+        1 => format!("{count}, 1 differs from now"),
+        many => format!("{count}, {many} differ from now"),
+    }
+}
+
 /// The header and the rows around the cursor.
 pub(crate) fn table_rows(scene: &Scene<'_>, columns: usize, height: usize, focused: bool) -> (Row, Vec<Row>) {
     let list = &scene.app.instances;
@@ -77,6 +89,7 @@ pub(crate) fn table_rows(scene: &Scene<'_>, columns: usize, height: usize, focus
                 mark,
                 cursor: focused && nth == list.at(),
                 marked: false,
+                differs: past::differs(scene.app, &ObjectId::Instance(name.clone())),
                 spot: Some(Spot::Row(mouse::Pane::Instances, nth)),
                 cells: vec![
                     (problems::instance_word(it).to_owned(), of_mark(mark)),
@@ -275,7 +288,10 @@ pub(crate) fn masters(scene: &Scene<'_>, columns: u16) -> Pane {
         .filter_map(|name| scene.view.state.instances.get(name))
         .map(|it| {
             let counters = scene.view.instance_counters(&it.name);
-            let rejected: u64 = counters.map_or(0, |counters| counters.rejected.values().sum());
+            let rejected: u64 = counters.map_or(0, |counters| {
+                let refused = counters.rejected.values();
+                refused.fold(0, |sum, count| count.saturating_add(sum))
+            });
             let worst = counters
                 .and_then(|counters| counters.rejected.iter().max_by_key(|(_, count)| **count))
                 .filter(|(_, count)| **count > 0)
@@ -292,6 +308,7 @@ pub(crate) fn masters(scene: &Scene<'_>, columns: u16) -> Pane {
                 mark: ' ',
                 cursor: false,
                 marked: false,
+                differs: false,
                 spot: None,
                 cells: vec![
                     (escape(&it.name.0), Role::Plain),

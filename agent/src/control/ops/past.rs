@@ -74,7 +74,7 @@ pub(super) async fn look(session: &Session, call: &Call) -> Result<(Seen, Option
 }
 
 /// A span before now such as `5m`, or a moment as RFC 3339.
-fn moment(text: &str, now_ms: u64) -> Result<u64, Refusal> {
+pub(super) fn moment(text: &str, now_ms: u64) -> Result<u64, Refusal> {
     if let Ok(span) = duration::parse(text) {
         return Ok(now_ms.saturating_sub(ms(span)));
     }

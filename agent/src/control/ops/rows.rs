@@ -1,7 +1,8 @@
 //! Lists with `"rows":true`: a line for each object, taken from the state piece by piece.
 
 use super::super::excerpts::{Excerpts, Piece};
-use super::super::lines::{Lines, line};
+use super::super::lines::line;
+use super::super::outbox::{Gone, Outbox};
 use super::super::session::Session;
 use super::{Call, past};
 use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
@@ -9,7 +10,6 @@ use lb_shared::json;
 use lb_shared::request::Refusal;
 use lb_shared::view::View;
 use serde_json::Value;
-use tokio::sync::mpsc::error::SendError;
 
 /// A list of objects under way.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Rows {
     }
 
     /// The head, the rows and the end. Waits for a slow reader between lines and holds one piece meanwhile.
-    pub(in super::super) async fn run(self, lines: &Lines, call: &Call) -> Result<(), SendError<Vec<u8>>> {
+    pub(in super::super) async fn run(self, lines: &Outbox, call: &Call) -> Result<(), Gone> {
         let id = call.id.as_ref();
         let mut head = vec![("ok", true.into()), ("rows", true.into())];
         if !call.ignored().is_empty() {

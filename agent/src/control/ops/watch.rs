@@ -1,7 +1,9 @@
 //! The stream of events.
 
 use super::super::hub::Subscription;
-use super::super::lines::{Lines, line};
+use super::super::limits;
+use super::super::lines::line;
+use super::super::outbox::Outbox;
 use super::super::session::{Session, WatchPlace};
 use super::Call;
 use lb_shared::event::{Numbered, What};
@@ -62,7 +64,12 @@ impl Watch {
             Ok(from) => from,
             Err(_) => match call.text("from")? {
                 Some("now") => None,
-                Some(_) | None => return Err(bad("\"from\" is \"now\" or the number of an event".into())),
+                Some(text) => Some(first_since(session, text)?),
+                None => {
+                    return Err(bad(
+                        "\"from\" is \"now\", a time, or the number of an event".into()
+                    ));
+                }
             },
         };
         let heartbeat = call.span("heartbeat")?;
@@ -84,6 +91,10 @@ impl Watch {
             add_servers(&seen.state, &mut objects);
             Some(objects)
         };
+        let from = after.unwrap_or(subscription.seen.seq);
+        // The state itself is of no more use; holding it would make the hub copy it.
+        let mut subscription = subscription;
+        subscription.seen.state = Arc::default();
         Ok(Self {
             id: call.id.clone(),
             topics,
@@ -91,20 +102,20 @@ impl Watch {
             heartbeat,
             fifo,
             session: session.clone(),
-            from: after.unwrap_or(subscription.seen.seq),
+            from,
             subscription,
             _place: place,
         })
     }
 
     /// Streams until the agent stops or the client is gone.
-    pub(in super::super) async fn run(mut self, lines: &Lines) {
+    pub(in super::super) async fn run(mut self, lines: &Outbox) {
         let head = vec![
             ("ok", true.into()),
             ("stream", true.into()),
             ("from", self.from.into()),
         ];
-        if !self.fifo && lines.send(line(self.id.as_ref(), head)).await.is_err() {
+        if !self.fifo && lines.tell(line(self.id.as_ref(), head)).await.is_err() {
             return;
         }
         let mut last = self.subscription.seen.seq;
@@ -113,8 +124,6 @@ impl Watch {
                 return;
             }
         }
-        // The state itself is of no more use; holding it would make the hub copy it.
-        self.subscription.seen.state = Arc::default();
         loop {
             let news = match self.heartbeat {
                 None => self.subscription.news.recv().await,
@@ -123,7 +132,7 @@ impl Watch {
                     Err(_) => {
                         let now = rfc3339(super::super::hub::wall_ms());
                         let beat = line(self.id.as_ref(), vec![("hb", now.into())]);
-                        if lines.send(beat).await.is_err() {
+                        if lines.tell(beat).await.is_err() {
                             return;
                         }
                         continue;
@@ -139,11 +148,11 @@ impl Watch {
                     let lost = json!({"from": last + 1, "to": last + missed});
                     last += missed;
                     let lost = line(self.id.as_ref(), vec![("lost", lost)]);
-                    lines.send(lost).await.is_ok()
+                    lines.tell(lost).await.is_ok()
                 }
                 Err(RecvError::Closed) => {
                     let end = vec![("end", true.into()), ("reason", "shutdown".into())];
-                    let _ = lines.send(line(self.id.as_ref(), end)).await;
+                    let _ = lines.tell(line(self.id.as_ref(), end)).await;
                     false
                 }
             };
@@ -154,7 +163,7 @@ impl Watch {
     }
 
     /// Sends an event if it is wanted; false when nobody listens any more.
-    async fn tell(&self, lines: &Lines, event: &Numbered) -> bool {
+    async fn tell(&self, lines: &Outbox, event: &Numbered) -> bool {
         if !wanted(&self.topics, event.event.what)
             || self
                 .objects
@@ -165,7 +174,7 @@ impl Watch {
         }
         if self.fifo {
             for text in super::fifo::lines(&event.event) {
-                if lines.send(text.into_bytes()).await.is_err() {
+                if lines.tell(text.into_bytes()).await.is_err() {
                     return false;
                 }
             }
@@ -183,8 +192,17 @@ impl Watch {
                 _ => Vec::new(),
             }
         };
-        lines.send(bytes).await.is_ok()
+        lines.tell(bytes).await.is_ok()
     }
+}
+
+/// The first event of a time, or the one that comes next.
+fn first_since(session: &Session, text: &str) -> Result<u64, Refusal> {
+    let seen = session.doors.hub.seen();
+    let moment = super::past::moment(text, seen.wall_ms)?;
+    let kept = session.doors.hub.events(None, limits::EVENTS_KEPT);
+    let first = kept.iter().find(|event| event.wall_ms >= moment);
+    Ok(first.map_or(seen.seq + 1, |event| event.seq))
 }
 
 /// Watching a service is watching its servers, too.

@@ -44,16 +44,7 @@ fn bad_lines_are_told_and_the_next_is_served() {
 #[test]
 fn a_second_agent_does_not_take_a_living_ones_socket() {
     let room = Room::new();
-    let setup = Setup {
-        socket: room.path.clone(),
-        read_only: None,
-        epoch: Instant::now(),
-        peer_groups: |_| Ok(Vec::new()),
-        give_memory_back: || {},
-        metrics: Default::default(),
-        keeper: None,
-        log: log_setup(),
-    };
+    let setup = Setup::at(room.path.clone());
     let runtime = Runtime::new().unwrap();
     let second = start(&setup, ToEngine::new(|_| false), runtime.handle());
     assert!(matches!(second, Err(BindError::Listening(_))));

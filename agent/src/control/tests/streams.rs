@@ -129,3 +129,40 @@ fn fifo_lines_are_those_of_keepalived() {
         ]
     );
 }
+
+#[test]
+fn a_stream_may_begin_at_a_time() {
+    let room = Room::new();
+    let handle = room.handle.as_ref().unwrap();
+    let agent = fixture::demo().snapshot.state.agent;
+    let before = room.client().snapshot().unwrap().seq;
+    for _ in 0..2 {
+        handle.emit(Event {
+            what: What::Applied,
+            object: ObjectId::Agent,
+            text: "applied".into(),
+            why: None,
+            actor: None,
+            at: lb_shared::units::Mono::ZERO,
+            changes: vec![Change::Put(Object::Agent(Box::new(agent.clone())))],
+        });
+    }
+    while room.client().snapshot().unwrap().seq < before + 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let begun = |from: &str| {
+        let mut stream = UnixStream::connect(&room.path).unwrap();
+        writeln!(stream, "{{\"op\":\"watch\",\"from\":\"{from}\"}}").unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let mut next =
+            || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+        let head = next();
+        let past = head["from"].as_u64().is_some_and(|from| from <= before + 2);
+        (head, past.then(|| next()["seq"].clone()))
+    };
+    // What the room was furnished with has no words of its own and is not kept.
+    assert_eq!(begun("15m").1, Some((before + 1).into()));
+    assert_eq!(begun("2001-01-01T00:00:00Z").1, Some((before + 1).into()));
+    assert_eq!(begun("2101-01-01T00:00:00Z").0["from"], before + 3);
+    assert_eq!(begun("yesterday").0["error"]["code"], "bad-duration");
+}

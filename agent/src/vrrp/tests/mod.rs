@@ -3,6 +3,8 @@
 mod adverts;
 mod cluster;
 mod groups;
+#[path = "../../../tests/support/instance.rs"]
+mod instance;
 mod late;
 mod pins;
 mod reload;
@@ -13,15 +15,12 @@ mod timers;
 mod transitions;
 
 use super::*;
-use crate::model::{
-    AddressExtras, Authentication, Garp, Instance, NotifyState, NotifyWho, SyncGroup, Tracking,
-    VirtualAddress, VrrpVersion,
-};
+use crate::model::{Authentication, Instance, NotifyState, NotifyWho, SyncGroup, Tracking, VrrpVersion};
 use crate::wire::LinkIndex;
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName, TrackerName};
 use lb_shared::state::{GroupView, InstanceView, Term, VrrpState};
-use lb_shared::units::{Mono, Priority, Vrid};
+use lb_shared::units::{Mono, Priority};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,71 +36,26 @@ pub(super) fn ip(text: &str) -> IpAddr {
 
 /// `vi(51, 100)`: version 2, one second, multicast on eth0, one address.
 pub(super) fn vi(vrid: u8, priority: u8) -> Instance {
-    Instance {
-        name: InstanceName(format!("VI_{vrid}")),
-        family: Family::Inet,
-        version: VrrpVersion::V2,
-        vrid: Vrid::new(vrid).unwrap(),
-        vrf: None,
-        vmac: None,
-        ipvlan: None,
-        address_vmacs: Vec::new(),
-        interface: Some("eth0".into()),
-        initial_master: false,
-        priority: Priority::new(priority).unwrap(),
-        advert_interval: Duration::from_secs(1),
-        down_timer_adverts: 3,
-        authentication: Authentication::None,
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        source: None,
-        track_source: false,
-        unicast_peers: Vec::new(),
-        unicast_ttl: 255,
-        old_unicast_checksum: Default::default(),
-        late_backup: None,
-        multicast_group: ip("224.0.0.18"),
-        check_unicast_source: false,
-        fault_without_peer: false,
-        addresses: vec![VirtualAddress {
-            address: IpAddr::from([10, 5, 1, vrid]),
-            prefix_len: 24,
-            device: "eth0".into(),
-            label: None,
-            scope: 0,
-            broadcast: None,
-            track: true,
-            extras: AddressExtras::default(),
-        }],
-        excluded_addresses: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        garp: Garp::default(),
-        elsewhere: None,
-        tracking: Tracking::default(),
-        ignore_own_interface: false,
-        promote_secondaries: false,
-        accept: true,
-        strict: false,
-        lower_priority_no_advert: false,
-        higher_priority_send_advert: false,
-        skip_check_adv_addr: false,
-        checksum_without_pseudo_header: false,
-        owner_ignore_adverts: false,
-        notify: Default::default(),
-        notify_priority_changes: false,
-        debug: 0,
-    }
+    with_address(
+        ip(&format!("10.5.1.{vrid}")),
+        instance::v2(&format!("VI_{vrid}"), vrid, priority),
+    )
 }
 
 /// The same in version 3 over IPv6.
 pub(super) fn vi6(vrid: u8, priority: u8) -> Instance {
-    let mut cfg = vi(vrid, priority);
-    cfg.family = Family::Inet6;
-    cfg.version = VrrpVersion::V3;
-    cfg.multicast_group = ip("ff02::12");
-    cfg.addresses[0].address = ip(&format!("fe80::5:{vrid:x}"));
-    cfg
+    with_address(
+        ip(&format!("fe80::5:{vrid:x}")),
+        instance::v3_inet6(&format!("VI_{vrid}"), vrid, priority),
+    )
+}
+
+fn with_address(address: IpAddr, cfg: Instance) -> Instance {
+    Instance {
+        initial_master: false,
+        addresses: vec![instance::address(address)],
+        ..cfg
+    }
 }
 
 pub(super) fn ground(source: &str) -> Ground {

@@ -30,13 +30,9 @@ pub(crate) fn host() -> NetTable {
         running: true,
         arp: true,
         multicast: true,
-        loopback: false,
-        private_over: None,
-        vrf_table: None,
-        ipvlan_over: None,
-        vrf: None,
         mtu: 1500,
         mac: vec![2, 0, 0, 0, 0, 1],
+        ..Link::default()
     };
     net.links.insert(link.index, link);
     let key = AddressKey {
@@ -145,6 +141,12 @@ pub(crate) fn model(priority: u8, service: Service) -> Model {
         .insert("VI_1".into(), Arc::new(instance(priority)));
     model.services.insert(service.key.clone(), Arc::new(service));
     model
+}
+
+/// The instance of a [`model`], to be changed.
+pub(crate) fn instance_of(model: &mut Model) -> &mut Instance {
+    let instance = model.instances.get_mut(&"VI_1".into());
+    Arc::make_mut(instance.expect("every model has it"))
 }
 
 pub(crate) fn new_model(model: Model) -> NewModel {

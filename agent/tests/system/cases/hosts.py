@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -254,6 +255,17 @@ def dashboard(desk):
         desk.shows(r"STALE \d+s")
         desk.keys("6")
         desk.shows(r"(?s)\+ lb1 +LIVE.*! lb2 +STALE.*BACKUP\? 100\?")
+        # What a dead host said last can be looked at, and nothing done there; r does not wait for the next attempt.
+        desk.keys("G", "Enter")
+        desk.shows(r"(?s) lb2  \[1 Overview\].*STALE.*- BACKUP +VI_lb2 ")
+        desk.keys("P")
+        desk.shows(r"read only: the agent does not answer|does not answer")
+        before = attempt(desk.shows(r"Retry \d+ in"))
+        desk.keys("r", "r")
+        until("another attempt", lambda: attempt(desk.screen()) > before, within=5)
+        desk.keys("6", "g", "Enter")
+        desk.shows(r" lb1  \[1 Overview\].*LIVE")
+        desk.keys("6")
         desk.agents["lb2"].start()
         desk.shows(r"(?s)\+ lb1 +LIVE.*\+ lb2 +LIVE", within=20)
         desk.keys("q")
@@ -261,6 +273,12 @@ def dashboard(desk):
     finally:
         desk.close_terminal()
     until("lb1 alone is master", lambda: desk.owners() == ["lb1"], within=8)
+
+
+def attempt(screen):
+    """Which attempt to connect is the next, by the second line."""
+    found = re.search(r"Retry (\d+) in", screen)
+    return int(found.group(1)) if found else 0
 
 
 def children(parent):

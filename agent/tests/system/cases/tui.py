@@ -19,6 +19,9 @@ TYPE_AHEAD = 0.25
 class Board(Terminal, Solo):
     """The agent with lbtui on it in a terminal of 80 by 24; a shell is behind it."""
 
+    # By tmux's names: every key that was pressed, in whichever case.
+    pressed = set()
+
     def __init__(self, make=OURS):
         super().__init__(make)
         try:
@@ -35,6 +38,15 @@ class Board(Terminal, Solo):
     def start(self, *words):
         self.type(f"{binary('lbtui')} -s {shlex.quote(self.agent.socket_path)} {' '.join(words)}", "Enter")
         self.shows("LIVE")
+
+    def keys(self, *keys):
+        Board.pressed.update(keys)
+        super().keys(*keys)
+
+    def type(self, text, *keys):
+        if len(text) == 1:
+            Board.pressed.add(text)
+        super().type(text, *keys)
 
     def weight(self, server):
         return self.agent.node.servers().get(f"{server}:80", (None,))[0]

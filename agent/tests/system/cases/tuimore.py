@@ -52,11 +52,11 @@ def recorded(board):
         f.write('theme = "mine"\nstart_screen = "servers"\n[columns]\nservers = ["WEIGHT", "FOR"]\n[keys]\ndrain = "X"\n')
     with open(os.path.join(folder, "themes", "mine.toml"), "w") as f:
         f.write('bad = "white on red bold"\n')
-    tape = os.path.join(board.dir, "session.rec")
+    tape, log = os.path.join(board.dir, "session.rec"), os.path.join(board.dir, "lbtui.log")
     board.keys("q")
     board.shows(r"behind\$\s*$")
     board.type(f"export XDG_CONFIG_HOME={os.path.dirname(folder)}", "Enter")
-    board.start("--record", tape)
+    board.start("--record", tape, "--log", log)
     board.shows(r"(?s)\[3 Servers\].*SERVER +WEIGHT +FOR")
     board.keys("d", "X")
     board.shows(r"Refused: Drain 1 server|weight 100 -> 0|Drain 1 server")
@@ -77,6 +77,8 @@ def recorded(board):
     until("it is up again", lambda: "DRAIN" not in board.screen(), within=5)
     board.keys("q")
     board.shows(r"behind\$\s*$")
+    with open(log) as f:
+        assert "connected to agent" in f.read()
     lbtui = binary("lbtui")
     last = board.agent.node.run(lbtui, "--replay", tape, "--once", "--screen", "events", "--size", "120x30")
     assert "undrain" in last or "drain" in last, last
@@ -84,7 +86,7 @@ def recorded(board):
     assert image.startswith("<svg ") and "10.30.0.24:80" in image or "VI_int" in image, image
     board.type(f"{lbtui} --replay {tape}", "Enter")
     board.shows(r"PLAY 1x|PAUSED")
-    walk(board, ("0", r"PAUSED"), ("[", r"PAUSED"), ("[", r"DRAIN|PAUSED"), ("0", r"PAUSED"), ("X", r"this is a recording"))
+    walk(board, ("0", r"PAUSED"), ("[", r"PAUSED"), ("[", r"DRAIN|PAUSED"), ("0", r"PAUSED"), ("+", r"PAUSED"), ("-", r"PAUSED"), ("X", r"this is a recording"))
     board.keys("q")
     board.shows(r"behind\$\s*$")
     board.type("unset XDG_CONFIG_HOME; clear", "Enter")

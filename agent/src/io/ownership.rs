@@ -1,7 +1,7 @@
-//! Whether somebody else than root could change a script that root is about to run.
+//! Who besides root could change a file: by what it is, or by any folder on the way to it.
 
 use std::fs::Metadata;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 const GROUP_WRITES: u32 = 0o020;
@@ -25,8 +25,7 @@ pub(super) fn only_root_can_change(script: &Path) -> Result<(), String> {
     let target = resolved
         .metadata()
         .map_err(|error| format!("cannot look at '{}': {error}", resolved.display()))?;
-    let kind = target.file_type();
-    if !kind.is_file() || kind.is_fifo() {
+    if !target.is_file() {
         return Err(format!("'{}' is not a file", resolved.display()));
     }
     Ok(())
@@ -49,20 +48,38 @@ fn look_along(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn complaint(found: &Metadata) -> Option<&'static str> {
+/// Who besides root can change a file or one of the folders that lead to it, as far as these can be seen.
+///
+/// For what is told about a configuration; what is about to run has to pass [`only_root_can_change`].
+pub(super) fn changeable(path: &Path) -> Option<String> {
+    let mut walked = PathBuf::new();
+    for part in path.components() {
+        walked.push(part);
+        if matches!(part, Component::CurDir | Component::ParentDir) {
+            continue;
+        }
+        if let Some(why) = walked.metadata().ok().as_ref().and_then(complaint) {
+            return Some(format!("{} {why}", walked.display()));
+        }
+    }
+    None
+}
+
+/// What is wrong with one file or folder.
+fn complaint(found: &Metadata) -> Option<String> {
     let mode = found.mode();
     if found.uid() != 0 {
-        return Some("does not belong to root");
+        return Some(format!("belongs to user {}", found.uid()));
     }
     // A link's own mode says nothing; who owns it and who can write its directory does.
     if found.file_type().is_symlink() || found.is_dir() && mode & STICKY != 0 {
         return None;
     }
     if mode & OTHERS_WRITE != 0 {
-        return Some("can be written by everybody");
+        return Some("is writable by everybody".to_owned());
     }
     if mode & GROUP_WRITES != 0 && found.gid() != 0 {
-        return Some("can be written by its group");
+        return Some(format!("is writable by group {}", found.gid()));
     }
     None
 }
