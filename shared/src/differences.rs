@@ -42,6 +42,7 @@ pub struct Router {
 }
 
 impl Router {
+    /// The one that this instance takes part in.
     pub fn of(instance: &InstanceView) -> Self {
         let first = instance.addresses.iter().find_map(|text| network(text));
         Self {

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
-/// How many objects of a list travel together, and how many do at first, for an eye that waits.
+/// How many objects of a list travel together.
 pub const OBJECTS_AT_ONCE: usize = 1_000;
+/// How many do at first, for an eye that waits.
 pub const OBJECTS_AT_FIRST: usize = 200;
 /// How many services a first screen has room for.
 const SERVICES_ON_SCREEN: usize = 40;

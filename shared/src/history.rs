@@ -117,6 +117,7 @@ impl ServerWord {
         }
     }
 
+    /// In capitals, as tables show it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Up => "UP",

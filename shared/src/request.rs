@@ -265,8 +265,8 @@ fn zero() -> Refusal {
     )
 }
 
-/// Whether a request needs more than the viewer's role. The only table of rights.
 impl Request {
+    /// The least role that may ask this. The only table of rights.
     pub fn role(&self) -> Role {
         match self {
             Self::Hello { .. }

@@ -112,6 +112,7 @@ pub enum Live {
 }
 
 impl Live {
+    /// How the reference says it.
     pub fn words(self) -> &'static str {
         match self {
             Self::InPlace => "at once",

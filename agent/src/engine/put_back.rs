@@ -66,3 +66,28 @@ impl<K: Clone + Ord> PutBack<K> {
         self.due.values().min().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_thing_is_put_back_once_a_second_until_it_is_forgotten() {
+        let mut put_back = PutBack::default();
+        let at = |ms| Mono::ZERO + Duration::from_millis(ms);
+        assert!(put_back.on_lost(at(0), &'a'));
+        assert!(!put_back.on_lost(at(400), &'a'), "too soon");
+        assert!(put_back.on_lost(at(400), &'b'), "that is another thing");
+        assert_eq!(put_back.deadline(), Some(at(1_000)));
+        assert!(put_back.take_due(at(999)).is_empty());
+        assert_eq!(put_back.take_due(at(1_000)), ['a']);
+        assert!(!put_back.on_lost(at(1_900), &'a'), "it counts from the last time");
+        put_back.on_refused(at(1_900), &'b');
+        assert_eq!(put_back.deadline(), Some(at(2_000)));
+        put_back.forget(&'a');
+        assert_eq!(put_back.deadline(), Some(at(2_900)));
+        assert!(put_back.on_lost(at(1_950), &'a'), "it is wanted anew");
+        assert_eq!(put_back.take_due(at(2_900)), ['b']);
+        assert_eq!(put_back.deadline(), None);
+    }
+}

@@ -38,6 +38,7 @@ pub enum Override {
 }
 
 impl Rail {
+    /// Each once.
     pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::LastServer,
@@ -52,6 +53,7 @@ impl Rail {
         Self::MasterGone,
     ];
 
+    /// What its refusal is known by.
     pub fn code(self) -> RefusalCode {
         match self {
             Self::Connections => RefusalCode::Connections,
@@ -66,6 +68,7 @@ impl Rail {
         }
     }
 
+    /// What a command has to say to be carried out all the same.
     pub fn overridden_by(self) -> Override {
         match self {
             Self::Connections => Override::Cut,

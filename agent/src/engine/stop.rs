@@ -88,7 +88,7 @@ impl Engine {
         }
         if !mode.hand_over {
             let mut effects = Vec::new();
-            self.health.stop(self.now, &mut effects);
+            self.health.stop(&mut effects);
             self.on_health_effects(effects);
         }
     }

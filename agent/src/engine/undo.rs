@@ -62,8 +62,8 @@ impl Engine {
                     "look at lbctl events, and change it by its own verb",
                 ));
             }
-            let over = |it: &&Override| it.until.is_none_or(|until| until > self.now);
-            let set = before.as_ref().filter(over).map(|it| Override {
+            let lasts = |it: &&Override| it.until.is_none_or(|until| until > self.now);
+            let set = before.as_ref().filter(lasts).map(|it| Override {
                 actor: command.actor.clone(),
                 at_wall_ms: command.wall_ms,
                 ..it.clone()

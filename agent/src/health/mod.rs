@@ -265,7 +265,7 @@ impl Health {
     }
 
     /// The end: no more checks, and the scripts of services with `omega`.
-    pub fn stop(&mut self, _now: Mono, out: &mut Vec<Effect>) {
+    pub fn stop(&mut self, out: &mut Vec<Effect>) {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }

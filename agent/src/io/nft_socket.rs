@@ -26,6 +26,7 @@ pub struct NftSocket {
 }
 
 impl NftSocket {
+    /// Opens nothing yet: that comes with the first operation. `port` learns which changes are our own.
     pub fn new(port: OwnPort) -> Self {
         Self {
             connection: None,
@@ -65,6 +66,7 @@ pub struct NftWatch {
 }
 
 impl NftWatch {
+    /// `news` is called from another thread with what somebody else did.
     pub fn new(port: OwnPort, news: impl Fn(NetNews) + Send + Sync + 'static) -> Self {
         Self {
             port,

@@ -1,4 +1,4 @@
-//! The bytes of the generic netlink family `IPVS`: operations and questions out, services and servers in.
+//! The bytes of the generic netlink family `IPVS` (linux/ip_vs.h): operations and questions out, services and servers in.
 //!
 //! Every message is a netlink header, four bytes (command, version, two zeros) and attributes. Numbers are in the
 //! host's order, except addresses, ports and the IPv4 netmask. The kernel's answers are read by attribute type, never

@@ -290,6 +290,21 @@ fn a_service_of_an_unknown_protocol_is_passed_over() {
 }
 
 #[test]
+fn timeout_and_netmask_say_nothing_of_a_service_that_is_not_persistent() {
+    let key = key("192.0.2.1:80/tcp");
+    for (flags, want) in [(flags::PERSISTENT, (300, 24)), (0, (0, 32))] {
+        let settings = ServiceSettings {
+            flags,
+            prefix_len: 24,
+            ..persistent()
+        };
+        let bytes = payload(&encoded(1, &IpvsOp::AddService(key, settings)));
+        let (_, read) = decode_service(&bytes).unwrap().unwrap();
+        assert_eq!((read.timeout_s, read.prefix_len), want);
+    }
+}
+
+#[test]
 fn a_netmask_with_holes_is_no_prefix() {
     assert_eq!(prefix_len(Family::Inet, [255, 255, 255, 0]), 24);
     assert_eq!(prefix_len(Family::Inet, [0, 0, 0, 0]), 0);

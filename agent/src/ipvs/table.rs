@@ -23,6 +23,7 @@ pub enum SyncRole {
 }
 
 impl SyncRole {
+    /// As `lvs_sync_daemon` and `ipvsadm --start-daemon` have it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Master => "master",
@@ -76,14 +77,17 @@ pub struct ServiceSettings {
     pub engine: Option<String>,
 }
 
-/// Service flags of the kernel (`IP_VS_SVC_F_*`).
+/// Service flags of the kernel (`IP_VS_SVC_F_*` of linux/ip_vs.h).
 pub mod flags {
+    /// Connections of one client go to one server for a while.
     pub const PERSISTENT: u32 = 0x01;
+    /// Each packet of UDP is scheduled by itself.
     pub const ONE_PACKET: u32 = 0x04;
     /// Fallback of `sh` and `mh`.
     pub const SCHED_1: u32 = 0x08;
     /// Port of `sh` and `mh`.
     pub const SCHED_2: u32 = 0x10;
+    /// No scheduler gives it a meaning yet.
     pub const SCHED_3: u32 = 0x20;
     /// The bits that can be set from outside.
     pub const SETTABLE: u32 = PERSISTENT | ONE_PACKET | SCHED_1 | SCHED_2 | SCHED_3;

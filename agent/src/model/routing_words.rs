@@ -4,6 +4,7 @@ use super::{Leg, Place, Route, Rule, RuleAction, StaticTrack};
 use std::fmt::Display;
 use std::net::IpAddr;
 
+/// A route as `ip route` would be told of it; what is as usual is left out.
 pub fn route(it: &Route) -> String {
     let Route {
         family: _,
@@ -131,6 +132,7 @@ fn told_preference(number: u8) -> String {
     }
 }
 
+/// A rule as `ip rule` would be told of it; what is as usual is left out.
 pub fn rule(it: &Rule) -> String {
     let Rule {
         family,

@@ -25,6 +25,7 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// `link`: where the address is held.
     pub fn new(address: IpAddr, link: LinkIndex) -> Self {
         let local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         Self {
@@ -33,6 +34,7 @@ impl Guard {
         }
     }
 
+    /// Which of the two tables it belongs to.
     pub fn family(&self) -> Family {
         Family::of(self.address)
     }
@@ -55,6 +57,7 @@ pub struct FirewallOp {
     pub change: FirewallChange,
 }
 
+/// What is done to a table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FirewallChange {
     /// The table is this and nothing else, whatever it was.

@@ -211,6 +211,23 @@ fn a_new_link_reads_back_as_what_it_is() {
 }
 
 #[test]
+fn a_link_below_in_another_namespace_is_none_of_ours() {
+    let new = NewLink {
+        name: "vrrp.51".to_owned(),
+        over: LinkIndex(3),
+        kind: OwnKind::Macvlan([0, 0, 0x5e, 0, 1, 51]),
+        vrf: None,
+    };
+    let (kind, _, mut payload) = message(&NetOp::AddLink(new));
+    let header = [8u16.to_ne_bytes(), IFLA_LINK_NETNSID.to_ne_bytes()].concat();
+    payload.extend([header, vec![0; 4]].concat());
+    match decode(kind, &payload) {
+        Ok(Some(Notice::Link(link))) => assert_eq!(link.over(), None),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn an_ipvlan_is_asked_for_as_the_kernel_reads_it() {
     for (mode, flags) in [
         (IpvlanMode::Bridge, 0),

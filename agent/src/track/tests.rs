@@ -225,6 +225,40 @@ fn a_reload_of_the_same_definitions_does_nothing() {
 }
 
 #[test]
+fn a_shorter_interval_counts_at_once_and_a_longer_one_from_the_next_run_on() {
+    let every = |seconds| VrrpScript {
+        interval: Duration::from_secs(seconds),
+        ..script("chk")
+    };
+    let (mut bench, _) = Bench::new(&[every(60)]);
+    bench.run("chk", JobEnd::Exited(0));
+    assert_eq!(bench.trackers.deadline(), Some(Mono(60 * S)));
+    let soon = bench.now + Duration::from_secs(2);
+    for seconds in [2, 60] {
+        bench.apply(&[every(seconds)]);
+        assert_eq!(bench.trackers.deadline(), Some(soon), "every {seconds} s");
+    }
+}
+
+#[test]
+fn a_script_that_can_no_longer_be_run_failed_at_that_moment_whatever_the_reason_is_later() {
+    let (mut bench, _) = Bench::new(&[script("chk")]);
+    bench.run("chk", JobEnd::Exited(0));
+    let at = Mono(10 * S);
+    for (now, why) in [(at, "it does not exist"), (Mono(20 * S), "anybody may write it")] {
+        bench.now = now;
+        let broken = Some(why.to_owned());
+        bench.apply(&[VrrpScript {
+            broken,
+            ..script("chk")
+        }]);
+        let view = bench.trackers.view(&TrackerName::Script("chk".into())).unwrap();
+        assert_eq!((view.ok, view.since), (Some(false), at));
+        assert_eq!(view.detail, format!("cannot be run: {why}"));
+    }
+}
+
+#[test]
 fn another_command_keeps_the_verdict_until_its_first_result() {
     let mut other = script("chk");
     other.script.argv = vec!["/usr/bin/other".into()];

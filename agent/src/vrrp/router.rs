@@ -322,8 +322,7 @@ impl Router {
         };
         let advert = now >= master.advert_at;
         let mut rounds = 0;
-        if let Some((at, block)) = master.block.filter(|(at, _)| now >= *at) {
-            debug_assert!(at <= now);
+        if let Some((_, block)) = master.block.filter(|(at, _)| now >= *at) {
             master.block = None;
             rounds = block;
         }

@@ -5,17 +5,25 @@
 
 use netlink_packet_core::{Emitable, NetlinkBuffer, NetlinkHeader, NlasIterator};
 
-/// Flags of a message.
+/// Flags of a message (linux/netlink.h).
 pub mod flags {
+    /// It asks the kernel for something.
     pub const REQUEST: u16 = 0x01;
+    /// One of several that end with `NLMSG_DONE`.
     pub const MULTI: u16 = 0x02;
+    /// Success is answered, too.
     pub const ACK: u16 = 0x04;
     /// What was dumped changed meanwhile: not to be acted on.
     pub const DUMP_INTR: u16 = 0x10;
+    /// Everything there is.
     pub const DUMP: u16 = 0x300;
+    /// What is there gives way. The bits below 0x1000 mean another thing in a question.
     pub const REPLACE: u16 = 0x100;
+    /// Refused where it is there already.
     pub const EXCL: u16 = 0x200;
+    /// Made where it is not there.
     pub const CREATE: u16 = 0x400;
+    /// Put behind those that are there.
     pub const APPEND: u16 = 0x800;
 }
 
@@ -152,6 +160,7 @@ pub struct Attribute<'a> {
     pub value: &'a [u8],
 }
 
+/// Numbers are in the host's order, unless the name says otherwise; a value of another length is malformed.
 impl<'a> Attribute<'a> {
     pub fn u8(&self) -> Result<u8, Malformed> {
         self.array().map(u8::from_ne_bytes)

@@ -144,6 +144,23 @@ fn a_bfd_session_has_keepaliveds_defaults_and_what_is_written() {
 }
 
 #[test]
+fn adverts_go_to_the_group_of_their_own_family() {
+    for (words, want) in [
+        ("", "224.0.0.18"),
+        ("mcast_dst_ip 224.0.0.19", "224.0.0.19"),
+        ("mcast_dst_ip ff02::19", "224.0.0.18"),
+    ] {
+        let text = format!(
+            "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n{words}\n\
+             virtual_ipaddress {{\n192.0.2.10/24\n}}\n}}\n"
+        );
+        let model = model_of(&text);
+        let group = model.instances[&"V".into()].multicast_group;
+        assert_eq!(group.to_string(), want, "{words}");
+    }
+}
+
+#[test]
 fn a_process_has_the_words_it_is_written_with() {
     let process = |lines: &str| {
         let instance = "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\ntrack_process {\np\n}\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}";

@@ -1,6 +1,7 @@
 //! Interfaces that come and go, and how long that has to last.
 
 use crate::node::{Node, Start, host, model, new_model, service};
+use lb_shared::state::VrrpState;
 use lbagent::engine::{Input, NetNews};
 use lbagent::model::{InterfaceDelays, Model};
 use std::time::Duration;
@@ -50,6 +51,26 @@ fn a_change_of_an_interface_counts_once_it_has_lasted() {
     assert!(!node.has_vip(), "2.5 s and 3.6 s are not over");
     node.run_for(2 * SECOND, &[]);
     assert!(node.has_vip());
+}
+
+#[test]
+fn what_did_not_count_yet_is_forgotten_with_the_interface() {
+    for gone in [true, false] {
+        let mut node = master(delayed(60_000, 0));
+        eth0(&mut node, false);
+        assert_eq!(node.state(), VrrpState::Master, "a minute is not over");
+        if gone {
+            let index = host().links.values().next().expect("the host has eth0").index;
+            node.feed(Input::Net(NetNews::LinkGone(index)));
+            eth0(&mut node, false);
+        } else {
+            // Everything is read again: what is seen there counts.
+            let mut net = node.net.clone();
+            net.links.values_mut().for_each(|link| link.running = false);
+            node.feed(Input::Net(NetNews::Table(net)));
+        }
+        assert_eq!(node.view().faults, ["interface eth0 is down"], "gone: {gone}");
+    }
 }
 
 #[test]

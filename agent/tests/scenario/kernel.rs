@@ -103,20 +103,55 @@ fn f070_without_ip_vs_vrrp_and_checks_run_and_services_follow_when_it_appears() 
     assert_eq!([node.weight(1), node.weight(2)], [Some(1); 2]);
 }
 
+/// Somebody else gives a server another weight.
+fn tamper(node: &mut Node) {
+    let services = &mut node.ipvs.as_mut().expect("it has IPVS").services;
+    let servers = &mut services.get_mut(&entry()).expect("it is there").destinations;
+    servers
+        .get_mut(&server_key(1))
+        .expect("it is there")
+        .settings
+        .weight = 9;
+}
+
+#[test]
+fn somebody_who_keeps_changing_a_service_is_named_and_answered_once_a_minute() {
+    let told = |node: &Node| -> Vec<bool> {
+        let healed = node.did.iter().filter_map(|did| match did {
+            Did::Said(event) if event.what == What::DriftHealed => event.why.as_deref(),
+            _ => None,
+        });
+        healed.map(|why| why.contains("keeps changing it")).collect()
+    };
+    let mut node = Start::with(model(100, service("rr", 2))).go();
+    node.run_for(Duration::from_secs(5), &[]);
+    for _ in 0..4 {
+        tamper(&mut node);
+        node.run_for(Duration::from_secs(10), &[]);
+        assert_eq!(node.weight(1), Some(1));
+    }
+    assert_eq!(
+        told(&node),
+        [false, false, false, true],
+        "the fourth in five minutes"
+    );
+    tamper(&mut node);
+    node.run_for(Duration::from_secs(40), &[]);
+    assert_eq!((node.weight(1), told(&node).len()), (Some(9), 4), "not at once");
+    node.run_for(Duration::from_secs(30), &[]);
+    assert_eq!((node.weight(1), told(&node).len()), (Some(1), 5));
+    // After five quiet minutes it is one change as any other.
+    node.run_for(Duration::from_secs(300), &[]);
+    tamper(&mut node);
+    node.run_for(Duration::from_secs(10), &[]);
+    assert_eq!((node.weight(1), told(&node).last()), (Some(1), Some(&false)));
+}
+
 #[test]
 fn f075_a_weight_changed_by_hand_is_put_right_and_said() {
     let mut node = Start::with(model(100, service("rr", 2))).go();
     node.run_for(Duration::from_secs(5), &[]);
-    let table = node.ipvs.as_mut().unwrap();
-    table
-        .services
-        .get_mut(&entry())
-        .unwrap()
-        .destinations
-        .get_mut(&server_key(1))
-        .unwrap()
-        .settings
-        .weight = 9;
+    tamper(&mut node);
     node.run_for(Duration::from_secs(12), &[]);
     assert_eq!(node.weight(1), Some(1));
     assert_eq!(node.said(What::DriftHealed), 1);

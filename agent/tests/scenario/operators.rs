@@ -228,6 +228,20 @@ fn f080_a_drain_of_a_persistent_service_expires_templates_and_gives_the_sysctl_b
 }
 
 #[test]
+fn only_what_takes_a_server_away_needs_a_setting_of_the_kernel() {
+    let weight = Verb::Weight(WeightChange::To(Weight::clamped(7)));
+    for (verb, want) in [
+        (weight, None),
+        (DRAIN, Some("1")),
+        (Verb::Disable { cut: false }, Some("1")),
+    ] {
+        let mut node = three();
+        assert!(matches!(node.act(verb, server(2)), Reply::Acted(_)), "{verb:?}");
+        assert_eq!(node.setting("expire_nodest_conn"), want, "{verb:?}");
+    }
+}
+
+#[test]
 fn a_drain_without_connections_is_drained_after_a_while_and_its_deadline_ends_it() {
     let mut node = three();
     node.act(
@@ -525,6 +539,32 @@ fn an_undo_takes_back_ones_own_last_change_while_it_stands() {
     };
     node.act_of(1002, undrain);
     assert_eq!(refused(&node.act_of(1001, undo())), RefusalCode::Conflict);
+}
+
+#[test]
+fn an_undo_does_not_bring_back_what_would_be_over_by_now() {
+    let act = |verb| Act {
+        verb,
+        targets: if verb == Verb::Undo {
+            Vec::new()
+        } else {
+            vec![vi_1()]
+        },
+        ..drain_of(1, None)
+    };
+    for (later, pin) in [(30, Some(Pin::Promoted)), (90, None)] {
+        let mut node = three();
+        let for_ms = Some(60_000);
+        for verb in [Verb::Promote { for_ms }, Verb::Release] {
+            assert!(
+                matches!(node.act_of(1001, act(verb)), Reply::Acted(_)),
+                "{verb:?}"
+            );
+        }
+        node.run_for(Duration::from_secs(later), &[]);
+        assert!(matches!(node.act_of(1001, act(Verb::Undo)), Reply::Acted(_)));
+        assert_eq!(node.view().pin, pin, "{later} s later");
+    }
 }
 
 #[test]

@@ -37,15 +37,20 @@ fn with(change: impl FnOnce(&mut Instance)) -> Model {
     model
 }
 
+/// On eth1, with the virtual MAC.
+fn macvlan() -> OwnLink {
+    OwnLink {
+        name: "vrrp.51".into(),
+        parent: "eth1".into(),
+        family: Family::Inet,
+        kind: OwnKind::Macvlan(MAC),
+    }
+}
+
 /// Addresses on eth1 with a MAC of their own.
 fn with_addresses(track: bool) -> Model {
     with(|it| {
-        it.address_vmacs = vec![OwnLink {
-            name: "vrrp.51".into(),
-            parent: "eth1".into(),
-            family: Family::Inet,
-            kind: OwnKind::Macvlan(MAC),
-        }];
+        it.address_vmacs = vec![macvlan()];
         for text in ELSEWHERE {
             let address = address(text, "vrrp.51");
             it.excluded_addresses.push(VirtualAddress { track, ..address });
@@ -289,6 +294,17 @@ fn on<'a>(seen: &'a [(u64, String)], wanted: &[&str]) -> Vec<(u64, &'a str)> {
 fn announcements_keep_their_distance_on_each_interface() {
     let seen = burst(many(|_| {}));
     assert_eq!(on(&seen, &[VIP]), [(0, VIP), (100, VIP)]);
+    let [one, two] = ELSEWHERE;
+    assert_eq!(on(&seen, &ELSEWHERE), [(0, one), (100, two), (200, one)]);
+}
+
+#[test]
+fn an_interface_of_ones_own_keeps_the_pace_of_the_one_below() {
+    let seen = burst(many(|model| {
+        let instance = instance_of(model);
+        instance.address_vmacs = vec![macvlan()];
+        instance.excluded_addresses[1].device = "vrrp.51".into();
+    }));
     let [one, two] = ELSEWHERE;
     assert_eq!(on(&seen, &ELSEWHERE), [(0, one), (100, two), (200, one)]);
 }

@@ -112,6 +112,21 @@ fn a_reload_restarts_it_only_for_other_values_and_ends_it_with_its_line() {
             "start the backup sync daemon on eth0, id 51"
         ]
     );
+    // The kernel brings a length into its own bounds: what it has then says nothing of what was wanted.
+    let longer = || {
+        let mut model = copying(3);
+        model
+            .global
+            .sync_daemon
+            .as_mut()
+            .expect("it is configured")
+            .maxlen = 1_400;
+        Input::Model(Box::new(new_model(model)))
+    };
+    node.feed(longer());
+    assert_eq!(turns(&mut node).len(), 2);
+    node.feed(longer());
+    assert!(turns(&mut node).is_empty());
     node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 1))))));
     assert_eq!(turns(&mut node), ["stop the backup sync daemon"]);
     assert_eq!(node.engine.state().agent.sync, None);

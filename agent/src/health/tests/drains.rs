@@ -68,6 +68,7 @@ fn inactive_connections_and_templates_hold_up_a_drain_where_they_carry_traffic()
         ("192.0.2.1:80/tcp", false, (0, 3, 2), false, true),
         ("192.0.2.1:80/udp", false, (0, 3, 0), false, false),
         ("192.0.2.1:80/udp", false, (0, 0, 0), false, true),
+        ("192.0.2.1:80/sctp", false, (0, 3, 0), false, true),
         ("fwmark:8", false, (0, 3, 0), false, false),
         ("192.0.2.1:80/tcp", true, (0, 0, 2), false, false),
         ("192.0.2.1:80/tcp", true, (0, 0, 2), true, true),

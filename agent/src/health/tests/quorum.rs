@@ -92,7 +92,7 @@ fn omega_says_goodbye_for_every_server_that_is_up() {
         let mut bench = Bench::new(wanted);
         bench.run(fail());
         let mut out = Vec::new();
-        bench.health.stop(bench.now, &mut out);
+        bench.health.stop(&mut out);
         bench.take(out);
         let want: &[&str] = if omega { &["down", "quorum_down"] } else { &[] };
         assert_eq!(bench.scripts(), want);

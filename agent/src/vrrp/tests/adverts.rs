@@ -102,6 +102,7 @@ fn a_unicast_peer_is_held_to_its_ttl_bounds_and_only_to_them() {
         (None, None, Some(3), None),
         (Some(254), None, Some(254), None),
         (Some(254), None, Some(253), Some("peer_ttl")),
+        (None, Some(10), Some(10), None),
         (None, Some(10), Some(11), Some("peer_ttl")),
         (Some(254), None, None, Some("peer_ttl")),
     ] {

@@ -1,6 +1,7 @@
 //! When things happen, to the microsecond.
 
 use super::*;
+use crate::model::Elsewhere;
 
 #[test]
 fn a_lone_backup_takes_over_after_the_down_interval() {
@@ -364,4 +365,54 @@ fn resuming_sends_at_once_announces_nothing_and_only_while_nobody_can_have_taken
             assert!(!all.iter().any(|effect| matches!(effect, Effect::Announce { .. })));
         }
     }
+}
+
+#[test]
+fn a_master_says_goodbye_unless_the_interface_for_it_is_gone() {
+    let gone = Ground {
+        link: None,
+        ..down("10.5.0.1")
+    };
+    for (ground, want) in [(down("10.5.0.1"), vec![0]), (gone, vec![])] {
+        let mut node = Node::start("10.5.0.1", &[vi(51, 100)], &[]);
+        node.run(Mono(10 * S));
+        let effects = node.with(Mono(10 * S), |routers, now, out| {
+            routers.on_ground(now, &"VI_51".into(), ground.clone(), out);
+        });
+        assert_eq!(node.state("VI_51"), VrrpState::Fault);
+        assert_eq!(priorities(&effects), want, "{ground:?}");
+    }
+}
+
+#[test]
+fn what_is_announced_is_not_announced_again_for_the_interfaces_elsewhere() {
+    let mut cfg = vi(51, 100);
+    cfg.garp.refresh = Duration::from_secs(4);
+    cfg.garp.refresh_repeat = 1;
+    cfg.elsewhere = Some(Elsewhere {
+        every: Duration::from_secs(2),
+        all: true,
+    });
+    let mut node = Node::start("10.5.0.1", &[cfg], &[]);
+    node.run(Mono(4 * S));
+    let began = node.entered(What::BecameMaster)[0];
+    let told: Vec<String> = (1..=8)
+        .flat_map(|second| {
+            let effects = node.run(began + Duration::from_secs(second));
+            let told = brief(&effects)
+                .into_iter()
+                .filter(|it| it.starts_with("announce"));
+            told.map(|it| format!("{second} s: {it}")).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "2 s: announce elsewhere",
+            "4 s: announce 1",
+            "5 s: announce 5",
+            "6 s: announce elsewhere",
+            "8 s: announce 1"
+        ]
+    );
 }
