@@ -97,6 +97,9 @@ impl Routers {
             .filter(|group| !group.tracking.is_empty())
             .flat_map(|group| &group.members)
             .collect();
+        // At the start all of them come at once.
+        let more = instances.len().saturating_sub(self.slots.len());
+        self.slots.reserve_exact(more);
         let mut names = BTreeMap::new();
         let mut renamed = Vec::new();
         let mut added = Vec::new();
