@@ -192,6 +192,7 @@ def groups(world):
             world.daemon.stop()
             world.daemon.configure(config.replace("    vrrp_version 3\n", f"    vrrp_version 3\n{word}"))
             world.daemon.start()
+            world.master()
             world.daemon.stop()
             until("the script has said its groups", lambda: os.path.exists(told))
             with open(told) as f:
