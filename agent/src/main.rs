@@ -125,7 +125,7 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Reference { page }) => {
             match loader::reference(page) {
-                Ok(text) => print!("{text}"),
+                Ok(text) => loader::tell(text.trim_end()),
                 Err(why) => return Err(exit(EXIT_NOT_FOUND, why)),
             }
             Ok(ExitCode::SUCCESS)

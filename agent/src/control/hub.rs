@@ -113,16 +113,23 @@ impl Hub {
     /// Folds one event and tells the watchers.
     pub(super) fn publish(&self, event: Event) {
         let mut inner = self.lock();
-        let changes = inner.state.inverse(&event);
+        // What was while the first configuration came into force is nobody's past.
+        let begun = inner.state.agent.config.revision > 0;
+        let changes = if begun {
+            inner.state.inverse(&event)
+        } else {
+            Vec::new()
+        };
         Arc::make_mut(&mut inner.state).apply(&event);
         inner.tally.fold(&event);
         inner.seq += 1;
         let seq = inner.seq;
-        inner.remember(Undo {
-            seq,
-            at: self.now(),
-            changes,
-        });
+        let at = self.now();
+        if begun {
+            inner.remember(Undo { seq, at, changes });
+        } else {
+            inner.known = at;
+        }
         let mut numbered = Numbered {
             seq,
             wall_ms: wall_ms(),
@@ -258,10 +265,14 @@ pub(super) fn wall_ms() -> u64 {
 mod tests {
     use super::*;
     use lb_shared::event::Change;
-    use lb_shared::state::{AgentView, Object, ObjectId};
+    use lb_shared::state::{AgentView, ConfigView, Object, ObjectId};
     use tokio::sync::broadcast::error::TryRecvError;
 
     fn host(name: usize) -> Event {
+        revised(name, 1)
+    }
+
+    fn revised(name: usize, revision: u64) -> Event {
         Event {
             what: What::Applied,
             object: ObjectId::Agent,
@@ -271,6 +282,10 @@ mod tests {
             at: Mono::ZERO,
             changes: vec![Change::Put(Object::Agent(Box::new(AgentView {
                 host: name.to_string(),
+                config: ConfigView {
+                    revision,
+                    ..ConfigView::default()
+                },
                 ..AgentView::default()
             })))],
         }
@@ -318,6 +333,19 @@ mod tests {
         assert_eq!(hub.seen_at(wall_ms()).unwrap().state, hub.seen().state);
         let refusal = hub.seen_at(then.wall_ms - 60_000).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::NotFound);
+    }
+
+    #[test]
+    fn the_past_begins_with_the_first_configuration() {
+        let hub = Hub::new(Instant::now());
+        for name in 0..3 {
+            hub.publish(revised(name, 0));
+        }
+        hub.publish(revised(3, 1));
+        assert!(hub.lock().undo.is_empty());
+        assert_eq!(hub.events(None, 9).len(), 4);
+        hub.publish(revised(4, 1));
+        assert_eq!(hub.lock().undo.len(), 1);
     }
 
     #[test]

@@ -248,7 +248,9 @@ impl Engine {
             (stage, Ok(())) => self.confirm.stage = stage,
             (stage, Err(why)) => {
                 self.confirm.stage = stage;
-                let text = "the note about the former configuration could not be written: the next start reads the file";
+                // What was written before is still there, and the time in it is over.
+                let text = "the note about the former configuration could not be written: the next start may begin \
+                            with that one, whatever the file says";
                 self.say(What::NotTold, text, Some(why));
             }
         }

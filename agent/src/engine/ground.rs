@@ -83,7 +83,8 @@ pub(super) fn ground(
             Some(_) => {}
         }
     }
-    let link = own.and_then(|(_, link)| link).map(|link| link.index);
+    let own_link = own.and_then(|(_, link)| link);
+    let link = own_link.map(|link| link.index);
     if let Some(name) = instance.vrf.as_deref().filter(|name| net.link(name).is_none()) {
         faults.insert(format!("VRF {name} does not exist"));
     }
@@ -129,6 +130,7 @@ pub(super) fn ground(
         link,
         sends_by,
         vrf,
+        mtu: own_link.map(|link| link.mtu),
         source,
         own_addresses,
         faults,

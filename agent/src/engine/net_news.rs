@@ -111,8 +111,9 @@ impl Engine {
 
     fn on_link(&mut self, link: Link) {
         let name = link.name.clone();
-        let running = link.running;
+        let (running, mtu) = (link.running, link.mtu);
         let before = self.net.on_link(link);
+        let resized = before.as_ref().is_some_and(|before| before.mtu != mtu);
         match before {
             Some(before) if before.name != name => {
                 self.debounce.forget(&before.name);
@@ -135,6 +136,10 @@ impl Engine {
                 if running { What::LinkUp } else { What::LinkDown },
                 "appeared",
             ),
+        }
+        if resized {
+            // Its adverts may have room for more addresses, or fewer.
+            self.refresh_grounds(Some(&name));
         }
     }
 

@@ -49,20 +49,7 @@ impl Engine {
     }
 
     fn placed_on(&self, fits: fn(&Link) -> bool, routes: &[Route], rules: &[Rule]) -> BTreeSet<Routing> {
-        let place = |route: &Route| {
-            let links = route.legs.iter().map(|leg| match &leg.device {
-                None => Some(None),
-                Some(name) => Some(Some(self.net.have().link(name).filter(|link| fits(link))?.index)),
-            });
-            let links = links.collect::<Option<Vec<_>>>()?;
-            let mut route = route.clone();
-            if let Some(vrf) = &route.vrf {
-                route.table = self.net.have().link(vrf)?.vrf_table?;
-            }
-            Some(Routing::Route(route, links))
-        };
-        let rules = rules.iter().cloned().map(Routing::Rule);
-        routes.iter().filter_map(place).chain(rules).collect()
+        Routing::placed(self.net.have(), fits, routes, rules)
     }
 
     /// An interface came, went, or changed between up and down. The kernel drops the routes of one that goes down.

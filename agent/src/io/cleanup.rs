@@ -2,8 +2,9 @@
 //!
 //! Runs after every exit and must not wait. It shares nothing with what can have caused a crash: no configuration, no
 //! engine. Virtual addresses go unless their last advert is younger than two intervals: those are for the restarted agent
-//! to adopt. Static addresses and interfaces of the instances' own endanger nobody: they stay for it, too, if somebody
-//! starts it again, and go otherwise, with the settings that were changed for them as they were.
+//! to adopt. Static addresses, interfaces of the instances' own, routes, rules and tables of nf_tables endanger nobody:
+//! they stay for it, too, if somebody starts it again, and go otherwise, with the settings that were changed for them as
+//! they were.
 
 use super::lane::NetLane;
 use super::lock;
@@ -11,7 +12,7 @@ use super::nft_socket::OwnPort;
 use super::rtnl_socket::Monitor;
 use super::store;
 use crate::engine::{BatchId, NetNews, Previous};
-use crate::net::{AddressKey, NetOp, NetTable};
+use crate::net::{AddressKey, FirewallChange, FirewallOp, NetOp, NetTable, Routing};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -102,8 +103,20 @@ fn leftovers(previous: &Previous, table: &NetTable, returns: bool) -> Vec<NetOp>
     if all {
         keys.extend(there(&ledger.static_addresses, table));
     }
-    let mut ops: Vec<NetOp> = keys.iter().map(|key| removal(key, table)).collect();
+    let mut ops = Vec::new();
     if all {
+        // Rules before the routes they lead to.
+        let routing = Routing::placed(table, |_| true, &ledger.routes, &ledger.rules);
+        let routing = routing.into_iter().rev();
+        ops.extend(routing.map(|it| NetOp::RemoveRouting(Box::new(it))));
+    }
+    ops.extend(keys.iter().map(|key| removal(key, table)));
+    if all {
+        let tables = ledger.firewall.iter().cloned();
+        ops.extend(tables.map(|table| {
+            let change = FirewallChange::Drop;
+            NetOp::Firewall(Box::new(FirewallOp { table, change }))
+        }));
         let links = ledger.links.iter().filter_map(|name| table.link(name));
         // A name may be somebody else's by now.
         let ours = links.filter(|link| link.over().is_some());
@@ -144,6 +157,8 @@ fn done_text(op: &NetOp, table: &NetTable) -> String {
             let name = table.links.get(link).map_or("?", |it| it.name.as_str());
             format!("removed interface {name}")
         }
+        NetOp::RemoveRouting(it) => format!("removed {it}"),
+        NetOp::Firewall(it) => format!("removed table {} of nftables", it.table),
         other => other.to_string(),
     }
 }
@@ -152,8 +167,10 @@ fn done_text(op: &NetOp, table: &NetTable) -> String {
 mod tests {
     use super::*;
     use crate::engine::{Ledger, LedgerMaster};
-    use crate::net::{Address, Link};
+    use crate::model::{Leg, Route, Rule, RuleAction};
+    use crate::net::{Address, Link, TableName};
     use crate::wire::LinkIndex;
+    use lb_shared::names::Family;
 
     const VIP: &str = "192.0.2.100";
     const FIXED: &str = "192.0.2.200";
@@ -172,7 +189,19 @@ mod tests {
         }
     }
 
-    /// A master with its address on an interface of its own, a static address, and a setting that was changed.
+    fn route(device: &str, destination: &str) -> Route {
+        let leg = Leg {
+            device: Some(device.to_owned()),
+            ..Leg::default()
+        };
+        Route {
+            legs: vec![leg],
+            ..Route::to((destination.parse().unwrap(), 24))
+        }
+    }
+
+    /// A master with its address on an interface of its own, a static address, a setting that was changed, a rule and
+    /// a route (another went with its interface), and a table of nf_tables.
     fn left(sent_ago_ms: u64) -> (Previous, NetTable) {
         let mut table = NetTable::default();
         for it in [link(2, "eth0", None), link(7, "vrrp.51", Some(2))] {
@@ -196,6 +225,12 @@ mod tests {
             masters: [("VI_1".to_owned(), master)].into(),
             static_addresses: at("eth0", FIXED),
             links: ["vrrp.51".to_owned(), "gone.52".to_owned(), "eth0".to_owned()].into(),
+            routes: vec![route("eth0", "198.51.100.0"), route("gone.52", "203.0.113.0")],
+            rules: vec![Rule::new(Family::Inet, 1000, RuleAction::Lookup(100))],
+            firewall: vec![TableName {
+                family: Family::Inet,
+                name: "lb".to_owned(),
+            }],
             link_sysctls: [("net/ipv4/conf/eth0/arp_ignore".to_owned(), "0".to_owned())].into(),
             ..Ledger::default()
         };
@@ -212,8 +247,11 @@ mod tests {
     #[test]
     fn what_nobody_comes_back_for_is_undone() {
         let all = [
+            "removed IPv4 rule 1000",
+            "removed route 198.51.100.0/24 dev eth0 table 254",
             "removed 192.0.2.200/24 on link 2",
             "removed 192.0.2.100/24 on link 7",
+            "removed table ip lb of nftables",
             "removed interface vrrp.51",
             "set net/ipv4/conf/eth0/arp_ignore to 0",
         ];

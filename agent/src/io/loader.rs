@@ -10,7 +10,7 @@ use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
 use nix::sys::socket::{SockaddrIn, SockaddrIn6, SockaddrStorage};
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -326,6 +326,11 @@ pub(crate) struct Verdict {
     pub json: bool,
 }
 
+/// A line for the standard output. Who reads it may have gone, as `head` does; the exit code tells all the same.
+pub fn tell(line: &str) {
+    let _gone = writeln!(io::stdout(), "{line}");
+}
+
 impl Verdict {
     /// Prints the findings and a last line about `what`; 0 fine, 1 errors.
     pub(crate) fn tell(&self, findings: &[Diagnostic], what: &str, refused: bool) -> ExitCode {
@@ -337,17 +342,17 @@ impl Verdict {
         );
         let bad = refused || errors > 0;
         if self.json {
-            println!("{}", findings_json(findings, [errors, warnings, hints]));
+            tell(&findings_json(findings, [errors, warnings, hints]).to_string());
         } else {
             for finding in findings {
-                println!("{}", finding.drawn());
+                tell(&finding.drawn());
             }
             let verdict = if bad { self.bad } else { self.good };
             let counts = [(errors, "error"), (warnings, "warning"), (hints, "hint")];
             let counts = counts
                 .map(|(number, noun)| lb_shared::text::count(number, noun))
                 .join(", ");
-            println!("{counts}: {what}: {verdict}");
+            tell(&format!("{counts}: {what}: {verdict}"));
         }
         ExitCode::from(u8::from(bad || self.strict && warnings > 0))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One check of one server, with every default already taken from the blocks above.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Check {
     pub kind: CheckKind,
     pub delay_loop: Duration,
@@ -24,7 +24,7 @@ pub struct Check {
 }
 
 /// The checkers there are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CheckKind {
     Tcp(TcpCheck),
     Http(HttpGet),
@@ -70,7 +70,7 @@ pub struct TcpCheck {
 }
 
 /// `HTTP_GET` or `SSL_GET`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HttpGet {
     /// Its `timeout` bounds connecting, and again each whole answer.
     pub connect: TcpCheck,
@@ -105,7 +105,7 @@ pub enum HttpVersion {
 }
 
 /// One `url` block.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Url {
     pub path: String,
     /// The `Host` header.

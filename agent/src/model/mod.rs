@@ -11,6 +11,7 @@ mod host;
 mod job;
 mod notify;
 mod own_link;
+pub mod room;
 mod routing;
 pub mod routing_words;
 mod service;

@@ -75,7 +75,7 @@ pub struct Persistence {
 }
 
 /// One `virtual_server`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Service {
     pub key: ServiceKey,
     /// `snmp_name`, or the group's name.
@@ -112,7 +112,7 @@ pub struct SorryServer {
 }
 
 /// One `real_server`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Server {
     pub key: ServerKey,
     pub forwarding: Forwarding,

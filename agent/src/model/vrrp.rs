@@ -43,7 +43,7 @@ pub enum Authentication {
 }
 
 /// One `vrrp_instance`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Instance {
     pub name: InstanceName,
     pub family: Family,
@@ -375,7 +375,7 @@ pub struct VrrpScript {
 }
 
 /// A `vrrp_sync_group`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SyncGroup {
     pub name: GroupName,
     /// At least one; every one exists in the model.

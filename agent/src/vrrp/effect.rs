@@ -18,6 +18,8 @@ pub struct Ground {
     pub sends_by: Option<LinkIndex>,
     /// The VRF that packets for it come by.
     pub vrf: Option<LinkIndex>,
+    /// The MTU of `link`.
+    pub mtu: Option<u32>,
     /// The source of its adverts: the primary address, link-local for IPv6.
     pub source: Option<IpAddr>,
     /// Addresses of this host: adverts from them are our own.

@@ -2,7 +2,6 @@
 
 use super::effect::Effect;
 use super::group::Group;
-use super::packet::address_bytes;
 use super::role::{Exit, Role};
 use super::router::Router;
 use super::routers::Routers;
@@ -97,6 +96,9 @@ impl Routers {
             .filter(|group| !group.tracking.is_empty())
             .flat_map(|group| &group.members)
             .collect();
+        // At the start all of them come at once.
+        let more = instances.len().saturating_sub(self.slots.len());
+        self.slots.reserve_exact(more);
         let mut names = BTreeMap::new();
         let mut renamed = Vec::new();
         let mut added = Vec::new();
@@ -269,7 +271,7 @@ impl Router {
     /// Other settings, the same router: its state, timers and counters stay.
     fn reconfigure(&mut self, now: Mono, cfg: Arc<Instance>, out: &mut Vec<Effect>) {
         let old = std::mem::replace(&mut self.cfg, cfg);
-        self.address_bytes = address_bytes(self.cfg.addresses.iter().map(|virt| virt.address));
+        self.fit(out);
         if self.cfg.version == VrrpVersion::V2 || self.master.is_none() || self.is_master() {
             self.master_interval = self.own_interval();
         }

@@ -12,7 +12,7 @@ use super::packet::{ChecksumForm, address_bytes};
 use super::role::{Init, Role, Standing, Step, Tally};
 use super::seal::Seal;
 use super::sign::Signer;
-use crate::model::{Instance, NotifyState, NotifyWho};
+use crate::model::{Instance, NotifyState, NotifyWho, room};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
 use lb_shared::state::{MasterView, Pin, RefusedView, Term, VrrpState};
@@ -54,8 +54,12 @@ pub(crate) struct Router {
     pub(crate) mute_until: Option<Mono>,
     pub(crate) tally: Tally,
     pub(crate) limiter: Limiter,
-    /// The addresses as they stand in a message.
+    /// The addresses as they stand in a message: those there is room for.
     pub(crate) address_bytes: Vec<u8>,
+    /// Addresses there is no room for.
+    pub(crate) left_out: usize,
+    /// Of its link, or the last one it had.
+    pub(crate) mtu: u32,
     /// The adverts of the present configuration, priority and ground: one per destination.
     pub(crate) wire: Vec<Advert>,
     /// Numbers of sealed adverts.
@@ -90,6 +94,8 @@ impl Router {
             tally: Tally::default(),
             limiter: Limiter::default(),
             address_bytes: address_bytes(cfg.addresses.iter().map(|virt| virt.address)),
+            left_out: 0,
+            mtu: room::MTU,
             wire: Vec::new(),
             seal: Seal::default(),
             signer: Signer::default(),

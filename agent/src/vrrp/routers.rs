@@ -119,6 +119,7 @@ impl Routers {
         let router = self.router(slot);
         let old = router.ground.replace(ground);
         router.mute_until = None;
+        router.fit(out);
         router.rewire();
         let moved = old
             .and_then(|old| old.link)

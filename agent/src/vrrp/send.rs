@@ -3,7 +3,7 @@
 use super::datagram::{Advert, Envelope};
 use super::effect::Effect;
 use super::limit::{Topic, swallowed};
-use super::packet::{ChecksumForm, Contents, Ends, encode};
+use super::packet::{ChecksumForm, Contents, Ends, address_bytes, encode};
 use super::role::{Role, Step};
 use super::router::Router;
 use super::sign::signed;
@@ -102,6 +102,30 @@ impl Router {
                 rounds,
             });
         }
+    }
+
+    /// Chooses the addresses that adverts carry, and says so if there is no room for all.
+    pub(crate) fn fit(&mut self, out: &mut Vec<Effect>) {
+        if let Some(mtu) = self.ground.as_ref().and_then(|ground| ground.mtu) {
+            self.mtu = mtu;
+        }
+        let (all, room) = (self.cfg.addresses.len(), self.cfg.advert_room(self.mtu));
+        self.address_bytes = address_bytes(self.cfg.addresses.iter().take(room).map(|virt| virt.address));
+        let left_out = all.saturating_sub(room);
+        if std::mem::replace(&mut self.left_out, left_out) == left_out {
+            return;
+        }
+        let (text, why) = if left_out == 0 {
+            (format!("adverts carry all {all} addresses again"), None)
+        } else {
+            (
+                format!(
+                    "adverts carry {room} of {all} addresses: the last {left_out} are held and not advertised"
+                ),
+                Some(format!("an MTU of {} has room for {room}", self.mtu)),
+            )
+        };
+        self.changed(What::InstanceChanged, text, why, out);
     }
 
     /// Encodes the adverts anew after anything in them changed.

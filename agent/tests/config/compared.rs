@@ -9,11 +9,48 @@ use std::path::Path;
 const EVERYDAY: &str = include_str!("everyday.txt");
 
 /// Those that no such configuration has: block, keyword, and why.
-const NOT_COMPARED: &[(&str, &str, &str)] = &[(
-    "global_defs",
-    "vrrp_iptables",
-    "nftables does its work here, and what it holds is compared in a case of its own",
-)];
+const NOT_COMPARED: &[(&str, &str, &str)] = &[
+    (
+        "global_defs",
+        "vrrp_iptables",
+        "nftables does its work here, and what it holds is compared in a case of its own",
+    ),
+    (
+        "(language)",
+        "includer",
+        "keepalived 2.2.7, which they are compared with, does not know it",
+    ),
+];
+
+/// Whether a line has something.
+type Has = fn(&str) -> bool;
+
+/// What is no keyword of a block, and how a line that has it is known.
+const LANGUAGE: &[(&str, Has)] = &[
+    ("!", |line| line.contains("! ")),
+    ("#", |line| line.contains("# ")),
+    ("{", |line| line.ends_with('{')),
+    ("}", |line| line == "}"),
+    ("\"\"", |line| line.matches('"').count() == 2),
+    ("\\ (end of line)", |line| line.ends_with('\\')),
+    ("include", |line| line.starts_with("include ")),
+    ("includer", |line| line.starts_with("includer ")),
+    ("@ID", |line| line.starts_with('@') && !line.starts_with("@^")),
+    ("@^ID", |line| line.starts_with("@^")),
+    ("$NAME=", |line| line.starts_with('$') && line.contains('=')),
+    ("$NAME", |line| {
+        line.split(' ').skip(1).any(|word| word.starts_with('$'))
+    }),
+    ("${NAME}", |line| line.contains("${")),
+    ("BOOL", |line| {
+        ["on", "off", "yes", "no", "true", "false"]
+            .iter()
+            .any(|it| line.ends_with(&format!(" {it}")))
+    }),
+    ("TIMER", |line| {
+        line.starts_with("advert_int ") && line.contains('.')
+    }),
+];
 
 fn everyday() -> BTreeSet<(String, String)> {
     let mut block = "";
@@ -68,6 +105,11 @@ fn inside(outer: &str, word: &str) -> String {
 fn compared() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for text in configurations() {
+        for (name, has) in LANGUAGE {
+            if text.lines().any(|line| has(line.trim())) {
+                found.insert(("(language)".to_owned(), (*name).to_owned()));
+            }
+        }
         let shown = show_disk(&Disk::default().with(FILE, text));
         let mut blocks = vec!["(root)".to_owned()];
         for it in &shown.statements {
@@ -81,8 +123,13 @@ fn compared() -> BTreeSet<(String, String)> {
                 };
                 found.insert((block.clone(), first.to_owned()));
                 found.extend(it.words.iter().map(|word| (block.clone(), word.clone())));
-            } else if block == "virtual_server_group" && it.words[0].contains('-') {
-                found.insert((block.clone(), "<RANGE>".to_owned()));
+            } else if block == "virtual_server_group" && it.words[0] != "fwmark" {
+                let kind = if it.words[0].contains('-') {
+                    "<RANGE>"
+                } else {
+                    "<IP PORT>"
+                };
+                found.insert((block.clone(), kind.to_owned()));
             }
             found.insert((block.clone(), it.words[0].clone()));
             if it.block {

@@ -208,7 +208,7 @@ fn a_process_has_the_words_it_is_written_with() {
 
 #[test]
 fn process_and_host_have_what_is_written() {
-    let text = "net_namespace blue\ninterface_up_down_delays {\neth0 5 1.5\neth1 0.3\n}\nglobal_defs {\nvrrp_priority -10\n\
+    let text = "net_namespace blue\ninterface_up_down_delays {\neth0 5 7.5\neth1 0.3\n}\nglobal_defs {\nvrrp_priority -10\n\
                 vrrp_rt_priority 50\nvrrp_cpu_affinity 0 1\nchecker_priority 5\nchecker_no_swap\nvrrp_delay_after_boot 60\n\
                 startup_script \"/usr/local/bin/chk_haproxy now\" nobody\nstartup_script_timeout 30\n}\n\
                 vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}\n";
@@ -217,7 +217,7 @@ fn process_and_host_have_what_is_written() {
     assert_eq!(host.net_namespace.as_deref(), Some("blue"));
     // The others wait for three adverts.
     let delays = |name: &str| (host.interface_delays[name].down, host.interface_delays[name].up);
-    assert_eq!(delays("eth0"), (seconds(2.0), seconds(1.5)));
+    assert_eq!(delays("eth0"), (seconds(2.0), seconds(2.0)));
     assert_eq!(delays("eth1"), (seconds(0.3), seconds(0.0)));
     assert_eq!((host.vrrp.nice, host.vrrp.real_time), (Some(-10), Some(50)));
     assert_eq!(host.vrrp.cpus, [0, 1].into());

@@ -17,6 +17,7 @@ mod rails;
 mod ramp;
 mod refusals;
 mod reload;
+mod room;
 mod routing;
 mod signed;
 mod source;

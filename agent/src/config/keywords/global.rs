@@ -179,7 +179,7 @@ const ROOT_ROWS: &[Keyword<Raw>] = &[
     row("linkbeat_interfaces", List("IFNAME [MII|ETHTOOL|IOCTL]"), "", NextStart, "Interfaces asked for their link \
         state.", Idle(NO_LINKBEAT)),
     row("interface_up_down_delays", List("IFNAME DOWN-DELAY [UP-DELAY]"), "0", InPlace, "How long a change of an \
-        interface must last before it counts, up to 255 s. Without UP-DELAY it is up at once. A down delay is kept \
+        interface must last before it counts, up to 255 s. Without UP-DELAY it is up at once. Both are kept \
         shorter than the others wait for a master.", Block(super::process::interface_delays)),
     row("vrrp_script", Takes::Block("NAME"), "", InPlace, "A script that is run periodically for track_script. It \
         must stand above its use.", Block(super::vrrp::script)),

@@ -152,7 +152,7 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("version", OneOf(&["2", "3"]), "vrrp_version", Restart, "Protocol version.",
         Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 }))),
     row("virtual_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses advertised and held while MASTER; at most \
-        255. The first one decides the family.", Block(|it, st, cx| address_lines(&mut it.addresses, st, cx))),
+        255, and no more than the interface's MTU has room for. The first one decides the family.", Block(|it, st, cx| address_lines(&mut it.addresses, st, cx))),
     row("virtual_ipaddress_excluded", List("ADDRESS-LINE"), "", InPlace, "Addresses held while MASTER but not \
         advertised; of either family.", Block(|it, st, cx| address_lines(&mut it.excluded, st, cx))),
     row("no_virtual_ipaddress", Nothing, "off", InPlace, "Having no address is meant.",

@@ -5,12 +5,10 @@ use crate::config::findings::Cx;
 use crate::config::keyword::shown;
 use crate::config::keywords::{AddressLine, Raw, RawInstance};
 use crate::config::lexer::Span;
-use crate::model::{AddressExtras, VirtualAddress};
+use crate::model::room::{self, COUNTED_MAX};
+use crate::model::{AddressExtras, Instance, VirtualAddress};
 use lb_shared::names::Family;
 use std::collections::BTreeSet;
-
-/// Addresses an advert can carry: its count is one byte.
-const ADVERTISED_MAX: usize = 255;
 
 /// Tells of an interface that this host does not have.
 pub(super) fn present(name: &str, at: Span, what: &str, cx: &mut Cx<'_>) {
@@ -88,15 +86,15 @@ pub(super) fn addresses(
             cx.error("V-122", *at, "'track_group' is for static lines", &notes);
         }
         foreign(line, it, cx);
-        match own_list && advertised.len() < ADVERTISED_MAX {
+        match own_list && advertised.len() < COUNTED_MAX {
             true => advertised.push(address),
             false => excluded.push(address),
         }
     }
-    if it.addresses.len() > ADVERTISED_MAX {
+    if it.addresses.len() > COUNTED_MAX {
         cx.warn(
             "V-25",
-            it.addresses[ADVERTISED_MAX].at,
+            it.addresses[COUNTED_MAX].at,
             "an advert carries at most 255 addresses",
             &["this one and those below are held but not advertised, as in keepalived"],
         );
@@ -113,6 +111,28 @@ pub(super) fn addresses(
         );
     }
     (advertised, excluded)
+}
+
+/// Tells of addresses that an advert of ordinary size has no room for. How large they may really be is known at run time.
+pub(super) fn fit(it: &RawInstance, instance: &Instance, cx: &mut Cx<'_>) {
+    let room = instance.advert_room(room::MTU);
+    let Some(first) = instance.addresses.get(room) else {
+        return;
+    };
+    let line = it.addresses.iter().find(|line| line.address == first.address);
+    cx.warn(
+        "V-126",
+        line.map_or(it.at, |line| line.at),
+        format!(
+            "an advert has room for {room} of the {} addresses at an MTU of {}",
+            instance.addresses.len(),
+            room::MTU
+        ),
+        &[
+            "this one and those below are held but not advertised, as in keepalived",
+            "the MTU of the instance's interface decides: it must be the same on both nodes",
+        ],
+    );
 }
 
 /// `static_ipaddress`.

@@ -30,7 +30,8 @@ pub(super) fn host(raw: &Raw, model: &Model, cx: &mut Cx<'_>) -> Host {
         ..Host::default()
     };
     for (name, down, up, at) in &raw.interface_delays {
-        let (down, up) = (capped(name, *down, *at, model, cx), *up);
+        let down = capped((name, "down"), *down, *at, model, cx);
+        let up = capped((name, "up"), *up, *at, model, cx);
         host.interface_delays
             .insert(name.clone(), InterfaceDelays { down, up });
     }
@@ -96,7 +97,13 @@ fn namespace(raw: &Raw, cx: &mut Cx<'_>) -> Option<String> {
 }
 
 /// Others must not take over before this node knows that it is down.
-fn capped(name: &str, down: Duration, at: Span, model: &Model, cx: &mut Cx<'_>) -> Duration {
+fn capped(
+    (name, which): (&str, &str),
+    delay: Duration,
+    at: Span,
+    model: &Model,
+    cx: &mut Cx<'_>,
+) -> Duration {
     let on_it = model
         .instances
         .values()
@@ -105,16 +112,19 @@ fn capped(name: &str, down: Duration, at: Span, model: &Model, cx: &mut Cx<'_>) 
         .map(|it| it.advert_interval * u32::from(it.down_timer_adverts.saturating_sub(1)))
         .min();
     match most {
-        Some(most) if most < down => {
+        Some(most) if most < delay => {
             let text = format!(
-                "the down delay of {name}, {} s, is cut to {} s",
-                down.as_secs_f64(),
+                "the {which} delay of {name}, {} s, is cut to {} s",
+                delay.as_secs_f64(),
                 most.as_secs_f64()
             );
-            let notes: &[&str] = &["after that the others take over anyway; keepalived cuts it, too"];
+            let notes: &[&str] = &[match which {
+                "down" => "after that the others take over anyway; keepalived cuts it, too",
+                _ => "as keepalived does with both delays",
+            }];
             cx.warn("V-41", at, text, notes);
             most
         }
-        Some(_) | None => down,
+        Some(_) | None => delay,
     }
 }

@@ -193,7 +193,7 @@ fn instance(
     let bounded = peers
         .iter()
         .any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some());
-    Some(Instance {
+    let instance = Instance {
         name,
         family,
         version,
@@ -264,7 +264,9 @@ fn instance(
             .unwrap_or(cx.global.notify_priority_changes),
         notify: group::notify(&it.notify, cx),
         debug: it.debug,
-    })
+    };
+    address::fit(it, &instance, cx);
+    Some(instance)
 }
 
 impl Routers {

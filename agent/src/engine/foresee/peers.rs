@@ -46,11 +46,11 @@ impl World {
         let Some(priority) = Priority::new(priority) else {
             return;
         };
-        let link = cfg
+        let own_link = cfg
             .interface
             .as_ref()
-            .and_then(|it| self.engine.net.have().link(it))
-            .map(|it| it.index);
+            .and_then(|it| self.engine.net.have().link(it));
+        let (link, mtu) = (own_link.map(|it| it.index), own_link.map(|it| it.mtu));
         let ours =
             crate::engine::ground::source(cfg, self.engine.net.have(), &self.engine.index.virtual_addresses);
         let unicast_peers = match ours {
@@ -90,6 +90,7 @@ impl World {
             link,
             sends_by: None,
             vrf: None,
+            mtu,
             source: Some(address),
             own_addresses: vec![address],
             faults: Default::default(),

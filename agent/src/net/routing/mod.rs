@@ -9,6 +9,7 @@ mod gone;
 mod route;
 mod rule;
 
+use super::{Link, NetTable};
 use crate::model::{Place, Realms, Route, Rule};
 use crate::wire::LinkIndex;
 use crate::wire::netlink::Builder;
@@ -17,6 +18,7 @@ pub(super) use gone::decode;
 use lb_shared::names::Family;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::RouteRealm;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -45,6 +47,29 @@ pub enum RoutingGone {
 }
 
 impl Routing {
+    /// As the kernel is told them: those whose interfaces are there and `fits`, in the table of their VRF.
+    pub fn placed(
+        have: &NetTable,
+        fits: fn(&Link) -> bool,
+        routes: &[Route],
+        rules: &[Rule],
+    ) -> BTreeSet<Self> {
+        let place = |route: &Route| {
+            let links = route.legs.iter().map(|leg| match &leg.device {
+                None => Some(None),
+                Some(name) => Some(Some(have.link(name).filter(|link| fits(link))?.index)),
+            });
+            let links = links.collect::<Option<Vec<_>>>()?;
+            let mut route = route.clone();
+            if let Some(vrf) = &route.vrf {
+                route.table = have.link(vrf)?.vrf_table?;
+            }
+            Some(Self::Route(route, links))
+        };
+        let rules = rules.iter().cloned().map(Self::Rule);
+        routes.iter().filter_map(place).chain(rules).collect()
+    }
+
     /// Whether this is, or may be, what is gone.
     pub fn is(&self, gone: &RoutingGone) -> bool {
         match (self, gone) {

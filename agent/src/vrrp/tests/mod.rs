@@ -8,6 +8,7 @@ mod instance;
 mod late;
 mod pins;
 mod reload;
+mod room;
 mod seal;
 mod sign;
 mod storm;
@@ -63,6 +64,7 @@ pub(super) fn ground(source: &str) -> Ground {
         link: Some(LINK),
         sends_by: None,
         vrf: None,
+        mtu: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: BTreeSet::new(),

@@ -34,6 +34,7 @@ pub(crate) fn advert_of(node: &Node, priority: u8, source: &str) -> Datagram {
         link: Some(LinkIndex(2)),
         sends_by: None,
         vrf: None,
+        mtu: None,
         source: Some(ip(source)),
         own_addresses: vec![ip(source)],
         faults: Default::default(),
