@@ -18,7 +18,7 @@ impl Engine {
     pub(super) fn on_model(&mut self, mut new: NewModel) {
         new.model.keep_services_of(&self.model.services);
         let changes = plan::changes(&self.model, &new.model);
-        let moves = self.moves(&new.model);
+        let moves = self.moves(&new.model, &new.numbers);
         let cut = self.cut(&new.model);
         let asked = new.asked.clone();
         if let (Some(boot), None, None) = (&mut self.boot, &asked, &self.stopping) {

@@ -9,7 +9,7 @@ use lb_shared::state::{DrainThen, VrrpState};
 use lb_shared::units::{Vrid, Weight};
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
-use lbagent::model::{Authentication, Script};
+use lbagent::model::{Authentication, Model, Script, ScriptTrack, SyncGroup, Tracking, VrrpScript};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -289,6 +289,128 @@ fn a_plan_tells_that_a_backup_would_take_over() {
             && moves[0].contains("200 is above 150"),
         "{moves:?}"
     );
+}
+
+/// VI_1 follows a script that counts as failed until very many runs have succeeded.
+fn failing(weight: i32) -> Model {
+    let mut model = model(100, service("rr", 1));
+    let script = VrrpScript {
+        name: "chk".into(),
+        script: Script {
+            argv: vec!["/bin/chk".into()],
+            user: None,
+        },
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(2),
+        rise: 1_000,
+        fall: 3,
+        init_fail: true,
+        broken: None,
+    };
+    model.scripts.insert("chk".into(), Arc::new(script));
+    let mut it = instance(100);
+    it.tracking = by_script(weight);
+    model.instances.insert("VI_1".into(), Arc::new(it));
+    model
+}
+
+fn by_script(weight: i32) -> Tracking {
+    Tracking {
+        scripts: vec![ScriptTrack {
+            script: "chk".into(),
+            weight,
+            reverse: false,
+        }],
+        ..Tracking::default()
+    }
+}
+
+#[test]
+fn a_plan_counts_what_failing_trackers_make_of_a_master_and_the_reload_makes_it_so() {
+    let mut node = Start::with(failing(-5)).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(node.has_vip());
+    assert!(node.plan(failing(-5)).moves.is_empty());
+    assert!(node.plan(failing(-3)).moves.is_empty(), "the priority rises");
+    assert_eq!(
+        node.plan(failing(-60)).moves,
+        ["VI_1: its priority falls from 95 to 40: a peer above 40 takes over"]
+    );
+    assert!(node.plan(model(100, service("rr", 1))).moves.is_empty());
+    let faulted = node.plan(failing(0)).moves;
+    assert!(
+        faulted.len() == 1 && faulted[0].starts_with("VI_1: it goes to FAULT: script chk failed"),
+        "{faulted:?}"
+    );
+    // A script that has no result yet takes nothing away.
+    let mut unknown = failing(0);
+    let mut other = (*unknown.scripts["chk"]).clone();
+    other.name = "other".into();
+    other.init_fail = false;
+    unknown.scripts.clear();
+    unknown.scripts.insert("other".into(), Arc::new(other));
+    let mut it = instance(100);
+    it.tracking = by_script(0);
+    it.tracking.scripts[0].script = "other".into();
+    unknown.instances.insert("VI_1".into(), Arc::new(it));
+    assert!(node.plan(unknown).moves.is_empty());
+
+    node.feed(Input::Model(Box::new(new_model(failing(-60)))));
+    let now = node.engine.state().instances[&"VI_1".into()].effective_priority;
+    assert_eq!(now, 40);
+    node.feed(Input::Model(Box::new(new_model(failing(0)))));
+    assert!(!node.has_vip());
+}
+
+#[test]
+fn a_plan_tells_that_a_group_takes_a_master_into_fault() {
+    // VI_2 is in FAULT: its script failed, at weight 0. VI_1 is MASTER.
+    let apart = || {
+        let mut model = failing(0);
+        let mut second = instance(100);
+        second.name = "VI_2".into();
+        second.vrid = Vrid::new(52).unwrap();
+        second.addresses[0].address = ip("192.0.2.102");
+        second.tracking = by_script(0);
+        model.instances.insert("VI_2".into(), Arc::new(second));
+        model.instances.insert("VI_1".into(), Arc::new(instance(100)));
+        model
+    };
+    let group = |members: &[&str], tracking: Tracking| {
+        let group = SyncGroup {
+            name: "G".into(),
+            members: members.iter().map(|it| (*it).into()).collect(),
+            tracking,
+            tracking_weight: false,
+            notify: Default::default(),
+        };
+        let mut model = apart();
+        model.groups.insert("G".into(), Arc::new(group));
+        model
+    };
+    let mut node = Start::with(apart()).go();
+    node.run_for(Duration::from_secs(10), &[]);
+    assert!(node.has_vip());
+    let both = node.plan(group(&["VI_1", "VI_2"], Tracking::default())).moves;
+    assert!(
+        both.len() == 1
+            && both[0].starts_with("VI_1: it goes to FAULT: VI_2 of its group: script chk failed"),
+        "{both:?}"
+    );
+    let own = node.plan(group(&["VI_1"], by_script(0))).moves;
+    assert!(
+        own.len() == 1 && own[0].starts_with("VI_1: it goes to FAULT: script chk failed"),
+        "{own:?}"
+    );
+    assert!(
+        node.plan(group(&["VI_1"], by_script(-60))).moves.is_empty(),
+        "no weights in it"
+    );
+    node.feed(Input::Model(Box::new(new_model(group(
+        &["VI_1", "VI_2"],
+        Tracking::default(),
+    )))));
+    assert!(!node.has_vip());
 }
 
 #[test]

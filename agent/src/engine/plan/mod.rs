@@ -5,6 +5,7 @@ mod host;
 mod instances;
 mod services;
 mod signing;
+mod standing;
 mod trackers;
 pub(super) mod values;
 
@@ -12,7 +13,8 @@ use super::Engine;
 use crate::model::routing_words;
 use crate::model::{Instance, Model, Server, Service};
 use crate::vrrp::is_same_router;
-use lb_shared::names::{InstanceName, ServerId};
+use lb_shared::names::ServerId;
+use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -142,14 +144,17 @@ fn routing<T: PartialEq>(lines: &mut Vec<String>, name: &str, old: &[T], new: &[
 
 impl Engine {
     /// How the new model would move virtual addresses, one line an instance; empty: none moves.
-    pub(super) fn moves(&self, new: &Model) -> Vec<String> {
+    pub(super) fn moves(&self, new: &Model, numbers: &BTreeMap<String, i32>) -> Vec<String> {
         let mut lines = Vec::new();
+        if !self.stands_otherwise(new) {
+            return lines;
+        }
+        let standing = Standing::of(self, new, numbers);
         for (name, before) in &self.model.instances {
             let after = (new.instances.values()).find(|it| is_same_router(before, it));
             let line = match after {
-                Some(after) if before == after => None,
-                Some(after) if self.routers.is_master(name) => self.kept(name, before, after),
-                Some(after) => self.gained(name, before, after),
+                Some(after) if self.routers.is_master(name) => self.kept(&standing, before, after),
+                Some(after) => self.gained(&standing, before, after),
                 None if !self.routers.is_master(name) => None,
                 None if new.instances.contains_key(name) => Some(
                     "it becomes another virtual router: its addresses go, and come back if it wins the election"
@@ -190,7 +195,7 @@ impl Engine {
     }
 
     /// What a MASTER would hold no longer.
-    fn kept(&self, name: &InstanceName, before: &Instance, after: &Instance) -> Option<String> {
+    fn kept(&self, standing: &Standing, before: &Instance, after: &Instance) -> Option<String> {
         let held = |it: &Instance| -> BTreeSet<_> {
             let lists = [&it.addresses, &it.excluded_addresses];
             let lines = lists.into_iter().flatten();
@@ -203,18 +208,25 @@ impl Engine {
         if !gone.is_empty() {
             return Some(format!("{} no longer held", gone.join(", ")));
         }
-        let advertised = self.routers.view(name)?.effective_priority;
-        let left = after_change(advertised, before, after);
+        let faults = standing.faults(after);
+        if !faults.is_empty() {
+            return Some(format!("it goes to FAULT: {}", faults.join(", ")));
+        }
+        let advertised = self.routers.view(&before.name)?.effective_priority;
+        let left = standing.priority(&before.name, after)?;
         (left < advertised).then(|| {
             format!("its priority falls from {advertised} to {left}: a peer above {left} takes over")
         })
     }
 
     /// What a BACKUP would take.
-    fn gained(&self, name: &InstanceName, before: &Instance, after: &Instance) -> Option<String> {
-        let view = self.routers.view(name)?;
+    fn gained(&self, standing: &Standing, before: &Instance, after: &Instance) -> Option<String> {
+        let view = self.routers.view(&before.name)?;
         let master = view.master?;
-        let ours = after_change(view.effective_priority, before, after);
+        if !standing.faults(after).is_empty() {
+            return None;
+        }
+        let ours = standing.priority(&before.name, after)?;
         let had = before.preempt && view.effective_priority > master.priority;
         (after.preempt && ours > master.priority && !had).then(|| {
             format!(
@@ -223,14 +235,4 @@ impl Engine {
             )
         })
     }
-}
-
-/// A priority after its base changed; the trackers add what they did.
-fn after_change(effective: u8, before: &Instance, after: &Instance) -> u8 {
-    let base = |it: &Instance| i32::from(it.priority.get());
-    if after.priority.is_owner() || effective == 0 {
-        return if effective == 0 { 0 } else { after.priority.get() };
-    }
-    let sum = i32::from(effective) - base(before) + base(after);
-    u8::try_from(sum.clamp(1, 254)).unwrap_or(1)
 }
