@@ -50,18 +50,19 @@ pub(crate) fn tokens<'t>(text: &'t str, line: u32, out: &mut Vec<Token<'t>>) -> 
                 at += 1;
             }
             b'"' => {
-                let end = match text[at + 1..].find('"') {
-                    Some(length) => at + 1 + length,
+                let (end, after, next) = match text[at + 1..].find('"') {
+                    Some(length) => (at + 1 + length, at + 2 + length, at + 2 + length),
                     None => {
                         trouble = Err(Unterminated(span(at, at + 1)));
-                        text.trim_end().len()
+                        let end = text.trim_end().len();
+                        (end, end, bytes.len())
                     }
                 };
-                at = (end + 1).min(bytes.len());
+                at = next;
                 let inside = &text[start + 1..end.max(start + 1)];
                 out.push(Token::Word(Word {
                     text: inside,
-                    span: span(start, at),
+                    span: span(start, after),
                 }));
             }
             _ => {
@@ -228,6 +229,10 @@ mod tests {
         assert_eq!(trouble.unwrap_err().0.start, 7);
         assert_eq!(out.len(), 2);
         assert!(tokens("script \"", 3, &mut out).is_err());
+        // White space of more than one byte at the end.
+        for text in ["\"x\u{85}", "\"\u{2003}", "\" \u{3000}\u{85}"] {
+            assert!(tokens(text, 3, &mut out).is_err(), "{text:?}");
+        }
     }
 
     #[test]
