@@ -56,9 +56,15 @@ def groups(solo):
         try:
             solo.agent.kill()
             solo.agent.start()
+            # Before its checks have spoken, a drain of the one that has is refused.
+            until("both servers are up", lambda: states(solo) == {"up"})
             yield
         finally:
             subprocess.run(["umount", "/etc/group"], check=True)
+
+
+def states(solo):
+    return {it["state"] for it in solo.agent.ask({"op": "servers", "targets": [SERVER, OTHER]})["data"]}
 
 
 def member(solo, group, *words):
