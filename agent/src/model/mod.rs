@@ -79,7 +79,8 @@ pub struct Layout {
 }
 
 impl Model {
-    /// Takes over, from the model before, every service that is the same: two that are one are compared at once.
+    /// Takes over, from the model before, every service that is the same: two that are one are compared at once, which
+    /// the standard library does for what is `Eq`.
     pub fn keep_services_of(&mut self, before: &BTreeMap<ServiceKey, Arc<Service>>) {
         for (key, service) in &mut self.services {
             if let Some(known) = before.get(key)

@@ -6,7 +6,8 @@ mod setup;
 
 pub(crate) use others::{NEIGHBOR, advert_of};
 pub(crate) use setup::{
-    VIP, entry, host, instance, instance_of, ip, model, new_model, server_key, service, service_key, settings,
+    VIP, by_script, entry, host, instance, instance_of, ip, model, new_model, script_chk, server_key,
+    service, service_key, settings,
 };
 
 use lb_shared::event::{Actor, Event, What};

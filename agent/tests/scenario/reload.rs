@@ -1,6 +1,8 @@
 //! A configuration file is read again.
 
-use crate::node::{Did, Node, Start, entry, instance, ip, model, new_model, server_key, service};
+use crate::node::{
+    Did, Node, Start, by_script, entry, instance, ip, model, new_model, script_chk, server_key, service,
+};
 use crate::operators::server;
 use lb_shared::event::What;
 use lb_shared::names::{Protocol, VirtualKey};
@@ -9,7 +11,7 @@ use lb_shared::state::{DrainThen, VrrpState};
 use lb_shared::units::{Vrid, Weight};
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
-use lbagent::model::{Authentication, Model, Script, ScriptTrack, SyncGroup, Tracking, VrrpScript};
+use lbagent::model::{Authentication, Model, Script, SyncGroup, Tracking, VrrpScript};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -295,34 +297,15 @@ fn a_plan_tells_that_a_backup_would_take_over() {
 fn failing(weight: i32) -> Model {
     let mut model = model(100, service("rr", 1));
     let script = VrrpScript {
-        name: "chk".into(),
-        script: Script {
-            argv: vec!["/bin/chk".into()],
-            user: None,
-        },
-        interval: Duration::from_secs(2),
-        timeout: Duration::from_secs(2),
         rise: 1_000,
-        fall: 3,
         init_fail: true,
-        broken: None,
+        ..script_chk()
     };
     model.scripts.insert("chk".into(), Arc::new(script));
     let mut it = instance(100);
     it.tracking = by_script(weight);
     model.instances.insert("VI_1".into(), Arc::new(it));
     model
-}
-
-fn by_script(weight: i32) -> Tracking {
-    Tracking {
-        scripts: vec![ScriptTrack {
-            script: "chk".into(),
-            weight,
-            reverse: false,
-        }],
-        ..Tracking::default()
-    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What would happen if: a copy of the engine is asked, and then it is tried.
 
-use crate::node::{Node, Start, instance_of, ip, model, server_key, service, service_key};
+use crate::node::{
+    Node, Start, by_script, instance_of, ip, model, script_chk, server_key, service, service_key,
+};
 use crate::operators::{server, vi_1};
 use lb_shared::names::ServerId;
 use lb_shared::request::{Act, RefusalCode, Verb};
 use lb_shared::state::{DrainThen, ObjectId, ServiceState, VrrpState};
 use lb_shared::whatif::{Facts, Foreseen, Foretold, Suppose, WhatIf};
 use lbagent::engine::{Input, NetNews, foresee};
-use lbagent::model::{Model, NotifyScripts, Script, ScriptTrack, Tracking, VrrpScript};
+use lbagent::model::{Model, NotifyScripts, Script};
 use lbagent::wire::LinkIndex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,29 +39,9 @@ fn vi() -> ObjectId {
 /// Master for a while, with a script that moves the priority by -20.
 fn tracked() -> Model {
     let mut model = model(100, service("rr", 2));
-    let script = VrrpScript {
-        name: "chk".into(),
-        script: Script {
-            argv: vec!["/bin/chk".into()],
-            user: None,
-        },
-        interval: Duration::from_secs(2),
-        timeout: Duration::from_secs(2),
-        rise: 2,
-        fall: 3,
-        init_fail: false,
-        broken: None,
-    };
-    model.scripts.insert("chk".into(), Arc::new(script));
+    model.scripts.insert("chk".into(), Arc::new(script_chk()));
     let instance = instance_of(&mut model);
-    instance.tracking = Tracking {
-        scripts: vec![ScriptTrack {
-            script: "chk".into(),
-            weight: -20,
-            reverse: false,
-        }],
-        ..Tracking::default()
-    };
+    instance.tracking = by_script(-20);
     instance.notify = NotifyScripts {
         any: Some(Script {
             argv: vec!["/bin/notify".into()],

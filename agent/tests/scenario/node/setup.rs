@@ -5,8 +5,8 @@ use lb_shared::names::{Family, Protocol, ServerKey, ServiceKey, VirtualKey};
 use lb_shared::units::Weight;
 use lbagent::engine::NewModel;
 use lbagent::model::{
-    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Server, ServerScripts, Service,
-    TcpCheck,
+    Check, CheckKind, Forwarding, Instance, Model, QuorumScripts, Scheduler, Script, ScriptTrack, Server,
+    ServerScripts, Service, TcpCheck, Tracking, VrrpScript,
 };
 use lbagent::net::{Address, AddressKey, Link, NetTable};
 use lbagent::wire::LinkIndex;
@@ -169,4 +169,33 @@ pub(crate) fn settings(value: &str) -> BTreeMap<&'static str, String> {
     ["expire_nodest_conn", "expire_quiescent_template"]
         .map(|name| (name, value.to_owned()))
         .into()
+}
+
+/// `vrrp_script chk`, run every two seconds.
+pub(crate) fn script_chk() -> VrrpScript {
+    VrrpScript {
+        name: "chk".into(),
+        script: Script {
+            argv: vec!["/bin/chk".into()],
+            user: None,
+        },
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(2),
+        rise: 2,
+        fall: 3,
+        init_fail: false,
+        broken: None,
+    }
+}
+
+/// `track_script` with `chk` alone.
+pub(crate) fn by_script(weight: i32) -> Tracking {
+    Tracking {
+        scripts: vec![ScriptTrack {
+            script: "chk".into(),
+            weight,
+            reverse: false,
+        }],
+        ..Tracking::default()
+    }
 }
