@@ -95,7 +95,7 @@ fn a_table_is_made_anew_in_one_transaction_with_one_answer() {
     let ruleset = |counters| Ruleset {
         priority: -1,
         counters,
-        guards: [guard("10.7.0.100")].into(),
+        content: Content::Guards([guard("10.7.0.100")].into()),
     };
     let of = |family, counters| requests(&op(family, FirewallChange::Build(ruleset(counters))));
     let (last, v4) = of(Family::Inet, false);
@@ -122,6 +122,56 @@ fn a_table_is_made_anew_in_one_transaction_with_one_answer() {
     // Neighbour discovery, link-local addresses, all others; both ways.
     let v6 = of(Family::Inet6, false).1;
     assert_eq!(v6.iter().filter(|it| it.0 & 0xff == NEW_RULE).count(), 6);
+}
+
+#[test]
+fn reports_are_sent_by_the_interface_below_and_are_found_by_name() {
+    let of = |family| {
+        let relays = [
+            ("vrrp.51".to_owned(), LinkIndex(3)),
+            ("vm6".to_owned(), LinkIndex(4)),
+        ];
+        let ruleset = Ruleset {
+            priority: -1,
+            counters: false,
+            content: Content::Relays(relays.into()),
+        };
+        requests(&op(family, FirewallChange::Build(ruleset))).1
+    };
+    let kinds = |all: &[Request]| -> Vec<u16> { all.iter().map(|it| it.0 & 0xff).collect() };
+    let v4 = of(Family::Inet);
+    assert_eq!(kinds(&v4), [16, 0, 2, 0, 9, 12, 3, 6, 17]);
+    // The map, its elements, the chain; and a set of those that may not ask for routers, with its elements and rule.
+    let v6 = of(Family::Inet6);
+    assert_eq!(kinds(&v6), [16, 0, 2, 0, 9, 9, 12, 12, 3, 6, 6, 17]);
+    let list = attributes(&v4[5].3[4..]).nth(2).unwrap().unwrap();
+    let elements: Vec<Vec<Vec<u8>>> = list
+        .nested()
+        .map(|element| {
+            let parts = element.unwrap().nested().map(Result::unwrap);
+            parts
+                .map(|part| part.nested().next().unwrap().unwrap().value.to_vec())
+                .collect()
+        })
+        .collect();
+    let element = |name: &[u8; 16], index: u32| vec![name.to_vec(), index.to_ne_bytes().to_vec()];
+    assert_eq!(
+        elements,
+        [
+            element(b"vm6\0\0\0\0\0\0\0\0\0\0\0\0\0", 4),
+            element(b"vrrp.51\0\0\0\0\0\0\0\0\0", 3)
+        ]
+    );
+    for (rule, expression) in [
+        (&v4[7], &b"dup\0"[..]),
+        (&v6[9], b"dup\0"),
+        (&v6[10], VMAC_SET.as_bytes()),
+    ] {
+        assert!(
+            rule.3.windows(expression.len()).any(|it| it == expression),
+            "{rule:?}"
+        );
+    }
 }
 
 #[test]
