@@ -10,6 +10,7 @@ mod guards;
 mod instance;
 mod interfaces;
 mod kernel;
+mod moves;
 mod node;
 mod operators;
 mod own_links;

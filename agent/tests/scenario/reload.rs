@@ -377,7 +377,9 @@ fn a_plan_tells_that_a_group_takes_a_master_into_fault() {
     let both = node.plan(group(&["VI_1", "VI_2"], Tracking::default())).moves;
     assert!(
         both.len() == 1
-            && both[0].starts_with("VI_1: it goes to FAULT: VI_2 of its group: script chk failed"),
+            && both[0].starts_with(
+                "VI_1: it goes to FAULT: VI_2 of its sync group is in FAULT (VI_2: script chk failed"
+            ),
         "{both:?}"
     );
     let own = node.plan(group(&["VI_1"], by_script(0))).moves;
