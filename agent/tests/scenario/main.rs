@@ -14,6 +14,7 @@ mod moves;
 mod node;
 mod operators;
 mod own_links;
+mod plans;
 mod rails;
 mod ramp;
 mod refusals;

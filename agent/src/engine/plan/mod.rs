@@ -10,9 +10,10 @@ mod trackers;
 pub(super) mod values;
 
 use super::Engine;
+use super::want::destination_key;
 use crate::model::routing_words;
 use crate::model::{Model, Server, Service};
-use lb_shared::names::ServerId;
+use lb_shared::names::{ServerId, VirtualKey};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -63,7 +64,11 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
     );
     for (key, service) in &new.services {
         match old.services.get(key) {
-            None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),
+            None => {
+                let count = service.servers.len();
+                let plural = if count == 1 { "" } else { "s" };
+                lines.push(format!("+ vs:{key} with {count} server{plural}"));
+            }
             Some(before) if before == service => {}
             Some(before) => {
                 let bare = |service: &Service| Service {
@@ -141,27 +146,37 @@ fn routing<T: PartialEq>(lines: &mut Vec<String>, name: &str, old: &[T], new: &[
 }
 
 impl Engine {
-    /// Established connections through the services and servers that the new model does not have.
+    /// Established connections through what the new model no longer has: services, their servers, and addresses of theirs.
     pub(super) fn cut(&self, new: &Model) -> BTreeMap<String, u64> {
         let mut cut = BTreeMap::new();
-        for (key, service) in &self.model.services {
-            let after = new.services.get(key);
-            if after.is_some_and(|after| Arc::ptr_eq(after, service)) {
-                continue;
-            }
-            for server in service.servers.keys() {
-                let id = ServerId {
-                    service: key.clone(),
-                    server: *server,
-                };
-                let name = match after {
-                    None => format!("vs:{key}"),
-                    Some(after) if !after.servers.contains_key(server) => format!("rs:{id}"),
-                    Some(_) => continue,
-                };
-                match self.server_counters(&id).active {
-                    0 => {}
-                    active => *cut.entry(name).or_default() += active,
+        let changed = self.model.services_not_in(new);
+        if changed.is_empty() {
+            return cut;
+        }
+        // Another service may have taken the place of one, as the kernel sees it.
+        let entries = (new.services.values()).flat_map(|it| it.entries.iter().map(move |entry| (entry, it)));
+        let after: BTreeMap<&VirtualKey, &Arc<Service>> = entries.collect();
+        for service in changed {
+            let key = &service.key;
+            for (entry, in_kernel) in self.in_kernel(&service) {
+                for (server, it) in &service.servers {
+                    let destination = destination_key(entry, *server, it.forwarding);
+                    let goes_on = (after.get(entry).and_then(|it| it.servers.get(server)))
+                        .is_some_and(|it| destination_key(entry, *server, it.forwarding) == destination);
+                    let active =
+                        (in_kernel.destinations.get(&destination)).map_or(0, |it| it.counters.active);
+                    if goes_on || active == 0 {
+                        continue;
+                    }
+                    let server_goes =
+                        (new.services.get(key)).is_some_and(|it| !it.servers.contains_key(server));
+                    let name = if server_goes {
+                        let (service, server) = (key.clone(), *server);
+                        format!("rs:{}", ServerId { service, server })
+                    } else {
+                        format!("vs:{key}")
+                    };
+                    *cut.entry(name).or_default() += u64::from(active);
                 }
             }
         }
