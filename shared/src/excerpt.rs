@@ -4,6 +4,7 @@
 //! An [`Excerpt`] is shown by the same functions as the whole: what they would add up over objects that are left out
 //! comes along as [`Sums`]. A long list comes in several excerpts, so that neither side ever holds all of it.
 
+mod chosen;
 mod part;
 
 use crate::counters::Counters;
@@ -15,6 +16,7 @@ use crate::request::{Refusal, Snapshot};
 use crate::select;
 use crate::state::{ObjectId, ServerView, ServiceState, State};
 use crate::view::{Totals, View};
+pub use chosen::Chosen;
 use part::Part;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,7 +31,7 @@ const SERVICES_ON_SCREEN: usize = 40;
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Scope {
-    /// What is wrong, overrides, totals; no targets.
+    /// What is wrong, overrides, totals; of all, or of what the targets stand for.
     Status,
     Instances,
     Services,
@@ -181,7 +183,7 @@ pub struct Reading {
 
 #[derive(Clone, Debug)]
 enum Found {
-    Status,
+    Status(Option<Chosen>),
     Screen,
     Instances(Vec<InstanceName>),
     Services(Vec<ServiceKey>),
@@ -201,7 +203,7 @@ impl Reading {
         let targets = &ask.targets;
         let all = targets.is_empty();
         let found = match ask.scope {
-            Scope::Status => Found::Status,
+            Scope::Status => Found::Status(Chosen::new(view, targets)?),
             Scope::Screen => Found::Screen,
             Scope::Objects => Found::Objects(select::objects(view, targets)?),
             Scope::Instances => {
@@ -271,7 +273,7 @@ impl Reading {
     /// How many objects the list has; `None` while they are not listed.
     fn len(&self) -> Option<usize> {
         Some(match &self.found {
-            Found::Status | Found::Screen => 0,
+            Found::Status(_) | Found::Screen => 0,
             Found::Instances(list) => list.len(),
             Found::Services(list) => list.len(),
             Found::Servers(list) => list.len(),
@@ -295,9 +297,9 @@ impl Reading {
         let range = from..len.min(end);
         let mut more = range.end < len;
         match &mut self.found {
-            Found::Status => part.status(),
+            Found::Status(of) => part.status(of.as_ref()),
             Found::Screen => {
-                part.status();
+                part.status(None);
                 let first = view.services().into_iter().take(SERVICES_ON_SCREEN);
                 first.for_each(|it| part.service(&it.key));
             }

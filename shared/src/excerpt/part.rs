@@ -1,6 +1,6 @@
 //! Takes parts of a state, with what they are shown with.
 
-use super::{AllSums, ServiceSum, Sums};
+use super::{AllSums, Chosen, ServiceSum, Sums};
 use crate::counters::Counters;
 use crate::history::ServerWord;
 use crate::names::{InstanceName, ServerId, ServiceKey};
@@ -140,12 +140,24 @@ impl<'a> Part<'a> {
         self.taken.trackers = state.trackers.clone();
     }
 
-    pub(super) fn status(&mut self) {
+    /// What is wrong, overrides and totals, of these objects or of all.
+    pub(super) fn status(&mut self, of: Option<&Chosen>) {
         let view = self.view;
         let state = view.state;
-        self.vrrp();
+        match of {
+            None => self.vrrp(),
+            Some(of) => {
+                let names = state.instances.keys();
+                names
+                    .filter(|name| of.has_instance(name))
+                    .for_each(|name| self.instance(name));
+            }
+        }
         let mut services = BTreeMap::new();
         for it in state.services.values() {
+            if of.is_some_and(|of| !of.has_service(&it.key)) {
+                continue;
+            }
             *services.entry(it.state).or_insert(0) += 1;
             match it.state {
                 ServiceState::Down | ServiceState::Sorry => self.service(&it.key),
@@ -155,6 +167,9 @@ impl<'a> Part<'a> {
         let mut servers = [0; ServerWord::ALL.len()];
         let mut told_of_init = false;
         for (id, it) in &state.servers {
+            if of.is_some_and(|of| !of.has_server(id)) {
+                continue;
+            }
             let word = ServerWord::of(it);
             servers[word as usize] += 1;
             // One without a result is enough to say that not all have one.
@@ -164,6 +179,9 @@ impl<'a> Part<'a> {
             }
         }
         for (target, change) in &state.overrides {
+            if of.is_some_and(|of| !of.has_change(target)) {
+                continue;
+            }
             if let Target::Server(id) = target {
                 self.server(id);
             }
@@ -172,7 +190,10 @@ impl<'a> Part<'a> {
         self.sums.all = Some(AllSums {
             services: services.into_iter().collect(),
             servers: ServerWord::ALL.into_iter().zip(servers).collect(),
-            totals: view.totals(),
+            totals: match of {
+                None => view.totals(),
+                Some(of) => of.totals(view),
+            },
         });
     }
 }
