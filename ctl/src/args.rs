@@ -571,6 +571,9 @@ pub(crate) struct Drain {
     /// What happens then
     #[arg(long, value_enum, default_value = "keep")]
     pub(crate) then: Then,
+    /// Wait for inactive connections too (closing, UDP): drained means that there are none of any kind
+    #[arg(long)]
+    pub(crate) inactive: bool,
     /// Follow it to its end
     #[arg(long)]
     pub(crate) wait: bool,

@@ -210,6 +210,7 @@ fn drain_verb() -> Verb {
     Verb::Drain {
         timeout_ms: Some(600_000),
         then: DrainThen::Keep,
+        inactive: false,
     }
 }
 

@@ -9,7 +9,7 @@ use lb_shared::json;
 use lb_shared::names::ServerId;
 use lb_shared::problems::{self, Problem};
 use lb_shared::request::Role;
-use lb_shared::state::{ObjectId, Override, OverrideKind, Target};
+use lb_shared::state::{Admin, ObjectId, Override, OverrideKind, Target};
 use lb_shared::text::{self, bytes_per_s, escape, span, thousands};
 use lb_shared::view::View;
 use std::time::Duration;
@@ -284,13 +284,14 @@ fn drain_facts(view: &View<'_>, id: &ServerId) -> Vec<String> {
     let Some(server) = view.state.servers.get(id) else {
         return Vec::new();
     };
-    if server.drain.is_none() {
+    let drain = server.drain.as_ref().filter(|_| server.admin != Admin::Drained);
+    let Some(drain) = drain else {
         return vec!["drained".into()];
-    }
+    };
     let Some(counters) = view.server_counters(id) else {
         return Vec::new();
     };
-    let left = format!("{} left", thousands(counters.active));
+    let left = format!("{} left", thousands(drain.left(counters)));
     let eta = match counters.drain_eta_s {
         Some(eta) => format!("ETA {}", span(Duration::from_secs(eta))),
         None => "ETA unknown".into(),
