@@ -136,8 +136,8 @@ impl Engine {
         self.apply_sessions(&before);
         self.refresh_interfaces();
 
-        self.raise_vmacs();
         self.apply_firewall();
+        self.raise_vmacs();
         let startup_delay = if first {
             let after_boot = self.model.host.delay_after_boot.saturating_sub(since_boot);
             Duration::from_micros(self.model.global.vrrp_startup_delay_us).max(after_boot)
@@ -163,8 +163,8 @@ impl Engine {
         self.hold_changed(&before);
         self.hold_static_addresses();
         self.apply_routing();
-        self.drop_idle_firewall();
         self.drop_vmacs();
+        self.drop_idle_firewall();
 
         let numbers = self
             .trackers

@@ -16,6 +16,7 @@ mod own_links;
 mod rails;
 mod ramp;
 mod refusals;
+mod relays;
 mod reload;
 mod room;
 mod routing;
