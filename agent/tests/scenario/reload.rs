@@ -65,6 +65,7 @@ fn f090_a_drain_outlasts_a_reload_and_a_server_that_leaves_and_returns() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         server(3),
     );
