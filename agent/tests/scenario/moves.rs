@@ -16,7 +16,7 @@ fn two(first: u8, second: u8) -> Model {
     let mut model = model(first, service("rr", 1));
     let mut twin = instance(second);
     twin.name = "VI_2".into();
-    twin.vrid = Vrid::new(52).unwrap();
+    twin.vrid = Vrid::new(52).expect("a number");
     twin.addresses[0].address = ip("192.0.2.102");
     model.instances.insert("VI_2".into(), Arc::new(twin));
     model
