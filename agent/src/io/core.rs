@@ -381,6 +381,7 @@ impl Core {
             match Signal::try_from(number) {
                 Ok(Signal::SIGHUP) => {
                     service_manager::notify("RELOADING=1");
+                    tracing::info!("Reloading ...");
                     self.reload(ReloadAsk {
                         dry_run: false,
                         force: true,
@@ -558,6 +559,7 @@ impl Core {
         if let Some(path) = pid_file {
             let _ = std::fs::remove_file(path);
         }
+        tracing::info!("Stopped");
     }
 }
 
@@ -565,6 +567,9 @@ impl Core {
 fn log(event: &Event) {
     if event.what == What::Present {
         return;
+    }
+    for text in loglines::details(event) {
+        tracing::debug!("{}", lb_shared::text::escape(&text));
     }
     let lines = loglines::lines(event);
     let text = if lines.is_empty() {
