@@ -476,7 +476,10 @@ fn message(ask: control::Ask) -> Message {
             expect,
             reply: back(reply),
         },
-        control::Ask::Config { reply } => Message::Config { reply: back(reply) },
+        control::Ask::Config { settings, reply } => Message::Config {
+            settings,
+            reply: back(reply),
+        },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
             actor,
             reply: back(reply),

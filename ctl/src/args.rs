@@ -466,8 +466,15 @@ pub(crate) enum ConfigVerb {
         keyword: String,
     },
     /// What is in force: includes read, definitions put in, secrets hidden, each line with its file and number
-    Show,
+    Show {
+        /// Every setting of every object instead, also those that no line says
+        #[arg(long)]
+        defaults: bool,
+    },
     /// What the file on disk would change of what is in force, from what to what; changes nothing
+    ///
+    /// With two hosts (--host A --host B): what is in force on A against what is in force on B, first what can cause two
+    /// masters.
     Diff,
 }
 

@@ -184,7 +184,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl config explain virtual_router_id",
             "lbctl config diff",
-            "lbctl config show",
+            "lbctl config show --defaults",
+            "lbctl config diff --host ssh://lb1 --host ssh://lb2",
             "lbctl config diff --cluster edge",
         ],
     ),

@@ -442,9 +442,10 @@ impl Session {
                 let within = Duration::from_millis(for_ms);
                 self.reload(false, force, Some(within)).await
             }
-            Request::Config => {
+            asked @ (Request::Config | Request::Settings) => {
+                let settings = asked == Request::Settings;
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
-                self.doors.engine.config().await
+                self.doors.engine.config(settings).await
             }
             Request::Confirmed => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;

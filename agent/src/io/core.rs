@@ -26,7 +26,7 @@ use crate::config::Texts;
 use crate::engine::{
     Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
 };
-use crate::model::{DumpKind, Service};
+use crate::model::{DumpKind, Model, Service};
 use crate::notify::loglines;
 use anyhow::Context as _;
 use lb_shared::counters::ServerCounters;
@@ -113,6 +113,7 @@ pub enum Message {
     Reload(ReloadAsk),
     /// Somebody wants the configuration in force shown.
     Config {
+        settings: bool,
         reply: ReplyTo,
     },
     /// Somebody confirms the configuration in force.
@@ -219,6 +220,8 @@ pub struct ShowAsk {
     pub file: String,
     pub revision: u64,
     pub texts: Arc<Texts>,
+    /// Every setting of it is wanted, not what the files say.
+    pub model: Option<Model>,
     pub reply: ReplyTo,
 }
 
@@ -453,12 +456,13 @@ impl Core {
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => self.reload(ask),
-            Message::Config { reply } => {
+            Message::Config { settings, reply } => {
                 let (file, revision, texts) = self.engine.in_force();
                 let asked = ShowAsk {
                     file: file.to_owned(),
                     revision,
                     texts,
+                    model: settings.then(|| self.engine.model().clone()),
                     reply,
                 };
                 (self.shell.reload)(Wish::Show(asked));

@@ -10,18 +10,24 @@ use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
 use lb_shared::text::count;
 
-pub(crate) fn run(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
+pub(crate) fn run(call: &Call<'_>, out: &mut Out, defaults: bool) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
     fleet::sections(site, global, look, out, |global, _, out| {
         let mut client = connect::client(global)?;
-        let shown = client.config()?;
+        let (form, lines) = if defaults {
+            let settings = client.settings()?;
+            (settings.json(), settings.lines())
+        } else {
+            let shown = client.config()?;
+            (shown.json(), shown.lines())
+        };
         let state = client.excerpt(&ExcerptAsk::all(Scope::Status))?.snapshot.state;
         match global.output {
             Output::Json | Output::Jsonl => {
-                out.line(&json::document(&state.agent.host, shown.json()).to_string())?;
+                out.line(&json::document(&state.agent.host, form).to_string())?;
             }
             Output::Table | Output::Wide | Output::Name => {
-                for line in shown.lines() {
+                for line in lines {
                     out.line(&line)?;
                 }
             }

@@ -130,6 +130,7 @@ fn requests() -> Vec<Value> {
         json!({"op": "reload", "confirm": "60s"}),
         json!({"op": "reload", "confirmed": true}),
         json!({"op": "config-show"}),
+        json!({"op": "config-show", "defaults": true}),
         json!({"op": "test", "targets": ["web/198.51.100.21"], "dry_run": false}),
         json!({"op": "log", "level": "debug", "for": "10m", "dry_run": true}),
         json!({"op": "log"}),

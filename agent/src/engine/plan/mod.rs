@@ -1,5 +1,6 @@
 //! What a new model would change, told before it comes into force.
 
+mod all;
 mod checks;
 mod host;
 mod instances;
@@ -13,6 +14,7 @@ use super::Engine;
 use crate::model::routing_words;
 use crate::model::{Instance, Model, Server, Service};
 use crate::vrrp::is_same_router;
+pub use all::settings;
 use lb_shared::names::ServerId;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
