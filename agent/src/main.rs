@@ -29,7 +29,7 @@ use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl,
+    background, cleanup, event_log, events, former, lock, log, once, scheduling, service_manager, sys, sysctl,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
@@ -384,6 +384,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
+                choose: event_log::choose,
             },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),

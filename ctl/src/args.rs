@@ -331,11 +331,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DUR")]
         drain_removed: Option<String>,
     },
-    /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
+    /// How much the agent logs, of everything or of one object; with a level, for a while
     Log {
-        /// error, warn, info, debug, trace, or default for what the agent was started with
-        #[arg(value_name = "LEVEL")]
-        level: Option<String>,
+        /// error, warn, info, debug, trace, or default for what the agent was started with; with NAME= before it only for
+        /// the events of an instance, a service, a server, a tracker, or of a kind: vrrp, track, check, service, action, ...
+        #[arg(value_name = "[NAME=]LEVEL")]
+        level: Vec<String>,
         /// It goes back by itself after this long; 30m when not said
         #[arg(long = "for", value_name = "DUR")]
         lasting: Option<String>,

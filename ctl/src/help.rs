@@ -137,7 +137,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "log",
-        &["lbctl log", "lbctl log debug --for 10m", "lbctl log default"],
+        &[
+            "lbctl log",
+            "lbctl log debug --for 10m",
+            "lbctl log web/198.51.100.25=error --for 1h",
+            "lbctl log check=warn",
+            "lbctl log default",
+        ],
     ),
     (
         "promote",

@@ -420,6 +420,14 @@ fn a_log_level_is_set_for_a_while() {
         }
     }
     assert_eq!(text, "level info\n");
+    assert_eq!(agent.code(&["log", "web=error", "--for", "1h"]), 0);
+    let of_one = agent.text(&["log", "level", "check=warn"]);
+    let want = "level of check warn, back to that of others in 30m00s\nlevel of web error, back to that of others in 1h00m";
+    assert!(of_one.contains(want), "{of_one}");
+    assert_eq!(agent.code(&["log", "nobody=warn"]), 3);
+    assert_eq!(agent.code(&["log", "web=default"]), 0);
+    assert_eq!(agent.code(&["log", "web=default"]), 3);
+    assert_eq!(agent.code(&["log", "one", "two", "three"]), 2);
     assert_eq!(agent.code(&["log", "loud"]), 2);
     assert_eq!(agent.code(&["log", "--for", "1m"]), 2);
 }

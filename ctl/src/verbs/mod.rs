@@ -119,7 +119,7 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             level,
             lasting,
             dry_run,
-        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
+        } => log::run(&call, out, &level, lasting.as_deref(), dry_run),
         Verb::Config(ConfigVerb::Show { defaults }) => show::run(&call, out, defaults),
         Verb::Config(ConfigVerb::Diff) if cli.global.host.len() == 2 => compare::run(&call, out),
         Verb::Config(ConfigVerb::Diff | ConfigVerb::Explain { .. }) => {
