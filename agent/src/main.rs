@@ -131,7 +131,7 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None if let Some(word) = &cli.run.signum => {
-            println!("{}", signal_number(word)?);
+            loader::tell(&signal_number(word)?.to_string());
             Ok(ExitCode::SUCCESS)
         }
         None if cli.run.config_test.is_some() => Ok(loader::config_test(
