@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 
 /// Flags every verb takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of all verbs")]
 pub(crate) struct Global {
     #[arg(
         help = "An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated",

@@ -229,6 +229,32 @@ fn completions_and_versions_are_there() {
     );
 }
 
+#[test]
+fn what_a_new_hand_gets_wrong_is_answered_in_its_own_words() {
+    let agent = Agent::new();
+    let output = agent.run(&["weight", "web/198.51.100.24"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("a server and, last, a weight; 'web/198.51.100.24' is one word"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+    // The agent closes on what is no JSON: its answer is what counts, not the closing.
+    let output = agent.run(&["raw", "nonsense"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    // What one host says can be read again as a configuration.
+    assert!(!agent.text(&["config", "show"]).contains("=="));
+    // The verb's own options stand before those of all verbs.
+    let help = agent.text(&["drain", "--help"]);
+    let place = |word: &str| help.find(word).unwrap_or_else(|| panic!("{word}: {help}"));
+    let all = place("Options of all verbs:");
+    assert!(
+        place("--inactive") < all && place("-n, --dry-run") < all && all < place("-C, --cluster"),
+        "{help}"
+    );
+}
+
 /// The values offered for the last word. A busy machine may be slower than the limit allows, and gets nothing then.
 fn offered(agent: &Agent, words: &[&str]) -> Vec<String> {
     let mut arguments = vec!["__complete", "--"];

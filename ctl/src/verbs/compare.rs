@@ -19,11 +19,16 @@ use std::collections::BTreeMap;
 
 pub(crate) fn run(call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
-    let answers: Vec<Answer<(Settings, Excerpt)>> = fleet::each(&site.hosts, |host| {
+    let mut answers: Vec<Answer<(Settings, Excerpt)>> = fleet::each(&site.hosts, |host| {
         let mut client = connect::client(&connect::for_host(global, host))?;
         let settings = client.settings()?;
         Ok((settings, client.excerpt(&ExcerptAsk::all(Scope::Instances))?))
     });
+    for answer in &mut answers {
+        let got = answer.got.as_ref().ok();
+        let name = got.map(|(_, seen)| seen.snapshot.state.agent.host.clone());
+        answer.call(name);
+    }
     let code = fleet::told(&answers);
     let [a, b] = answers.as_slice() else {
         return fleet::ended(code);
