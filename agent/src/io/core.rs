@@ -308,7 +308,7 @@ impl Core {
                     file: file.to_owned(),
                     revision,
                     texts,
-                    model: settings.then(|| self.engine.model().clone()),
+                    model: settings.then(|| Box::new(self.engine.model().clone())),
                     reply,
                 };
                 (self.shell.reload)(Wish::Show(asked));

@@ -145,7 +145,7 @@ pub struct ShowAsk {
     pub revision: u64,
     pub texts: Arc<Texts>,
     /// Every setting of it is wanted, not what the files say.
-    pub model: Option<Model>,
+    pub model: Option<Box<Model>>,
     pub reply: ReplyTo,
 }
 
