@@ -16,7 +16,7 @@ use crate::list::List;
 use crate::log::Log;
 use crate::mouse::{self, Mouse};
 pub(crate) use crate::msg::{Cmd, Failure, Link, Msg, News};
-use crate::order::{self, By, Order};
+use crate::order::{self, Order};
 use crate::past::{Past, Travel};
 use crate::ranking::Ranking;
 use crate::runs::Runs;
@@ -218,9 +218,7 @@ pub(crate) struct App {
     pub(crate) ordered_at: Duration,
     /// The state and the numbers the lists were made from.
     pub(crate) ordered: Option<(u64, u64)>,
-    /// What the list of servers was made from, where nothing else decides about it.
-    pub(crate) listed: Option<(u64, (By, bool), String)>,
-    /// Its order where numbers decide.
+    /// What the list of servers is made of.
     pub(crate) ranking: Ranking,
 }
 
@@ -317,7 +315,7 @@ impl App {
         (self.link, self.last_failure, self.connects) = (Link::Starting, None, 0);
         (self.now, self.heard, self.link_since) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         (self.moved_at, self.ordered_at) = (Duration::ZERO, Duration::ZERO);
-        (self.ordered, self.listed, self.runs) = (None, None, None);
+        (self.ordered, self.runs) = (None, None);
         self.ranking = Ranking::default();
         self.backlog = Vec::new();
         self.stir = true;

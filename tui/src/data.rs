@@ -1,10 +1,11 @@
 //! What is known about the agent: its state, folded from its events, with what is derived from both.
 
+use crate::survey::{Survey, Touched};
 use lb_shared::counters::Counters;
 use lb_shared::event::{Change, Numbered, What};
 use lb_shared::excerpt::{Excerpt, Sums};
 use lb_shared::names::ServiceKey;
-use lb_shared::problems::{self, Problem, Tally};
+use lb_shared::problems::{Problem, Tally};
 use lb_shared::request::{Role, Snapshot};
 use lb_shared::state::{Object, ObjectId, State};
 use lb_shared::units::Mono;
@@ -50,12 +51,14 @@ pub(crate) struct Data {
     /// Grows with every change of the state, and with every change of the numbers.
     version: u64,
     samples: u64,
-    /// Grows when there are other services or servers, or in another order.
+    /// Grows when there are other services or servers, or with another name or place.
     roster: u64,
     /// Grows when the numbers are those of other servers.
     counted: u64,
     /// What is known of the objects that are still to come, while only a first part of the state is here.
     early: Option<Box<Sums>>,
+    survey: Survey,
+    pub(crate) touched: Touched,
 }
 
 /// Past sums, oldest first.
@@ -89,6 +92,8 @@ impl Data {
     pub(crate) fn snapshot(&mut self, at: Duration, snapshot: Snapshot) {
         self.early = None;
         self.state = snapshot.state;
+        self.survey = Survey::of(&self.state);
+        self.touched = Touched::all();
         self.role = snapshot.role.or(self.role);
         self.seq = snapshot.seq;
         self.version += 1;
@@ -151,9 +156,12 @@ impl Data {
     /// Folds one event. Those a snapshot already contains are only listed.
     pub(crate) fn event(&mut self, at: Duration, event: Numbered) {
         if event.seq > self.seq {
-            let other = |change| changes_roster(&self.state, change);
-            self.roster += u64::from(event.event.changes.iter().any(other));
-            self.state.apply(&event.event);
+            for change in &event.event.changes {
+                self.roster += u64::from(changes_roster(&self.state, change));
+                self.survey.take(&self.state, change);
+                self.touched.take(change);
+                self.state.apply_change(change);
+            }
             self.seq = event.seq;
             self.version += 1;
             self.derived = false;
@@ -278,7 +286,7 @@ impl Data {
         self.version
     }
 
-    /// Another number whenever there are other services or servers, or in another order.
+    /// Another number whenever there are other services or servers, or with another name or place.
     pub(crate) fn roster(&self) -> u64 {
         self.roster
     }
@@ -300,11 +308,12 @@ impl Data {
         }
         self.derived = true;
         let view = View::new(&self.state, self.mono, self.wall_ms).with_sums(self.early.as_deref());
-        let (problems, services, servers) = (
-            problems::problems(&view),
-            view.service_tally(),
-            view.server_tally(),
-        );
+        let problems = self.survey.problems(&view);
+        let services = view.service_tally();
+        let servers = match self.early {
+            Some(_) => view.server_tally(),
+            None => self.survey.tally(),
+        };
         self.problems = problems;
         self.service_tally = services;
         self.server_tally = servers;
@@ -372,14 +381,14 @@ fn take<K: Ord, V>(into: &mut BTreeMap<K, V>, changed: Vec<(K, V)>) {
     into.extend(new.into_iter().chain(changed));
 }
 
-/// Whether with this change there are other services or servers, or in another order.
+/// Whether with this change there are other services or servers, or with another name or place.
 fn changes_roster(state: &State, change: &Change) -> bool {
     match change {
         Change::Put(Object::Server(view)) => !state.servers.contains_key(&view.id),
         Change::Put(Object::Service(view)) => state
             .services
             .get(&view.key)
-            .is_none_or(|known| known.order != view.order),
+            .is_none_or(|known| known.order != view.order || known.name != view.name),
         Change::Remove(ObjectId::Server(_) | ObjectId::Service(_)) => true,
         Change::Put(_) | Change::Remove(_) => false,
     }

@@ -31,6 +31,7 @@ mod settings;
 mod story;
 mod strip;
 mod succession;
+mod survey;
 mod tape;
 mod term;
 #[cfg(test)]
