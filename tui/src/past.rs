@@ -121,7 +121,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Travel => match selected(app) {
             Some(at) => Some(at),
             None => {
-                app.prompt = crate::app::Prompt::Command {
+                app.prompt = crate::prompt::Prompt::Command {
                     text: "at ".into(),
                     error: String::new(),
                 };

@@ -1,5 +1,6 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
+mod acts;
 mod compare;
 mod golden;
 mod hosts;
