@@ -93,6 +93,22 @@ impl Compare {
     }
 }
 
+/// What a filter asks of a server's counters.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Load {
+    pub active: u64,
+    pub connections_per_s: u64,
+}
+
+impl From<&ServerCounters> for Load {
+    fn from(counters: &ServerCounters) -> Self {
+        Self {
+            active: counters.active,
+            connections_per_s: counters.connections_per_s,
+        }
+    }
+}
+
 /// One row of a list.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
@@ -122,13 +138,8 @@ impl Filter {
     }
 
     /// Whether a server passes whose counters are at hand.
-    pub fn passes_server(
-        &self,
-        view: &View<'_>,
-        server: &ServerView,
-        counters: Option<&ServerCounters>,
-    ) -> bool {
-        let holds = |test: &Test| match (test, counters) {
+    pub fn passes_server(&self, view: &View<'_>, server: &ServerView, load: Option<Load>) -> bool {
+        let holds = |test: &Test| match (test, load) {
             (Test::Number(Key::Active, compare, limit), Some(it)) => compare.holds(it.active as f64, *limit),
             (Test::Number(Key::PerSecond, compare, limit), Some(it)) => {
                 compare.holds(it.connections_per_s as f64, *limit)

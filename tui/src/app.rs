@@ -26,7 +26,7 @@ use crate::tape::Playing;
 use crate::theme::Theme;
 use crate::trial::{self, Trial};
 use crate::window;
-use crate::{news, past, runs};
+use crate::{news, past, runs, view};
 use crossterm::event::KeyEventKind;
 use lb_shared::event::Numbered;
 use lb_shared::names::{InstanceName, ServerId, ServiceKey};
@@ -120,6 +120,8 @@ pub(crate) struct App {
     pub(crate) help: Option<usize>,
     /// What help shows.
     pub(crate) page: Page,
+    /// Words that help is narrowed to.
+    pub(crate) sought: String,
     pub(crate) log: Log,
     pub(crate) dialog: Option<Dialog>,
     /// What is compared, or was chosen to be.
@@ -442,4 +444,5 @@ pub(crate) fn settle(app: &mut App) {
     }
     act::watch_targets(app);
     order::arrange(app);
+    view::hold(app);
 }

@@ -24,6 +24,7 @@ pub(crate) fn on_paste(app: &mut App, text: &str) -> Vec<Cmd> {
             app.filters[app.screen as usize].set(app.screen, &typed);
         }
         Prompt::Command { text, .. } => text.push_str(&clean),
+        Prompt::Search => app.sought.push_str(&clean),
     }
     app.stir = true;
     Vec::new()
@@ -56,13 +57,14 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
     };
     if let Some(scroll) = &mut app.help {
         match action {
+            Action::Back if !app.sought.is_empty() => app.sought.clear(),
             Action::Back | Action::Help | Action::Open => app.help = None,
-            Action::Down => *scroll += 1,
-            Action::Up => *scroll = scroll.saturating_sub(1),
+            Action::Filter => app.prompt = Prompt::Search,
+            Action::Command => return on_action(app, action),
             Action::Quit if event.modifiers.contains(KeyModifiers::CONTROL) => return vec![Cmd::Quit],
             Action::Quit => app.help = None,
             Action::Suspend => return vec![Cmd::Suspend],
-            _ => {}
+            action => scrolled(scroll, action, app.size.1),
         }
         return Vec::new();
     }
@@ -154,6 +156,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Help => {
             app.help = Some(0);
             app.page = Page::Keys;
+            app.sought.clear();
         }
         Action::Redraw => return vec![Cmd::Redraw],
         Action::Suspend => return vec![Cmd::Suspend],
@@ -191,20 +194,9 @@ fn played(app: &App, action: Action) -> Option<Play> {
 
 pub(crate) fn travel(app: &mut App, action: Action) {
     app.moved_at = app.now;
-    let page = usize::from(app.size.1.saturating_sub(8)).max(1);
+    let page = page(app.size.1);
     if let Some(detail) = app.detail.last_mut() {
-        let scroll = &mut detail.scroll;
-        match action {
-            Action::Down => *scroll += 1,
-            Action::Up => *scroll = scroll.saturating_sub(1),
-            Action::HalfDown => *scroll += page / 2,
-            Action::HalfUp => *scroll = scroll.saturating_sub(page / 2),
-            Action::PageDown => *scroll += page,
-            Action::PageUp => *scroll = scroll.saturating_sub(page),
-            Action::First => *scroll = 0,
-            _ => {}
-        }
-        return;
+        return scrolled(&mut detail.scroll, action, app.size.1);
     }
     if app.screen == Screen::Events {
         app.follow = action == Action::First;
@@ -218,6 +210,27 @@ pub(crate) fn travel(app: &mut App, action: Action) {
         (Screen::Events, _) => step(&mut app.events, action, page),
         (Screen::Hosts, _) => step(&mut app.hosts, action, page),
     }
+}
+
+/// Rows that are passed at once on a terminal so high.
+fn page(height: u16) -> usize {
+    usize::from(height.saturating_sub(8)).max(1)
+}
+
+/// Scrolls a page of text; that it does not go beyond its end is seen to before it is drawn.
+pub(crate) fn scrolled(scroll: &mut usize, action: Action, height: u16) {
+    let page = page(height);
+    *scroll = match action {
+        Action::Down => scroll.saturating_add(1),
+        Action::Up => scroll.saturating_sub(1),
+        Action::HalfDown => scroll.saturating_add(page / 2),
+        Action::HalfUp => scroll.saturating_sub(page / 2),
+        Action::PageDown => scroll.saturating_add(page),
+        Action::PageUp => scroll.saturating_sub(page),
+        Action::First => 0,
+        Action::Last => usize::MAX,
+        _ => *scroll,
+    };
 }
 
 fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {

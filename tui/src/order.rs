@@ -5,8 +5,7 @@ use crate::data::Data;
 use crate::keys::Screen;
 use crate::story::Key;
 use crate::survey::Touched;
-use lb_shared::counters::ServerCounters;
-use lb_shared::filter::Item;
+use lb_shared::filter::{Item, Load};
 use lb_shared::problems;
 use lb_shared::state::{ObjectId, ServiceView};
 use lb_shared::view::View;
@@ -54,7 +53,7 @@ impl By {
     }
 
     /// The number of a server it stands for, if that is one that changes every second.
-    pub(crate) fn number(self) -> Option<fn(&ServerCounters) -> u64> {
+    pub(crate) fn number(self) -> Option<fn(Load) -> u64> {
         match self {
             Self::Active => Some(|it| it.active),
             Self::PerSecond => Some(|it| it.connections_per_s),
@@ -138,7 +137,10 @@ pub(crate) fn arrange(app: &mut App) {
     let moved = app.ordered != ordered || app.narrowed().filter.drifts() || app.fleet.several();
     let anew = app.stir || moved && !(early || held);
     let lists = anew && app.screen == Screen::Servers && !data.is_early();
-    let touched = lists.then(|| std::mem::take(&mut data.touched));
+    let touched = lists.then(|| {
+        data.weigh();
+        std::mem::take(&mut data.touched)
+    });
     let view = data.view(app.shown_at());
     if anew {
         app.stir = false;

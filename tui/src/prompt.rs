@@ -20,6 +20,8 @@ pub(crate) enum Prompt {
         text: String,
         error: String,
     },
+    /// What help is searched for, see [`App::sought`].
+    Search,
 }
 
 /// A filter and its text.
@@ -62,6 +64,15 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
             edit(text, code, ctrl);
             let text = text.clone();
             app.filters[screen as usize].set(screen, &text);
+        }
+        (Prompt::Search, KeyCode::Esc) => {
+            app.sought.clear();
+            app.prompt = Prompt::None;
+        }
+        (Prompt::Search, KeyCode::Enter) => app.prompt = Prompt::None,
+        (Prompt::Search, code) => {
+            edit(&mut app.sought, code, ctrl);
+            app.help = app.help.map(|_| 0);
         }
         (Prompt::Command { .. }, KeyCode::Esc) => app.prompt = Prompt::None,
         (Prompt::Command { text, .. }, KeyCode::Enter) => {
@@ -139,6 +150,8 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
     app.lines.retain(|known| known != line);
     app.lines.push(line.to_owned());
     app.lines.drain(..app.lines.len().saturating_sub(LINES_MAX));
+    // Nothing is asked, or moved, behind a page of help.
+    app.help = None;
     match command {
         Command::Change {
             kind,
@@ -181,6 +194,7 @@ fn run(app: &mut App, line: &str) -> Vec<Cmd> {
         Command::Help(page) => {
             app.help = Some(0);
             app.page = page;
+            app.sought.clear();
         }
         Command::Quit => return vec![Cmd::Quit],
     }

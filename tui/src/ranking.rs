@@ -8,7 +8,7 @@ use crate::data::Data;
 use crate::order::By;
 use crate::survey::Touched;
 use lb_shared::counters::ServerCounters;
-use lb_shared::filter::Filter;
+use lb_shared::filter::{Filter, Load};
 use lb_shared::names::ServerId;
 use lb_shared::state::ServerView;
 use lb_shared::view::View;
@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// So many bits of a rank are a server's place; as many servers have one. The other 40 bits hold milliseconds of 34 years.
+const PLACE_BITS: u32 = 24;
+const PLACES: u32 = 1 << PLACE_BITS;
 /// The place of what is counted and not listed.
 const NOWHERE: u32 = u32::MAX;
 
@@ -93,7 +96,7 @@ impl Ranking {
     fn list(&mut self, view: &View<'_>) {
         let state = view.state;
         let known = |it: &ServerView| state.servers.get(&it.id).cloned();
-        self.views = view.servers().filter_map(known).collect();
+        self.views = view.servers().filter_map(known).take(PLACES as usize).collect();
         self.keys = self.views.iter().map(|it| it.id.clone()).collect();
         let places: Vec<u32> = (0..).take(self.keys.len()).collect();
         let keys = &self.keys;
@@ -131,13 +134,18 @@ impl Ranking {
             _ => self.views.iter().map(|it| number(self.by, it)).collect(),
         };
         self.numbers = numbers;
-        let mut order: Vec<u32> = (0..).take(self.keys.len()).collect();
-        order.sort_unstable_by_key(|place| rank(self.numbers[*place as usize], *place));
-        self.order = order;
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        let numbers = self.numbers.iter().zip(0..);
+        let mut ranks: Vec<u64> = numbers.map(|(number, place)| rank(*number, place)).collect();
+        ranks.sort_unstable();
+        self.order = ranks.into_iter().map(place).collect();
     }
 
     /// Looks at those that changed.
-    fn touch(&mut self, data: &Data, view: &View<'_>, touched: Touched, moved: &mut Vec<u128>) {
+    fn touch(&mut self, data: &Data, view: &View<'_>, touched: Touched, moved: &mut Vec<u64>) {
         let state = view.state;
         let of_services = touched
             .services
@@ -157,7 +165,8 @@ impl Ranking {
             self.views[nth] = Arc::clone(now);
             self.stays[nth] = self.steady.passes_server(view, now, None);
             let counted = data.counters.as_ref().and_then(|it| it.servers.get(id));
-            self.passes[nth] = self.drifting.passes_server(view, now, counted);
+            let load = counted.map(Load::from);
+            self.passes[nth] = self.drifting.passes_server(view, now, load);
             match self.by {
                 By::Name | By::Active | By::PerSecond => {}
                 By::State | By::Weight | By::Age => {
@@ -168,38 +177,37 @@ impl Ranking {
     }
 
     /// Takes the counters, as far as they decide.
-    fn count(&mut self, data: &Data, view: &View<'_>, moved: &mut Vec<u128>) {
+    fn count(&mut self, data: &Data, view: &View<'_>, moved: &mut Vec<u64>) {
         let number = self.by.number();
         let narrows = !self.drifting.is_empty();
         if number.is_none() && !narrows {
             return;
         }
-        let nobody = BTreeMap::new();
-        let counters = data.counters.as_ref().map_or(&nobody, |it| &it.servers);
         let anew = self.counted_of != Some(data.counted());
         if anew {
             self.counted_of = Some(data.counted());
-            self.align(counters);
+            let nobody = BTreeMap::new();
+            self.align(data.counters.as_ref().map_or(&nobody, |it| &it.servers));
         }
         let (numbers, passes) = (&mut self.numbers, &mut self.passes);
-        let mut see = |place: u32, counted: Option<&ServerCounters>| {
+        let mut see = |place: u32, load: Option<Load>| {
             let Some(it) = self.views.get(place as usize) else {
                 return;
             };
             if let Some(number) = number {
-                let number = counted.map_or(0, |it| number(it).saturating_add(1));
+                let number = load.map_or(0, |it| number(it).saturating_add(1));
                 put(numbers, place, number, moved);
             }
             if narrows {
-                passes[place as usize] = self.drifting.passes_server(view, it, counted);
+                passes[place as usize] = self.drifting.passes_server(view, it, load);
             }
         };
         // Who is not counted only grows older.
         if anew || self.drifting.ages() {
             self.uncounted.iter().for_each(|place| see(*place, None));
         }
-        for (place, counted) in self.counted.iter().zip(counters.values()) {
-            see(*place, Some(counted));
+        for (place, load) in self.counted.iter().zip(data.loads()) {
+            see(*place, Some(*load));
         }
     }
 
@@ -220,8 +228,13 @@ impl Ranking {
     }
 
     /// Those that did not move are in order as they are; the others are put among them.
-    fn mend(&mut self, mut moved: Vec<u128>) {
+    fn mend(&mut self, mut moved: Vec<u64>) {
         if moved.is_empty() {
+            return;
+        }
+        // Where most moved, it is quicker to sort than to put them among the others.
+        if moved.len() > self.keys.len() / 2 {
+            self.sort();
             return;
         }
         let mut moves = vec![false; self.keys.len()];
@@ -251,7 +264,7 @@ fn number(by: By, it: &ServerView) -> u64 {
     match by {
         By::State => worst_first(it),
         By::Weight => it.effective.map_or(0, |weight| u64::from(weight.get()) + 1),
-        By::Age => it.since.0,
+        By::Age => it.since.0 / 1_000,
         By::Name | By::Active | By::PerSecond => 0,
     }
 }
@@ -280,7 +293,7 @@ fn by_name(view: &View<'_>, keys: &[ServerId]) -> Vec<u64> {
 }
 
 /// Gives a place another number.
-fn put(numbers: &mut [u64], place: u32, number: u64, moved: &mut Vec<u128>) {
+fn put(numbers: &mut [u64], place: u32, number: u64, moved: &mut Vec<u64>) {
     if let Some(known) = numbers.get_mut(place as usize)
         && *known != number
     {
@@ -290,13 +303,14 @@ fn put(numbers: &mut [u64], place: u32, number: u64, moved: &mut Vec<u128>) {
 }
 
 /// What sorts by the number, the largest first, then by the place.
-fn rank(number: u64, place: u32) -> u128 {
-    u128::from(!number) << 32 | u128::from(place)
+fn rank(number: u64, place: u32) -> u64 {
+    const LARGEST: u64 = u64::MAX >> PLACE_BITS;
+    (LARGEST - number.min(LARGEST)) << PLACE_BITS | u64::from(place)
 }
 
 /// The place in a rank: its lower half.
-fn place(rank: u128) -> u32 {
-    (rank & u128::from(u32::MAX)) as u32
+fn place(rank: u64) -> u32 {
+    (rank & u64::from(PLACES - 1)) as u32
 }
 
 #[cfg(test)]
@@ -333,7 +347,7 @@ mod tests {
             By::State => rows.sort_by_key(|it| Reverse(worst_first(it))),
             By::Name => rows.sort_by_key(|it| (view.service_name(&it.id.service), it.id.server)),
             By::Weight => rows.sort_by_key(|it| Reverse(it.effective)),
-            By::Age => rows.sort_by_key(|it| Reverse(it.since)),
+            By::Age => rows.sort_by_key(|it| Reverse(it.since.0 / 1_000)),
             By::Active => rows.sort_by_key(|it| Reverse(counters(it).map(|it| it.active))),
             By::PerSecond => rows.sort_by_key(|it| Reverse(counters(it).map(|it| it.connections_per_s))),
         }
@@ -408,6 +422,7 @@ mod tests {
                     }
                 }
                 let touched = std::mem::take(&mut data.touched);
+                data.weigh();
                 let view = data.view(at);
                 let rows = ranking.rows(&data, &view, &filter, by, touched);
                 let rows: Vec<ServerId> = rows.iter().map(|it| ranking.keys()[*it as usize].clone()).collect();

@@ -3,6 +3,7 @@
 mod acts;
 mod compare;
 mod golden;
+mod help;
 mod hosts;
 mod keys;
 mod look;

@@ -3,7 +3,7 @@
 use super::paint::{Area, Paint, Row, row};
 use super::words::short;
 use super::{Scene, detail, events};
-use crate::app::Link;
+use crate::app::{App, Link};
 use crate::fleet::Standing;
 use crate::keys::{self, Screen};
 use crate::mouse::Spot;
@@ -305,26 +305,34 @@ fn alarm(scene: &Scene<'_>) -> Option<String> {
     ))
 }
 
-/// The prompt, what came of an action, or the keys of this screen.
-pub(super) fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
-    let app = scene.app;
-    let y = area.height - 1;
+/// The line that is being typed.
+pub(super) fn prompt(app: &App) -> Option<Row> {
     match &app.prompt {
         Prompt::Filter(text) => {
             let mut line = row(format!(" / {}_", escape(text)), Role::Plain);
             if let Some(error) = &app.narrowed().error {
                 line.push(format!("   {}", escape(error)), Role::Warn);
             }
-            return paint.row(area.x, y, area.width, &line);
+            Some(line)
         }
+        Prompt::Search => Some(row(format!(" / {}_", escape(&app.sought)), Role::Plain)),
         Prompt::Command { text, error } => {
             let mut line = row(format!(" : {}_", escape(text)), Role::Plain);
             if !error.is_empty() {
                 line.push(format!("   {}", escape(error)), Role::Warn);
             }
-            return paint.row(area.x, y, area.width, &line);
+            Some(line)
         }
-        Prompt::None => {}
+        Prompt::None => None,
+    }
+}
+
+/// The prompt, what came of an action, or the keys of this screen.
+pub(super) fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
+    let app = scene.app;
+    let y = area.height - 1;
+    if let Some(line) = prompt(app) {
+        return paint.row(area.x, y, area.width, &line);
     }
     if let Some((note, _)) = &app.note {
         return paint.row(area.x, y, area.width, &row(format!(" {note}"), Role::Master));

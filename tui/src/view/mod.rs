@@ -43,7 +43,16 @@ pub(crate) struct Scene<'a> {
     pub(crate) wide: bool,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    fn of(app: &'a App, data: &'a Data, columns: u16) -> Self {
+        Self {
+            app,
+            data,
+            view: data.view(app.shown_at()).with_peers(&app.fleet.peers),
+            wide: columns >= WIDE,
+        }
+    }
+
     /// The time of day: `09:20:00`.
     pub(crate) fn clock(&self, wall_ms: u64) -> String {
         clock(self.ahead(wall_ms))
@@ -114,6 +123,39 @@ pub(crate) fn look(picture: &Buffer) -> u64 {
     hasher.finish()
 }
 
+/// Keeps what scrolls within its ends: otherwise it would have to be scrolled back over what is not there.
+pub(crate) fn hold(app: &mut App) {
+    let scrolled = match (app.help, app.compared(), app.detail.last()) {
+        (Some(scroll), ..) => scroll,
+        (None, Some(compare), _) => compare.scroll,
+        (None, None, Some(detail)) => detail.scroll,
+        (None, None, None) => return,
+    };
+    let Some(data) = app.data.as_ref().filter(|_| scrolled > 0) else {
+        return;
+    };
+    let scene = Scene::of(app, data, app.size.0);
+    let body = usize::from(app.size.1).saturating_sub(3);
+    let (lines, room) = match (app.help, app.compared(), app.detail.last()) {
+        (Some(_), ..) => (
+            help::lines(&scene).len(),
+            usize::from(app.size.1).saturating_sub(2),
+        ),
+        (None, Some(compare), _) => (compare::rows(&scene, compare), body.saturating_sub(2)),
+        (None, None, Some(detail)) => (detail::lines(&scene, app.size.0, detail).len(), body),
+        (None, None, None) => (0, 0),
+    };
+    let end = lines.saturating_sub(room);
+    let compares = app.compared().is_some();
+    if let Some(scroll) = &mut app.help {
+        *scroll = end.min(*scroll);
+    } else if let Some(compare) = app.compare.as_mut().filter(|_| compares) {
+        compare.scroll = end.min(compare.scroll);
+    } else if let Some(detail) = app.detail.last_mut() {
+        detail.scroll = end.min(detail.scroll);
+    }
+}
+
 /// What stays on the terminal after the end: the problems, so that nobody leaves without having seen them.
 pub(crate) fn farewell(app: &App) -> String {
     const LINES: usize = 5;
@@ -160,12 +202,7 @@ fn paint<'a>(app: &App, buffer: &'a mut Buffer) -> Paint<'a> {
         // Lists with most of their rows missing would be wrong ones.
         Some(data) if data.is_early() && app.screen != Screen::Overview => connecting(app, &mut paint, area),
         Some(data) => {
-            let scene = Scene {
-                app,
-                data,
-                view: data.view(app.shown_at()).with_peers(&app.fleet.peers),
-                wide: area.width >= WIDE,
-            };
+            let scene = Scene::of(app, data, area.width);
             if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
                 small::draw(&scene, &mut paint, area);
             } else {
