@@ -224,7 +224,7 @@ fn completions_and_versions_are_there() {
     assert_eq!(agent.code(&["man", "fly"]), 2);
     let version = agent.text(&["version"]);
     assert!(
-        version.contains("lbagent  0.4.1, protocol 1.0, on lb1"),
+        version.contains("lbagent  0.4.1, protocol 1.1, on lb1"),
         "{version}"
     );
 }

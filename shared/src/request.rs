@@ -142,6 +142,8 @@ pub enum Verb {
     Drain {
         timeout_ms: Option<u64>,
         then: DrainThen,
+        /// Inactive connections are waited for, too.
+        inactive: bool,
     },
     Undrain,
     /// `cut`: also with active connections.

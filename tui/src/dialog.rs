@@ -317,6 +317,7 @@ impl Dialog {
                 } else {
                     DrainThen::Undrain
                 },
+                inactive: false,
             },
             Kind::Undrain => Verb::Undrain,
             Kind::Weight if self.text(Name::Weight).is_empty() => {

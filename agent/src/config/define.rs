@@ -4,6 +4,7 @@
 //! without end from a few bytes.
 
 use super::expand::Piece;
+use super::source::unindented;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names defined in one configuration.
@@ -42,7 +43,7 @@ pub(crate) struct Definitions<'f> {
 
 /// `$NAME=VALUE`: the name and where the value begins.
 pub(crate) fn definition(text: &str) -> Option<(&str, usize)> {
-    let trimmed = text.trim_start();
+    let trimmed = unindented(text);
     let indent = text.len() - trimmed.len();
     let rest = trimmed.strip_prefix('$')?;
     let length = rest.bytes().take_while(|byte| is_name(*byte)).count();

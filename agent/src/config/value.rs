@@ -375,12 +375,9 @@ pub(crate) fn number(text: &str) -> Option<i128> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let value = digits.trim_start_matches('0');
-    let value = if value.len() > 30 {
-        i128::MAX
-    } else {
-        format!("0{value}").parse().ok()?
-    };
+    let value = digits.bytes().fold(0_i128, |value, digit| {
+        value.saturating_mul(10).saturating_add((digit - b'0').into())
+    });
     Some(if text.starts_with('-') { -value } else { value })
 }
 

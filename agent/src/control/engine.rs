@@ -329,16 +329,14 @@ impl Sampled {
     fn remember(&mut self, hub: &Hub, mut counters: Counters) -> Arc<Counters> {
         let seen = hub.seen();
         let draining = |id: &ServerId| {
-            seen.state
-                .servers
-                .get(id)
-                .is_some_and(|view| view.admin == Admin::Draining)
+            let view = seen.state.servers.get(id)?;
+            view.drain.as_ref().filter(|_| view.admin == Admin::Draining)
         };
-        self.drains.retain(|id, _| draining(id));
+        self.drains.retain(|id, _| draining(id).is_some());
         for (id, server) in &mut counters.servers {
-            if draining(id) {
+            if let Some(drain) = draining(id) {
                 let samples = self.drains.entry(id.clone()).or_default();
-                drain::remember(samples, seen.now, server.active);
+                drain::remember(samples, seen.now, drain.left(server));
                 server.drain_eta_s = drain::eta(samples.make_contiguous()).map(|eta| eta.as_secs());
             }
         }

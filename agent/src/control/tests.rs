@@ -217,6 +217,7 @@ fn drain(name: &str) -> Act {
         verb: Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         targets: vec![Target::Server(name.parse().unwrap())],
         dry_run: false,

@@ -1,15 +1,17 @@
-//! Keeps packets away from the addresses of a MASTER that does not accept them (`no_accept`, strict mode).
+//! The tables of nf_tables. Guards keep packets away from the addresses of a MASTER that does not accept them (`no_accept`,
+//! strict mode). Relays keep the MACs of `use_vmac` out of reports of multicast groups. They are in tables of their own,
+//! for a kernel may be able to do the one and not the other.
 //!
-//! What a table holds is never read. It is made anew, whole and in one step, when the first address comes, after a
-//! refusal, and when somebody else took something out of it; in between single addresses come and go. So what an earlier
+//! What a table holds is never read. It is made anew, whole and in one step, when the first element comes, after a
+//! refusal, and when somebody else took something out of it; in between single elements come and go. So what an earlier
 //! run or another program left in a table of this name makes no difference.
 
 use super::action::Action;
 use super::net_keeper::Held;
 use super::put_back::PutBack;
 use super::{Engine, Ledger};
-use crate::model::{Firewall, Instance};
-use crate::net::{FirewallChange, FirewallOp, Guard, NetOp, Ruleset, TableName};
+use crate::model::{Firewall, Instance, OwnKind};
+use crate::net::{Content, FirewallChange, FirewallOp, Guard, NetOp, Relays, Ruleset, TableName};
 use lb_shared::event::What;
 use lb_shared::names::{Family, InstanceName};
 use lb_shared::state::ObjectId;
@@ -18,24 +20,45 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const FAMILIES: [Family; 2] = [Family::Inet, Family::Inet6];
 
+/// One of the tables.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Table {
+    Guards(Family),
+    Relays(Family),
+}
+
+impl Table {
+    const ALL: [Self; 4] = [
+        Self::Guards(Family::Inet),
+        Self::Guards(Family::Inet6),
+        Self::Relays(Family::Inet),
+        Self::Relays(Family::Inet6),
+    ];
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct FirewallKeeper {
     settings: Firewall,
     held: BTreeMap<InstanceName, BTreeSet<Guard>>,
     /// How many instances want a guard: two may share an address.
     wanted: BTreeMap<Guard, u32>,
+    relays: BTreeMap<Family, Relays>,
     /// Tables that are there by our doing.
     made: BTreeSet<TableName>,
     /// Left by an earlier run.
     left: BTreeSet<TableName>,
     /// Tables that are not as they should be: why, in the kernel's words.
-    failed: BTreeMap<Family, String>,
-    put_back: PutBack<Family>,
+    failed: BTreeMap<Table, String>,
+    put_back: PutBack<Table>,
     /// Instances of which it was said that packets reach their addresses.
     open: BTreeSet<InstanceName>,
+    /// It was said that relays are missing.
+    relays_missed: bool,
     /// All of it goes, at once and last.
     leaving: bool,
-    watches: bool,
+    /// What the model may need.
+    guards_used: bool,
+    relays_used: bool,
 }
 
 impl FirewallKeeper {
@@ -62,10 +85,37 @@ impl FirewallKeeper {
         self.leaving = true;
     }
 
-    fn name(&self, family: Family) -> TableName {
-        TableName {
-            family,
-            name: self.settings.table.clone(),
+    fn name(&self, table: Table) -> TableName {
+        let own = &self.settings.table;
+        match table {
+            Table::Guards(family) => TableName {
+                family,
+                name: own.clone(),
+            },
+            Table::Relays(family) => TableName {
+                family,
+                name: format!("{own}_vmac"),
+            },
+        }
+    }
+
+    /// Which of those that are there by our doing has this name.
+    fn made_by_name(&self, name: &TableName) -> Option<Table> {
+        let made = self.made.contains(name);
+        Table::ALL.into_iter().find(|it| made && self.name(*it) == *name)
+    }
+
+    fn content(&self, table: Table) -> Content {
+        match table {
+            Table::Guards(family) => Content::Guards(self.guards(family)),
+            Table::Relays(family) => Content::Relays(self.relays.get(&family).cloned().unwrap_or_default()),
+        }
+    }
+
+    fn is_empty(&self, table: Table) -> bool {
+        match table {
+            Table::Guards(family) => self.guards(family).is_empty(),
+            Table::Relays(family) => self.relays.get(&family).is_none_or(Relays::is_empty),
         }
     }
 
@@ -107,34 +157,80 @@ impl FirewallKeeper {
                 all.iter().filter(|it| it.family() == family).copied().collect()
             };
             let (new, gone) = (of_family(&new), of_family(&gone));
-            let table = self.name(family);
-            if self.made.contains(&table) && !self.failed.contains_key(&family) {
+            let table = Table::Guards(family);
+            if self.stands(table) {
                 if !new.is_empty() {
-                    before.push(op(table.clone(), FirewallChange::Guard(new)));
+                    before.push(op(self.name(table), FirewallChange::Guard(new)));
                 }
                 if !gone.is_empty() {
-                    after.push(op(table, FirewallChange::Unguard(gone)));
+                    after.push(op(self.name(table), FirewallChange::Unguard(gone)));
                 }
             } else if !new.is_empty() {
-                before.push(self.build(family));
-            } else if !gone.is_empty() && self.guards(family).is_empty() {
-                self.failed.remove(&family);
-                self.put_back.forget(&family);
+                before.push(self.build(table));
+            } else if !gone.is_empty() && self.is_empty(table) {
+                self.forget(table);
             }
         }
         (before, after)
     }
 
-    fn build(&mut self, family: Family) -> NetOp {
-        let table = self.name(family);
-        self.left.remove(&table);
-        self.made.insert(table.clone());
+    /// Makes a family's relays exactly these.
+    fn relay(&mut self, family: Family, relays: Relays) -> Vec<NetOp> {
+        if self.leaving {
+            return Vec::new();
+        }
+        let before = self.relays.insert(family, relays.clone()).unwrap_or_default();
+        let without = |all: &Relays, others: &Relays| -> Relays {
+            let rest = all
+                .iter()
+                .filter(|(name, below)| others.get(*name) != Some(*below));
+            rest.map(|(name, below)| (name.clone(), *below)).collect()
+        };
+        let (new, gone) = (without(&relays, &before), without(&before, &relays));
+        if new.is_empty() && gone.is_empty() {
+            return Vec::new();
+        }
+        let table = Table::Relays(family);
+        if relays.is_empty() {
+            self.forget(table);
+            let name = self.name(table);
+            let made = self.made.remove(&name);
+            return made.then(|| op(name, FirewallChange::Drop)).into_iter().collect();
+        }
+        if !self.stands(table) {
+            return vec![self.build(table)];
+        }
+        let mut ops = Vec::new();
+        if !gone.is_empty() {
+            ops.push(op(self.name(table), FirewallChange::Unrelay(gone)));
+        }
+        if !new.is_empty() {
+            ops.push(op(self.name(table), FirewallChange::Relay(new)));
+        }
+        ops
+    }
+
+    /// Whether a table is as it should be, as far as is known.
+    fn stands(&self, table: Table) -> bool {
+        self.made.contains(&self.name(table)) && !self.failed.contains_key(&table)
+    }
+
+    /// Nobody needs a table.
+    fn forget(&mut self, table: Table) {
+        self.failed.remove(&table);
+        self.put_back.forget(&table);
+    }
+
+    fn build(&mut self, table: Table) -> NetOp {
+        let name = self.name(table);
+        self.left.remove(&name);
+        self.made.insert(name.clone());
         let ruleset = Ruleset {
             priority: self.settings.priority,
             counters: self.settings.counters,
-            guards: self.guards(family),
+            content: self.content(table),
         };
-        op(table, FirewallChange::Build(ruleset))
+        op(name, FirewallChange::Build(ruleset))
     }
 
     /// Other settings: tables in force are made anew by them, the rest goes.
@@ -145,9 +241,9 @@ impl FirewallKeeper {
         self.settings = settings.clone();
         let before = std::mem::take(&mut self.made);
         let mut ops = Vec::new();
-        for family in FAMILIES {
-            if !self.guards(family).is_empty() {
-                ops.push(self.build(family));
+        for table in Table::ALL {
+            if !self.is_empty(table) {
+                ops.push(self.build(table));
             }
         }
         let gone = before.into_iter().filter(|it| !self.made.contains(it));
@@ -155,15 +251,16 @@ impl FirewallKeeper {
         ops
     }
 
-    fn drop_all(&mut self) -> Vec<NetOp> {
-        self.failed.clear();
-        for family in FAMILIES {
-            self.put_back.forget(&family);
+    fn drop(&mut self, tables: &[Table]) -> Vec<NetOp> {
+        let mut ops = Vec::new();
+        for table in tables {
+            self.forget(*table);
+            let name = self.name(*table);
+            if self.made.remove(&name) {
+                ops.push(op(name, FirewallChange::Drop));
+            }
         }
-        let made = std::mem::take(&mut self.made);
-        made.into_iter()
-            .map(|table| op(table, FirewallChange::Drop))
-            .collect()
+        ops
     }
 
     fn drop_left(&mut self) -> Vec<NetOp> {
@@ -176,42 +273,64 @@ impl FirewallKeeper {
     /// Tables that wait for another attempt.
     fn take_due(&mut self, now: Mono) -> Vec<NetOp> {
         let due = self.put_back.take_due(now);
-        due.into_iter().map(|family| self.build(family)).collect()
+        due.into_iter().map(|table| self.build(table)).collect()
     }
 
     /// Somebody took something out of a table. What is to be done about it now.
-    fn on_lost(&mut self, now: Mono, table: &TableName) -> Option<NetOp> {
-        if self.leaving || !self.made.contains(table) {
+    fn on_lost(&mut self, now: Mono, name: &TableName) -> Option<NetOp> {
+        let table = self.made_by_name(name).filter(|_| !self.leaving)?;
+        if self.is_empty(table) {
+            // Nothing is missed; the next element makes it anew.
+            self.made.remove(name);
             return None;
         }
-        if self.guards(table.family).is_empty() {
-            // Nothing is missed; the next address makes it anew.
-            self.made.remove(table);
-            return None;
-        }
-        let at_once = self.put_back.on_lost(now, &table.family);
-        at_once.then(|| self.build(table.family))
+        let at_once = self.put_back.on_lost(now, &table);
+        at_once.then(|| self.build(table))
     }
 
     /// The kernel refused a change.
     fn on_refused(&mut self, now: Mono, op: &FirewallOp, why: &str) {
-        if !self.made.contains(&op.table) {
-            return;
+        if let Some(table) = self.made_by_name(&op.table) {
+            self.put_back.on_refused(now, &table);
+            self.failed.insert(table, format!("{op}: {why}"));
         }
-        self.put_back.on_refused(now, &op.table.family);
-        self.failed.insert(op.table.family, format!("{op}: {why}"));
     }
 
-    /// A table is as it should be. True when it was not.
-    fn on_built(&mut self, table: &TableName) -> bool {
-        self.made.contains(table) && self.failed.remove(&table.family).is_some()
+    /// A table is as it should be.
+    fn on_built(&mut self, name: &TableName) {
+        if let Some(table) = self.made_by_name(name) {
+            self.failed.remove(&table);
+        }
+    }
+
+    /// Instances all of whose guards are there, though it was said that some are not.
+    fn closed_again(&mut self) -> BTreeSet<InstanceName> {
+        let guards_fail = FAMILIES
+            .iter()
+            .any(|it| self.failed.contains_key(&Table::Guards(*it)));
+        if guards_fail {
+            return BTreeSet::new();
+        }
+        std::mem::take(&mut self.open)
+    }
+
+    /// Why relays are missing, if that has changed.
+    fn relays_turned(&mut self) -> Option<Option<String>> {
+        let why = FAMILIES
+            .iter()
+            .find_map(|it| self.failed.get(&Table::Relays(*it)));
+        let turned = why.is_some() != self.relays_missed;
+        self.relays_missed = why.is_some();
+        turned.then(|| why.cloned())
     }
 
     /// Instances that lack a guard, with the reason, of which nothing was said yet.
     fn newly_open(&mut self) -> Vec<(InstanceName, String)> {
         let mut open = Vec::new();
         for (name, guards) in &self.held {
-            let why = guards.iter().find_map(|it| self.failed.get(&it.family()));
+            let why = guards
+                .iter()
+                .find_map(|it| self.failed.get(&Table::Guards(it.family())));
             if let Some(why) = why
                 && !self.open.contains(name)
             {
@@ -260,23 +379,45 @@ impl Engine {
     pub(super) fn apply_firewall(&mut self) {
         let ops = self.firewall.apply(&self.model.global.firewall);
         self.send_firewall(ops);
-        let watch = self.model.instances.values().any(|it| !it.accept);
-        if watch != self.firewall.watches {
-            self.firewall.watches = watch;
+        let keeper = &mut self.firewall;
+        let watched = keeper.guards_used || keeper.relays_used;
+        let mut instances = self.model.instances.values();
+        keeper.guards_used = instances.any(|it| !it.accept);
+        let mut links = self.model.instances.values().flat_map(|it| it.own_links());
+        keeper.relays_used = links.any(|it| matches!(it.kind, OwnKind::Macvlan(_)));
+        let watch = keeper.guards_used || keeper.relays_used;
+        if watch != watched {
             self.queue.push_back(Action::WatchFirewall(watch));
         }
     }
 
-    /// After they took it: a table that none of them can need goes.
+    /// After they took it: guards that none of them can need go.
     pub(super) fn drop_idle_firewall(&mut self) {
-        if !self.firewall.watches {
-            self.drop_firewall();
+        if !self.firewall.guards_used {
+            let ops = self.firewall.drop(&FAMILIES.map(Table::Guards));
+            self.send_firewall(ops);
         }
     }
 
     pub(super) fn drop_firewall(&mut self) {
-        let ops = self.firewall.drop_all();
+        let ops = self.firewall.drop(&Table::ALL);
         self.send_firewall(ops);
+    }
+
+    /// Before links with MACs of their own are made, and after they are gone.
+    pub(super) fn relay_reports(&mut self) {
+        for family in FAMILIES {
+            let mut relays = self.firewall.relays.get(&family).cloned().unwrap_or_default();
+            relays.retain(|name, _| self.vmacs.owns(name));
+            for link in self.vmacs.macvlans(family) {
+                if let Some(below) = self.net.have().link(&link.parent) {
+                    relays.insert(link.name.clone(), below.index);
+                }
+            }
+            let ops = self.firewall.relay(family, relays);
+            self.send_firewall(ops);
+        }
+        self.tell_missing_relays();
     }
 
     /// Away with what an earlier run left and this one did not make its own.
@@ -320,17 +461,38 @@ impl Engine {
             (Some(why), _) => {
                 self.firewall.on_refused(self.now, op, &why);
                 self.tell_open();
+                self.tell_missing_relays();
             }
-            (None, FirewallChange::Build(_)) if self.firewall.on_built(&op.table) => {
-                if self.firewall.failed.is_empty() {
-                    for name in std::mem::take(&mut self.firewall.open) {
-                        let text = "packets to its addresses are dropped now".to_owned();
-                        self.emit(What::KernelRecovered, ObjectId::Instance(name), text, None, None);
-                    }
+            (None, FirewallChange::Build(_)) => {
+                self.firewall.on_built(&op.table);
+                for name in self.firewall.closed_again() {
+                    let text = "packets to its addresses are dropped now".to_owned();
+                    self.emit(What::KernelRecovered, ObjectId::Instance(name), text, None, None);
                 }
+                self.tell_missing_relays();
             }
             (None, _) => {}
         }
+    }
+
+    fn tell_missing_relays(&mut self) {
+        match self.firewall.relays_turned() {
+            Some(Some(why)) => self.say(
+                What::KernelRefused,
+                "reports of multicast groups leave with the MACs of use_vmac",
+                Some(format!(
+                    "{why}; tried again every second. A switch may look for such a MAC here while this node is BACKUP, until \
+                     the MASTER's next advert"
+                )),
+            ),
+            Some(None) => self.say(
+                What::KernelRecovered,
+                "reports of multicast groups leave with the MACs of the interfaces below use_vmac",
+                None,
+            ),
+            None => return,
+        }
+        self.touch(ObjectId::Agent);
     }
 
     fn tell_open(&mut self) {

@@ -83,8 +83,8 @@ impl Engine {
                     .set_held(&Some(name), Held::new(), Vec::new(), &mut self.queue);
             }
             self.net.set_held(&None, Held::new(), Vec::new(), &mut self.queue);
-            self.drop_firewall();
             self.drop_all_vmacs();
+            self.drop_firewall();
         }
         if !mode.hand_over {
             let mut effects = Vec::new();

@@ -21,7 +21,7 @@ fn forwarding_of(name: &str) -> String {
 }
 
 impl Vmacs {
-    fn macvlans(&self, family: Family) -> impl Iterator<Item = &OwnLink> {
+    pub(super) fn macvlans(&self, family: Family) -> impl Iterator<Item = &OwnLink> {
         let wanted = self.wanted.values();
         wanted.filter(move |it| it.family == family && matches!(it.kind, OwnKind::Macvlan(_)))
     }

@@ -55,6 +55,11 @@ impl Vmacs {
         })
     }
 
+    /// Whether one is there, or will be, by our doing.
+    pub(super) fn owns(&self, name: &str) -> bool {
+        self.owned.contains(name)
+    }
+
     pub(super) fn deadline(&self) -> Option<Mono> {
         let coming = self.coming.values().min().copied();
         coming.into_iter().chain(self.put_back.deadline()).min()
@@ -100,6 +105,7 @@ impl Engine {
     pub(super) fn raise_vmacs(&mut self) {
         self.vmacs.wanted = wanted(&self.model);
         self.vmacs.of_file = settings_of_file(&self.model);
+        self.relay_reports();
         let names: Vec<String> = self.vmacs.wanted.keys().cloned().collect();
         for name in names {
             self.make_vmac(&name);
@@ -127,6 +133,7 @@ impl Engine {
         }
         ops.extend(self.settings_back());
         self.send_vmacs(ops);
+        self.relay_reports();
     }
 
     /// A stop takes all of them down.
@@ -257,6 +264,10 @@ impl Engine {
             .filter(|(_, it)| it.parent == name)
             .map(|(child, _)| child.clone())
             .collect();
+        if !children.is_empty() {
+            // It may be another one of that name.
+            self.relay_reports();
+        }
         for child in children {
             if self.parent_runs(&child) {
                 // It follows in a moment.

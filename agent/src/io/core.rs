@@ -13,6 +13,7 @@ use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
 use super::nft_socket::NftWatch;
 use super::numbers::Numbers;
+use super::post::{Inbox, Message, ReloadAsk, ReplyTo, ShowAsk, Wish};
 use super::processes::Processes;
 use super::rtnl_socket::Monitor;
 use super::runner::Runner;
@@ -22,36 +23,25 @@ use super::store::{self, Store};
 use super::sys;
 use super::sysctl;
 use super::vrrp::Sockets;
-use crate::config::Texts;
-use crate::engine::{
-    Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
-};
-use crate::model::{DumpKind, Service};
+use crate::engine::{Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, StopMode, Ticket, foresee};
+use crate::model::DumpKind;
 use crate::notify::loglines;
 use anyhow::Context as _;
-use lb_shared::counters::ServerCounters;
-use lb_shared::diagnostic::Diagnostic;
-use lb_shared::event::{Actor, Event, Level, What};
-use lb_shared::expect::Expected;
-use lb_shared::history::ServerRuns;
-use lb_shared::names::{ServerId, ServiceKey};
-use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
-use lb_shared::trial::TestAsk;
+use lb_shared::event::{Event, Level, What};
+use lb_shared::request::{Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How far the wall clock may drift before the engine is told.
@@ -66,118 +56,6 @@ const TOKEN_TIMER: u64 = 2;
 const TOKEN_SIGNAL: u64 = 3;
 const TOKEN_ADVERTS: u64 = 4;
 const TOKEN_BFD: u64 = 5;
-
-/// Where an answer goes; whoever asked may be gone by then.
-pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
-
-/// Where a slice of servers with their counters goes.
-pub type ServersTo = Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>;
-
-/// What other threads tell the core.
-pub enum Message {
-    Input(Input),
-    /// An operator's change.
-    Act {
-        actor: Actor,
-        role: Role,
-        act: Act,
-        /// What was seen of its targets.
-        expect: Vec<Expected>,
-        reply: ReplyTo,
-    },
-    /// Somebody wants all counters but those of servers, once the kernel's are read.
-    Counters {
-        reply: ReplyTo,
-    },
-    /// And those of the servers that follow this one, as they were counted by then.
-    ServerCounters {
-        after: Option<ServerId>,
-        reply: ServersTo,
-    },
-    /// Somebody wants to know how the last checks of these servers ended.
-    Runs {
-        servers: Vec<ServerId>,
-        reply: Box<dyn FnOnce(Vec<ServerRuns>) + Send>,
-    },
-    /// Somebody wants checks run once.
-    Test {
-        asked: TestAsk,
-        reply: ReplyTo,
-    },
-    /// Somebody wants to know what would happen.
-    Foresee {
-        asked: WhatIf,
-        reply: ReplyTo,
-    },
-    /// Somebody wants the configuration read again.
-    Reload(ReloadAsk),
-    /// Somebody wants the configuration in force shown.
-    Config {
-        reply: ReplyTo,
-    },
-    /// Somebody confirms the configuration in force.
-    Confirm {
-        actor: Actor,
-        reply: ReplyTo,
-    },
-    /// A reload was refused before it came to the engine: for whoever asked, and for everybody unless it was only
-    /// tried.
-    Refused {
-        reply: Option<(ReplyTo, Reply)>,
-        findings: Vec<Diagnostic>,
-        dry_run: bool,
-    },
-    /// A file was loaded: for whoever asked.
-    Loaded {
-        new: Box<NewModel>,
-        asked: Option<(ReplyTo, Actor)>,
-    },
-}
-
-/// The way to the core thread; may be cloned and never waits.
-#[derive(Clone)]
-pub struct Post {
-    messages: mpsc::Sender<Message>,
-    wake: Arc<EventFd>,
-}
-
-impl Post {
-    /// A way to the core, and the core's end of it.
-    pub fn new() -> anyhow::Result<(Self, Inbox)> {
-        let (messages, inbox) = mpsc::channel();
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let wake = Arc::new(EventFd::from_value_and_flags(0, flags).context("eventfd")?);
-        Ok((
-            Self {
-                messages,
-                wake: Arc::clone(&wake),
-            },
-            Inbox {
-                messages: inbox,
-                wake,
-            },
-        ))
-    }
-
-    /// False when the core is gone.
-    pub fn send(&self, message: Message) -> bool {
-        let sent = self.messages.send(message).is_ok();
-        // A full counter wakes the core as well.
-        let _ = self.wake.write(1);
-        sent
-    }
-
-    /// Tells the engine something.
-    pub fn input(&self, input: Input) {
-        self.send(Message::Input(input));
-    }
-}
-
-/// The core's end of [`Post`].
-pub struct Inbox {
-    messages: mpsc::Receiver<Message>,
-    wake: Arc<EventFd>,
-}
 
 /// What the core thread holds.
 pub struct Shell {
@@ -205,35 +83,6 @@ pub struct Shell {
     pub pid_file: Option<PathBuf>,
     /// Learns that the agent has started.
     pub herald: Herald,
-}
-
-/// What the loader is asked for.
-pub enum Wish {
-    Reload(ReloadAsk),
-    Show(ShowAsk),
-}
-
-/// A wish for the configuration in force to be shown.
-pub struct ShowAsk {
-    /// The name of its first file.
-    pub file: String,
-    pub revision: u64,
-    pub texts: Arc<Texts>,
-    pub reply: ReplyTo,
-}
-
-/// A wish for the configuration to be read again.
-pub struct ReloadAsk {
-    pub dry_run: bool,
-    pub force: bool,
-    /// It is taken back after so long unless it is confirmed.
-    pub confirm: Option<Duration>,
-    /// Addresses that are on the host as virtual ones: the core says which.
-    pub held: BTreeSet<IpAddr>,
-    /// Those in force, as the core says: what is the same is found, and let go of, before the core has to look at it.
-    pub services: BTreeMap<ServiceKey, Arc<Service>>,
-    /// `None`: SIGHUP.
-    pub asked: Option<(ReplyTo, Actor)>,
 }
 
 struct Core {

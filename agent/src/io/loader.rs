@@ -1,8 +1,8 @@
 //! Reads the configuration from disk, at the start and for every reload, away from the core thread.
 
-use super::core::{Message, Post, ReloadAsk, ShowAsk, Wish};
 use super::files::{DiskFiles, HostUsers, load_from_disk};
 use super::numbers;
+use super::post::{Message, Post, ReloadAsk, ShowAsk, Wish};
 use crate::config::{self, Facts, Kept, Loaded, Subnets, Texts};
 use crate::engine::NewModel;
 use crate::model::Model;

@@ -354,6 +354,7 @@ mod tests {
             target: Target::Server(format!("192.0.2.1:80/tcp/{address}").parse().unwrap()),
             kind: OverrideKind::Drain {
                 then: DrainThen::Keep,
+                inactive: false,
             },
             actor: Actor {
                 uid: 0,
@@ -399,6 +400,15 @@ mod tests {
         folder.write(&overrides("198.51.100.1:80"));
         folder.write(&overrides("198.51.100.2:80"));
         assert_eq!(load_intent(&folder.0).overrides, overrides("198.51.100.2:80"));
+    }
+
+    #[test]
+    fn a_drain_that_an_older_version_stored_waits_for_active_connections() {
+        let stored = serde_json::to_string(&overrides("198.51.100.1:80")).unwrap();
+        let older = stored.replace(",\"inactive\":false", "");
+        assert_ne!(older, stored);
+        let read: Vec<Override> = serde_json::from_str(&older).unwrap();
+        assert_eq!(read, overrides("198.51.100.1:80"));
     }
 
     #[test]

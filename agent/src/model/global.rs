@@ -49,7 +49,7 @@ pub struct Global {
     pub firewall: Firewall,
 }
 
-/// `nftables` and its companions: the tables that `no_accept` needs.
+/// `nftables` and its companions: the tables that `no_accept` and `use_vmac` need.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Firewall {
     pub table: String,

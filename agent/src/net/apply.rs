@@ -42,8 +42,8 @@ pub fn is_settled(op: &NetOp, errno: i32) -> bool {
         NetOp::RemoveLink { .. } => errno == ENODEV,
         // What it should not hold it does not hold.
         NetOp::Firewall(it) => match it.change {
-            FirewallChange::Build(_) | FirewallChange::Guard(_) => false,
-            FirewallChange::Unguard(_) => errno == ENOENT,
+            FirewallChange::Build(_) | FirewallChange::Guard(_) | FirewallChange::Relay(_) => false,
+            FirewallChange::Unguard(_) | FirewallChange::Unrelay(_) => errno == ENOENT,
             FirewallChange::Drop => matches!(errno, EOPNOTSUPP | EPROTONOSUPPORT),
         },
         // A kernel without this switch has nothing to switch.
@@ -89,6 +89,9 @@ pub fn explain(op: &NetOp, errno: i32) -> Option<&'static str> {
         }
         (NetOp::AddRouting(_), ENETDOWN) => Some("the interface is down"),
         (NetOp::Announce { .. }, ENETDOWN) => Some("the interface is down"),
+        (NetOp::Firewall(it), ENOENT | EOPNOTSUPP) if it.relays() => Some(
+            "this kernel lacks nf_tables or its part for copies: load the modules nf_tables, nft_dup_ipv4 and nft_dup_ipv6",
+        ),
         (NetOp::Firewall(_), EOPNOTSUPP | EPROTONOSUPPORT | EAFNOSUPPORT) => {
             Some("this kernel has no nf_tables for this family: load the module nf_tables")
         }

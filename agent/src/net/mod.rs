@@ -13,7 +13,7 @@ pub mod rtnl;
 mod table;
 
 pub use announce::announce;
-pub use firewall::{FirewallChange, FirewallOp, Guard, Ruleset, TableName};
+pub use firewall::{Content, FirewallChange, FirewallOp, Guard, Relays, Ruleset, TableName};
 pub use plan::plan;
 pub use routing::{Routing, RoutingGone};
 pub use table::{Address, AddressKey, Link, NetTable};

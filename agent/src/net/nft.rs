@@ -2,9 +2,11 @@
 //!
 //! Names of sets and chains are keepalived's, so that what people look at with `nft list` is where they know it.
 
-use super::firewall::{FirewallChange, FirewallOp, Guard, Ruleset, TableName};
+use super::firewall::{Content, FirewallChange, FirewallOp, Guard, Relays, Ruleset, TableName};
+use crate::wire::LinkIndex;
 use crate::wire::netlink::{Builder, Malformed, attributes, flags};
 use lb_shared::names::Family;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Where the kernel tells of changes.
@@ -37,11 +39,20 @@ const ELEMENT_COUNT_MAX: usize = 1000;
 
 const VIPS: &str = "vips";
 const VIPS_LINK_LOCAL: &str = "vips_link_local";
+const VMAC_MAP: &str = "vmac_map";
+const VMAC_SET: &str = "vmac_set";
 
 /// How `nft` shows the keys of a set.
 const TYPE_IPV4: u32 = 7;
 const TYPE_IPV6: u32 = 8;
 const TYPE_INTERFACE: u32 = 20;
+const TYPE_INTERFACE_NAME: u32 = 41;
+const INTERFACE_NAME_BYTES: usize = 16;
+/// That keys, and then values, are in this host's order of bytes: nothing to the kernel, but `nft` shows them by it.
+const AS_THIS_HOST: [u8; 12] = {
+    let [a, b, c, d] = 1u32.to_ne_bytes();
+    [0, 4, a, b, c, d, 1, 4, a, b, c, d]
+};
 
 const VERDICT_DROP: u32 = 0;
 const VERDICT_ACCEPT: u32 = 1;
@@ -58,8 +69,10 @@ pub fn encode(out: &mut Vec<u8>, first: u32, op: &FirewallOp) -> u32 {
     transaction.frame(BATCH_BEGIN);
     match &op.change {
         FirewallChange::Build(ruleset) => transaction.build(ruleset),
-        FirewallChange::Guard(guards) => transaction.elements(NEW_ELEMENTS, flags::CREATE, guards),
-        FirewallChange::Unguard(guards) => transaction.elements(DELETE_ELEMENTS, 0, guards),
+        FirewallChange::Guard(guards) => transaction.guards(NEW_ELEMENTS, flags::CREATE, guards),
+        FirewallChange::Unguard(guards) => transaction.guards(DELETE_ELEMENTS, 0, guards),
+        FirewallChange::Relay(relays) => transaction.relays(NEW_ELEMENTS, flags::CREATE, relays),
+        FirewallChange::Unrelay(relays) => transaction.relays(DELETE_ELEMENTS, 0, relays),
         FirewallChange::Drop => transaction.clear(),
     }
     let last = transaction.seq.wrapping_sub(1);
@@ -151,6 +164,13 @@ impl Transaction<'_> {
     fn build(&mut self, ruleset: &Ruleset) {
         self.clear();
         self.request(NEW_TABLE, flags::CREATE, |_| {});
+        match &ruleset.content {
+            Content::Guards(guards) => self.build_guards(ruleset, guards),
+            Content::Relays(relays) => self.build_relays(ruleset, relays),
+        }
+    }
+
+    fn build_guards(&mut self, ruleset: &Ruleset, guards: &BTreeSet<Guard>) {
         match self.table.family {
             Family::Inet => self.set(VIPS, 1, TYPE_IPV4, 4),
             Family::Inet6 => {
@@ -158,7 +178,7 @@ impl Transaction<'_> {
                 self.set(VIPS_LINK_LOCAL, 2, TYPE_IPV6 << 6 | TYPE_INTERFACE, 20);
             }
         }
-        self.elements(NEW_ELEMENTS, flags::CREATE, &ruleset.guards);
+        self.guards(NEW_ELEMENTS, flags::CREATE, guards);
         for side in [Side::In, Side::Out] {
             self.chain(side, ruleset.priority);
             if self.table.family == Family::Inet6 {
@@ -180,12 +200,64 @@ impl Transaction<'_> {
         }
     }
 
+    /// Reports are sent again by the interface below, and not by the one they are about. Nor may that one ask for
+    /// routers: their answers are for the interface below.
+    fn build_relays(&mut self, ruleset: &Ruleset, relays: &Relays) {
+        const IGMP: u8 = 2;
+        const MLD_REPORT: u8 = 143;
+        const ROUTER_SOLICITATION: u8 = 133;
+        let family = self.table.family;
+        self.map_of_interfaces();
+        if family == Family::Inet6 {
+            self.set(VMAC_SET, 2, TYPE_INTERFACE_NAME, INTERFACE_NAME_BYTES as u32);
+        }
+        self.relays(NEW_ELEMENTS, flags::CREATE, relays);
+        self.chain(Side::Out, ruleset.priority);
+        let report = |list: &mut Builder<'_>| {
+            match family {
+                Family::Inet => protocol(list, IGMP),
+                Family::Inet6 => icmpv6(list, &[(EQUAL, MLD_REPORT)]),
+            }
+            address(list, Side::In, family);
+            meta(list, OUT_INTERFACE_NAME, REGISTER_2);
+            map(list, VMAC_MAP, REGISTER_2);
+            duplicate(list, REGISTER_1, REGISTER_2);
+        };
+        self.rule(Side::Out, ruleset.counters, VERDICT_DROP, report);
+        if family == Family::Inet6 {
+            let solicitation = |list: &mut Builder<'_>| {
+                icmpv6(list, &[(EQUAL, ROUTER_SOLICITATION)]);
+                meta(list, OUT_INTERFACE_NAME, REGISTER_1);
+                lookup(list, VMAC_SET);
+            };
+            self.rule(Side::Out, ruleset.counters, VERDICT_DROP, solicitation);
+        }
+    }
+
+    /// From the name of an interface to the number of the one below.
+    fn map_of_interfaces(&mut self) {
+        const IS_MAP: u32 = 8;
+        self.request(NEW_SET, flags::CREATE, |it| {
+            it.text(2, VMAC_MAP);
+            it.attribute(3, &IS_MAP.to_be_bytes());
+            it.attribute(4, &TYPE_INTERFACE_NAME.to_be_bytes());
+            it.attribute(5, &(INTERFACE_NAME_BYTES as u32).to_be_bytes());
+            it.attribute(6, &TYPE_INTERFACE.to_be_bytes());
+            it.attribute(7, &4u32.to_be_bytes());
+            it.attribute(10, &1u32.to_be_bytes());
+            it.attribute(13, &AS_THIS_HOST);
+        });
+    }
+
     fn set(&mut self, name: &str, number: u32, kind: u32, key_bytes: u32) {
         self.request(NEW_SET, flags::CREATE, |it| {
             it.text(2, name);
             it.attribute(4, &kind.to_be_bytes());
             it.attribute(5, &key_bytes.to_be_bytes());
             it.attribute(10, &number.to_be_bytes());
+            if kind == TYPE_INTERFACE_NAME {
+                it.attribute(13, &AS_THIS_HOST[..6]);
+            }
         });
     }
 
@@ -219,27 +291,57 @@ impl Transaction<'_> {
         });
     }
 
-    fn elements<'g>(&mut self, kind: u16, flags: u16, guards: impl IntoIterator<Item = &'g Guard>) {
+    fn guards<'g>(&mut self, kind: u16, flags: u16, guards: impl IntoIterator<Item = &'g Guard>) {
         let (local, all): (Vec<&Guard>, Vec<&Guard>) = guards.into_iter().partition(|it| it.link.is_some());
         for (set, guards) in [(VIPS, all), (VIPS_LINK_LOCAL, local)] {
-            for some in guards.chunks(ELEMENT_COUNT_MAX) {
-                self.request(kind, flags, |it| {
-                    it.text(2, set);
-                    it.nest(3 | NESTED, |list| {
-                        for guard in some {
-                            list.nest(PART | NESTED, |it| {
-                                it.nest(1 | NESTED, |key| key.attribute(1, &element(guard)));
-                            });
-                        }
-                    });
+            self.elements(kind, flags, set, guards.into_iter().map(|it| (key_of(it), None)));
+        }
+    }
+
+    fn relays(&mut self, kind: u16, flags: u16, relays: &Relays) {
+        let sets = match self.table.family {
+            Family::Inet => &[VMAC_MAP][..],
+            Family::Inet6 => &[VMAC_MAP, VMAC_SET][..],
+        };
+        for set in sets {
+            let element = |(name, below): (&String, &LinkIndex)| {
+                let mut key = name.clone().into_bytes();
+                key.resize(INTERFACE_NAME_BYTES, 0);
+                (key, (*set == VMAC_MAP).then(|| below.0.to_ne_bytes()))
+            };
+            self.elements(kind, flags, set, relays.iter().map(element));
+        }
+    }
+
+    /// Elements of a set, or of a map with their values.
+    fn elements(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        set: &str,
+        elements: impl Iterator<Item = (Vec<u8>, Option<[u8; 4]>)>,
+    ) {
+        let elements: Vec<_> = elements.collect();
+        for some in elements.chunks(ELEMENT_COUNT_MAX) {
+            self.request(kind, flags, |it| {
+                it.text(2, set);
+                it.nest(3 | NESTED, |list| {
+                    for (key, value) in some {
+                        list.nest(PART | NESTED, |it| {
+                            it.nest(1 | NESTED, |it| it.attribute(1, key));
+                            if let Some(value) = value {
+                                it.nest(2 | NESTED, |it| it.attribute(1, value));
+                            }
+                        });
+                    }
                 });
-            }
+            });
         }
     }
 }
 
-/// The key of an element: the address, and the number of the interface as the kernel has it in a packet's register.
-fn element(guard: &Guard) -> Vec<u8> {
+/// The address, and the number of the interface as the kernel has it in a packet's register.
+fn key_of(guard: &Guard) -> Vec<u8> {
     let mut key = match guard.address {
         IpAddr::V4(it) => it.octets().to_vec(),
         IpAddr::V6(it) => it.octets().to_vec(),
@@ -279,6 +381,9 @@ impl Side {
         }
     }
 }
+
+/// NFT_META_OIFNAME.
+const OUT_INTERFACE_NAME: u32 = 7;
 
 const REGISTER_VERDICT: u32 = 0;
 const REGISTER_1: u32 = 1;
@@ -325,7 +430,24 @@ fn lookup(list: &mut Builder<'_>, set: &str) {
     });
 }
 
-/// Whom a packet that comes is for, or whom one that goes is from.
+/// What a map has for a register's value takes its place.
+fn map(list: &mut Builder<'_>, set: &str, register: u32) {
+    expression(list, "lookup", |it| {
+        it.text(1, set);
+        it.attribute(2, &register.to_be_bytes());
+        it.attribute(3, &register.to_be_bytes());
+    });
+}
+
+/// Sends a copy to an address by an interface.
+fn duplicate(list: &mut Builder<'_>, address: u32, interface: u32) {
+    expression(list, "dup", |it| {
+        it.attribute(1, &address.to_be_bytes());
+        it.attribute(2, &interface.to_be_bytes());
+    });
+}
+
+/// Whom a packet is for ([`Side::In`]), or whom it is from.
 fn address(list: &mut Builder<'_>, side: Side, family: Family) {
     let (offset, bytes) = match (family, side) {
         (Family::Inet, Side::In) => (16, 4),
@@ -336,181 +458,34 @@ fn address(list: &mut Builder<'_>, side: Side, family: Family) {
     payload(list, NETWORK_HEADER, offset, bytes);
 }
 
-/// Neighbour solicitations and adverts, 135 and 136 of ICMPv6.
+/// How a byte is compared.
+const EQUAL: u32 = 0;
+const AT_MOST: u32 = 3;
+const AT_LEAST: u32 = 5;
+
+/// Neighbour solicitations and adverts.
 fn neighbor_discovery(list: &mut Builder<'_>) {
+    icmpv6(list, &[(AT_LEAST, 135), (AT_MOST, 136)]);
+}
+
+/// ICMPv6, of types that compare so.
+fn icmpv6(list: &mut Builder<'_>, types: &[(u32, u8)]) {
     const PROTOCOL_OF_PACKET: u32 = 16;
-    const EQUAL: u32 = 0;
-    const AT_MOST: u32 = 3;
-    const AT_LEAST: u32 = 5;
     const ICMPV6: u8 = 58;
     meta(list, PROTOCOL_OF_PACKET, REGISTER_1);
     compare(list, EQUAL, ICMPV6);
     payload(list, TRANSPORT_HEADER, 0, 1);
-    compare(list, AT_LEAST, 135);
-    compare(list, AT_MOST, 136);
+    for (how, with) in types {
+        compare(list, *how, *with);
+    }
+}
+
+/// Of IPv4.
+fn protocol(list: &mut Builder<'_>, number: u8) {
+    payload(list, NETWORK_HEADER, 9, 1);
+    compare(list, EQUAL, number);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::LinkIndex;
-    use crate::wire::netlink::{Body, messages};
-    use proptest::prelude::*;
-
-    fn op(family: Family, change: FirewallChange) -> FirewallOp {
-        let name = "keepalived".to_owned();
-        FirewallOp {
-            table: TableName { family, name },
-            change,
-        }
-    }
-
-    fn guard(address: &str) -> Guard {
-        Guard::new(address.parse().unwrap(), LinkIndex(3))
-    }
-
-    /// Kind, number, flags and payload of a request.
-    type Request = (u16, u32, u16, Vec<u8>);
-
-    fn requests(op: &FirewallOp) -> (u32, Vec<Request>) {
-        let mut bytes = Vec::new();
-        let last = encode(&mut bytes, 7, op);
-        let all = messages(&bytes).map(Result::unwrap).map(|it| match it.body {
-            Body::Data { kind, payload } => (kind, it.seq, it.flags, payload.to_vec()),
-            other => panic!("{other:?}"),
-        });
-        (last, all.collect())
-    }
-
-    #[test]
-    fn an_address_is_added_as_the_kernel_reads_it() {
-        let mut bytes = Vec::new();
-        let last = encode(
-            &mut bytes,
-            7,
-            &op(Family::Inet, FirewallChange::Guard([guard("10.7.0.100")].into())),
-        );
-        assert_eq!(last, 8);
-        #[rustfmt::skip]
-        let want: &[u8] = &[
-            // Begin, for nf_tables.
-            20, 0, 0, 0, 16, 0, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0,
-            0, 0, 0, 10,
-            // NEWSETELEM, to be created and acknowledged; family ip.
-            68, 0, 0, 0, 12, 10, 5, 4, 8, 0, 0, 0, 0, 0, 0, 0,
-            2, 0, 0, 0,
-            15, 0, 1, 0, b'k', b'e', b'e', b'p', b'a', b'l', b'i', b'v', b'e', b'd', 0, 0,
-            9, 0, 2, 0, b'v', b'i', b'p', b's', 0, 0, 0, 0,
-            // The list, one part of it, its key, the value.
-            20, 0, 3, 0x80, 16, 0, 1, 0x80, 12, 0, 1, 0x80, 8, 0, 1, 0, 10, 7, 0, 100,
-            // End.
-            20, 0, 0, 0, 17, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0,
-            0, 0, 0, 10,
-        ];
-        assert_eq!(bytes, want);
-    }
-
-    #[test]
-    fn a_link_local_address_is_one_with_its_link() {
-        let guards = [guard("fe80::1"), guard("2001:db8::1")].into();
-        let (_, requests) = requests(&op(Family::Inet6, FirewallChange::Unguard(guards)));
-        let found: Vec<_> = requests[1..3]
-            .iter()
-            .map(|(kind, .., payload)| {
-                let set = attributes(&payload[4..]).nth(1).unwrap().unwrap();
-                let list = attributes(&payload[4..]).nth(2).unwrap().unwrap();
-                let key = list
-                    .nested()
-                    .next()
-                    .unwrap()
-                    .unwrap()
-                    .nested()
-                    .next()
-                    .unwrap()
-                    .unwrap();
-                let value = key.nested().next().unwrap().unwrap().value.to_vec();
-                (kind & 0xff, set.text().unwrap().to_owned(), value)
-            })
-            .collect();
-        let bytes = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets().to_vec();
-        let mut local = bytes("fe80::1");
-        local.extend(3u32.to_ne_bytes());
-        assert_eq!(
-            found,
-            [
-                (DELETE_ELEMENTS, VIPS.to_owned(), bytes("2001:db8::1")),
-                (DELETE_ELEMENTS, VIPS_LINK_LOCAL.to_owned(), local)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_table_is_made_anew_in_one_transaction_with_one_answer() {
-        let ruleset = |counters| Ruleset {
-            priority: -1,
-            counters,
-            guards: [guard("10.7.0.100")].into(),
-        };
-        let of = |family, counters| requests(&op(family, FirewallChange::Build(ruleset(counters))));
-        let (last, v4) = of(Family::Inet, false);
-        let kinds: Vec<u16> = v4.iter().map(|it| it.0).collect();
-        let named = [0, 2, 0, 9, 12, 3, 6, 3, 6].map(|kind| SUBSYSTEM << 8 | kind);
-        assert_eq!(kinds, [&[BATCH_BEGIN], &named[..], &[BATCH_END]].concat());
-        assert_eq!(
-            v4.iter().map(|it| it.1).collect::<Vec<_>>(),
-            (7..18).collect::<Vec<_>>()
-        );
-        let answered: Vec<u32> = (v4.iter().filter(|it| it.2 & flags::ACK != 0))
-            .map(|it| it.1)
-            .collect();
-        assert_eq!(answered, [last]);
-        let priority = (-1i32).to_be_bytes();
-        assert!(v4[6].3.windows(4).any(|it| it == priority), "{:?}", v4[6]);
-        let counts = |requests: &[Request]| {
-            let counted = requests
-                .iter()
-                .filter(|it| it.3.windows(7).any(|it| it == b"counter"));
-            counted.count()
-        };
-        assert_eq!((counts(&v4), counts(&of(Family::Inet, true).1)), (0, 2));
-        // Neighbour discovery, link-local addresses, all others; both ways.
-        let v6 = of(Family::Inet6, false).1;
-        assert_eq!(v6.iter().filter(|it| it.0 & 0xff == NEW_RULE).count(), 6);
-    }
-
-    #[test]
-    fn many_addresses_are_several_messages_of_one_transaction() {
-        let guards = (0..2_500u32).map(|it| Guard::new(IpAddr::from(it.to_be_bytes()), LinkIndex(1)));
-        let (_, all) = requests(&op(Family::Inet, FirewallChange::Guard(guards.collect())));
-        assert_eq!(all.len(), 5);
-    }
-
-    #[test]
-    fn a_loss_is_told_by_its_table() {
-        for (kind, family, lost) in [
-            (0x0a02, 2, Some("ip keepalived")),
-            (0x0a08, 10, Some("ip6 keepalived")),
-            (0x0a0e, 2, Some("ip keepalived")),
-            (0x0a0c, 2, None),
-            (0x0a02, 1, None),
-            (0x0b02, 2, None),
-        ] {
-            let mut bytes = Vec::new();
-            let mut message = Builder::new(&mut bytes, kind, 0, 0);
-            message.raw(&[family, 0, 0, 1]);
-            message.text(TABLE, "keepalived");
-            message.finish();
-            let found = decode_loss(kind, &bytes[16..]).unwrap();
-            assert_eq!(found.map(|it| it.to_string()).as_deref(), lost, "{kind:#x}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(
-            kind in 0x0a00u16..0x0a10, bytes in proptest::collection::vec(any::<u8>(), 0..60),
-        ) {
-            let _ = decode_loss(kind, &bytes);
-        }
-    }
-}
+#[path = "nft_tests.rs"]
+mod tests;

@@ -6,7 +6,8 @@ use lb_shared::event::What;
 use lb_shared::names::Family;
 use lbagent::engine::{Input, NetNews, StopMode};
 use lbagent::model::{Instance, Model, VirtualAddress};
-use lbagent::net::{FirewallChange, Guard, NetOp, Ruleset, TableName};
+use lbagent::net::{Content, FirewallChange, Guard, NetOp, Ruleset, TableName};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,15 @@ fn table(family: Family) -> TableName {
 
 /// What the kernel's table holds.
 fn guards(node: &Node, family: Family) -> Option<Vec<String>> {
-    let ruleset: &Ruleset = node.net.firewall.get(&table(family))?;
-    Some(ruleset.guards.iter().map(|it| it.address.to_string()).collect())
+    let guards = guards_of(node.net.firewall.get(&table(family))?);
+    Some(guards.iter().map(|it| it.address.to_string()).collect())
+}
+
+fn guards_of(ruleset: &Ruleset) -> &BTreeSet<Guard> {
+    match &ruleset.content {
+        Content::Guards(guards) => guards,
+        other => panic!("{other}"),
+    }
 }
 
 fn reload(node: &mut Node, model: Model) {
@@ -113,7 +121,7 @@ fn a_reload_adds_and_removes_single_addresses_and_both_families_have_a_table() {
     let made = Ruleset {
         priority: -1,
         counters: false,
-        guards: [one("2001:db8::1"), one("fe80::9")].into(),
+        content: Content::Guards([one("2001:db8::1"), one("fe80::9")].into()),
     };
     assert_eq!(
         changes(&node, from),
@@ -122,8 +130,7 @@ fn a_reload_adds_and_removes_single_addresses_and_both_families_have_a_table() {
             FirewallChange::Build(made)
         ]
     );
-    let links: Vec<_> = node.net.firewall[&table(Family::Inet6)]
-        .guards
+    let links: Vec<_> = guards_of(&node.net.firewall[&table(Family::Inet6)])
         .iter()
         .map(|it| it.link.is_some())
         .collect();
@@ -152,7 +159,7 @@ fn other_settings_make_the_table_anew() {
         panic!("{tables:?}")
     };
     assert_eq!(
-        (name.name.as_str(), ruleset.counters, ruleset.guards.len()),
+        (name.name.as_str(), ruleset.counters, guards_of(ruleset).len()),
         ("lb", true, 1)
     );
 }

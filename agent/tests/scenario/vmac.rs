@@ -9,10 +9,10 @@ use lbagent::net::{Link, NetOp};
 use lbagent::wire::LinkIndex;
 use std::time::Duration;
 
-const NAME: &str = "vrrp.51";
+pub(crate) const NAME: &str = "vrrp.51";
 const MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
 
-fn with_vmac(on_base: bool) -> Model {
+pub(crate) fn with_vmac(on_base: bool) -> Model {
     let mut model = model(100, service("rr", 1));
     let instance = instance_of(&mut model);
     instance.vmac = Some(Vmac {

@@ -40,6 +40,7 @@ pub(crate) fn drain(call: &Call<'_>, out: &mut Out, drain: &Drain) -> Result<(),
             Then::Undrain => DrainThen::Undrain,
             Then::Disable => DrainThen::Disable,
         },
+        inactive: drain.inactive,
     };
     let all = act(call, out, verb, &drain.targets, &drain.acting)?;
     if drain.wait && !drain.acting.dry_run {

@@ -45,7 +45,10 @@ pub(crate) struct Call<'a> {
 
 /// Carries out the command line.
 pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> {
-    let verb = cli.verb.clone().unwrap_or(Verb::Status { short: false });
+    let verb = cli.verb.clone().unwrap_or(Verb::Status {
+        targets: Vec::new(),
+        short: false,
+    });
     // These ask no agent, or the one beside them.
     match &verb {
         Verb::CheckConfig { file, peer, strict } => {
@@ -156,7 +159,7 @@ fn looks_back(verb: &Verb) -> bool {
 /// A verb that only looks, at one host.
 fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), Trouble> {
     match verb {
-        Verb::Status { short } => status::run(global, look, out, short),
+        Verb::Status { targets, short } => status::run(global, look, out, &targets, short),
         Verb::Vrrp { targets } => list::run(global, look, out, Kind::Vrrp, &targets),
         Verb::Services { targets } => list::run(global, look, out, Kind::Services, &targets),
         Verb::Servers { targets } => list::run(global, look, out, Kind::Servers, &targets),
@@ -221,7 +224,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
 fn read_all(verb: Verb, call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
     match verb {
-        Verb::Status { .. } => fleet::status::run(site, global, look, out),
+        Verb::Status { targets, .. } => fleet::status::run(site, global, look, out, &targets),
         Verb::Vrrp { targets } => fleet::list::run(call, out, Kind::Vrrp, &targets),
         Verb::Services { targets } => fleet::list::run(call, out, Kind::Services, &targets),
         Verb::Servers { targets } => fleet::list::run(call, out, Kind::Servers, &targets),

@@ -59,7 +59,8 @@ fn a_server_drains_after_four_keys_and_the_confirmation() {
         act.verb,
         Verb::Drain {
             timeout_ms: Some(600_000),
-            then: DrainThen::Keep
+            then: DrainThen::Keep,
+            inactive: false,
         }
     );
     assert_eq!(
@@ -129,7 +130,8 @@ fn the_fields_of_a_dialog_reach_the_agent() {
         act.verb,
         Verb::Drain {
             timeout_ms: Some(300_000),
-            then: DrainThen::Undrain
+            then: DrainThen::Undrain,
+            inactive: false,
         }
     );
 }

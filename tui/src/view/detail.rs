@@ -218,8 +218,8 @@ fn server(scene: &Scene<'_>, id: &ServerId) -> Vec<Pane> {
                 "drain",
                 format!(
                     "{} {} of {} left   ETA {eta}   deadline {deadline}",
-                    bar(drain.active_at_start, counters.active, 20),
-                    thousands(counters.active),
+                    bar(drain.active_at_start, drain.left(counters), 20),
+                    thousands(drain.left(counters)),
                     thousands(drain.active_at_start)
                 ),
             ));

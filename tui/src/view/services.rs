@@ -255,7 +255,7 @@ fn closer(scene: &Scene<'_>, service: &ServiceView) -> Vec<Pane> {
     let mut down = Vec::new();
     for server in view.state.servers_of(&service.key) {
         if let Some(drain) = server.drain.as_ref().filter(|_| server.admin == Admin::Draining) {
-            let left = view.server_counters(&server.id).map_or(0, |it| it.active);
+            let left = view.server_counters(&server.id).map_or(0, |it| drain.left(it));
             let gone = drain.active_at_start.saturating_sub(left);
             let eta = view
                 .server_counters(&server.id)

@@ -304,12 +304,13 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.",
         Idle("addresses are in sets of nftables; ipsets are not needed")),
     row("nftables", OptName("TABLE"), "keepalived", InPlace, "Name of the nftables tables for no_accept and strict \
-        mode: 'ip TABLE' and 'ip6 TABLE' are the agent's own.",
+        mode: 'ip TABLE' and 'ip6 TABLE' are the agent's own, and so are 'ip TABLE_vmac' and 'ip6 TABLE_vmac' for \
+        use_vmac.",
         Set(|it, a, _| it.firewall.table = a.words.first().map_or("keepalived", |word| word.text).to_owned())),
     row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of their chains.",
         Set(|it, a, _| it.firewall.priority = a.small())),
     row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.",
-        Idle("they always are, and follow an interface that is made anew")),
+        Idle("those of link-local addresses always are; interfaces of use_vmac go by their names")),
     row("nftables_counters", Nothing, "off", InPlace, "Counters in the rules.",
         Set(|it, _, _| it.firewall.counters = true)),
     row("nftables_ipvs", OptName("TABLE"), "keepalived_ipvs", InPlace, "One marked service for each server group.",

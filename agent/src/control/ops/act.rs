@@ -150,6 +150,7 @@ fn verb(call: &Call) -> Result<Verb, Refusal> {
                     )));
                 }
             },
+            inactive: call.flag("inactive")?,
         },
         "undrain" => match call.span("ramp")? {
             Some(over) => Verb::Ramp { over_ms: ms(over) },

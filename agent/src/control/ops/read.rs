@@ -2,6 +2,7 @@
 
 use super::super::session::Session;
 use super::Call;
+use lb_shared::excerpt::{ExcerptAsk, Reading, Scope};
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::request::{MetricsAsk, MetricsServers, Refusal, RefusalCode, Reply, Request};
@@ -36,7 +37,12 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     let filter = Filter::parse(call.text("filter")?.unwrap_or_default())?;
     match call.op.as_str() {
         "status" => {
-            let mut status = json::status(&view);
+            let ask = ExcerptAsk {
+                targets,
+                ..ExcerptAsk::all(Scope::Status)
+            };
+            let excerpt = Reading::new(&view, &ask)?.next(&view, seen.seq);
+            let mut status = json::status(&View::excerpt(&excerpt));
             status["role"] = json!(session.role);
             Ok(status)
         }

@@ -61,6 +61,7 @@ fn a_viewer_acts_in_neither_dialect() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         Verb::Undrain,
         Verb::Disable { cut: false },

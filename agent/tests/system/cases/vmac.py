@@ -52,10 +52,10 @@ class Tap:
         ("answer", re.compile(r"neighbor advertisement, tgt is ([^ ,]+)")),
     )
 
-    def __init__(self, node, device, name=""):
+    def __init__(self, node, device, name="", more=""):
         self.path = f"{node.world.dir}/{node.short}{name}.frames"
         log = f"{node.world.dir}/{node.short}{name}-tcpdump.log"
-        command = f"exec tcpdump -i {device} -Q in -l -e -n > {self.path} 2> {log}"
+        command = f"exec tcpdump -i {device} -Q in -l -e -n {more} > {self.path} 2> {log}"
         self.process = node.spawn(["sh", "-c", command], log)
         until("tcpdump listens", lambda: "listening on" in open(log).read())
 
@@ -131,6 +131,9 @@ class Wire(World):
             found.add(" ".join([words[3]] + [word for word in ("deprecated",) if word in words]))
         return found
 
+    def tables(self):
+        return set(self.node.run("nft", "list", "tables").splitlines())
+
     def everything(self):
         return self.links() == LINKS and all(self.addresses(it) == held for it, held in ADDRESSES.items())
 
@@ -175,11 +178,11 @@ def there(world):
     return f"{len(LINKS)} links"
 
 
-@case("adverts and ARP carry the virtual MAC, with the interface's own address as their source")
+@case("adverts and ARP carry the virtual MAC, with the interface's own address as their source; reports of groups do not")
 def on_the_wire(world):
     if world.daemon.running():
         world.daemon.stop()
-    with Tap(world.far, "eth0") as tap:
+    with Tap(world.far, "eth0") as tap, Tap(world.far, "eth0", "-mld", "-vv dst host ff02::16") as reports:
         running(world)
         wanted = {
             ("advert", "00:00:5e:00:01:33", "10.20.0.2"),
@@ -194,8 +197,11 @@ def on_the_wire(world):
         strange = {kind for kind in tap.kinds() if kind[0] != "other" and kind[1].startswith(("00:00:5e", BASE))} - wanted
         assert not strange, f"not meant: {sorted(strange)}"
         # IGMP and MLD of the link's own would tell switches that the MAC is here.
-        quiet = {kind for kind in tap.kinds() if kind[0] == "other" and kind[1] in ("00:00:5e:00:01:33", LINKS["vx"])}
+        quiet = {kind for kind in tap.kinds() if kind[0] == "other" and kind[1] in LINKS.values()}
         assert not quiet, f"not meant: {sorted(quiet)}"
+        # A switch must know all the same who waits for questions about fe80::100 and 2001:db8:20::100.
+        asked = re.compile(rf"^[^ ]+ {BASE} .*ff02::1:ff00:100\b", re.MULTILINE)
+        until("their group is reported by the interface below", lambda: asked.search(open(reports.path).read()), within=3)
         for address, mac in (("10.20.0.100", LINKS["vrrp.51"]), ("2001:db8:20::100", LINKS["vm6"])):
             world.far.run("bash", "-c", f"echo > /dev/udp/{address}/9")
             until("somebody answers for it", lambda: any(kind[0] == "answer" and kind[2] == address for kind in tap.kinds()),
@@ -215,6 +221,9 @@ def healed(world):
     world.expect("all of them", world.everything)
     said = world.daemon.log()
     assert "interface vrrp.51 is put back" in said and "interface vx is put back" in said, tail(said)
+    before = world.tables()
+    world.node.run("nft", "flush", "ruleset")
+    world.expect("its rules are put back", lambda: world.tables() == before == {f"table {it} keepalived_vmac" for it in ("ip", "ip6")})
 
 
 @case("the parent goes down and comes back: so do its children, and nothing else is said of them", makes=(OURS,))
@@ -247,7 +256,7 @@ def taken_over(world):
 def stopped(world):
     running(world)
     world.daemon.stop()
-    assert world.links() == {}, world.links()
+    assert world.links() == {} and world.tables() == set(), (world.links(), world.tables())
     now = world.settings()
     if world.make == THEIRS:
         # keepalived 2.2.7 leaves these two behind.
