@@ -158,6 +158,12 @@ impl Filter {
         self.all.iter().flatten().any(Condition::drifts)
     }
 
+    /// Whether what passes is chosen by counters.
+    pub fn counts(&self) -> bool {
+        let mut conditions = self.all.iter().flatten();
+        conditions.any(|it| matches!(it.test, Test::Number(Key::Active | Key::PerSecond, ..)))
+    }
+
     /// Whether what passes may change with time alone.
     pub fn ages(&self) -> bool {
         let mut conditions = self.all.iter().flatten();

@@ -35,6 +35,7 @@ use lb_shared::state::{ObjectId, Target};
 use lb_shared::window::WindowAsk;
 use lb_shared::zone::Zone;
 use ratatui::style::Color;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -94,6 +95,8 @@ pub(crate) struct App {
     pub(crate) link_since: Duration,
     pub(crate) connects: u32,
     pub(crate) last_failure: Option<String>,
+    /// How long the last questions were on their way, where that is another machine.
+    pub(crate) trips: VecDeque<Duration>,
     /// When the agent was last heard of.
     pub(crate) heard: Duration,
     pub(crate) hello: Option<Hello>,
@@ -277,6 +280,7 @@ impl App {
     pub(crate) fn forget(&mut self) {
         (self.data, self.past, self.hello, self.note) = (None, None, None, None);
         (self.link, self.last_failure, self.connects) = (Link::Starting, None, 0);
+        self.trips.clear();
         (self.now, self.heard, self.link_since) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         (self.moved_at, self.ordered_at) = (Duration::ZERO, Duration::ZERO);
         (self.ordered, self.runs) = (None, None);
@@ -376,7 +380,7 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     app.now = app.now.max(at);
     // Signs of life change nothing on the screen, unless they were missed.
     let idle = match &msg {
-        Msg::Link(News::Alive | News::Still(_) | News::Was(_)) => !app.stale(),
+        Msg::Link(News::Alive | News::Still(_) | News::Was(_) | News::Trip(_)) => !app.stale(),
         // Whether time made a difference shows in the picture that is drawn for it.
         Msg::Focus(_) | Msg::Tick => true,
         _ => false,

@@ -4,6 +4,10 @@ use crate::app::{App, Link, News};
 use crate::data::Data;
 use lb_shared::client::Update;
 
+/// How many of the last trips to a host are known: the shortest of them is the way, what is more was work.
+const TRIPS: usize = 10;
+
+/// Takes news of the agent.
 pub(crate) fn on_news(app: &mut App, news: News) {
     match news {
         News::Connected(hello, events) => {
@@ -55,6 +59,11 @@ pub(crate) fn on_news(app: &mut App, news: News) {
         }
         News::Alive => app.heard = app.now,
         News::Was(_) => {}
+        News::Trip(took) => {
+            app.trips.push_back(took);
+            let over = app.trips.len().saturating_sub(TRIPS);
+            app.trips.drain(..over);
+        }
         News::Down {
             failure,
             attempt,

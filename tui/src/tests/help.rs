@@ -9,18 +9,34 @@ fn help_is_searched_by_words_in_keys_commands_and_marks() {
     bench.keys("? / drain");
     let picture = bench.picture();
     let first = picture.lines().next().unwrap();
-    assert!(first.starts_with(" Help: Overview") && first.ends_with("? or Esc closes"), "{first}");
-    for wanted in [" d            ", " :undrain ", " ~ DRAIN ", "── Commands ─", " / drain_"] {
+    assert!(
+        first.starts_with(" Help: Overview") && first.ends_with("? or Esc closes"),
+        "{first}"
+    );
+    for wanted in [
+        " d            ",
+        " :undrain ",
+        " ~ DRAIN ",
+        "── Commands ─",
+        " / drain_",
+    ] {
         assert!(picture.contains(wanted), "{wanted}: {picture}");
     }
     assert!(!picture.contains("one row"), "{picture}");
     // All words have to be there; what is a key elsewhere is a letter here.
     bench.keys("Space xjq");
-    assert!(bench.picture().contains("nothing in here has that"), "{}", bench.picture());
+    assert!(
+        bench.picture().contains("nothing in here has that"),
+        "{}",
+        bench.picture()
+    );
     bench.keys("Backspace Backspace Backspace weight Enter");
     let picture = bench.picture();
     assert!(picture.contains(" only what has: drain weight"), "{picture}");
-    assert!(picture.contains(":drain") && !picture.contains(":weight"), "{picture}");
+    assert!(
+        picture.contains(":drain") && !picture.contains(":weight"),
+        "{picture}"
+    );
     // One step back shows all, another closes.
     bench.keys("Esc");
     assert!(bench.picture().contains("one row") && bench.app.help.is_some());
@@ -38,9 +54,16 @@ fn a_command_can_be_given_from_help_and_asks_nothing_behind_it() {
     assert!(bench.picture().starts_with(" Help: drain"), "{}", bench.picture());
     bench.keys("/ deadline Enter");
     let picture = bench.picture();
-    assert!(picture.contains("deadline the weight") && !picture.contains(":drain web"), "{picture}");
+    assert!(
+        picture.contains("deadline the weight") && !picture.contains(":drain web"),
+        "{picture}"
+    );
     bench.keys(": drain Space web/198.51.100.23 Enter");
-    assert!(bench.app.help.is_none() && bench.app.dialog.is_some(), "{}", bench.picture());
+    assert!(
+        bench.app.help.is_none() && bench.app.dialog.is_some(),
+        "{}",
+        bench.picture()
+    );
 }
 
 #[test]

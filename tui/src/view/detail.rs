@@ -4,6 +4,7 @@ use super::Scene;
 use super::events;
 use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
+use super::record;
 use super::runs;
 use super::vrrp;
 use super::words::{bar, check, took, what};
@@ -253,10 +254,13 @@ fn server(scene: &Scene<'_>, id: &ServerId) -> Vec<Pane> {
             .map_or(String::new(), |us| format!(", took {}", took(us)));
         Some(format!("last one {} ago{took}", short_span(view.age(at))))
     });
-    checks.push(row(
-        format!("   {}", last.unwrap_or_else(|| check(view, it, 6))),
-        Role::Plain,
-    ));
+    let mut last = format!("   {}", last.unwrap_or_else(|| check(view, it, 6)));
+    if let Some(next) = record::next_check(scene, it) {
+        last.push_str(&format!("; {next}"));
+    }
+    checks.push(row(last, Role::Plain));
+    let record = record::line(scene, it).map(|(span, text)| row(format!("   {span}: {text}"), Role::Plain));
+    checks.extend(record);
     checks.push(Row::default());
     vec![
         Pane::new("Server", scene.age(it.since), rows),

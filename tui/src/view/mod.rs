@@ -10,6 +10,7 @@ mod help;
 mod hosts;
 mod overview;
 mod paint;
+mod record;
 mod runs;
 mod servers;
 mod services;
