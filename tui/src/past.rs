@@ -39,6 +39,8 @@ pub(crate) fn toggle(app: &mut App) {
     if app.past.is_some() {
         return to_live(app);
     }
+    // What was told before is not about this picture.
+    app.note = None;
     let at = app.shown_at();
     app.past = app.data.clone().map(|live| Past {
         live,

@@ -8,6 +8,7 @@ mod hosts;
 mod keys;
 mod look;
 mod past;
+mod reading;
 mod robust;
 mod samples;
 mod speed;

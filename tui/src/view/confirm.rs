@@ -178,6 +178,11 @@ fn targets(scene: &Scene<'_>, dialog: &Dialog) -> Vec<Row> {
         .take(3)
         .map(|target| {
             let mut text = escape(&scene.view.target_name(target));
+            if let (Kind::Weight, Target::Server(id)) = (dialog.kind, target)
+                && let Some(server) = scene.view.state.servers.get(id)
+            {
+                text.push_str(&format!("     weight {}", lb_shared::problems::weight(server)));
+            }
             if let Target::Server(id) = target
                 && let Some(counters) = scene.view.server_counters(id)
             {

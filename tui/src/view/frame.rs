@@ -5,7 +5,7 @@ use super::words::short;
 use super::{Scene, detail, events};
 use crate::app::{App, Link};
 use crate::fleet::Standing;
-use crate::keys::{self, Screen};
+use crate::keys::{self, Action, Screen};
 use crate::mouse::Spot;
 use crate::prompt::Prompt;
 use crate::theme::Role;
@@ -358,7 +358,17 @@ pub(super) fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         return paint.row(area.x, y, area.width, &row(text, Role::Plain));
     }
     let hands_off = app.hands_off().is_some();
+    // Whoever finds nothing else finds this.
+    let help = format!(
+        "  {} help",
+        app.keymap
+            .label(Action::Help)
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+    );
     let mut line = Row::default();
+    let mut helped = false;
     for action in keys::line(app.screen, app.detail.last().map(|detail| &detail.object)) {
         if hands_off && keys::acts(*action) {
             continue;
@@ -368,8 +378,14 @@ pub(super) fn foot(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
         };
         let key = app.keymap.label(*action).split(' ').next().unwrap_or_default();
         let lead = if line.is_empty() { " " } else { "  " };
-        if line.width() + lead.len() + key.len() + 1 + binding.short.len() > usize::from(area.width) {
-            break;
+        helped |= *action == Action::Help;
+        let kept = if helped { 0 } else { help.len() };
+        let wanted = lead.len() + key.len() + 1 + binding.short.len();
+        if line.width() + wanted + kept > usize::from(area.width) {
+            if helped {
+                break;
+            }
+            continue;
         }
         line.push(lead, Role::Plain);
         line.push_spot(key, Role::Master, Spot::Key(*action));
