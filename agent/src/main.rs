@@ -30,7 +30,7 @@ use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl,
+    background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl, take_over,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
@@ -94,6 +94,10 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             cleanup::run(&cli.run.run_dir)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::TakeOver { dry_run }) => {
+            take_over(&cli.run, *dry_run)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::CheckConfig {
             file,
             peer,
@@ -145,6 +149,22 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn take_over(run: &Run, dry_run: bool) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(exit(
+            EXIT_PERMISSION,
+            "must be started as root: it ends keepalived",
+        ));
+    }
+    prepare_folder(&run.run_dir, 0o755)?;
+    let config = run.config();
+    let Loaded { model, findings, .. } = loader::load(&config, run.config_id.clone(), None, None);
+    let Some(model) = model else {
+        return Err(exit(EXIT_CONFIG, unusable(&findings, &config)));
+    };
+    take_over::run(&run.run_dir, &model, dry_run)
 }
 
 fn agent(run: &Run) -> anyhow::Result<()> {

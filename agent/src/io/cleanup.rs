@@ -70,7 +70,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
 }
 
 /// The links and addresses of this host.
-fn read_table() -> anyhow::Result<NetTable> {
+pub(super) fn read_table() -> anyhow::Result<NetTable> {
     let (news, wait) = mpsc::channel();
     let _monitor = Monitor::start(move |it| {
         let _ = news.send(it);
@@ -131,7 +131,7 @@ fn leftovers(previous: &Previous, table: &NetTable, returns: bool) -> Vec<NetOp>
 }
 
 /// Those of a list that the kernel has.
-fn there(list: &[(String, IpAddr, u8)], table: &NetTable) -> Vec<AddressKey> {
+pub(super) fn there(list: &[(String, IpAddr, u8)], table: &NetTable) -> Vec<AddressKey> {
     let key = |(device, address, prefix_len): &(String, IpAddr, u8)| {
         let key = AddressKey {
             link: table.link(device)?.index,

@@ -42,5 +42,6 @@ pub mod stamps;
 pub mod store;
 pub mod sys;
 pub mod sysctl;
+pub mod take_over;
 mod tls;
 pub mod vrrp;

@@ -103,7 +103,13 @@ impl Routers {
                     } else {
                         "started"
                     };
+                    let healed = *role == Role::Fault;
                     router.enter_backup(now, why.to_owned(), Exit::Quiet, None, out);
+                    if healed && !router.cfg.unicast_peers.is_empty() {
+                        // Its peers ask for no group: switches and they learn where it is.
+                        let instance = router.name().clone();
+                        out.push(Effect::AnnounceSource { instance });
+                    }
                     fresh.push(*member);
                 }
             }
