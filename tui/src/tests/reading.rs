@@ -18,10 +18,7 @@ fn services_without_names_are_told_by_their_whole_addresses() {
     }
     // With a column that went, what was cut for it has room again.
     let picture = bench.keys("3").picture();
-    assert!(
-        picture.contains(" 203.0.113.10:443 "),
-        "{picture}"
-    );
+    assert!(picture.contains(" 203.0.113.10:443 "), "{picture}");
     // One with a name: the others are told by their addresses alone.
     let mut demo = fixture::demo();
     let key = "203.0.113.11:8443/tcp".parse().unwrap();
