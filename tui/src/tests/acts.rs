@@ -26,7 +26,7 @@ fn act(request: Request) -> Act {
 }
 
 /// The agent would do it.
-fn agree(bench: &mut Bench) {
+pub(super) fn agree(bench: &mut Bench) {
     let (ticket, request) = bench.asked().pop().expect("a dry run was asked");
     let act = act(request);
     assert!(act.dry_run);

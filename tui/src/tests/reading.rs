@@ -2,6 +2,7 @@
 
 use super::Bench;
 use lb_shared::fixture;
+use lb_shared::state::SyncView;
 use std::sync::Arc;
 
 #[test]
@@ -88,4 +89,48 @@ fn who_sets_a_weight_sees_the_one_in_force() {
         picture.contains("weight -/1 ") || picture.contains("weight -/100 "),
         "{picture}"
     );
+}
+
+#[test]
+fn a_promote_says_from_whom_and_what_becomes_of_connections() {
+    let sync = |takes| {
+        Some(SyncView {
+            interface: "eth9".into(),
+            id: 1,
+            instance: None,
+            sends: false,
+            takes,
+        })
+    };
+    for (sync, connections) in [
+        (None, "not synchronised to this node, open ones may end"),
+        (sync(false), "not synchronised to this node, open ones may end"),
+        (sync(true), "synchronised to this node, they go on"),
+    ] {
+        let mut demo = fixture::demo();
+        demo.snapshot.state.agent.sync = sync;
+        let mut bench = Bench::of(demo, 80, 24);
+        bench.keys("j j P");
+        super::acts::agree(&mut bench);
+        let picture = bench.picture();
+        let told: String = picture
+            .split(['│', ' ', '\n'])
+            .filter(|it| !it.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(told.contains("198.51.100.3"), "{picture}");
+        assert!(
+            picture.contains("gap: none; the addresses are taken at once, and"),
+            "{picture}"
+        );
+        assert!(
+            picture.contains(&format!("connections: {connections}")),
+            "{picture}"
+        );
+    }
+    // Nobody else is heard: there is nothing to say.
+    let mut bench = Bench::demo(80, 24);
+    bench.keys("P");
+    super::acts::agree(&mut bench);
+    assert!(!bench.picture().contains("gap:"), "{}", bench.picture());
 }
