@@ -379,7 +379,7 @@ impl Reader<'_> {
             let (severity, note) = match (is_pattern(&pattern), check) {
                 (false, it) if it.name => (Severity::Error, ASKED),
                 (true, it) if it.wildcard || it.brace && pattern.contains('{') => (Severity::Error, ASKED),
-                (false, _) => (Severity::Warning, "keepalived says nothing about it"),
+                (false, _) => (Severity::Warning, "it is left out, as in keepalived"),
                 (true, _) => return,
             };
             let finding = Diagnostic::new(severity, "L-22", format!("{pattern}: no file matches"));
