@@ -29,6 +29,7 @@ mod ownership;
 pub mod packet_socket;
 mod patterns;
 mod ping;
+pub mod privileges;
 pub mod processes;
 mod programs;
 pub mod rtnl_socket;
