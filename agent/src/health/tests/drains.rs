@@ -61,6 +61,7 @@ fn a_drain_ends_after_five_seconds_without_connections() {
     assert_eq!(bench.weight(1), Some(0));
 }
 
+/// F102.
 #[test]
 fn inactive_connections_and_templates_hold_up_a_drain_where_they_carry_traffic() {
     // Protocol, persistence, sample, whether templates expire, whether it is quiet.
