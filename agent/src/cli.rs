@@ -27,6 +27,21 @@ pub(crate) enum Command {
     /// restarted agent will adopt what is there. Static addresses and interfaces of use_vmac and use_ipvlan stay, too, when
     /// $SERVICE_RESULT says that the agent is started again.
     Cleanup,
+    /// End a running keepalived so that the agent, started next, goes on as MASTER in its place.
+    ///
+    /// Its processes are killed; addresses and IPVS stay as they are, so that no connection ends. The agent must be
+    /// started within one advert interval, or the other node takes over:
+    ///
+    ///   lbagent take-over --dry-run
+    ///   lbagent take-over && systemctl start lbagent
+    ///
+    /// Nothing is touched unless the agent can run the configuration.
+    #[command(verbatim_doc_comment)]
+    TakeOver {
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Judge a configuration without touching anything.
     #[command(hide = true)]
     CheckConfig {

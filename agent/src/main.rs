@@ -12,7 +12,7 @@ use lbagent::control;
 use lbagent::engine::{Boot, FormerNote, Input, NewModel, Previous, StopMode};
 use lbagent::io::background::Herald;
 use lbagent::io::clock::{self, Clock};
-use lbagent::io::core::{self, Message, Post, ReloadAsk, Shell};
+use lbagent::io::core::{self, Shell};
 use lbagent::io::dial::Dialler;
 use lbagent::io::doctor;
 use lbagent::io::dump::Dumps;
@@ -23,14 +23,15 @@ use lbagent::io::lock::Lock;
 use lbagent::io::mail::Mailer;
 use lbagent::io::nft_socket::{NftWatch, OwnPort};
 use lbagent::io::numbers::{self, Numbers};
+use lbagent::io::post::{Message, Post, ReloadAsk};
 use lbagent::io::processes::Processes;
 use lbagent::io::rtnl_socket::Monitor;
 use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, events, former, lock, log, once, privileges, scheduling, service_manager, sys,
-    sysctl,
+    background, cleanup, event_log, events, former, lock, log, once, privileges, scheduling, service_manager,
+    sys, sysctl, take_over,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
@@ -94,6 +95,10 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             cleanup::run(&cli.run.run_dir)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::TakeOver { dry_run }) => {
+            take_over(&cli.run, *dry_run)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::CheckConfig {
             file,
             peer,
@@ -132,7 +137,7 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None if let Some(word) = &cli.run.signum => {
-            println!("{}", signal_number(word)?);
+            loader::tell(&signal_number(word)?.to_string());
             Ok(ExitCode::SUCCESS)
         }
         None if cli.run.config_test.is_some() => Ok(loader::config_test(
@@ -145,6 +150,22 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn take_over(run: &Run, dry_run: bool) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(exit(
+            EXIT_PERMISSION,
+            "must be started as root: it ends keepalived",
+        ));
+    }
+    prepare_folder(&run.run_dir, 0o755)?;
+    let config = run.config();
+    let Loaded { model, findings, .. } = loader::load(&config, run.config_id.clone(), None, None);
+    let Some(model) = model else {
+        return Err(exit(EXIT_CONFIG, unusable(&findings, &config)));
+    };
+    take_over::run(&run.run_dir, &model, dry_run)
 }
 
 fn agent(run: &Run) -> anyhow::Result<()> {
@@ -390,6 +411,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
+                choose: event_log::choose,
             },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
@@ -482,7 +504,10 @@ fn message(ask: control::Ask) -> Message {
             expect,
             reply: back(reply),
         },
-        control::Ask::Config { reply } => Message::Config { reply: back(reply) },
+        control::Ask::Config { settings, reply } => Message::Config {
+            settings,
+            reply: back(reply),
+        },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
             actor,
             reply: back(reply),

@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 
 /// Flags every verb takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of all verbs")]
 pub(crate) struct Global {
     #[arg(
         help = "An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated",
@@ -161,34 +162,42 @@ pub(crate) enum Verb {
     /// Problems, overrides, totals
     #[command(visible_alias = "st")]
     Status {
+        /// Only of these: instances, groups, trackers (who follows them), services, servers
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
         /// The head only
         #[arg(long)]
         short: bool,
     },
     /// VRRP instances
     Vrrp {
+        /// Instances: names, 'patterns', group:NAME for the members of a sync group
         #[arg(value_name = "INSTANCE")]
         targets: Vec<String>,
     },
     /// Virtual servers
     #[command(visible_aliases = ["svc", "vs"])]
     Services {
+        /// Services: names, VIP:PORT[/PROTO], fwmark:N, 'patterns'
         #[arg(value_name = "SERVICE")]
         targets: Vec<String>,
     },
     /// Real servers
     #[command(visible_alias = "rs")]
     Servers {
+        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, SERVICE for all of it, 'patterns'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
     },
     /// Everything about one object
     Show {
+        /// Instances, services, servers, trackers; vrrp:, vs:, rs: or script: before a name that is used twice
         #[arg(value_name = "TARGET", required = true)]
         targets: Vec<String>,
     },
     /// Why an object is in the state it is in, and what would change that
     Why {
+        /// Instances, services, servers, trackers; vrrp:, vs:, rs: or script: before a name that is used twice
         #[arg(value_name = "TARGET", required = true)]
         targets: Vec<String>,
     },
@@ -198,6 +207,7 @@ pub(crate) enum Verb {
     /// priority N, or a change: drain, undrain, disable SERVER, weight SERVER W, promote, demote, release INSTANCE.
     /// Several events are put into quotes: lbctl what-if 'interface eth1 down' 'peer 192.0.2.3 silent'
     WhatIf {
+        /// What happens, in this order
         #[arg(value_name = "EVENT", required = true, allow_hyphen_values = true)]
         events: Vec<String>,
         /// How far to look; put it before the events
@@ -208,11 +218,13 @@ pub(crate) enum Verb {
     Events(Events),
     /// What happens to these targets
     Watch {
+        /// Only of these: instances, services, servers, trackers; vrrp:, vs:, rs: or script: before a name that is used twice
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
     /// Counters and refused adverts
     Stats {
+        /// Only of these: instances, services, servers; vrrp:, vs: or rs: before a name that is used twice
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
         /// What was counted since you last asked so; the agent's own counters are never set back
@@ -233,6 +245,7 @@ pub(crate) enum Verb {
     /// Back to the configured weight; also ends a disable
     #[command(visible_alias = "enable")]
     Undrain {
+        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
         /// Raise the weight in ten steps, the first at once, the full weight after this long
@@ -243,6 +256,7 @@ pub(crate) enum Verb {
     },
     /// Out of IPVS now
     Disable {
+        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
         /// Even if that cuts active connections
@@ -265,6 +279,7 @@ pub(crate) enum Verb {
     },
     /// Run the checks once, now, and show how each ends; changes nothing
     Test {
+        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
         /// Only say which checks would be run
@@ -275,6 +290,7 @@ pub(crate) enum Verb {
     Promote(Promote),
     /// Give the addresses up and stay BACKUP
     Demote {
+        /// Instances: names, 'patterns', group:NAME for the members of a sync group
         #[arg(value_name = "INSTANCE")]
         targets: Vec<String>,
         /// Stay BACKUP even when nobody else is MASTER
@@ -287,6 +303,7 @@ pub(crate) enum Verb {
     },
     /// End a promote or demote
     Release {
+        /// Instances: names, 'patterns', group:NAME for the members of a sync group
         #[arg(value_name = "INSTANCE")]
         targets: Vec<String>,
         #[command(flatten)]
@@ -315,10 +332,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DUR")]
         drain_removed: Option<String>,
     },
-    /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
+    /// How much the agent logs, of everything or of one object; with a level, for a while
     Log {
-        #[arg(value_name = "LEVEL")]
-        level: Option<String>,
+        /// error, warn, info, debug, trace, or default for what the agent was started with; with NAME= before it only for
+        /// the events of an instance, a service, a server, a tracker, or of a kind: vrrp, track, check, service, action, ...
+        #[arg(value_name = "[NAME=]LEVEL")]
+        level: Vec<String>,
         /// It goes back by itself after this long; 30m when not said
         #[arg(long = "for", value_name = "DUR")]
         lasting: Option<String>,
@@ -326,17 +345,21 @@ pub(crate) enum Verb {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
-    /// A question with yes or no as exit status: up, ready, master, backup, drained, disabled, healthy
+    /// A question with yes or no as exit status: is it up, is this instance master, is this server drained
     Is {
+        /// up, ready, master, backup, released, drained, enabled, disabled or healthy
         #[arg(value_name = "QUESTION")]
         cond: String,
+        /// Of whom: instances (master, backup, released), servers (drained, enabled, disabled), services (healthy)
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
     },
     /// Wait until the answer of `is` is yes
     Wait {
+        /// The question of `is` that is to become true
         #[arg(value_name = "CONDITION")]
         cond: String,
+        /// Of whom: instances (master, backup, released), servers (drained, enabled, disabled), services (healthy)
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
         /// Give up after this long
@@ -360,6 +383,7 @@ pub(crate) enum Verb {
     Record(Record),
     /// Print a recorded session: its events, or with -o jsonl all of it; one of lbtui's is played in the dashboard
     Replay {
+        /// A file that `lbctl record` or `lbtui --record` wrote
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
@@ -378,6 +402,7 @@ pub(crate) enum Verb {
     Proxy,
     /// Check a configuration file; needs no agent
     CheckConfig {
+        /// The file; without it the one the agent would load
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// The other node's file: whether the two agree, and whether a failed check moves the addresses to it
@@ -389,6 +414,7 @@ pub(crate) enum Verb {
     },
     /// What on this host defeats the configuration: kernel settings, modules, interfaces; needs no agent
     Doctor {
+        /// The configuration file; without it the one the agent would load
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// Judge this host as a real server of this virtual address (DR or TUN)
@@ -404,13 +430,18 @@ pub(crate) enum Verb {
     /// The dashboard
     #[command(visible_alias = "tui")]
     Top {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        /// Passed on to lbtui
+        #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Completions for a shell
-    Completion { shell: clap_complete::Shell },
+    Completion {
+        /// The shell that reads what is printed
+        shell: clap_complete::Shell,
+    },
     /// The manual page of a verb, of all, or of the `socket`
     Man {
+        /// The verb, or `socket`; without it the page of lbctl itself
         #[arg(value_name = "VERB")]
         verb: Option<String>,
         /// Write all pages into this folder
@@ -432,17 +463,26 @@ pub(crate) enum Verb {
 pub(crate) enum ConfigVerb {
     /// A keyword: where it stands, what it takes, its range and default; needs no agent
     Explain {
+        /// The keyword, as it stands in the file
         #[arg(value_name = "KEYWORD")]
         keyword: String,
     },
     /// What is in force: includes read, definitions put in, secrets hidden, each line with its file and number
-    Show,
+    Show {
+        /// Every setting of every object instead, also those that no line says
+        #[arg(long)]
+        defaults: bool,
+    },
     /// What the file on disk would change of what is in force, from what to what; changes nothing
+    ///
+    /// With two hosts (--host A --host B): what is in force on A against what is in force on B, first what can cause two
+    /// masters.
     Diff,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Promote {
+    /// Instances: names, 'patterns', group:NAME for the members of a sync group
     #[arg(value_name = "INSTANCE")]
     pub(crate) targets: Vec<String>,
     /// End it by itself after this long
@@ -459,6 +499,7 @@ pub(crate) struct Promote {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct HistoryArgs {
+    /// Instances, services, servers; vrrp:, vs: or rs: before a name that is used twice
     #[arg(value_name = "TARGET", required = true)]
     pub(crate) targets: Vec<String>,
     /// Not older than this
@@ -508,6 +549,7 @@ pub(crate) enum Handover {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Events {
+    /// Only of these: instances, services, servers, trackers; vrrp:, vs:, rs: or script: before a name that is used twice
     #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
     /// Not older than this
@@ -529,6 +571,7 @@ pub(crate) struct Events {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Drain {
+    /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
     #[arg(value_name = "SERVER")]
     pub(crate) targets: Vec<String>,
     /// When the drain ends at the latest; or `never`
@@ -537,6 +580,9 @@ pub(crate) struct Drain {
     /// What happens then
     #[arg(long, value_enum, default_value = "keep")]
     pub(crate) then: Then,
+    /// Wait for inactive connections too (closing, UDP): drained means that there are none of any kind
+    #[arg(long)]
+    pub(crate) inactive: bool,
     /// Follow it to its end
     #[arg(long)]
     pub(crate) wait: bool,

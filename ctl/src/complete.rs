@@ -9,6 +9,7 @@ use crate::help;
 use crate::look::Out;
 use crate::trouble::Trouble;
 use clap::{ArgAction, Command};
+use lb_shared::condition;
 use lb_shared::config::Config;
 use lb_shared::excerpt::{Excerpt, ExcerptAsk, Scope};
 use lb_shared::problems;
@@ -136,11 +137,9 @@ impl Line {
         }
         match self.verb.as_deref() {
             None => verbs(&self.command),
-            Some("is" | "wait") if self.words.is_empty() => [
-                "up", "ready", "master", "backup", "drained", "disabled", "healthy",
-            ]
-            .map(|word| (word.to_owned(), String::new()))
-            .to_vec(),
+            Some("is" | "wait") if self.words.is_empty() => condition::WORDS
+                .map(|word| (word.to_owned(), String::new()))
+                .to_vec(),
             Some("help" | "man") => verbs(&self.command),
             Some("completion") => ["bash", "zsh", "fish"]
                 .map(|word| (word.to_owned(), String::new()))
@@ -302,15 +301,15 @@ fn kinds(verb: &str, first: Option<&str>) -> Option<Kinds> {
         },
         "services" => services,
         "vrrp" | "promote" | "demote" | "release" => instances,
-        "show" | "why" | "watch" | "events" | "stats" => Kinds {
+        "status" | "show" | "why" | "watch" | "events" | "stats" | "history" => Kinds {
             instances: true,
             whole: true,
             ..servers
         },
         "is" | "wait" => match first? {
-            "master" | "backup" => instances,
+            "master" | "backup" | "released" => instances,
             "healthy" => services,
-            "drained" | "disabled" => servers,
+            "drained" | "enabled" | "disabled" => servers,
             _ => return None,
         },
         _ => return None,

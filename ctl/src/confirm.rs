@@ -121,6 +121,7 @@ mod tests {
         let drain = Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         };
         assert_eq!(question(drain, 3), "Drain 3 servers? [y/N] ");
         assert_eq!(question(Verb::Release, 2), "Release 2 instances? [y/N] ");

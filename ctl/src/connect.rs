@@ -3,12 +3,10 @@
 use crate::args::Global;
 use crate::look::Look;
 use crate::trouble::{Trouble, usage};
-use lb_shared::client::{Client, ClientError};
+use lb_shared::client::Client;
 use lb_shared::config::Config;
-use lb_shared::counters::Counters;
 use lb_shared::duration;
 use lb_shared::host::Host;
-use lb_shared::request::Snapshot;
 use lb_shared::site::{self, Site};
 use lb_shared::view::parse_rfc3339;
 use lb_shared::zone::Zone;
@@ -63,27 +61,6 @@ pub(crate) fn timeout(global: &Global) -> Result<Duration, Trouble> {
 /// A greeted connection.
 pub(crate) fn client(global: &Global) -> Result<Client, Trouble> {
     Ok(host(global)?.connect(timeout(global)?)?)
-}
-
-/// The state, and the counters if the agent can give them in time; now or at a moment in Unix time in milliseconds.
-pub(crate) fn look(client: &mut Client, at: Option<u64>) -> Result<(Snapshot, Option<Counters>), Trouble> {
-    if let Some(at) = at {
-        let past = client.past(at)?;
-        return Ok((past.snapshot, past.counters));
-    }
-    let counters = match client.counters() {
-        Ok(counters) => Some(counters),
-        // Lists are worth having without numbers.
-        Err(ClientError::Refused(refusal)) => {
-            eprintln!(
-                "lbctl: no counters: {}",
-                lb_shared::text::escape(&refusal.message)
-            );
-            None
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok((client.snapshot()?, counters))
 }
 
 /// The moment that `--at` names, in Unix time in milliseconds.

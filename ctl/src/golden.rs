@@ -2,6 +2,7 @@
 
 use crate::look::Look;
 use crate::verbs::{act, event, list, progress, status};
+use lb_shared::excerpt::{ExcerptAsk, Reading, Scope};
 use lb_shared::fixture::{self, Demo};
 use lb_shared::request::{Acted, Outcome, TargetReport, Verb};
 use lb_shared::state::{DrainThen, ObjectId, Target};
@@ -100,7 +101,7 @@ fn no_line_is_longer_than_its_terminal() {
                 list::text::vrrp(&view, &look),
                 list::text::services(&view, &look),
                 list::text::servers(&view, &look, &["*".into(), "fwmark:8".into()]),
-                joined(&status::lines(&view, None, &look, false)[4..]),
+                joined(&status::lines(&view, None, &look, status::Part::default())[4..]),
                 joined(&event::lines(&view, &demo.events, &look)),
             ];
             for line in all.iter().flat_map(|text| text.lines()) {
@@ -113,10 +114,51 @@ fn no_line_is_longer_than_its_terminal() {
 #[test]
 fn a_status_tells_problems_and_overrides_first() {
     let demo = fixture::demo();
-    let lines = status::lines(&view(&demo), demo.snapshot.role, &look(Some(80), false), false);
+    let role = demo.snapshot.role;
+    let all = status::Part::default();
+    let lines = status::lines(&view(&demo), role, &look(Some(80), false), all);
     same(&joined(&lines), include_str!("../golden/status.txt"));
-    let short = status::lines(&view(&demo), demo.snapshot.role, &look(None, false), true);
+    let head = status::Part { short: true, ..all };
+    let short = status::lines(&view(&demo), role, &look(None, false), head);
     assert_eq!(short, lines[..4]);
+}
+
+#[test]
+fn a_status_of_some_objects_leaves_the_others_out() {
+    let demo = fixture::demo();
+    let of = |target: &str| {
+        let ask = ExcerptAsk {
+            targets: vec![target.to_owned()],
+            ..ExcerptAsk::all(Scope::Status)
+        };
+        let excerpt = Reading::new(&view(&demo), &ask).unwrap().next(&view(&demo), 1);
+        let some = status::Part {
+            short: false,
+            some: true,
+        };
+        let lines = status::lines(&View::excerpt(&excerpt), None, &look(Some(80), false), some);
+        joined(&lines[1..])
+    };
+    same(
+        &of("web"),
+        "SERVICE  1 UP                SERVER  4 UP, 1 DRAIN, 1 DOWN
+TRAFFIC  18,204 active, 412 conn/s, 6.1 MB/s in, 48.2 MB/s out
+
+1 PROBLEM
+! DOWN   web/198.51.100.25:443  4m12s  SSL_GET /healthz: status 503
+
+1 OVERRIDE
+~ drain  web/198.51.100.24:443  2m48s  37 left, ETA 2m40s (ops: kernel update)
+",
+    );
+    let of_script = "VRRP     1 BACKUP
+
+1 PROBLEM
+~ BACKUP  VI_int  12m31s  priority 130/150: script chk_db -20
+";
+    same(&of("VI_int"), of_script);
+    same(&of("script:chk_db"), of_script);
+    same(&of("group:VG_edge"), "VRRP     2 MASTER\n");
 }
 
 #[test]
@@ -168,6 +210,7 @@ fn drain_verb() -> Verb {
     Verb::Drain {
         timeout_ms: Some(600_000),
         then: DrainThen::Keep,
+        inactive: false,
     }
 }
 
@@ -295,6 +338,11 @@ fn on_a_terminal_a_drain_is_a_bar() {
     );
 }
 
+fn sums(demo: &Demo) -> lb_shared::excerpt::Sums {
+    let mut reading = Reading::new(&view(demo), &ExcerptAsk::all(Scope::Status)).unwrap();
+    reading.next(&view(demo), 1).sums
+}
+
 /// lb1 and lb2 as in the fixture; lb3 is not reached.
 fn cluster(look: &Look) -> Vec<String> {
     use crate::fleet::{Answer, Seen, differences, status};
@@ -305,8 +353,8 @@ fn cluster(look: &Look) -> Vec<String> {
         host: Host::parse(&format!("ssh://{name}")).unwrap(),
         name: name.to_owned(),
         got: got.map(|demo| Seen {
+            sums: sums(&demo),
             snapshot: demo.snapshot,
-            counters: Some(demo.counters),
             skew_ms: 0,
         }),
     };
@@ -337,7 +385,7 @@ fn two_masters_a_clock_and_a_server_that_only_one_host_knows_are_differences() {
         name: name.to_owned(),
         got: Ok(Seen {
             snapshot: demo.snapshot,
-            counters: None,
+            sums: Default::default(),
             skew_ms,
         }),
     };

@@ -19,7 +19,12 @@ const EXIT_CODES: &str = "Exit codes: 0 done or yes; 1 failed or no; 2 usage; 3 
 const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "status",
-        &["lbctl", "lbctl status --short", "lbctl status --cluster edge"],
+        &[
+            "lbctl",
+            "lbctl status web VI_int",
+            "lbctl status --short",
+            "lbctl status --cluster edge",
+        ],
     ),
     (
         "vrrp",
@@ -132,7 +137,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "log",
-        &["lbctl log", "lbctl log debug --for 10m", "lbctl log default"],
+        &[
+            "lbctl log",
+            "lbctl log debug --for 10m",
+            "lbctl log web/198.51.100.25=error --for 1h",
+            "lbctl log check=warn",
+            "lbctl log default",
+        ],
     ),
     (
         "promote",
@@ -179,7 +190,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl config explain virtual_router_id",
             "lbctl config diff",
-            "lbctl config show",
+            "lbctl config show --defaults",
+            "lbctl config diff --host ssh://lb1 --host ssh://lb2",
             "lbctl config diff --cluster edge",
         ],
     ),
@@ -226,6 +238,48 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "lbctl raw --schema | jq '.[\"$defs\"].server'",
         ],
     ),
+    (
+        "what-if",
+        &[
+            "lbctl what-if 'interface eth1 down'",
+            "lbctl what-if --for 2m 'script chk_db fail' 'peer 198.51.100.3 silent'",
+            "lbctl what-if drain web/198.51.100.24",
+        ],
+    ),
+    (
+        "record",
+        &[
+            "lbctl record -w session.jsonl.gz",
+            "lbctl record -w session.jsonl.gz --for 10m --before 5m",
+        ],
+    ),
+    (
+        "replay",
+        &[
+            "lbctl replay session.jsonl.gz",
+            "lbctl replay session.jsonl.gz -o jsonl | jq 'select(.event)'",
+        ],
+    ),
+    (
+        "bundle",
+        &[
+            "lbctl bundle -w lb1.tar.gz",
+            "lbctl bundle -w lb1.tar.gz --redact",
+        ],
+    ),
+    (
+        "top",
+        &["lbctl top", "lbctl top --cluster edge", "lbctl top -- --ascii"],
+    ),
+    (
+        "completion",
+        &["lbctl completion bash > /usr/share/bash-completion/completions/lbctl"],
+    ),
+    (
+        "man",
+        &["lbctl man drain", "lbctl man socket", "lbctl man --to man1"],
+    ),
+    ("version", &["lbctl version", "lbctl version --cluster edge"]),
     (
         "hosts",
         &["lbctl hosts", "lbctl hosts --cluster edge", "lbctl hosts -o json"],
@@ -364,12 +418,40 @@ mod tests {
                 // The shell's part of it is not ours.
                 let example = example.split(" | ").next().unwrap_or_default();
                 let example = example.split(" < ").next().unwrap_or_default();
+                let example = example.split(" > ").next().unwrap_or_default();
                 let words = words(example);
                 let matches = command().try_get_matches_from(&words);
                 let matches = matches.unwrap_or_else(|error| panic!("{verb}: {example}: {error}"));
                 let used = matches.subcommand_name().unwrap_or("status");
                 assert_eq!(used, *verb, "{example}");
             }
+        }
+    }
+
+    #[test]
+    fn everything_that_can_be_typed_is_described() {
+        fn look(command: &Command, path: &str) {
+            for arg in command.get_arguments() {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.trim().is_empty(), "{path}: {}", arg.get_id());
+            }
+            for verb in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+                let path = format!("{path} {}", verb.get_name());
+                let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+                assert!(!about.trim().is_empty(), "{path}");
+                look(verb, &path);
+            }
+        }
+        let mut whole = command();
+        whole.build();
+        look(&whole, "lbctl");
+        let verbs = whole.get_subcommands().filter(|it| !it.is_hide_set());
+        for verb in verbs.map(Command::get_name) {
+            let shown = EXAMPLES.iter().any(|(known, _)| *known == verb);
+            assert!(
+                shown || ["help", "proxy"].contains(&verb),
+                "{verb} has no examples"
+            );
         }
     }
 

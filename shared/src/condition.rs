@@ -8,6 +8,11 @@ use crate::select;
 use crate::state::{Admin, Health, ServiceState, Target, VrrpState};
 use crate::view::View;
 
+/// Every condition there is.
+pub const WORDS: [&str; 9] = [
+    "up", "ready", "master", "backup", "released", "drained", "enabled", "disabled", "healthy",
+];
+
 /// A question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Condition {
@@ -50,7 +55,7 @@ impl Condition {
                 return Err(Refusal::new(
                     RefusalCode::BadRequest,
                     format!("there is no condition '{}'", crate::text::escape(other)),
-                    "conditions are up, ready, master, backup, released, drained, enabled, disabled, healthy",
+                    format!("conditions are {}", WORDS.join(", ")),
                 ));
             }
         };

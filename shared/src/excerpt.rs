@@ -4,6 +4,9 @@
 //! An [`Excerpt`] is shown by the same functions as the whole: what they would add up over objects that are left out
 //! comes along as [`Sums`]. A long list comes in several excerpts, so that neither side ever holds all of it.
 
+mod chosen;
+mod part;
+
 use crate::counters::Counters;
 use crate::filter::{Filter, Item};
 use crate::history::ServerWord;
@@ -11,11 +14,12 @@ use crate::names::{InstanceName, ServerId, ServiceKey};
 use crate::problems;
 use crate::request::{Refusal, Snapshot};
 use crate::select;
-use crate::state::{Health, ObjectId, ServerView, ServiceState, State, Target};
+use crate::state::{ObjectId, ServerView, ServiceState, State};
 use crate::view::{Totals, View};
+pub use chosen::Chosen;
+use part::Part;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
 
 /// How many objects of a list travel together.
 pub const OBJECTS_AT_ONCE: usize = 1_000;
@@ -27,7 +31,7 @@ const SERVICES_ON_SCREEN: usize = 40;
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Scope {
-    /// What is wrong, overrides, totals; no targets.
+    /// What is wrong, overrides, totals; of all, or of what the targets stand for.
     Status,
     Instances,
     Services,
@@ -179,7 +183,7 @@ pub struct Reading {
 
 #[derive(Clone, Debug)]
 enum Found {
-    Status,
+    Status(Option<Chosen>),
     Screen,
     Instances(Vec<InstanceName>),
     Services(Vec<ServiceKey>),
@@ -199,7 +203,7 @@ impl Reading {
         let targets = &ask.targets;
         let all = targets.is_empty();
         let found = match ask.scope {
-            Scope::Status => Found::Status,
+            Scope::Status => Found::Status(Chosen::new(view, targets)?),
             Scope::Screen => Found::Screen,
             Scope::Objects => Found::Objects(select::objects(view, targets)?),
             Scope::Instances => {
@@ -269,7 +273,7 @@ impl Reading {
     /// How many objects the list has; `None` while they are not listed.
     fn len(&self) -> Option<usize> {
         Some(match &self.found {
-            Found::Status | Found::Screen => 0,
+            Found::Status(_) | Found::Screen => 0,
             Found::Instances(list) => list.len(),
             Found::Services(list) => list.len(),
             Found::Servers(list) => list.len(),
@@ -293,9 +297,9 @@ impl Reading {
         let range = from..len.min(end);
         let mut more = range.end < len;
         match &mut self.found {
-            Found::Status => part.status(),
+            Found::Status(of) => part.status(of.as_ref()),
             Found::Screen => {
-                part.status();
+                part.status(None);
                 let first = view.services().into_iter().take(SERVICES_ON_SCREEN);
                 first.for_each(|it| part.service(&it.key));
             }
@@ -364,174 +368,6 @@ fn address_width(id: &ServerId) -> usize {
     }
 }
 
-/// A state that is being put together from parts of another.
-struct Part<'a> {
-    view: &'a View<'a>,
-    taken: State,
-    counters: Counters,
-    sums: Sums,
-}
-
-impl<'a> Part<'a> {
-    fn new(view: &'a View<'a>) -> Self {
-        Self {
-            view,
-            taken: State::default(),
-            counters: Counters::default(),
-            sums: Sums::default(),
-        }
-    }
-
-    fn instance(&mut self, name: &InstanceName) {
-        let state = self.view.state;
-        let Some(it) = state.instances.get(name) else {
-            return;
-        };
-        self.taken.instances.insert(name.clone(), it.clone());
-        if let Some(group) = it.group.as_ref().and_then(|name| state.groups.get(name)) {
-            self.taken.groups.insert(group.name.clone(), group.clone());
-        }
-        if let Some(counters) = self.view.instance_counters(name) {
-            self.counters.instances.insert(name.clone(), counters.clone());
-        }
-        self.change(Target::Instance(name.clone()));
-    }
-
-    fn service(&mut self, key: &ServiceKey) {
-        let Some(it) = self.view.state.services.get(key) else {
-            return;
-        };
-        self.taken.services.insert(key.clone(), it.clone());
-        let (up, all) = self.view.up_of(key);
-        let sum = ServiceSum {
-            up: up as u64,
-            all: all as u64,
-            totals: self.view.service_totals(key),
-        };
-        self.sums.of_services.insert(key.clone(), sum);
-    }
-
-    /// A server, and the service it is shown with.
-    fn server(&mut self, id: &ServerId) {
-        let state = self.view.state;
-        let Some(it) = state.servers.get(id) else {
-            return;
-        };
-        self.taken.servers.insert(id.clone(), it.clone());
-        if !self.taken.services.contains_key(&id.service) {
-            self.service(&id.service);
-        }
-        if let Some(counters) = self.view.server_counters(id) {
-            self.counters.servers.insert(id.clone(), counters.clone());
-        }
-        self.change(Target::Server(id.clone()));
-    }
-
-    /// So many servers of these services after the last one, which becomes the last of them. Whether more follow.
-    fn servers_after(
-        &mut self,
-        services: &mut VecDeque<ServiceKey>,
-        last: &mut Option<ServerId>,
-        mut count: usize,
-    ) -> bool {
-        let all = &self.view.state.servers;
-        while let Some(key) = services.front() {
-            let from = match last.take() {
-                Some(last) => Bound::Excluded(last),
-                None => Bound::Included(ServerId::first_of(key)),
-            };
-            let of_service = all.range((from, Bound::Unbounded));
-            let of_service = of_service.take_while(|(id, _)| id.service == *key);
-            for (id, _) in of_service {
-                if count == 0 {
-                    return true;
-                }
-                count -= 1;
-                self.server(id);
-                *last = Some(id.clone());
-            }
-            services.pop_front();
-            *last = None;
-        }
-        false
-    }
-
-    fn change(&mut self, target: Target) {
-        if let Some(change) = self.view.state.overrides.get(&target) {
-            self.taken.overrides.insert(target, change.clone());
-        }
-    }
-
-    /// An object with those it depends on.
-    fn object(&mut self, id: &ObjectId) {
-        let state = self.view.state;
-        // Instances and trackers are few, and each may depend on any other.
-        self.vrrp();
-        let service = match id {
-            ObjectId::Service(key) => key,
-            ObjectId::Server(id) => &id.service,
-            ObjectId::Override(Target::Server(id)) => &id.service,
-            ObjectId::Override(Target::Instance(_))
-            | ObjectId::Agent
-            | ObjectId::Instance(_)
-            | ObjectId::Group(_)
-            | ObjectId::Tracker(_) => return,
-        };
-        self.service(service);
-        for server in state.servers_of(service) {
-            self.server(&server.id);
-        }
-    }
-
-    fn vrrp(&mut self) {
-        let state = self.view.state;
-        if self.taken.instances.len() == state.instances.len() {
-            return;
-        }
-        for name in state.instances.keys() {
-            self.instance(name);
-        }
-        self.taken.groups = state.groups.clone();
-        self.taken.trackers = state.trackers.clone();
-    }
-
-    fn status(&mut self) {
-        let view = self.view;
-        let state = view.state;
-        self.vrrp();
-        let mut services = BTreeMap::new();
-        for it in state.services.values() {
-            *services.entry(it.state).or_insert(0) += 1;
-            match it.state {
-                ServiceState::Down | ServiceState::Sorry => self.service(&it.key),
-                ServiceState::Up | ServiceState::Init => {}
-            }
-        }
-        let mut servers = [0; ServerWord::ALL.len()];
-        let mut told_of_init = false;
-        for (id, it) in &state.servers {
-            let word = ServerWord::of(it);
-            servers[word as usize] += 1;
-            // One without a result is enough to say that not all have one.
-            let waits = it.health == Health::Init && !std::mem::replace(&mut told_of_init, true);
-            if word == ServerWord::Down || waits {
-                self.server(id);
-            }
-        }
-        for (target, change) in &state.overrides {
-            if let Target::Server(id) = target {
-                self.server(id);
-            }
-            self.taken.overrides.insert(target.clone(), change.clone());
-        }
-        self.sums.all = Some(AllSums {
-            services: services.into_iter().collect(),
-            servers: ServerWord::ALL.into_iter().zip(servers).collect(),
-            totals: view.totals(),
-        });
-    }
-}
-
 /// The sums of [`AllSums`] by word, as [`problems`] tells them.
 impl AllSums {
     pub(crate) fn service_tally(&self) -> problems::Tally {
@@ -550,191 +386,4 @@ impl AllSums {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture;
-    use crate::json;
-    use crate::problems::problems;
-    use crate::why;
-    use std::sync::Arc;
-
-    fn pieces(ask: &ExcerptAsk) -> Vec<Excerpt> {
-        let demo = fixture::demo();
-        let view = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
-        let mut reading = Reading::new(&view, ask).unwrap();
-        let mut pieces = Vec::new();
-        loop {
-            let piece = reading.next(&view, demo.snapshot.seq);
-            let more = piece.more;
-            pieces.push(piece);
-            if !more {
-                return pieces;
-            }
-        }
-    }
-
-    fn whole(scope: Scope, targets: &[&str]) -> Excerpt {
-        let ask = ExcerptAsk {
-            targets: targets.iter().map(|it| (*it).to_owned()).collect(),
-            ..ExcerptAsk::all(scope)
-        };
-        pieces(&ask).remove(0)
-    }
-
-    #[test]
-    fn a_status_from_an_excerpt_is_the_status_of_the_whole() {
-        let demo = fixture::demo();
-        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
-        let excerpt = whole(Scope::Status, &[]);
-        let view = View::excerpt(&excerpt);
-        assert_eq!(json::status(&view), json::status(&all));
-        assert_eq!(problems(&view), problems(&all));
-        assert!(excerpt.snapshot.state.servers.len() < demo.snapshot.state.servers.len());
-    }
-
-    #[test]
-    fn lists_from_excerpts_are_the_lists_of_the_whole() {
-        let demo = fixture::demo();
-        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
-        let excerpt = whole(Scope::Servers, &[]);
-        let view = View::excerpt(&excerpt);
-        assert_eq!(
-            json::list(view.servers(), |it| json::server(&view, it)),
-            json::list(all.servers(), |it| json::server(&all, it))
-        );
-        let excerpt = whole(Scope::Services, &[]);
-        let view = View::excerpt(&excerpt);
-        assert!(excerpt.snapshot.state.servers.is_empty());
-        assert_eq!(
-            json::list(view.services(), |it| json::service(&view, it)),
-            json::list(all.services(), |it| json::service(&all, it))
-        );
-    }
-
-    #[test]
-    fn every_object_is_explained_from_its_excerpt_as_from_the_whole() {
-        let demo = fixture::demo();
-        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
-        for object in demo.snapshot.state.objects() {
-            let id = object.id();
-            if matches!(id, ObjectId::Agent | ObjectId::Override(_)) {
-                continue;
-            }
-            let excerpt = whole(Scope::Objects, &[&id.to_string()]);
-            let view = View::excerpt(&excerpt);
-            assert_eq!(why::why(&view, &id), why::why(&all, &id), "{id}");
-            let object = view.state.object(&id).unwrap();
-            assert_eq!(json::object(&view, &object), json::object(&all, &object), "{id}");
-        }
-    }
-
-    fn many() -> Snapshot {
-        let mut snapshot = fixture::demo().snapshot;
-        let template = snapshot.state.servers.values().next().unwrap().clone();
-        for port in 1..=2_500 {
-            let mut view = template.as_ref().clone();
-            view.id.server.port = port;
-            snapshot.state.servers.insert(view.id.clone(), Arc::new(view));
-        }
-        snapshot
-    }
-
-    #[test]
-    fn a_long_list_comes_in_pieces_and_each_object_once() {
-        let snapshot = many();
-        let view = View::of(&snapshot);
-        let want: Vec<ServerId> = view.servers().map(|it| it.id.clone()).collect();
-        let mut reading = Reading::new(&view, &ExcerptAsk::all(Scope::Servers)).unwrap();
-        let mut got = Vec::new();
-        loop {
-            let piece = reading.next(&view, 1);
-            assert!(piece.snapshot.state.servers.len() <= OBJECTS_AT_ONCE);
-            got.extend(View::excerpt(&piece).servers().map(|it| it.id.clone()));
-            if !piece.more {
-                break;
-            }
-        }
-        assert_eq!(got, want);
-    }
-
-    #[test]
-    fn a_name_two_services_have_is_not_used_for_one_of_them_alone() {
-        let mut snapshot = fixture::demo().snapshot;
-        let keys: Vec<ServiceKey> = snapshot.state.services.keys().cloned().collect();
-        for key in &keys[..2] {
-            let service = snapshot.state.services.get_mut(key).unwrap();
-            Arc::make_mut(service).name = Some("twice".into());
-        }
-        let view = View::of(&snapshot);
-        let ask = ExcerptAsk {
-            targets: vec![keys[0].to_string()],
-            ..ExcerptAsk::all(Scope::Services)
-        };
-        let excerpt = Reading::new(&view, &ask).unwrap().next(&view, 1);
-        assert_eq!(
-            View::excerpt(&excerpt).service_name(&keys[0]),
-            keys[0].to_string()
-        );
-    }
-
-    #[test]
-    fn pieces_joined_are_the_list() {
-        let snapshot = many();
-        let view = View::of(&snapshot);
-        let mut reading = Reading::new(&view, &ExcerptAsk::all(Scope::Meant)).unwrap();
-        let mut joined = reading.next(&view, 1);
-        assert!(joined.more);
-        while joined.more {
-            joined.join(reading.next(&view, 1));
-        }
-        assert_eq!(joined.snapshot.state.servers, snapshot.state.servers);
-        let names =
-            |view: &View<'_>| -> Vec<String> { view.servers().map(|it| view.server_name(&it.id)).collect() };
-        assert_eq!(names(&View::excerpt(&joined)), names(&view));
-    }
-
-    #[test]
-    fn what_is_meant_by_words_is_what_a_change_would_select() {
-        let demo = fixture::demo();
-        let all = View::of(&demo.snapshot).with_counters(Some(&demo.counters));
-        for typed in [
-            "web/198.51.100.24",
-            "198.51.100.24",
-            "web/198.51.100.2[34]",
-            "w*/*",
-            "*",
-            "web",
-            "web*",
-            "nothing",
-            "rs:nothing",
-            "",
-        ] {
-            let typed = [typed.to_owned()];
-            let want = select::servers(&all, &typed, false);
-            let got = Reading::new(&all, &ExcerptAsk::of(Scope::Meant, &typed)).map(|mut reading| {
-                let excerpt = reading.next(&all, 1);
-                excerpt.snapshot.state.servers.into_keys().collect::<Vec<_>>()
-            });
-            assert_eq!(got, want, "{typed:?}");
-        }
-        assert_eq!(
-            whole(Scope::Meant, &[]).snapshot.state.servers,
-            demo.snapshot.state.servers
-        );
-    }
-
-    #[test]
-    fn a_server_without_a_result_is_told_of_and_the_others_like_it_are_not() {
-        let mut snapshot = fixture::demo().snapshot;
-        for server in snapshot.state.servers.values_mut() {
-            Arc::make_mut(server).health = Health::Init;
-        }
-        let view = View::of(&snapshot);
-        let excerpt = Reading::new(&view, &ExcerptAsk::all(Scope::Status))
-            .unwrap()
-            .next(&view, 1);
-        let told = excerpt.snapshot.state.servers.values();
-        assert!(told.clone().any(|it| it.health == Health::Init));
-        assert!(told.count() <= 2, "one, and one that an operator changed");
-    }
-}
+mod tests;

@@ -548,6 +548,7 @@ fn drain(state: &mut State) {
             since: began,
             deadline: Some(began + Duration::from_secs(600)),
             active_at_start: 4_655,
+            inactive: false,
         });
         if let Some(service) = state.services.get_mut(&id.service).map(Arc::make_mut) {
             service.live_weight = 400;
@@ -560,6 +561,7 @@ fn drain(state: &mut State) {
             target,
             kind: OverrideKind::Drain {
                 then: DrainThen::Keep,
+                inactive: false,
             },
             actor: ops(),
             at_wall_ms: NOW_MS - 168_000,

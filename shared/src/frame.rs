@@ -35,7 +35,7 @@ const REQUEST_MEMORY: usize = 16 << 20;
 const REPLY_MEMORY: usize = 1 << 30;
 
 /// The version of the messages. Both sides must speak the same one: the messages carry no tags to skip by.
-pub const VERSION: Version = Version { major: 1, minor: 0 };
+pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// A protocol version.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -273,6 +273,7 @@ mod tests {
             verb: Verb::Drain {
                 timeout_ms: Some(600_000),
                 then: DrainThen::Keep,
+                inactive: false,
             },
             targets: vec![Target::Instance("VI_1".into())],
             dry_run: true,
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_these_bytes_in_protocol_1_0() {
+    fn a_request_has_these_bytes_in_protocol_1_1() {
         assert_eq!(
             encode_request(&Request::Snapshot).unwrap(),
             [0, 0, 0, 1, 1, 1],
@@ -308,7 +309,7 @@ mod tests {
         assert_eq!(
             frame[HEAD_LEN..],
             [
-                &[5, 0, 1, 252, 192, 39, 9, 0, 0, 1, 1, 4][..],
+                &[5, 0, 1, 252, 192, 39, 9, 0, 0, 0, 1, 1, 4][..],
                 b"VI_1",
                 &[1, 0, 13],
                 b"kernel update",

@@ -252,6 +252,8 @@ pub fn server(view: &View<'_>, it: &ServerView) -> Value {
             "since": moment(view, drain.since),
             "deadline": drain.deadline.map(|at| moment(view, at)),
             "active_at_start": drain.active_at_start,
+            "left": counters.map(|counters| drain.left(counters)),
+            "inactive": drain.inactive,
             "eta_s": counters.and_then(|counters| counters.drain_eta_s),
         })),
         "override": view.server_override(&it.id).map(|it| change(view, it)),
@@ -272,7 +274,7 @@ fn check(it: &CheckView) -> Value {
 /// An operator's change.
 pub fn change(view: &View<'_>, it: &Override) -> Value {
     let (then, weight) = match it.kind {
-        OverrideKind::Drain { then } => (Some(then), None),
+        OverrideKind::Drain { then, .. } => (Some(then), None),
         OverrideKind::Weight(weight) => (None, Some(weight.get())),
         OverrideKind::Disable | OverrideKind::Pin(_) | OverrideKind::Ramp { .. } => (None, None),
     };
@@ -281,6 +283,7 @@ pub fn change(view: &View<'_>, it: &Override) -> Value {
         "object": view.target_name(&it.target),
         "id": it.target.to_string(),
         "then": then,
+        "inactive": matches!(it.kind, OverrideKind::Drain { inactive: true, .. }),
         "weight": weight,
         "hard": it.kind == OverrideKind::Pin(Pin::DemotedHard),
         "actor": actor(&it.actor),
@@ -302,6 +305,8 @@ pub fn operation(view: &View<'_>, it: &ServerView) -> Value {
         "since": it.drain.as_ref().map(|drain| moment(view, drain.since)),
         "deadline": it.drain.as_ref().and_then(|drain| drain.deadline).map(|at| moment(view, at)),
         "active": counters.map(|counters| counters.active),
+        "inactive": counters.map(|counters| counters.inactive),
+        "left": it.drain.as_ref().zip(counters).map(|(drain, counters)| drain.left(counters)),
         "active_at_start": it.drain.as_ref().map(|drain| drain.active_at_start),
         "eta_s": counters.and_then(|counters| counters.drain_eta_s),
     })

@@ -4,6 +4,7 @@
 //! is putting and removing and nothing else: `apply` of all [`State::as_events`] on an empty state gives the state.
 //! Numbers that move all the time (connections, adverts, latencies) are not here but in [`crate::counters`].
 
+use crate::counters::ServerCounters;
 use crate::event::{Actor, Change, Event, What};
 use crate::history::ServerWord;
 use crate::names::{
@@ -385,8 +386,18 @@ pub struct DrainView {
     pub since: Mono,
     /// `None`: never.
     pub deadline: Option<Mono>,
-    /// Active connections when it began.
+    /// Connections that counted when it began.
     pub active_at_start: u64,
+    /// Inactive connections are waited for, too: because somebody wanted it, or because there are no others.
+    pub inactive: bool,
+}
+
+impl DrainView {
+    /// How many connections are still waited for.
+    pub fn left(&self, counters: &ServerCounters) -> u64 {
+        let inactive = if self.inactive { counters.inactive } else { 0 };
+        counters.active.saturating_add(inactive)
+    }
 }
 
 /// A `real_server` of a service.
@@ -412,11 +423,15 @@ impl ServerView {
         ServerWord::of(self).word()
     }
 
+    /// Whether the kernel sends new connections to it, also before its first check has ended: it is not drained or
+    /// disabled, and has a weight there.
+    pub fn is_served(&self) -> bool {
+        self.admin == Admin::Enabled && self.effective.is_some_and(|weight| weight > Weight::ZERO)
+    }
+
     /// Whether new connections may reach it: up, not drained or disabled, weight above zero.
     pub fn in_rotation(&self) -> bool {
-        self.admin == Admin::Enabled
-            && matches!(self.health, Health::Up | Health::None)
-            && self.effective.is_some_and(|weight| weight > Weight::ZERO)
+        self.is_served() && matches!(self.health, Health::Up | Health::None)
     }
 }
 
@@ -455,6 +470,9 @@ pub enum DrainThen {
 pub enum OverrideKind {
     Drain {
         then: DrainThen,
+        /// Inactive connections are waited for, too.
+        #[serde(default)]
+        inactive: bool,
     },
     Disable,
     Weight(Weight),

@@ -303,6 +303,7 @@ fn act(verb: &str, target: &str, rest: &[&str], view: &View<'_>) -> Result<Optio
         ("drain", []) => Verb::Drain {
             timeout_ms: Some(600_000),
             then: DrainThen::Keep,
+            inactive: false,
         },
         ("undrain", []) => Verb::Undrain,
         ("disable", []) => Verb::Disable { cut: force },

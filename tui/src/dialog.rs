@@ -169,6 +169,7 @@ impl Verdict {
             Reply::Refused(refusal) => Self::Refused(refusal),
             Reply::Hello(_)
             | Reply::Config(_)
+            | Reply::Settings(_)
             | Reply::Snapshot(_)
             | Reply::Counters(_)
             | Reply::Events(_)
@@ -317,6 +318,7 @@ impl Dialog {
                 } else {
                     DrainThen::Undrain
                 },
+                inactive: false,
             },
             Kind::Undrain => Verb::Undrain,
             Kind::Weight if self.text(Name::Weight).is_empty() => {

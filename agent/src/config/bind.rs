@@ -28,7 +28,8 @@ pub(crate) fn read(
 
 /// Reads no further than the last line with the word. What is wrong with the braces is told when all is read.
 fn global_defs(lines: &[Logical<'_>], recover: bool, cx: &mut Cx<'_>) -> Result<(), Box<Diagnostic>> {
-    let named = |line: &Logical<'_>| line.text().contains("global_defs");
+    let word = memchr::memmem::Finder::new("global_defs");
+    let named = |line: &Logical<'_>| word.find(line.text().as_bytes()).is_some();
     let Some(last) = lines.iter().rposition(named) else {
         return Ok(());
     };

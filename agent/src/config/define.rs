@@ -4,6 +4,7 @@
 //! without end from a few bytes.
 
 use super::expand::Piece;
+use super::source::unindented;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names defined in one configuration.
@@ -42,7 +43,7 @@ pub(crate) struct Definitions<'f> {
 
 /// `$NAME=VALUE`: the name and where the value begins.
 pub(crate) fn definition(text: &str) -> Option<(&str, usize)> {
-    let trimmed = text.trim_start();
+    let trimmed = unindented(text);
     let indent = text.len() - trimmed.len();
     let rest = trimmed.strip_prefix('$')?;
     let length = rest.bytes().take_while(|byte| is_name(*byte)).count();
@@ -78,9 +79,13 @@ fn use_at(text: &str) -> Option<(Use<'_>, usize)> {
     }
     let rest = &text[1..];
     let length = rest.bytes().take_while(|byte| is_name(*byte)).count();
-    let follows = rest[length..].chars().next();
-    let ends = follows.is_none_or(|c| c.is_whitespace() || matches!(c, ',' | ')'));
-    (length > 0 && ends).then(|| (Use::Name(&rest[..length]), length + 1))
+    (length > 0 && ends_name(&rest[length..])).then(|| (Use::Name(&rest[..length]), length + 1))
+}
+
+/// Whether a name without braces ends before `after`: before anything else it stays as it is written, as in keepalived.
+fn ends_name(after: &str) -> bool {
+    let follows = after.chars().next();
+    follows.is_none_or(|c| c.is_whitespace() || matches!(c, ',' | ')'))
 }
 
 impl<'f> Definitions<'f> {
@@ -115,16 +120,18 @@ impl<'f> Definitions<'f> {
 
     /// The lines that `line` stands for, in order.
     pub(crate) fn expand(&mut self, line: Vec<Run>, longest: usize) -> Result<Vec<Vec<Run>>, Trouble> {
-        let whole: String = line.iter().map(|run| run.text.as_str()).collect();
-        let own = repetition_names(&whole);
-        let mut open = self.substitute(line, &own, longest)?;
-        open.reverse();
+        let own = repetition_names(&text_of(&line));
+        let mut open = vec![self.substitute(line, &own, longest)?];
         let mut done = Vec::new();
-        while let Some(line) = open.pop() {
-            match self.repeat(&line, longest)? {
-                None => done.push(line),
-                Some(lines) => open.extend(lines.into_iter().rev()),
+        while let Some(lines) = open.pop() {
+            if let Some(repeated) = self.repeat(&lines, longest)? {
+                open.extend(repeated.into_iter().rev());
+                continue;
             }
+            let mut lines = lines.into_iter();
+            done.extend(lines.next());
+            // The further lines of a definition: each may repeat itself.
+            open.extend(lines.rev().map(|line| vec![line]));
         }
         Ok(done)
     }
@@ -231,37 +238,50 @@ impl<'f> Definitions<'f> {
         }
     }
 
-    /// The lines of the leftmost repetition; `None` if there is none.
-    fn repeat(&mut self, line: &[Run], longest: usize) -> Result<Option<Vec<Vec<Run>>>, Trouble> {
-        let whole: String = line.iter().map(|run| run.text.as_str()).collect();
+    /// What the repetition at the beginning stands for: all of `lines` once for each of its values; `None` if there is
+    /// none. There are several lines where the first one ends with a definition of several.
+    fn repeat(&mut self, lines: &[Vec<Run>], longest: usize) -> Result<Option<Vec<Vec<Vec<Run>>>>, Trouble> {
+        let Some(first) = lines.first() else {
+            return Ok(None);
+        };
+        let whole = text_of(first);
         let Some(found) = repetition(&whole)? else {
             return Ok(None);
         };
-        let place = place_of(line, found.at);
-        let (head, tail) = (&whole[..found.at], whole[found.end..].trim_start());
         if found.rows.len() > EXPANDED_MAX {
             return Err(Trouble::Limit("repetitions", EXPANDED_MAX));
         }
-        let mut lines = Vec::with_capacity(found.rows.len());
+        let (head, tail) = (&whole[..found.at], whole[found.end..].trim_start());
+        let patterns: Vec<(String, Piece)> = std::iter::once((format!("{head}{tail}"), first))
+            .chain(lines[1..].iter().map(|line| (text_of(line), line)))
+            .map(|(text, line)| (text, place_of(line, found.at)))
+            .collect();
+        let mut all = Vec::with_capacity(found.rows.len());
         for row in &found.rows {
-            let mut text = format!("{head}{tail}");
-            for (name, value) in found.names.iter().zip(row) {
-                text = replace(&text, name, value);
-            }
-            if text.len() > longest {
-                return Err(Trouble::Limit("bytes in one line", longest));
-            }
-            self.spend(1 + text.len() / 8)?;
-            lines.push(vec![Run {
-                text,
-                from: Piece {
+            let mut lines = Vec::with_capacity(patterns.len());
+            for (pattern, place) in &patterns {
+                let mut text = pattern.clone();
+                for (name, value) in found.names.iter().zip(row) {
+                    text = replace(&text, name, value);
+                }
+                if text.len() > longest {
+                    return Err(Trouble::Limit("bytes in one line", longest));
+                }
+                self.spend(1 + text.len() / 8)?;
+                let from = Piece {
                     verbatim: false,
-                    ..place
-                },
-            }]);
+                    ..*place
+                };
+                lines.push(vec![Run { text, from }]);
+            }
+            all.push(lines);
         }
-        Ok(Some(lines))
+        Ok(Some(all))
     }
+}
+
+fn text_of(line: &[Run]) -> String {
+    line.iter().map(|run| run.text.as_str()).collect()
 }
 
 /// The place a byte of a line came from.
@@ -333,38 +353,42 @@ struct Repetition {
     rows: Vec<Vec<String>>,
 }
 
-fn head(text: &str) -> Option<(usize, &'static str)> {
-    let at = text.find("~SEQ").into_iter().chain(text.find("~LST")).min()?;
-    ["~SEQx(", "~SEQ(", "~LST("]
-        .into_iter()
-        .find(|word| text[at..].starts_with(word))
-        .map(|word| (at, word))
+/// The repetition that `text` begins with: where it begins, the word, and where its arguments do. Anywhere else in a line
+/// the words mean nothing, as in keepalived.
+fn head(text: &str) -> Option<(usize, &'static str, usize)> {
+    let at = text.len() - text.trim_start().len();
+    ["~SEQx", "~SEQ", "~LST"].into_iter().find_map(|word| {
+        let after = text[at..].strip_prefix(word)?;
+        let inside = after.trim_start().strip_prefix('(')?;
+        Some((at, word, text.len() - inside.len()))
+    })
 }
 
 /// Names that repetitions on a line give values to: they are not definitions, even of the same name.
 fn repetition_names(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut rest = text;
-    while let Some((at, word)) = head(rest) {
-        rest = &rest[at + word.len()..];
+    while let Some((_, _, inside)) = head(rest) {
+        rest = &rest[inside..];
         let end = rest.find(')').unwrap_or(rest.len());
         let first = match rest.strip_prefix('{').and_then(|inside| inside.split('}').next()) {
             Some(tuple) => tuple,
             None => rest[..end].split(',').next().unwrap_or(""),
         };
         names.extend(first.split(',').map(|name| name.trim().to_owned()));
+        rest = rest.get(end + 1..).unwrap_or("");
     }
     names
 }
 
 fn repetition(text: &str) -> Result<Option<Repetition>, Trouble> {
-    let Some((at, word)) = head(text) else {
+    let Some((at, word, begin)) = head(text) else {
         return Ok(None);
     };
-    let inside = &text[at + word.len()..];
-    let malformed = |why: &str| Trouble::Malformed(format!("{}…): {why}", word));
+    let inside = &text[begin..];
+    let malformed = |why: &str| Trouble::Malformed(format!("{word}(…): {why}"));
     let length = inside.find(')').ok_or_else(|| malformed("the ')' is missing"))?;
-    let end = at + word.len() + length + 1;
+    let end = begin + length + 1;
     let parts = arguments(&inside[..length]);
     let (first, rest) = parts.split_first().ok_or_else(|| malformed("it is empty"))?;
     let names = tuple(first);
@@ -375,14 +399,14 @@ fn repetition(text: &str) -> Result<Option<Repetition>, Trouble> {
     {
         return Err(malformed("it needs a name and values"));
     }
-    let rows = if word == "~LST(" {
+    let rows = if word == "~LST" {
         let rows: Vec<Vec<String>> = rest.iter().map(|part| tuple(part)).collect();
         if rows.iter().any(|row| row.len() != names.len()) {
             return Err(malformed("each entry needs as many values as there are names"));
         }
         rows
     } else {
-        sequence(rest, word == "~SEQx(").map_err(|why| match why {
+        sequence(rest, word == "~SEQx").map_err(|why| match why {
             Trouble::Malformed(why) => malformed(&why),
             limit => limit,
         })?
@@ -403,7 +427,7 @@ fn sequence(rest: &[String], hexadecimal: bool) -> Result<Vec<Vec<String>>, Trou
         .collect();
     let numbers = numbers.ok_or_else(|| Trouble::Malformed("its bounds are whole numbers".to_owned()))?;
     let (start, step, end) = match numbers.as_slice() {
-        [end] => (1, None, *end),
+        [end] => (if *end < 0 { -1 } else { 1 }, None, *end),
         [start, end] => (*start, None, *end),
         [start, step, end] => (*start, Some(*step), *end),
         _ => return Err(Trouble::Malformed("it has too many bounds".to_owned())),
@@ -468,10 +492,7 @@ fn replace(text: &str, name: &str, value: &str) -> String {
             .strip_prefix("${")
             .and_then(|inside| inside.strip_prefix(name))
             .and_then(|r| r.strip_prefix('}'));
-        // Unlike a definition, the number may be followed by anything that is no part of a name: 10.$A.0.$B/24.
-        let plain = rest[1..]
-            .strip_prefix(name)
-            .filter(|after| !after.bytes().next().is_some_and(is_name));
+        let plain = rest[1..].strip_prefix(name).filter(|after| ends_name(after));
         match braced.or(plain) {
             Some(after) => {
                 out.push_str(value);
@@ -534,11 +555,36 @@ mod tests {
             ("~SEQ(I,2,1) x$I", vec!["x2", "x1"]),
             ("~SEQ(I,0,5,10) $I", vec!["0", "5", "10"]),
             ("~SEQx(I,9,11) ::${I}", vec!["::9", "::a", "::b"]),
-            ("~SEQ(A,1,2) ~SEQ(B,1,2) $A.$B", vec!["1.1", "1.2", "2.1", "2.2"]),
+            ("~SEQ(I,-2) $I", vec!["-1", "-2"]),
+            ("~SEQ (I, 1, 2)x$I", vec!["x1", "x2"]),
+            (
+                "~SEQ(A,1,2) ~SEQ(B,1,2) ${A}.$B",
+                vec!["1.1", "1.2", "2.1", "2.2"],
+            ),
             ("~LST(H,web,db) host $H", vec!["host web", "host db"]),
-            ("~LST({A,B},{1,2},{3,4}) $A-$B", vec!["1-2", "3-4"]),
+            ("~LST({A,B},{1,2},{3,4}) ${A}-$B", vec!["1-2", "3-4"]),
+            // Before a dot or a stroke no name ends, and only a line's beginning repeats it.
+            ("~SEQ(I,1,2) 10.$I.0.0/$I", vec!["10.$I.0.0/1", "10.$I.0.0/2"]),
+            ("x~SEQ(I,1,2) $I", vec!["x~SEQ(I,1,2) $I"]),
         ] {
             assert_eq!(expand(&[], line).unwrap(), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_repetition_repeats_all_lines_of_a_definition() {
+        let known: &[(&str, &[&str])] = &[
+            ("V", &["x $N {", "y${N}", "~SEQ(M,1,2) z$M", "}"]),
+            ("W", &["x {", "~LST(M,a,b) $M", "}"]),
+        ];
+        for (line, want) in [
+            (
+                "~SEQ(N,1,2) $V",
+                vec!["x 1 {", "y1", "z1", "z2", "}", "x 2 {", "y2", "z1", "z2", "}"],
+            ),
+            ("$W", vec!["x {", "a", "b", "}"]),
+        ] {
+            assert_eq!(expand(known, line).unwrap(), want, "{line}");
         }
     }
 

@@ -110,22 +110,22 @@ impl<'s> Expander<'s, '_> {
             }
             text = rest;
         }
-        if text.trim().is_empty() {
+        let words = unindented(text);
+        if words.is_empty() {
             return index + 1;
         }
         if let Some((name, value)) = definition(text) {
             return self.define(name, &text[value..], index);
         }
         // Definitions are expanded before keywords are read, so this one is looked for in the text.
-        if let Some(seed) = text
-            .trim()
+        if let Some(seed) = words
             .strip_prefix(RANDOM_SEED)
             .and_then(|seed| seed.trim().parse().ok())
         {
             self.definitions.seed(seed);
         }
         let offset = narrow(text.as_ptr() as usize - whole.as_ptr() as usize);
-        let special = text.contains(['\\', '$', '~']);
+        let special = memchr::memchr3(b'\\', b'$', b'~', text.as_bytes()).is_some();
         if !special && offset == 0 {
             self.out.lines.push(Logical {
                 text: Text::Written(text),
@@ -324,7 +324,7 @@ fn after_continuation(sources: &Sources, index: usize) -> usize {
 
 /// Whether a line that begins with `@id` or `@^id` counts here, and what stands behind the condition.
 fn condition<'l>(text: &'l str, id: &str) -> Option<(bool, &'l str)> {
-    let rest = text.trim_start().strip_prefix('@')?;
+    let rest = unindented(text).strip_prefix('@')?;
     let end = rest.find([' ', '\t']).unwrap_or(rest.len());
     let (wanted, rest) = rest.split_at(end);
     Some(match wanted.strip_prefix('^') {

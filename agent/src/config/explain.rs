@@ -28,6 +28,10 @@ pub(crate) fn blocks_of(word: &str) -> Vec<&'static str> {
 
 /// The keyword of any block that is nearest to a word.
 pub(crate) fn nearest_anywhere(word: &str) -> Option<(&'static str, &'static str)> {
+    // A word of a few letters is near to something by chance.
+    if word.chars().count() < 5 {
+        return None;
+    }
     let entries = all();
     let names = || entries.iter().filter(|entry| !entry.block.starts_with('('));
     let near = similar::nearest(word, names().map(|entry| entry.info.name))?;

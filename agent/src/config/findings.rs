@@ -32,8 +32,8 @@ pub(crate) struct Cx<'t> {
     pub sessions: BTreeMap<String, SessionFact>,
     /// Addresses that ranges stand for, so far.
     pub addresses: usize,
-    /// The last preference given to a rule that has none of its own.
-    pub last_preference: Option<u32>,
+    /// Rules that say no preference, so far: of IPv4, of IPv6.
+    pub rules_without_preference: [u32; 2],
     scripts: BTreeMap<(String, Option<(u32, u32)>), ScriptFact>,
     findings: Vec<Diagnostic>,
     more: usize,
@@ -74,7 +74,7 @@ impl<'t> Cx<'t> {
             client_certificate: None,
             sessions: BTreeMap::new(),
             addresses: 0,
-            last_preference: None,
+            rules_without_preference: [0; 2],
             scripts: BTreeMap::new(),
             findings,
             more: 0,
@@ -201,6 +201,8 @@ impl<'t> Cx<'t> {
                 .as_ref()
                 .map(|place| (order.get(place.file.as_str()).copied(), place.line, place.column))
         });
+        // A line that repeats itself says the same thing every time.
+        findings.dedup();
         if self.more > 0 {
             let text = format!("{} further findings are not shown", self.more);
             findings.push(Diagnostic::new(Severity::Error, "L-24", text));

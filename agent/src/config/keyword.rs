@@ -122,6 +122,15 @@ impl Live {
     }
 }
 
+/// What counts when a keyword is given twice in a block.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Repeated {
+    Last,
+    First,
+    /// The setter decides, and says so.
+    ToldBySetter,
+}
+
 /// Puts what a line says where the block keeps it.
 pub(crate) type Setter<T> = fn(&mut T, &Args<'_, '_>, &mut Cx<'_>);
 
@@ -165,6 +174,7 @@ pub struct Info {
     pub default: &'static str,
     pub live: Live,
     pub doc: &'static str,
+    pub repeated: Repeated,
 }
 
 /// One row of a table.
@@ -183,9 +193,26 @@ pub(crate) const fn row<T>(
             default,
             live,
             doc,
+            // As in keepalived, which takes no second script.
+            repeated: match takes {
+                Takes::Script | Takes::OptScript => Repeated::First,
+                _ => Repeated::Last,
+            },
         },
         does,
     }
+}
+
+/// A row whose keyword counts as it is given first.
+pub(crate) const fn first_counts<T>(mut row: Keyword<T>) -> Keyword<T> {
+    row.info.repeated = Repeated::First;
+    row
+}
+
+/// A row whose setter knows what counts when its keyword is given again.
+pub(crate) const fn told_by_setter<T>(mut row: Keyword<T>) -> Keyword<T> {
+    row.info.repeated = Repeated::ToldBySetter;
+    row
 }
 
 impl<T> Keyword<T> {
@@ -346,12 +373,26 @@ pub(crate) fn read_block<T>(
 /// A keyword that needs a block stands without one.
 pub(crate) fn no_block(statement: &Statement<'_>, cx: &mut Cx<'_>) {
     let keyword = statement.keyword();
-    cx.error(
-        "L-12",
-        keyword.span,
-        format!("'{}' needs a block '{{ … }}'", keyword.text),
-        &["it is ignored"],
-    );
+    let text = format!("'{}' needs a block '{{ … }}'", keyword.text);
+    let words: Vec<&str> = statement.arguments().iter().map(|word| word.text).collect();
+    let words = shown(&words.join(" "));
+    let entries = super::keywords::all();
+    let is_list = |entry: &super::Entry| matches!(entry.info.takes, Takes::List(_));
+    let inside = (entries.iter()).any(|entry| entry.info.name == keyword.text && is_list(entry));
+    let secret = mistakes::holds_secret(keyword.text);
+    if let Some(first) = statement.arguments().first().filter(|_| secret) {
+        cx.keep_secret(first.span);
+    }
+    let advice = match (words.is_empty() || secret, inside) {
+        (true, _) => format!("write '{} {{ … }}'", keyword.text),
+        (false, true) => format!("write '{} {{ {words} }}'", keyword.text),
+        (false, false) => format!("write '{} {words} {{ … }}'", keyword.text),
+    };
+    let notes: &[&str] = &[
+        "it is ignored; keepalived takes the lines up to the next '}' for its block",
+        &advice,
+    ];
+    cx.error("L-12", keyword.span, text, notes);
 }
 
 pub(crate) fn read_statements<T>(table: &'static Table<T>, it: &mut T, block: &Block<'_>, cx: &mut Cx<'_>) {
@@ -360,14 +401,27 @@ pub(crate) fn read_statements<T>(table: &'static Table<T>, it: &mut T, block: &B
         let Some((index, row)) = lookup(table, statement, block.open.line, cx) else {
             continue;
         };
-        let once = !row.info.takes.has_block() && !matches!(row.info.takes, Takes::Words(_));
-        if once && seen[index & 255] && !cx.quiet {
-            let text = format!("'{}' is given twice in this block", row.info.name);
-            cx.warn("L-16", statement.keyword().span, text, &["the last one counts"]);
+        let again = std::mem::replace(&mut seen[index & 255], true);
+        if again && is_second(&row.info, statement, cx) {
+            continue;
         }
-        seen[index & 255] = true;
         read_statement(table.block, row, it, statement, block.open.line, cx);
     }
+}
+
+/// Tells that a keyword is given twice, where that means something; whether the second time does not count.
+fn is_second(info: &Info, statement: &Statement<'_>, cx: &mut Cx<'_>) -> bool {
+    let (is_first, note) = match info.repeated {
+        Repeated::First => (true, "the first one counts, as in keepalived"),
+        Repeated::Last if info.takes.has_block() || matches!(info.takes, Takes::Words(_)) => return false,
+        Repeated::Last => (false, "the last one counts"),
+        Repeated::ToldBySetter => return false,
+    };
+    if !cx.quiet {
+        let text = format!("'{}' is given twice in this block", info.name);
+        cx.warn("L-16", statement.keyword().span, text, &[note]);
+    }
+    is_first
 }
 
 /// The row of a statement; tells when there is none.

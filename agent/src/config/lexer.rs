@@ -24,15 +24,21 @@ pub(crate) enum Token<'t> {
     Close(Span),
 }
 
-/// A quote without its partner: where it opens.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unterminated(pub Span);
+/// What is odd about a line: where it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Odd {
+    /// A quote without its partner.
+    pub open_quote: Option<Span>,
+    /// `{{ … }}` or `{% … %}`, which a template was to fill: the word it is in.
+    pub placeholder: Option<Span>,
+}
 
 /// Words and braces of one line, its comment already gone.
 ///
 /// A brace inside a word belongs to it if its partner does too (`a{2}`); otherwise it stands for itself, as in
-/// `VI_1{` and `10.0.0.1}`. In single quotes a brace is only a character, since scripts may hold any.
-pub(crate) fn tokens<'t>(text: &'t str, line: u32, out: &mut Vec<Token<'t>>) -> Result<(), Unterminated> {
+/// `VI_1{` and `10.0.0.1}`. In single quotes a brace is only a character, since scripts may hold any. What a template was
+/// to fill is a part of its word, white space and all.
+pub(crate) fn tokens<'t>(text: &'t str, line: u32, out: &mut Vec<Token<'t>>) -> Odd {
     let bytes = text.as_bytes();
     let span = |start: usize, end: usize| Span {
         line,
@@ -40,12 +46,12 @@ pub(crate) fn tokens<'t>(text: &'t str, line: u32, out: &mut Vec<Token<'t>>) -> 
         end: narrow(end),
     };
     let mut at = 0;
-    let mut trouble = Ok(());
+    let mut odd = Odd::default();
     while at < bytes.len() {
         let start = at;
         match bytes[at] {
             byte if byte.is_ascii_whitespace() => at += 1,
-            b'{' => {
+            b'{' if placeholder_end(text, at).is_none() => {
                 out.push(Token::Open(span(at, at + 1)));
                 at += 1;
             }
@@ -53,7 +59,7 @@ pub(crate) fn tokens<'t>(text: &'t str, line: u32, out: &mut Vec<Token<'t>>) -> 
                 let (end, after, next) = match text[at + 1..].find('"') {
                     Some(length) => (at + 1 + length, at + 2 + length, at + 2 + length),
                     None => {
-                        trouble = Err(Unterminated(span(at, at + 1)));
+                        odd.open_quote = Some(span(at, at + 1));
                         let end = text.trim_end().len();
                         (end, end, bytes.len())
                     }
@@ -70,11 +76,29 @@ pub(crate) fn tokens<'t>(text: &'t str, line: u32, out: &mut Vec<Token<'t>>) -> 
                     b'\'' => text[at + 1..].find('\'').map_or(at, |length| at + 2 + length),
                     _ => at,
                 };
-                at = chunk(text, start, body, &span, out);
+                at = chunk(text, start, body, &span, out, &mut odd);
             }
         }
     }
-    trouble
+    odd
+}
+
+/// Where what a template was to fill ends, if the brace at `at` begins it.
+fn placeholder_end(text: &str, at: usize) -> Option<usize> {
+    let rest = &text[at..];
+    let end = match rest.as_bytes() {
+        [b'{', b'{', ..] => "}}",
+        [b'{', b'%', ..] => "%}",
+        _ => return None,
+    };
+    rest.find(end).map(|length| at + length + end.len())
+}
+
+/// Whether a template was to fill a part of the word.
+pub(crate) fn is_placeholder(word: Word<'_>) -> bool {
+    let text = word.text;
+    let opens = text.find("{{").or_else(|| text.find("{%"));
+    opens.is_some_and(|at| placeholder_end(text, at).is_some())
 }
 
 fn narrow(at: usize) -> u32 {
@@ -88,6 +112,7 @@ fn chunk<'t>(
     body: usize,
     span: &dyn Fn(usize, usize) -> Span,
     out: &mut Vec<Token<'t>>,
+    odd: &mut Odd,
 ) -> usize {
     let bytes = text.as_bytes();
     let mut open_at = Vec::new();
@@ -95,6 +120,11 @@ fn chunk<'t>(
     let mut end = body;
     while end < bytes.len() && !bytes[end].is_ascii_whitespace() && bytes[end] != b'"' {
         match bytes[end] {
+            b'{' if let Some(after) = placeholder_end(text, end) => {
+                odd.placeholder.get_or_insert(span(start, after));
+                end = after;
+                continue;
+            }
             b'{' => open_at.push(end),
             b'}' if open_at.pop().is_none() => lone.push(end),
             _ => {}
@@ -217,6 +247,9 @@ mod tests {
             ("}}", vec!["}", "}"]),
             ("don't do", vec!["don't", "do"]),
             ("a\"b c\"d", vec!["a", "b c", "d"]),
+            ("x VI_{{ id }}_a {", vec!["x", "VI_{{ id }}_a", "{"]),
+            ("{% if a %}", vec!["{% if a %}"]),
+            ("a {{ b", vec!["a", "{", "{", "b"]),
         ] {
             assert_eq!(shape(text), want, "{text}");
         }
@@ -226,12 +259,12 @@ mod tests {
     fn an_open_quote_is_told_and_the_rest_is_one_word() {
         let mut out = Vec::new();
         let trouble = tokens("script \"/bin/x y", 3, &mut out);
-        assert_eq!(trouble.unwrap_err().0.start, 7);
+        assert_eq!(trouble.open_quote.unwrap().start, 7);
         assert_eq!(out.len(), 2);
-        assert!(tokens("script \"", 3, &mut out).is_err());
+        assert!(tokens("script \"", 3, &mut out).open_quote.is_some());
         // White space of more than one byte at the end.
         for text in ["\"x\u{85}", "\"\u{2003}", "\" \u{3000}\u{85}"] {
-            assert!(tokens(text, 3, &mut out).is_err(), "{text:?}");
+            assert!(tokens(text, 3, &mut out).open_quote.is_some(), "{text:?}");
         }
     }
 

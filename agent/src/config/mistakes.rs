@@ -2,7 +2,7 @@
 
 use super::findings::Cx;
 use super::keyword::{Info, shown};
-use super::lexer::Word;
+use super::lexer::{self, Span, Word};
 use super::tree::Statement;
 use super::value;
 use lb_shared::diagnostic::Severity;
@@ -128,7 +128,61 @@ const HABITS: &[Habit] = &[
         message: "the manual says json_file_location, the word is json_dump_file",
         notes: &["keepalived ignores the line"],
     },
+    Habit {
+        block: "virtual_server",
+        word: "nat_mask",
+        severity: Severity::Warning,
+        code: "L-14",
+        message: "'nat_mask' is a word of old versions of keepalived",
+        notes: &[
+            "it has no meaning any more, and the line is ignored, as in keepalived",
+            "leave it out",
+        ],
+    },
+    Habit {
+        block: "virtual_server",
+        word: "net_mask",
+        severity: Severity::Warning,
+        code: "L-14",
+        message: "a virtual server has no mask",
+        notes: &["the line is ignored, as in keepalived", "leave it out"],
+    },
+    Habit {
+        block: "global_defs",
+        word: "lvs_id",
+        severity: Severity::Warning,
+        code: "L-14",
+        message: "'lvs_id' is a word of old versions of keepalived",
+        notes: &["the line is ignored, as in keepalived", "write 'router_id NAME'"],
+    },
+    Habit {
+        block: "vrrp_instance",
+        word: "lvs_sync_daemon_inteface",
+        severity: Severity::Warning,
+        code: "L-14",
+        message: "'lvs_sync_daemon_inteface' was a slip of old versions of keepalived",
+        notes: &[
+            "the line is ignored, as in keepalived: no connections are copied",
+            "write 'lvs_sync_daemon IFNAME INSTANCE' into global_defs",
+        ],
+    },
+    Habit {
+        block: "",
+        word: "nb_get_retry",
+        severity: Severity::Warning,
+        code: "L-14",
+        message: "'nb_get_retry' is a word of HTTP_GET and SSL_GET alone",
+        notes: &[
+            "the line is ignored, as in keepalived",
+            "write 'retry N' if it is to act",
+        ],
+    },
 ];
+
+/// What stands before the sides of a conflict that a merge left in the file.
+const CONFLICT: &str = "<<<<<<<";
+/// What stands between and behind them.
+const CONFLICT_REST: &[&str] = &["|||||||", "=======", ">>>>>>>"];
 
 /// Whether an unknown word is a known mistake; tells if so.
 pub(crate) fn unknown(
@@ -142,10 +196,33 @@ pub(crate) fn unknown(
         semicolon(keyword, block_line, cx);
         return true;
     }
+    if keyword.text.starts_with("//") {
+        slashes(keyword, cx);
+        return true;
+    }
+    if keyword.text == CONFLICT {
+        let notes: &[&str] = &[
+            "both sides are read, and of settings that stand in both the last one counts; keepalived does the same",
+            "keep one side, and remove the marks",
+        ];
+        cx.error(
+            "L-32",
+            keyword.span,
+            "a conflict of a merge was not resolved",
+            notes,
+        );
+        return true;
+    }
+    // Told already, with what they belong to.
+    if CONFLICT_REST.contains(&keyword.text) || lexer::is_placeholder(keyword) {
+        return true;
+    }
     let found = HABITS
         .iter()
         .find(|habit| habit.word == keyword.text && (habit.block.is_empty() || habit.block == block));
-    if let Some(habit) = found {
+    if let Some(habit) = found
+        && (habit.severity == Severity::Error || cx.first_in_file(keyword.span, block, habit.word))
+    {
         cx.say(
             habit.severity,
             habit.code,
@@ -226,10 +303,36 @@ pub(crate) fn semicolon(word: Word<'_>, block_line: u32, cx: &mut Cx<'_>) {
     }
 }
 
+/// A comment as in C: told once per file.
+pub(crate) fn slashes(word: Word<'_>, cx: &mut Cx<'_>) {
+    if !cx.quiet && cx.first_in_file(word.span, "", "//") {
+        let notes: &[&str] = &[
+            "keepalived reads it as a word and ignores it, here as well; in some places it costs the line",
+            "write '#' instead, in the whole file",
+        ];
+        cx.warn("L-33", word.span, "'//' begins no comment", notes);
+    }
+}
+
+/// A place that a template was to fill: told once per file.
+pub(crate) fn placeholder(span: Span, line: &str, cx: &mut Cx<'_>) {
+    if cx.first_in_file(span, "", "{{") {
+        let word = line.get(span.start as usize..span.end as usize).unwrap_or("");
+        let text = format!("'{}' was to be filled by a template", shown(word));
+        let notes: &[&str] = &[
+            "it is read as it stands; keepalived takes its braces for blocks and may end with code 2",
+            "judge the file that the template makes, not the template",
+        ];
+        cx.error("L-31", span, text, notes);
+    }
+}
+
 /// Blocks whose unknown words may be misspelt secrets.
 pub(crate) fn is_secret_block(block: &str) -> bool {
-    matches!(
-        block,
-        "vrrp_instance/authentication" | "vrrp_instance/auth_hmac" | "SSL"
-    )
+    block == "SSL" || block.strip_prefix("vrrp_instance/").is_some_and(holds_secret)
+}
+
+/// Keywords whose blocks have a secret in them.
+pub(crate) fn holds_secret(keyword: &str) -> bool {
+    matches!(keyword, "authentication" | "auth_hmac" | "SSL")
 }

@@ -3,6 +3,7 @@
 use super::expand::Logical;
 use super::findings::{Cx, limit_reached};
 use super::lexer::{self, Span, Token, Word};
+use super::mistakes;
 use lb_shared::diagnostic::Diagnostic;
 use smallvec::SmallVec;
 use std::ops::ControlFlow;
@@ -112,9 +113,13 @@ pub(crate) fn read<'t>(
             end: 1,
         };
         tokens.clear();
-        if let Err(quote) = lexer::tokens(line.text(), index, &mut tokens) {
+        let odd = lexer::tokens(line.text(), index, &mut tokens);
+        if let Some(quote) = odd.open_quote {
             let notes: &[&str] = &["the rest of the line is read as one word"];
-            cx.error("L-17", quote.0, "the quote is never closed", notes);
+            cx.error("L-17", quote, "the quote is never closed", notes);
+        }
+        if let Some(span) = odd.placeholder {
+            mistakes::placeholder(span, line.text(), cx);
         }
         if tokens.len() > TOKENS_MAX {
             return Err(passed("words on one line", TOKENS_MAX, start, cx));

@@ -154,6 +154,10 @@ impl<'t> Reader<'_, '_, 't> {
         if let Some(word) = words.get(used)
             && !self.cx.quiet
         {
+            if word.text.starts_with("//") {
+                mistakes::slashes(*word, self.cx);
+                return Some(value);
+            }
             let text = format!("'{}' does not take '{}'", self.info.name, shown(word.text));
             self.cx
                 .warn("L-08", word.span, text, &["it is ignored, as keepalived does"]);
@@ -177,6 +181,9 @@ impl<'t> Reader<'_, '_, 't> {
     /// What holds when the setting is not understood.
     fn instead(&self) -> String {
         match self.info.default {
+            "required" if self.info.name == "virtual_router_id" => {
+                "the instance is left out; keepalived ends here".to_owned()
+            }
             "" | "none" | "required" => "the line is ignored".to_owned(),
             default => format!("using the default, {default}"),
         }
@@ -289,14 +296,9 @@ impl<'t> Reader<'_, '_, 't> {
 
     fn ip(&mut self, word: Word<'t>) -> Option<IpAddr> {
         let text = self.bare(word);
-        let address = text.parse().ok();
+        let address = single_address(text, word, self.cx);
         if address.is_none() {
-            let note = match text.split_once('/') {
-                Some((bare, _)) if bare.parse::<IpAddr>().is_ok() => {
-                    "no '/' and length here; the line is ignored"
-                }
-                _ => "host names are not looked up; the line is ignored",
-            };
+            let note = "host names are not looked up; the line is ignored";
             self.bad("L-07", word, "is not an IP address", note);
         }
         address
@@ -369,18 +371,35 @@ impl<'t> Reader<'_, '_, 't> {
     }
 }
 
+/// One address. What follows it in its word, a length or the end of a range, does not count, as in keepalived.
+pub(crate) fn single_address(text: &str, word: Word<'_>, cx: &mut Cx<'_>) -> Option<IpAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let (bare, rest) = text.split_at(text.find(['/', '-'])?);
+    let address: IpAddr = bare.parse().ok()?;
+    if !cx.quiet {
+        let text = format!("'{}' has no meaning behind a single address", shown(rest));
+        let advice = format!("write '{address}'");
+        cx.warn(
+            "L-08",
+            word.span,
+            text,
+            &["it is ignored, as keepalived does", &advice],
+        );
+    }
+    Some(address)
+}
+
 /// A decimal whole number, in a type no text of a sane length can overflow.
 pub(crate) fn number(text: &str) -> Option<i128> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let value = digits.trim_start_matches('0');
-    let value = if value.len() > 30 {
-        i128::MAX
-    } else {
-        format!("0{value}").parse().ok()?
-    };
+    let value = digits.bytes().fold(0_i128, |value, digit| {
+        value.saturating_mul(10).saturating_add((digit - b'0').into())
+    });
     Some(if text.starts_with('-') { -value } else { value })
 }
 

@@ -47,7 +47,11 @@ pub enum Ask {
         reply: oneshot::Sender<Reply>,
     },
     /// The configuration in force is to be shown.
-    Config { reply: oneshot::Sender<Reply> },
+    Config {
+        /// Every setting, not what the files say.
+        settings: bool,
+        reply: oneshot::Sender<Reply>,
+    },
     /// All counters but those of servers, once the kernel's are read.
     Counters { reply: oneshot::Sender<Reply> },
     /// The counters of the servers that follow this one, a slice of them; an empty one is the end.
@@ -163,8 +167,8 @@ impl Engine {
     }
 
     /// The configuration in force.
-    pub(super) async fn config(&self) -> Reply {
-        self.ask(|reply| Ask::Config { reply }).await
+    pub(super) async fn config(&self, settings: bool) -> Reply {
+        self.ask(|reply| Ask::Config { settings, reply }).await
     }
 
     /// What would happen; answered by a copy of the engine.
@@ -329,16 +333,14 @@ impl Sampled {
     fn remember(&mut self, hub: &Hub, mut counters: Counters) -> Arc<Counters> {
         let seen = hub.seen();
         let draining = |id: &ServerId| {
-            seen.state
-                .servers
-                .get(id)
-                .is_some_and(|view| view.admin == Admin::Draining)
+            let view = seen.state.servers.get(id)?;
+            view.drain.as_ref().filter(|_| view.admin == Admin::Draining)
         };
-        self.drains.retain(|id, _| draining(id));
+        self.drains.retain(|id, _| draining(id).is_some());
         for (id, server) in &mut counters.servers {
-            if draining(id) {
+            if let Some(drain) = draining(id) {
                 let samples = self.drains.entry(id.clone()).or_default();
-                drain::remember(samples, seen.now, server.active);
+                drain::remember(samples, seen.now, drain.left(server));
                 server.drain_eta_s = drain::eta(samples.make_contiguous()).map(|eta| eta.as_secs());
             }
         }

@@ -4,14 +4,15 @@ use super::confirm::Former;
 use crate::health::{CheckId, CheckJob};
 use crate::ipvs::IpvsOp;
 use crate::model::{
-    BfdPath, Fifo, FifoKind, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule, ScriptRules,
+    BfdPath, Fifo, FifoKind, Instance, Job, JobId, MailRoute, NumberFile, ProcessMatch, Route, Rule,
+    ScriptRules,
 };
 use crate::net::{NetOp, TableName};
 use crate::notify::mail::Mail;
 use crate::vrrp::{Advert, Ear};
 use crate::wire::bfd;
 use lb_shared::event::Event;
-use lb_shared::names::InstanceName;
+use lb_shared::names::{Family, InstanceName};
 use lb_shared::request::Reply;
 use lb_shared::state::Override;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,4 +124,20 @@ pub struct LedgerMaster {
     pub advert_interval_us: u64,
     /// Interface, address, length.
     pub addresses: Vec<(String, IpAddr, u8)>,
+}
+
+impl LedgerMaster {
+    /// What is to be known of an instance that is MASTER.
+    pub fn of(instance: &Instance) -> Self {
+        let addresses = super::ground::addresses(instance)
+            .map(|address| (address.device.clone(), address.address, address.prefix_len))
+            .collect();
+        Self {
+            vrid: instance.vrid.get(),
+            inet6: instance.family == Family::Inet6,
+            interface: instance.interface.clone(),
+            advert_interval_us: u64::try_from(instance.advert_interval.as_micros()).unwrap_or(u64::MAX),
+            addresses,
+        }
+    }
 }

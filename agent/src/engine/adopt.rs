@@ -220,6 +220,7 @@ impl Engine {
             let message = "found at weight 0 while the stored overrides were unreadable";
             let kind = OverrideKind::Drain {
                 then: DrainThen::Keep,
+                inactive: false,
             };
             let target = Target::Server(id);
             self.intent.put(super::intent::make(

@@ -10,6 +10,7 @@ use lb_shared::event::What;
 use lb_shared::names::{InstanceName, ServerId, TrackerName, VirtualKey};
 use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
 use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Pin, Target};
+use lb_shared::units::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,11 @@ impl Engine {
     pub(super) fn on_model(&mut self, mut new: NewModel) {
         new.model.keep_services_of(&self.model.services);
         let changes = plan::changes(&self.model, &new.model);
-        let moves = self.moves(&new.model, &new.numbers);
+        // Nobody reads a plan that nobody asked for.
+        let moves = match &new.asked {
+            Some(_) => self.moves(&new.model, &new.numbers),
+            None => Vec::new(),
+        };
         let cut = self.cut(&new.model);
         let asked = new.asked.clone();
         if let (Some(boot), None, None) = (&mut self.boot, &asked, &self.stopping) {
@@ -81,6 +86,13 @@ impl Engine {
     fn master_lost_by(&self, new: &Model) -> Option<InstanceName> {
         let lost = |name: &&InstanceName| !new.instances.contains_key(*name) && self.routers.is_master(name);
         self.model.instances.keys().find(lost).cloned()
+    }
+
+    /// A model comes into force in a copy that only looks ahead.
+    pub(super) fn take(&mut self, now: Mono, new: NewModel) {
+        self.now = now;
+        self.put_in_force(new, false);
+        self.settle();
     }
 
     /// The machines take a new model. `crashed`: servers are as the kernel has them until their checks speak.

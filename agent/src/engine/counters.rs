@@ -29,7 +29,7 @@ impl Engine {
     }
 
     /// A service's entries, as the kernel had them at the last look.
-    fn in_kernel<'a>(&'a self, service: &'a Service) -> Vec<(&'a VirtualKey, &'a IpvsService)> {
+    pub(super) fn in_kernel<'a>(&'a self, service: &'a Service) -> Vec<(&'a VirtualKey, &'a IpvsService)> {
         let have = &self.ipvs.have().services;
         let entries = service.entries.iter();
         entries

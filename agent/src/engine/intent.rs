@@ -123,6 +123,7 @@ impl Intent {
         match it.kind {
             OverrideKind::Drain {
                 then: DrainThen::Keep,
+                ..
             } => {
                 it.until = None;
                 it.until_wall_ms = None;
@@ -130,6 +131,7 @@ impl Intent {
             }
             OverrideKind::Drain {
                 then: DrainThen::Disable,
+                ..
             } => {
                 it.kind = OverrideKind::Disable;
                 it.until = None;
@@ -138,6 +140,7 @@ impl Intent {
             }
             OverrideKind::Drain {
                 then: DrainThen::Undrain,
+                ..
             }
             | OverrideKind::Disable
             | OverrideKind::Weight(_)
@@ -185,7 +188,10 @@ mod tests {
     fn drain(then: DrainThen, span_s: u64) -> Override {
         make(
             server("192.0.2.1:80/tcp/198.51.100.1:80"),
-            OverrideKind::Drain { then },
+            OverrideKind::Drain {
+                then,
+                inactive: false,
+            },
             Some(Duration::from_secs(span_s)),
             (&Actor::default(), ""),
             (Mono::ZERO, 1_000_000),

@@ -88,7 +88,7 @@ impl Engine {
             return;
         };
         let link = self.net.have().links.get(&key.link);
-        let Some(frame) = link.and_then(|link| announce(link, key.address, false)) else {
+        let Some(frame) = link.and_then(|link| announce(link, key.address)) else {
             return;
         };
         let frames = self.paced(garp, vec![frame; garp.repeat as usize]);

@@ -131,11 +131,25 @@ impl Engine {
                 continue;
             }
             let link: Option<&Link> = self.net.have().link(device);
-            frames.extend(link.and_then(|link| announce(link, address.address, false)));
+            frames.extend(link.and_then(|link| announce(link, address.address)));
         }
         frames.retain(|frame| self.net.is_announced(frame));
         let frames = self.paced(instance.garp, frames);
         self.net.send(frames, &mut self.queue);
+    }
+
+    /// Where the adverts of an instance come from, on the link they leave by.
+    pub(super) fn announce_source(&mut self, name: &InstanceName) {
+        let Some(instance) = self.model.instances.get(name) else {
+            return;
+        };
+        let have = self.net.have();
+        let device = instance.sending_link().or(instance.interface.as_deref());
+        let source = super::ground::source(instance, have, &self.index.virtual_addresses);
+        if let (Some(link), Some(source)) = (device.and_then(|it| have.link(it)), source) {
+            let frame = announce(link, source);
+            self.net.send(frame.into_iter().collect(), &mut self.queue);
+        }
     }
 }
 

@@ -50,6 +50,7 @@ impl Engine {
                 }
                 vrrp::Effect::Announce { instance, rounds } => self.hold_addresses(&instance, rounds),
                 vrrp::Effect::AnnounceElsewhere { instance, all } => self.announce_elsewhere(&instance, all),
+                vrrp::Effect::AnnounceSource { instance } => self.announce_source(&instance),
                 vrrp::Effect::Notify { who, state, priority } => self.tell_state(&who, state, priority),
                 vrrp::Effect::PriorityNotify {
                     instance,

@@ -145,13 +145,21 @@ impl Engine {
         };
         let weight = |id: &ServerId| self.server_weights(id);
         Ok(match (command.act.verb, target) {
-            (Verb::Drain { timeout_ms, then }, Target::Server(id)) => match now.map(|it| it.kind) {
+            (
+                Verb::Drain {
+                    timeout_ms,
+                    then,
+                    inactive,
+                },
+                Target::Server(id),
+            ) => match now.map(|it| it.kind) {
                 Some(OverrideKind::Drain { .. }) => Err("already draining".to_owned()),
                 Some(OverrideKind::Disable) => Err("already disabled".to_owned()),
                 Some(OverrideKind::Weight(_) | OverrideKind::Pin(_) | OverrideKind::Ramp { .. }) | None => {
                     let (_, effective) = weight(id);
                     let change = format!("weight {} -> 0", word(effective));
-                    Ok(self.set(target, OverrideKind::Drain { then }, timeout_ms, command, change))
+                    let kind = OverrideKind::Drain { then, inactive };
+                    Ok(self.set(target, kind, timeout_ms, command, change))
                 }
             },
             (Verb::Undrain, Target::Server(id)) => match now.map(|it| it.kind) {

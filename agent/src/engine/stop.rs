@@ -6,7 +6,7 @@ use super::input::StopMode;
 use super::net_keeper::Held;
 use crate::ipvs::IpvsOp;
 use lb_shared::event::What;
-use lb_shared::names::{Family, InstanceName};
+use lb_shared::names::InstanceName;
 use lb_shared::units::Mono;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -168,19 +168,7 @@ impl Engine {
             .instances
             .values()
             .filter(|it| self.is_ours_to_adopt(&it.name))
-            .map(|it| {
-                let addresses = super::ground::addresses(it)
-                    .map(|address| (address.device.clone(), address.address, address.prefix_len))
-                    .collect();
-                let master = LedgerMaster {
-                    vrid: it.vrid.get(),
-                    inet6: it.family == Family::Inet6,
-                    interface: it.interface.clone(),
-                    advert_interval_us: u64::try_from(it.advert_interval.as_micros()).unwrap_or(u64::MAX),
-                    addresses,
-                };
-                (it.name.0.clone(), master)
-            })
+            .map(|it| (it.name.0.clone(), LedgerMaster::of(it)))
             .collect();
         // Also what has left the file and is not yet gone from the kernel.
         let services = (self.index.by_entry.keys().chain(self.ipvs.owned()))

@@ -141,9 +141,10 @@ fn by_verb(steps: &[Step]) -> Vec<(Verb, Vec<Step>)> {
         let verb = match (step.set.as_ref().map(|it| it.kind), &step.target) {
             (None, Target::Server(_)) => Verb::Undrain,
             (None, Target::Instance(_)) => Verb::Release,
-            (Some(OverrideKind::Drain { then }), _) => Verb::Drain {
+            (Some(OverrideKind::Drain { then, inactive }), _) => Verb::Drain {
                 timeout_ms: None,
                 then,
+                inactive,
             },
             (Some(OverrideKind::Disable), _) => Verb::Disable { cut: false },
             (Some(OverrideKind::Ramp { over_ms }), _) => Verb::Ramp { over_ms },

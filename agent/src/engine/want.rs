@@ -184,7 +184,7 @@ impl Engine {
                 .keys()
                 .filter(|key| key.address == address.address)
                 .find_map(|key| self.net.have().links.get(&key.link));
-            round.extend(found.and_then(|link| announce(link, address.address, false)));
+            round.extend(found.and_then(|link| announce(link, address.address)));
         }
         (0..rounds).flat_map(|_| round.clone()).collect()
     }

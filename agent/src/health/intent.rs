@@ -76,6 +76,8 @@ impl Ramp {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Drain {
     pub(super) then: DrainThen,
+    /// Inactive connections are waited for, too.
+    pub(super) inactive: bool,
     pub(super) since: Mono,
     pub(super) deadline: Option<Mono>,
     pub(super) deadline_passed: bool,
@@ -89,9 +91,15 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn new(now: Mono, then: DrainThen, deadline: Option<Mono>, held: bool) -> Self {
+    pub(super) fn new(
+        now: Mono,
+        (then, inactive): (DrainThen, bool),
+        deadline: Option<Mono>,
+        held: bool,
+    ) -> Self {
         Self {
             then,
+            inactive,
             since: now,
             deadline,
             deadline_passed: false,
@@ -141,6 +149,7 @@ impl Intent {
                 since: drain.since,
                 deadline: drain.deadline,
                 active_at_start: drain.active_at_start.unwrap_or(0),
+                inactive: drain.inactive,
             }),
             Self::None | Self::Disable { .. } | Self::Weight { .. } | Self::Ramp(_) => None,
         }

@@ -39,7 +39,7 @@ impl Health {
     /// Connection counts of a draining server: decides when it is drained.
     ///
     /// Drained means: no active connection, for 5 s. For UDP, whose connections are all "inactive", and for firewall
-    /// marks there must be no inactive one either. Persistence templates count unless the kernel expires those of
+    /// marks there must be no inactive one either, nor where somebody asked for that. Persistence templates count unless the kernel expires those of
     /// servers with weight 0.
     #[expect(
         clippy::too_many_arguments,
@@ -67,9 +67,14 @@ impl Health {
             return;
         };
         let templates_hold = service.config.persistence.is_some() && persistent > 0 && !templates_expire;
-        let quiet = active == 0 && !templates_hold && (inactive == 0 || service.is_tcp());
+        let quiet = active == 0 && !templates_hold && (inactive == 0 || !drain.inactive);
         let began = drain.active_at_start.is_none();
-        drain.active_at_start.get_or_insert(active);
+        let left = if drain.inactive {
+            active.saturating_add(inactive)
+        } else {
+            active
+        };
+        drain.active_at_start.get_or_insert(left);
         let note = if drain.on_sample(now, quiet) {
             let took = humantime(now.since(drain.since));
             self.draining.remove(server);

@@ -4,6 +4,7 @@ use super::effect::Effect;
 use super::intent::{Drain, Intent, Ramp};
 use super::probe::{Judged, Probe};
 use super::runs::Runs;
+use super::service::only_inactive;
 use super::settle::Note;
 use crate::model::{Script, Server};
 use lb_shared::event::What;
@@ -161,17 +162,19 @@ impl ServerState {
     ) -> Option<Note> {
         let held = self.effective.is_some();
         let next = match (wanted, &self.intent) {
-            (Some((OverrideKind::Drain { then }, deadline)), Intent::Drain(drain)) => {
+            (Some((OverrideKind::Drain { then, inactive }, deadline)), Intent::Drain(drain)) => {
                 let renewed = deadline != drain.deadline;
                 Intent::Drain(Drain {
                     then,
+                    inactive: inactive || only_inactive(&self.id.service),
                     deadline,
                     deadline_passed: drain.deadline_passed && !renewed,
                     ..drain.clone()
                 })
             }
-            (Some((OverrideKind::Drain { then }, deadline)), _) => {
-                Intent::Drain(Drain::new(now, then, deadline, held))
+            (Some((OverrideKind::Drain { then, inactive }, deadline)), _) => {
+                let inactive = inactive || only_inactive(&self.id.service);
+                Intent::Drain(Drain::new(now, (then, inactive), deadline, held))
             }
             (Some((OverrideKind::Disable, until)), _) => Intent::Disable { until },
             (Some((OverrideKind::Weight(weight), until)), _) => Intent::Weight { weight, until },

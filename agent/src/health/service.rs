@@ -162,15 +162,15 @@ impl ServiceState {
             self.notify(false, out);
         }
     }
+}
 
-    /// Whether the kernel tells active from inactive connections for it.
-    pub(super) fn is_tcp(&self) -> bool {
-        match &self.config.key {
-            ServiceKey::Group { protocol, .. } | ServiceKey::Single(VirtualKey::Address { protocol, .. }) => {
-                *protocol != Protocol::Udp
-            }
-            ServiceKey::Single(VirtualKey::Fwmark { .. }) => false,
+/// Whether the kernel counts all connections as inactive.
+pub(super) fn only_inactive(key: &ServiceKey) -> bool {
+    match key {
+        ServiceKey::Group { protocol, .. } | ServiceKey::Single(VirtualKey::Address { protocol, .. }) => {
+            *protocol == Protocol::Udp
         }
+        ServiceKey::Single(VirtualKey::Fwmark { .. }) => true,
     }
 }
 

@@ -316,7 +316,10 @@ fn local() -> CheckOutcome {
 }
 
 fn drain(then: DrainThen) -> Option<OverrideKind> {
-    Some(OverrideKind::Drain { then })
+    Some(OverrideKind::Drain {
+        then,
+        inactive: false,
+    })
 }
 
 fn any_step() -> impl Strategy<Value = u8> {

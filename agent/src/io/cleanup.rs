@@ -7,6 +7,7 @@
 //! they were.
 
 use super::lane::NetLane;
+use super::loader::tell;
 use super::lock;
 use super::nft_socket::OwnPort;
 use super::rtnl_socket::Monitor;
@@ -29,7 +30,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
     let _lock = match lock::take(run_dir) {
         Ok(lock) => lock,
         Err(why) => {
-            println!("nothing to clean up: {why}");
+            tell(&format!("nothing to clean up: {why}"));
             return Ok(());
         }
     };
@@ -48,7 +49,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     if ops.is_empty() {
-        println!("nothing to clean up");
+        tell("nothing to clean up");
         return Ok(());
     }
     let (done, wait) = mpsc::channel();
@@ -61,7 +62,10 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
     let failures = wait.recv_timeout(PATIENCE).context("the kernel did not answer")?;
     for (place, op) in ops.iter().enumerate() {
         if failures.iter().all(|(failed, _)| *failed != place) {
-            println!("{}: left by an agent that is gone", done_text(op, &table));
+            tell(&format!(
+                "{}: left by an agent that is gone",
+                done_text(op, &table)
+            ));
         }
     }
     match failures.first() {
@@ -71,7 +75,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
 }
 
 /// The links and addresses of this host.
-fn read_table() -> anyhow::Result<NetTable> {
+pub(super) fn read_table() -> anyhow::Result<NetTable> {
     let (news, wait) = mpsc::channel();
     let _monitor = Monitor::start(move |it| {
         let _ = news.send(it);
@@ -137,7 +141,7 @@ fn leftovers(previous: &Previous, table: &NetTable, returns: bool) -> Vec<NetOp>
 }
 
 /// Those of a list that the kernel has.
-fn there(list: &[(String, IpAddr, u8)], table: &NetTable) -> Vec<AddressKey> {
+pub(super) fn there(list: &[(String, IpAddr, u8)], table: &NetTable) -> Vec<AddressKey> {
     let key = |(device, address, prefix_len): &(String, IpAddr, u8)| {
         let key = AddressKey {
             link: table.link(device)?.index,

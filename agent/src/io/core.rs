@@ -8,11 +8,13 @@ use super::bfd::BfdSockets;
 use super::clock::{self, Clock};
 use super::dial::Dialler;
 use super::dump::Dumps;
+use super::event_log;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
 use super::nft_socket::NftWatch;
 use super::numbers::Numbers;
+use super::post::{Inbox, Message, ReloadAsk, ReplyTo, ShowAsk, Wish};
 use super::processes::Processes;
 use super::rtnl_socket::Monitor;
 use super::runner::Runner;
@@ -22,36 +24,24 @@ use super::store::{self, Store};
 use super::sys;
 use super::sysctl;
 use super::vrrp::Sockets;
-use crate::config::Texts;
-use crate::engine::{
-    Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, NewModel, StopMode, Ticket, foresee,
-};
-use crate::model::{DumpKind, Service};
-use crate::notify::loglines;
+use crate::engine::{Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, StopMode, Ticket, foresee};
+use crate::model::DumpKind;
 use anyhow::Context as _;
-use lb_shared::counters::ServerCounters;
-use lb_shared::diagnostic::Diagnostic;
-use lb_shared::event::{Actor, Event, Level, What};
-use lb_shared::expect::Expected;
-use lb_shared::history::ServerRuns;
-use lb_shared::names::{ServerId, ServiceKey};
-use lb_shared::request::{Act, Refusal, RefusalCode, Reply, Role};
-use lb_shared::trial::TestAsk;
+use lb_shared::event::{Event, What};
+use lb_shared::request::{Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How far the wall clock may drift before the engine is told.
@@ -67,118 +57,6 @@ const TOKEN_SIGNAL: u64 = 3;
 const TOKEN_ADVERTS: u64 = 4;
 const TOKEN_BFD: u64 = 5;
 const TOKEN_WATCHDOG: u64 = 6;
-
-/// Where an answer goes; whoever asked may be gone by then.
-pub type ReplyTo = Box<dyn FnOnce(Reply) + Send>;
-
-/// Where a slice of servers with their counters goes.
-pub type ServersTo = Box<dyn FnOnce(Vec<(ServerId, ServerCounters)>) + Send>;
-
-/// What other threads tell the core.
-pub enum Message {
-    Input(Input),
-    /// An operator's change.
-    Act {
-        actor: Actor,
-        role: Role,
-        act: Act,
-        /// What was seen of its targets.
-        expect: Vec<Expected>,
-        reply: ReplyTo,
-    },
-    /// Somebody wants all counters but those of servers, once the kernel's are read.
-    Counters {
-        reply: ReplyTo,
-    },
-    /// And those of the servers that follow this one, as they were counted by then.
-    ServerCounters {
-        after: Option<ServerId>,
-        reply: ServersTo,
-    },
-    /// Somebody wants to know how the last checks of these servers ended.
-    Runs {
-        servers: Vec<ServerId>,
-        reply: Box<dyn FnOnce(Vec<ServerRuns>) + Send>,
-    },
-    /// Somebody wants checks run once.
-    Test {
-        asked: TestAsk,
-        reply: ReplyTo,
-    },
-    /// Somebody wants to know what would happen.
-    Foresee {
-        asked: WhatIf,
-        reply: ReplyTo,
-    },
-    /// Somebody wants the configuration read again.
-    Reload(ReloadAsk),
-    /// Somebody wants the configuration in force shown.
-    Config {
-        reply: ReplyTo,
-    },
-    /// Somebody confirms the configuration in force.
-    Confirm {
-        actor: Actor,
-        reply: ReplyTo,
-    },
-    /// A reload was refused before it came to the engine: for whoever asked, and for everybody unless it was only
-    /// tried.
-    Refused {
-        reply: Option<(ReplyTo, Reply)>,
-        findings: Vec<Diagnostic>,
-        dry_run: bool,
-    },
-    /// A file was loaded: for whoever asked.
-    Loaded {
-        new: Box<NewModel>,
-        asked: Option<(ReplyTo, Actor)>,
-    },
-}
-
-/// The way to the core thread; may be cloned and never waits.
-#[derive(Clone)]
-pub struct Post {
-    messages: mpsc::Sender<Message>,
-    wake: Arc<EventFd>,
-}
-
-impl Post {
-    /// A way to the core, and the core's end of it.
-    pub fn new() -> anyhow::Result<(Self, Inbox)> {
-        let (messages, inbox) = mpsc::channel();
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let wake = Arc::new(EventFd::from_value_and_flags(0, flags).context("eventfd")?);
-        Ok((
-            Self {
-                messages,
-                wake: Arc::clone(&wake),
-            },
-            Inbox {
-                messages: inbox,
-                wake,
-            },
-        ))
-    }
-
-    /// False when the core is gone.
-    pub fn send(&self, message: Message) -> bool {
-        let sent = self.messages.send(message).is_ok();
-        // A full counter wakes the core as well.
-        let _ = self.wake.write(1);
-        sent
-    }
-
-    /// Tells the engine something.
-    pub fn input(&self, input: Input) {
-        self.send(Message::Input(input));
-    }
-}
-
-/// The core's end of [`Post`].
-pub struct Inbox {
-    messages: mpsc::Receiver<Message>,
-    wake: Arc<EventFd>,
-}
 
 /// What the core thread holds.
 pub struct Shell {
@@ -206,35 +84,6 @@ pub struct Shell {
     pub pid_file: Option<PathBuf>,
     /// Learns that the agent has started.
     pub herald: Herald,
-}
-
-/// What the loader is asked for.
-pub enum Wish {
-    Reload(ReloadAsk),
-    Show(ShowAsk),
-}
-
-/// A wish for the configuration in force to be shown.
-pub struct ShowAsk {
-    /// The name of its first file.
-    pub file: String,
-    pub revision: u64,
-    pub texts: Arc<Texts>,
-    pub reply: ReplyTo,
-}
-
-/// A wish for the configuration to be read again.
-pub struct ReloadAsk {
-    pub dry_run: bool,
-    pub force: bool,
-    /// It is taken back after so long unless it is confirmed.
-    pub confirm: Option<Duration>,
-    /// Addresses that are on the host as virtual ones: the core says which.
-    pub held: BTreeSet<IpAddr>,
-    /// Those in force, as the core says: what is the same is found, and let go of, before the core has to look at it.
-    pub services: BTreeMap<ServiceKey, Arc<Service>>,
-    /// `None`: SIGHUP.
-    pub asked: Option<(ReplyTo, Actor)>,
 }
 
 struct Core {
@@ -469,12 +318,13 @@ impl Core {
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => self.reload(ask),
-            Message::Config { reply } => {
+            Message::Config { settings, reply } => {
                 let (file, revision, texts) = self.engine.in_force();
                 let asked = ShowAsk {
                     file: file.to_owned(),
                     revision,
                     texts,
+                    model: settings.then(|| Box::new(self.engine.model().clone())),
                     reply,
                 };
                 (self.shell.reload)(Wish::Show(asked));
@@ -675,7 +525,7 @@ impl Core {
     }
 
     fn emit(&mut self, event: Event) {
-        log(&event);
+        event_log::log(&event);
         if event.what == What::Started && !self.ready {
             self.ready = true;
             self.shell.herald.started();
@@ -729,42 +579,6 @@ impl Core {
         }
         if let Some(path) = pid_file {
             let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// One line, or keepalived's own line where scripts know it by heart; none for views that changed without a word.
-fn log(event: &Event) {
-    if event.what == What::Present {
-        return;
-    }
-    let lines = loglines::lines(event);
-    let text = if lines.is_empty() {
-        let why = event
-            .why
-            .as_ref()
-            .map(|why| format!(" ({why})"))
-            .unwrap_or_default();
-        let actor = event
-            .actor
-            .as_ref()
-            .map(|actor| format!(" by {actor}"))
-            .unwrap_or_default();
-        vec![format!(
-            "{} {}: {}{why}{actor}",
-            event.what.name(),
-            event.object,
-            event.text
-        )]
-    } else {
-        lines
-    };
-    for text in text.iter().map(|text| lb_shared::text::escape(text)) {
-        match event.what.level() {
-            Level::Debug => tracing::debug!("{text}"),
-            Level::Info | Level::Notice => tracing::info!("{text}"),
-            Level::Warning => tracing::warn!("{text}"),
-            Level::Error => tracing::error!("{text}"),
         }
     }
 }

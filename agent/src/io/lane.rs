@@ -8,8 +8,12 @@ use super::sysctl;
 use crate::engine::{BatchId, IpvsNews, NetNews, OpError};
 use crate::ipvs::IpvsOp;
 use crate::net::NetOp;
+use crate::net::announce::by_router;
 use crate::net::apply::{explain, is_settled};
+use crate::wire::LinkIndex;
 use nix::errno::Errno;
+use nix::net::if_::if_indextoname;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
@@ -86,10 +90,13 @@ struct Net {
     route: RouteSocket,
     packet: Option<PacketSocket>,
     nft: NftSocket,
+    /// Links that were looked at in this batch: whether they forward IPv6.
+    forwards: BTreeMap<LinkIndex, bool>,
 }
 
 impl Net {
     fn execute(&mut self, ops: &[NetOp]) -> Vec<(usize, OpError)> {
+        self.forwards.clear();
         let mut failed = Vec::new();
         let mut at = 0;
         while at < ops.len() {
@@ -130,15 +137,30 @@ impl Net {
         failed
     }
 
+    /// A look each time: the kernel's word counts at the moment of the announcement.
+    fn forwards(&mut self, link: LinkIndex) -> bool {
+        *self.forwards.entry(link).or_insert_with(|| {
+            let name = if_indextoname(link.0).ok();
+            let name = name.as_ref().and_then(|it| it.to_str().ok());
+            let value = name.and_then(|it| sysctl::read(&format!("net/ipv6/conf/{it}/forwarding")).ok());
+            value.is_some_and(|it| it != "0")
+        })
+    }
+
     /// What is not for rtnetlink.
     fn other(&mut self, op: &NetOp) -> io::Result<()> {
         match op {
-            NetOp::Announce { link, frame, .. } => {
+            NetOp::Announce { link, about, frame } => {
+                let by_router = if about.is_ipv6() && self.forwards(*link) {
+                    by_router(*about, frame)
+                } else {
+                    None
+                };
                 let packet = match &mut self.packet {
                     Some(packet) => packet,
                     none => none.insert(PacketSocket::open()?),
                 };
-                packet.send(*link, frame)
+                packet.send(*link, by_router.as_deref().unwrap_or(frame))
             }
             NetOp::Firewall(op) => self.nft.execute(op),
             NetOp::Sysctl { path, value } => sysctl::write(path, value),

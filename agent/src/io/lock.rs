@@ -77,8 +77,14 @@ pub struct Keepalived {
 
 /// A keepalived in this network namespace, or in one that we may not know.
 pub fn running_keepalived() -> Option<Keepalived> {
+    processes_of_keepalived().into_iter().next()
+}
+
+/// All its processes, as [`running_keepalived`] finds one.
+pub(super) fn processes_of_keepalived() -> Vec<Keepalived> {
     let own = netns();
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let found = entries.filter_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
         if comm.trim() != "keepalived" {
@@ -90,5 +96,6 @@ pub fn running_keepalived() -> Option<Keepalived> {
             Ok(_) | Err(_) => return None,
         };
         Some(Keepalived { pid, surely_here })
-    })
+    });
+    found.collect()
 }

@@ -4,6 +4,7 @@ use super::clock;
 use super::store::read_bounded;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -56,10 +57,16 @@ impl Stamps {
 
     /// An advert of this instance went out now.
     pub fn sent(&mut self, instance: &str) {
+        // Best effort: without a stamp the next start cleans up instead of adopting.
+        let _ = self.sent_at(instance, clock::boot_us());
+    }
+
+    /// One went out then.
+    pub(super) fn sent_at(&mut self, instance: &str, at_us: u64) -> io::Result<()> {
         let slot = self.slot(instance);
-        if let Some(file) = &self.file {
-            // Best effort: without a stamp the next start cleans up instead of adopting.
-            let _ = file.write_all_at(&clock::boot_us().to_le_bytes(), slot * 8);
+        match &self.file {
+            Some(file) => file.write_all_at(&at_us.to_le_bytes(), slot * 8),
+            None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 

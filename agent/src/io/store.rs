@@ -227,6 +227,27 @@ pub fn load_ledger(run_dir: &Path) -> (Option<Previous>, Stamps) {
     )
 }
 
+fn write_ledger(run_dir: &Path, ledger: Ledger, slots: BTreeMap<String, u64>) -> io::Result<()> {
+    let file = LedgerFile {
+        boot_id: boot_id(),
+        netns: netns(),
+        ledger,
+        slots,
+    };
+    replace(&run_dir.join(LEDGER), &encode(&file)?)
+}
+
+/// Writes down masters of somebody else, each with the moment of its last advert in microseconds since boot, for an
+/// agent that starts next and goes on in their place.
+pub(super) fn bequeath(run_dir: &Path, ledger: Ledger, sent: &BTreeMap<String, u64>) -> io::Result<()> {
+    let mut stamps = Stamps::open(run_dir, BTreeMap::new());
+    for (instance, at_us) in sent {
+        stamps.sent_at(instance, *at_us)?;
+    }
+    let slots = stamps.slots_for(sent.keys());
+    write_ledger(run_dir, ledger, slots)
+}
+
 /// Forgets the ledger: this run ended in order.
 pub fn clear_ledger(run_dir: &Path) {
     let _ = fs::remove_file(run_dir.join(LEDGER));
@@ -310,14 +331,8 @@ impl Store {
                         );
                     }
                     Order::Ledger(ledger, slots) => {
-                        let file = LedgerFile {
-                            boot_id: boot_id(),
-                            netns: netns(),
-                            ledger: *ledger,
-                            slots,
-                        };
-                        let path = run_dir.join(LEDGER);
-                        if let Err(e) = encode(&file).and_then(|bytes| replace(&path, &bytes)) {
+                        if let Err(e) = write_ledger(&run_dir, *ledger, slots) {
+                            let path = run_dir.join(LEDGER);
                             tracing::warn!("{}: {e}: a restart after a crash cannot adopt", path.display());
                         }
                     }
@@ -371,6 +386,7 @@ mod tests {
             target: Target::Server(format!("192.0.2.1:80/tcp/{address}").parse().unwrap()),
             kind: OverrideKind::Drain {
                 then: DrainThen::Keep,
+                inactive: false,
             },
             actor: Actor {
                 uid: 0,
@@ -416,6 +432,15 @@ mod tests {
         folder.write(&overrides("198.51.100.1:80"));
         folder.write(&overrides("198.51.100.2:80"));
         assert_eq!(load_intent(&folder.0).overrides, overrides("198.51.100.2:80"));
+    }
+
+    #[test]
+    fn a_drain_that_an_older_version_stored_waits_for_active_connections() {
+        let stored = serde_json::to_string(&overrides("198.51.100.1:80")).unwrap();
+        let older = stored.replace(",\"inactive\":false", "");
+        assert_ne!(older, stored);
+        let read: Vec<Override> = serde_json::from_str(&older).unwrap();
+        assert_eq!(read, overrides("198.51.100.1:80"));
     }
 
     #[test]

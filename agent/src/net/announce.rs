@@ -5,9 +5,7 @@ use crate::wire::checksum;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The announcement of an address on a link; `None` where there is nobody to tell (no ARP, no Ethernet).
-///
-/// `router`: this host forwards IPv6, which the advert has to say (RFC 4861 §7.2.6).
-pub fn announce(link: &Link, address: IpAddr, router: bool) -> Option<NetOp> {
+pub fn announce(link: &Link, address: IpAddr) -> Option<NetOp> {
     let mac: [u8; 6] = link.mac.as_slice().try_into().ok()?;
     if !link.arp || link.loopback {
         return None;
@@ -17,9 +15,17 @@ pub fn announce(link: &Link, address: IpAddr, router: bool) -> Option<NetOp> {
         about: address,
         frame: match address {
             IpAddr::V4(v4) => gratuitous_arp(mac, v4),
-            IpAddr::V6(v6) => unsolicited_na(mac, v6, router),
+            IpAddr::V6(v6) => unsolicited_na(mac, v6, false),
         },
     })
+}
+
+/// The same announcement by a host that forwards: it has to say so, else hosts take it off their list of default routers
+/// (RFC 4861 §7.2.5). `None`: it says no such thing, being of IPv4.
+pub fn by_router(about: IpAddr, frame: &[u8]) -> Option<Vec<u8>> {
+    let IpAddr::V6(about) = about else { return None };
+    let mac: [u8; 6] = frame.get(6..12)?.try_into().ok()?;
+    Some(unsolicited_na(mac, about, true))
 }
 
 /// A gratuitous ARP request as keepalived sends it: sender and target are the address, the target hardware address
@@ -140,12 +146,24 @@ mod tests {
     fn a_router_says_so_and_the_checksum_follows() {
         let frame = unsolicited_na(MAC, "fe80::5:100".parse().unwrap(), true);
         assert_eq!(hex(&frame[54..62]), "8800c6e1a0000000");
+        let about = "fe80::5:100".parse().unwrap();
+        let sent = unsolicited_na(MAC, about, false);
+        assert_eq!(
+            by_router(about.into(), &sent),
+            Some(frame),
+            "what was sent without it"
+        );
+        assert_eq!(
+            by_router("10.5.0.100".parse().unwrap(), &sent),
+            None,
+            "ARP has no word for it"
+        );
     }
 
     #[test]
     fn nothing_is_announced_where_nobody_listens() {
         let vip = "10.5.0.100".parse().unwrap();
-        assert!(announce(&link(), vip, false).is_some());
+        assert!(announce(&link(), vip).is_some());
         let silent = [
             Link { arp: false, ..link() },
             Link {
@@ -158,7 +176,7 @@ mod tests {
             },
         ];
         for link in silent {
-            assert_eq!(announce(&link, vip, false), None, "{link:?}");
+            assert_eq!(announce(&link, vip), None, "{link:?}");
         }
     }
 }

@@ -49,7 +49,8 @@ pub enum NetOp {
     RemoveLink {
         link: LinkIndex,
     },
-    /// A frame to send as it is: gratuitous ARP or an unsolicited neighbour advert.
+    /// A frame to send: gratuitous ARP or an unsolicited neighbour advert, which says also whether this host forwards by
+    /// then.
     Announce {
         link: LinkIndex,
         about: IpAddr,

@@ -58,6 +58,8 @@ pub enum Effect {
     Announce { instance: InstanceName, rounds: u32 },
     /// Announce one address on each interface elsewhere, now.
     AnnounceElsewhere { instance: InstanceName, all: bool },
+    /// Announce the source of its adverts, now.
+    AnnounceSource { instance: InstanceName },
     /// A state was entered: scripts, FIFOs, mail.
     Notify {
         who: NotifyWho,

@@ -15,7 +15,7 @@ use super::sign::Signer;
 use crate::model::{Instance, NotifyState, NotifyWho, room};
 use lb_shared::event::What;
 use lb_shared::names::{GroupName, InstanceName};
-use lb_shared::state::{MasterView, Pin, RefusedView, Term, VrrpState};
+use lb_shared::state::{MasterView, Pin, RefusedView, VrrpState};
 use lb_shared::units::{Mono, Priority};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -156,11 +156,6 @@ impl Router {
 
     /// Why it cannot take part, apart from its group.
     pub(crate) fn faults(&self) -> Vec<String> {
-        self.faults_with(&self.terms.faults)
-    }
-
-    /// The same, were these the faults its trackers see.
-    pub(crate) fn faults_with(&self, trackers: &[String]) -> Vec<String> {
         let mut faults = Vec::new();
         if let Some(ground) = &self.ground {
             faults.extend(ground.faults.iter().cloned());
@@ -176,7 +171,7 @@ impl Router {
                 }
             }
         }
-        faults.extend(trackers.iter().cloned());
+        faults.extend(self.terms.faults.iter().cloned());
         if self.mute_until.is_some() {
             faults.push("adverts cannot be sent".to_owned());
         }
@@ -194,17 +189,13 @@ impl Router {
     }
 
     fn computed_priority(&self) -> u8 {
-        self.priority_with(self.cfg.priority, &self.terms.terms)
-    }
-
-    /// What its priority is with this base and these terms.
-    pub(crate) fn priority_with(&self, base: Priority, terms: &[Term]) -> u8 {
+        let base = self.cfg.priority;
         match self.pin {
             Some(Pin::Demoted | Pin::DemotedHard) => Priority::LOWEST.get(),
             Some(Pin::Promoted) if !base.is_owner() => Priority::HIGHEST.get(),
             Some(Pin::Promoted) | None if base.is_owner() => base.get(),
             Some(Pin::Promoted) | None => {
-                let sum: i64 = terms.iter().map(|term| i64::from(term.delta)).sum();
+                let sum: i64 = self.terms.terms.iter().map(|term| i64::from(term.delta)).sum();
                 Priority::clamped(i64::from(base.get()) + sum).get()
             }
         }

@@ -14,7 +14,7 @@ use lb_shared::counters::InstanceCounters;
 use lb_shared::event::What;
 use lb_shared::names::{Family, GroupName, InstanceName};
 use lb_shared::state::{GroupView, InstanceView, Pin, Term};
-use lb_shared::units::{Mono, Priority};
+use lb_shared::units::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -294,16 +294,6 @@ impl Routers {
     /// An instance as clients see it.
     pub fn view(&self, name: &InstanceName) -> Option<InstanceView> {
         self.seek(name).map(Router::view)
-    }
-
-    /// What an instance's priority would be with this base and these terms, under the pin it has.
-    pub fn priority_with(&self, name: &InstanceName, base: Priority, terms: &[Term]) -> Option<u8> {
-        Some(self.seek(name)?.priority_with(base, terms))
-    }
-
-    /// The faults an instance would have, were these its trackers'; those of its group's other members left out.
-    pub fn faults_with(&self, name: &InstanceName, trackers: &[String]) -> Option<Vec<String>> {
-        Some(self.seek(name)?.faults_with(trackers))
     }
 
     /// A group as clients see it.

@@ -148,10 +148,11 @@ fn every_row_that_does_not_act_says_why_where_the_keyword_stands() {
 #[test]
 fn a_reload_says_of_every_setting_that_it_counts_at_the_next_start_where_the_table_says_so() {
     let words = "startup_script \"/bin/true\"\nshutdown_script \"/bin/true\"";
+    // Of two scripts the first counts, of other settings the last one.
     let load = |more: &str| {
         let text = match more.strip_prefix("(root)") {
             Some(line) => format!("{line}\nglobal_defs {{\n{words}\n}}"),
-            None => format!("global_defs {{\n{words}\n{more}\n}}"),
+            None => format!("global_defs {{\n{more}\n{words}\n}}"),
         };
         load_text(&text).model.expect("a model")
     };

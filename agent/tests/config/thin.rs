@@ -154,7 +154,7 @@ fn adverts_go_to_the_group_of_their_own_family() {
             "vrrp_instance V {{\ninterface eth0\nvirtual_router_id 1\n{words}\n\
              virtual_ipaddress {{\n192.0.2.10/24\n}}\n}}\n"
         );
-        let model = model_of(&text);
+        let model = load_text(&text).model.expect("a model");
         let group = model.instances[&"V".into()].multicast_group;
         assert_eq!(group.to_string(), want, "{words}");
     }

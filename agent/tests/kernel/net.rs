@@ -390,7 +390,7 @@ fn announcements_leave_behind_their_address() {
         for vip in ["10.91.0.100", "2001:db8:91::100"] {
             let vip: IpAddr = vip.parse().unwrap();
             let length = if vip.is_ipv4() { 32 } else { 128 };
-            let announcement = announce(link, vip, false).unwrap();
+            let announcement = announce(link, vip).unwrap();
             let NetOp::Announce { frame, .. } = &announcement else {
                 panic!("{announcement}")
             };

@@ -3,8 +3,8 @@
 use crate::node::{Did, Node, Start, model, new_model, server_key, service, settings};
 use crate::operators::server;
 use lb_shared::event::What;
-use lb_shared::request::Verb;
-use lb_shared::state::{DrainThen, VrrpState};
+use lb_shared::request::{Reply, Verb};
+use lb_shared::state::{Admin, DrainThen, Target, VrrpState};
 use lbagent::engine::{Input, Previous};
 use lbagent::ipvs::IpvsOp;
 use lbagent::net::NetOp;
@@ -72,6 +72,7 @@ fn f089_a_drain_survives_a_crash_and_no_server_gets_weight_on_the_way() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         server(2),
     );
@@ -86,12 +87,80 @@ fn f089_a_drain_survives_a_crash_and_no_server_gets_weight_on_the_way() {
 }
 
 #[test]
+fn before_the_first_result_after_a_crash_the_servers_in_the_kernel_count() {
+    let mut before = master();
+    before.run_for(Duration::from_secs(10), &[]);
+    let mut node = again(before, Duration::from_millis(500)).go();
+    assert_eq!(node.weight(2), Some(1), "it is served");
+    let drain = |node: &mut Node, last| {
+        let then = DrainThen::Keep;
+        let verb = Verb::Drain {
+            timeout_ms: None,
+            then,
+            inactive: false,
+        };
+        node.act(verb, server(last))
+    };
+    for last in [1, 2] {
+        let reply = drain(&mut node, last);
+        assert!(matches!(reply, Reply::Acted(_)), "{reply:?}");
+    }
+    match drain(&mut node, 3) {
+        Reply::Refused(it) => assert!(
+            it.message
+                .contains("0 of 3 servers in rotation (1 in rotation now)"),
+            "{it}"
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_drain_waits_for_survives_a_crash() {
+    let idle = |node: &mut Node, inactive: u32| {
+        let table = node.ipvs.as_mut().unwrap();
+        let service = table.services.values_mut().next().unwrap();
+        let destination = service.destinations.get_mut(&server_key(2)).unwrap();
+        destination.counters.inactive = inactive;
+    };
+    let admin = |node: &Node| {
+        node.engine
+            .state()
+            .servers
+            .values()
+            .find(|it| Target::Server(it.id.clone()) == server(2))
+            .unwrap()
+            .admin
+    };
+    for (inactive, want) in [(true, Admin::Draining), (false, Admin::Drained)] {
+        let mut before = master();
+        idle(&mut before, 3);
+        let then = DrainThen::Keep;
+        before.act(
+            Verb::Drain {
+                timeout_ms: None,
+                then,
+                inactive,
+            },
+            server(2),
+        );
+        let mut node = again(before, Duration::from_millis(500)).go();
+        node.run_for(Duration::from_secs(30), &[]);
+        assert_eq!(admin(&node), want);
+        idle(&mut node, 0);
+        node.run_for(Duration::from_secs(30), &[]);
+        assert_eq!(admin(&node), Admin::Drained);
+    }
+}
+
+#[test]
 fn f093_after_a_reboot_a_drained_server_never_has_weight() {
     let mut before = master();
     before.act(
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         server(2),
     );
@@ -117,6 +186,7 @@ fn s17_with_the_overrides_unreadable_a_server_at_weight_0_stays_drained() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         server(2),
     );
@@ -150,7 +220,7 @@ fn a_demotion_survives_a_restart_and_a_promotion_does_not() {
     ] {
         let mut before = master();
         before.hear(50);
-        before.act(verb, lb_shared::state::Target::Instance("VI_1".into()));
+        before.act(verb, Target::Instance("VI_1".into()));
         let mut node = again(before, Duration::from_secs(60)).go();
         node.run_for(Duration::from_secs(10), &[]);
         assert_eq!(node.engine.state().overrides.len(), left, "{verb:?}");
@@ -165,6 +235,7 @@ fn s17_what_was_concluded_from_the_kernel_is_stored_at_once() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         server(2),
     );
@@ -219,6 +290,7 @@ fn what_a_drain_changed_is_given_back_though_the_agent_was_killed_meanwhile() {
     let drain = Verb::Drain {
         timeout_ms: None,
         then: DrainThen::Keep,
+        inactive: false,
     };
     let mut before = master();
     before.act(drain, server(2));
@@ -242,6 +314,7 @@ fn a_drain_has_its_settings_though_ip_vs_was_loaded_after_the_start() {
     let drain = Verb::Drain {
         timeout_ms: None,
         then: DrainThen::Keep,
+        inactive: false,
     };
     node.act(drain, server(2));
     assert_eq!(node.setting("expire_nodest_conn"), Some("1"));

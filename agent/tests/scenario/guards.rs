@@ -12,6 +12,7 @@ use std::time::Duration;
 const DRAIN: Verb = Verb::Drain {
     timeout_ms: None,
     then: DrainThen::Keep,
+    inactive: false,
 };
 const PROMOTE: Verb = Verb::Promote { for_ms: None };
 

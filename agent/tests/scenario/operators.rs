@@ -16,6 +16,7 @@ use std::time::Duration;
 const DRAIN: Verb = Verb::Drain {
     timeout_ms: None,
     then: DrainThen::Keep,
+    inactive: false,
 };
 
 pub(crate) fn server(last: u8) -> Target {
@@ -248,6 +249,7 @@ fn a_drain_without_connections_is_drained_after_a_while_and_its_deadline_ends_it
         Verb::Drain {
             timeout_ms: Some(60_000),
             then: DrainThen::Undrain,
+            inactive: false,
         },
         server(2),
     );

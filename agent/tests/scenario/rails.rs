@@ -22,6 +22,7 @@ use tokio::runtime::Runtime;
 const DRAIN: Verb = Verb::Drain {
     timeout_ms: None,
     then: DrainThen::Keep,
+    inactive: false,
 };
 const PROMOTE: Verb = Verb::Promote { for_ms: None };
 

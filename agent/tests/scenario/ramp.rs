@@ -13,6 +13,7 @@ use std::time::Duration;
 const DRAIN: Verb = Verb::Drain {
     timeout_ms: None,
     then: DrainThen::Keep,
+    inactive: false,
 };
 const RAMP: Verb = Verb::Ramp { over_ms: 90_000 };
 

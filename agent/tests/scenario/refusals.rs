@@ -21,6 +21,7 @@ fn drain(node: &mut Node) {
     let verb = Verb::Drain {
         timeout_ms: None,
         then: DrainThen::Keep,
+        inactive: false,
     };
     node.act(verb, server(2));
 }

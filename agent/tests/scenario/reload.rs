@@ -11,7 +11,7 @@ use lb_shared::state::{DrainThen, VrrpState};
 use lb_shared::units::{Vrid, Weight};
 use lbagent::engine::Input;
 use lbagent::ipvs::IpvsOp;
-use lbagent::model::{Authentication, Model, Script, SyncGroup, Tracking, VrrpScript};
+use lbagent::model::{Authentication, Model, Script, Service, SyncGroup, Tracking, VrrpScript};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,7 @@ fn f090_a_drain_outlasts_a_reload_and_a_server_that_leaves_and_returns() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         server(3),
     );
@@ -238,6 +239,23 @@ fn a_plan_tells_whose_connections_end() {
     none.services.clear();
     let key = crate::node::service_key();
     assert_eq!(cut(node.plan(none)), [(format!("vs:{key}"), 12)]);
+
+    // The service stays, under another address.
+    let change = |how: fn(&mut Service)| {
+        let mut model = model(100, service("rr", 3));
+        for it in model.services.values_mut() {
+            how(Arc::make_mut(it));
+        }
+        model
+    };
+    let moved = change(|it| it.entries[0] = it.entries[0].to_string().replace(":80", ":81").parse().unwrap());
+    assert_eq!(cut(node.plan(moved)), [(format!("vs:{key}"), 12)]);
+    // Another service takes over its address and servers: the kernel sees none of it.
+    let mut renamed = change(|it| it.key = "group:web/tcp".parse().unwrap());
+    renamed.services = (renamed.services.into_values())
+        .map(|it| (it.key.clone(), it))
+        .collect();
+    assert_eq!(cut(node.plan(renamed)), []);
 }
 
 #[test]
@@ -377,7 +395,9 @@ fn a_plan_tells_that_a_group_takes_a_master_into_fault() {
     let both = node.plan(group(&["VI_1", "VI_2"], Tracking::default())).moves;
     assert!(
         both.len() == 1
-            && both[0].starts_with("VI_1: it goes to FAULT: VI_2 of its group: script chk failed"),
+            && both[0].starts_with(
+                "VI_1: it goes to FAULT: VI_2 of its sync group is in FAULT (VI_2: script chk failed"
+            ),
         "{both:?}"
     );
     let own = node.plan(group(&["VI_1"], by_script(0))).moves;
@@ -385,9 +405,9 @@ fn a_plan_tells_that_a_group_takes_a_master_into_fault() {
         own.len() == 1 && own[0].starts_with("VI_1: it goes to FAULT: script chk failed"),
         "{own:?}"
     );
-    assert!(
-        node.plan(group(&["VI_1"], by_script(-60))).moves.is_empty(),
-        "no weights in it"
+    assert_eq!(
+        node.plan(group(&["VI_1"], by_script(-60))).moves,
+        ["VI_1: its priority falls from 100 to 40: a peer above 40 takes over"]
     );
     node.feed(Input::Model(Box::new(new_model(group(
         &["VI_1", "VI_2"],

@@ -241,6 +241,7 @@ fn an_operators_change_is_foreseen_with_its_refusal() {
     let drain = Verb::Drain {
         timeout_ms: None,
         then: DrainThen::Keep,
+        inactive: false,
     };
     let foreseen = ask(&node, vec![act(drain, server(1), false)]);
     let told = of(

@@ -450,6 +450,7 @@ impl World {
                 let verb = Verb::Drain {
                     timeout_ms: for_us.map(|us| us / 1000),
                     then,
+                    inactive: false,
                 };
                 (verb, server(place), force)
             }

@@ -1,28 +1,26 @@
 //! One table of the lists of several hosts.
 
-use super::{Answer, Seen, document, ended, part, told};
+use super::{Answer, document, ended, part, told};
 use crate::args::{Global, Output};
-use crate::connect;
 use crate::look::{Look, Out};
 use crate::table::Grid;
 use crate::trouble::Trouble;
 use crate::verbs::Call;
 use crate::verbs::list::{self, Kind, Page};
-use lb_shared::view::View;
 use serde_json::Value;
 
 /// The rows of all hosts, each with its host; a host that was not reached is a row too.
 pub(crate) fn run(call: &Call<'_>, out: &mut Out, kind: Kind, targets: &[String]) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
     let mut code = 0;
-    let at = connect::at(global, look)?;
+    let ask = list::ask(global, look, kind, targets)?;
     list::again(global, look, out, |out| {
-        let pages: Vec<Answer<Page>> = super::look(&site.hosts, global, at)
+        let pages: Vec<Answer<Page>> = super::excerpts(&site.hosts, global, &ask)
             .into_iter()
             .map(|answer| Answer {
                 got: answer
                     .got
-                    .and_then(|seen| page(&seen, global, look, kind, targets)),
+                    .and_then(|seen| list::page(global, look, &seen, kind, targets)),
                 host: answer.host,
                 name: answer.name,
             })
@@ -32,11 +30,6 @@ pub(crate) fn run(call: &Call<'_>, out: &mut Out, kind: Kind, targets: &[String]
         Ok(())
     })?;
     ended(code)
-}
-
-fn page(seen: &Seen, global: &Global, look: &Look, kind: Kind, targets: &[String]) -> Result<Page, Trouble> {
-    let view = View::of(&seen.snapshot).with_counters(seen.counters.as_ref());
-    list::page(global, look, &view, kind, targets)
 }
 
 fn print(
@@ -83,7 +76,10 @@ fn print(
                     out.line(&line)?;
                 }
             }
-            Some(_) | None if !global.quiet => eprintln!("no {} match", kind.noun()),
+            // Hosts that answered something else say so themselves.
+            Some(_) | None if !global.quiet && pages.iter().any(|page| page.got.is_ok()) => {
+                eprintln!("no {} match", kind.noun())
+            }
             Some(_) | None => {}
         },
     }

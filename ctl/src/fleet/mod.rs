@@ -12,8 +12,8 @@ use crate::args::{Global, Output};
 use crate::connect;
 use crate::look::{Look, Out};
 use crate::trouble::{self, Trouble, told_of};
-use lb_shared::counters::Counters;
 use lb_shared::differences::{self, Difference};
+use lb_shared::excerpt::{Chosen, Excerpt, ExcerptAsk, Sums};
 use lb_shared::host::Host;
 use lb_shared::json;
 use lb_shared::request::Snapshot;
@@ -53,35 +53,74 @@ pub(crate) fn each<T: Send>(
     })
 }
 
-/// One host's state and counters.
+/// One host's state, and the sums over what it counted.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
-    pub(crate) counters: Option<Counters>,
+    pub(crate) sums: Sums,
     /// How far its clock is ahead of ours, in milliseconds, as far as the way there lets us see it.
     pub(crate) skew_ms: i64,
 }
 
-/// Looks at all hosts; now, or at a moment in Unix time in milliseconds.
-pub(crate) fn look(hosts: &[Host], global: &Global, at: Option<u64>) -> Vec<Answer<Seen>> {
+impl Seen {
+    pub(crate) fn view(&self) -> View<'_> {
+        View::of(&self.snapshot).with_sums(Some(&self.sums))
+    }
+}
+
+/// Looks at what the targets stand for on all hosts; without targets at everything. What hosts do not agree on can be
+/// anything they have, so the whole state is fetched; of the counters their sums are enough.
+pub(crate) fn look(hosts: &[Host], global: &Global, ask: &ExcerptAsk) -> Vec<Answer<Seen>> {
     let mut seen = each(hosts, |host| {
         let mut client = connect::client(&connect::for_host(global, host))?;
+        let sums = client.excerpt(ask)?.sums;
         let asked = wall_ms();
-        let (snapshot, counters) = connect::look(&mut client, at)?;
-        let skew_ms = skew(asked, wall_ms(), snapshot.wall_ms);
+        let mut snapshot = match ask.at_wall_ms {
+            None => client.snapshot()?,
+            Some(at) => client.past(at)?.snapshot,
+        };
+        let skew_ms = match ask.at_wall_ms {
+            None => skew(asked, wall_ms(), snapshot.wall_ms),
+            Some(_) => 0,
+        };
+        if let Some(chosen) = Chosen::new(&View::of(&snapshot), &ask.targets)? {
+            chosen.keep(&mut snapshot.state);
+        }
         Ok(Seen {
             snapshot,
-            counters,
+            sums,
             skew_ms,
         })
     });
     for answer in &mut seen {
-        // An agent on this machine has a better name than its socket's path.
-        if let (Host::Unix(_), Ok(seen)) = (&answer.host, &answer.got) {
-            answer.name = lb_shared::text::escape(&seen.snapshot.state.agent.host);
-        }
+        let got = answer.got.as_ref().ok();
+        let name = got.map(|seen| seen.snapshot.state.agent.host.clone());
+        answer.call(name);
     }
     seen
+}
+
+/// A part of the state of all hosts.
+pub(crate) fn excerpts(hosts: &[Host], global: &Global, ask: &ExcerptAsk) -> Vec<Answer<Excerpt>> {
+    let mut seen = each(hosts, |host| {
+        let mut client = connect::client(&connect::for_host(global, host))?;
+        Ok(client.excerpt(ask)?)
+    });
+    for answer in &mut seen {
+        let got = answer.got.as_ref().ok();
+        let name = got.map(|seen| seen.snapshot.state.agent.host.clone());
+        answer.call(name);
+    }
+    seen
+}
+
+impl<T> Answer<T> {
+    /// An agent on this machine has a better name than its socket's path.
+    pub(crate) fn call(&mut self, name: Option<String>) {
+        if let (Host::Unix(_), Some(name)) = (&self.host, name) {
+            self.name = lb_shared::text::escape(&name);
+        }
+    }
 }
 
 /// What the hosts that answered do not agree on, and those that did not.
@@ -92,7 +131,7 @@ pub(crate) fn differences(answers: &[Answer<Seen>], cluster: Option<&str>) -> Ve
         match got {
             Ok(host) => seen.push(differences::Seen {
                 name,
-                view: View::of(&host.snapshot),
+                view: host.view(),
                 skew_ms: host.skew_ms,
             }),
             Err(_) => missing.push(name.as_str()),

@@ -7,16 +7,27 @@ use crate::look::{Look, Out};
 use crate::table::{Column, Grid};
 use crate::trouble::Trouble;
 use lb_shared::differences::{Difference, master_of};
+use lb_shared::excerpt::{ExcerptAsk, Scope};
 use lb_shared::json;
 use lb_shared::problems;
 use lb_shared::site::Site;
 use lb_shared::text::{escape, thousands, width};
-use lb_shared::view::View;
 use lb_shared::why::wrap;
 use serde_json::json;
 
-pub(crate) fn run(site: &Site, global: &Global, look: &Look, out: &mut Out) -> Result<(), Trouble> {
-    let answers = super::look(&site.hosts, global, connect::at(global, look)?);
+pub(crate) fn run(
+    site: &Site,
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+) -> Result<(), Trouble> {
+    let ask = ExcerptAsk {
+        targets: targets.to_vec(),
+        at_wall_ms: connect::at(global, look)?,
+        ..ExcerptAsk::all(Scope::Status)
+    };
+    let answers = super::look(&site.hosts, global, &ask);
     let found = differences(&answers, site.cluster.as_deref());
     match global.output {
         Output::Table | Output::Wide => {
@@ -42,7 +53,7 @@ pub(crate) fn run(site: &Site, global: &Global, look: &Look, out: &mut Out) -> R
             let mut names: Vec<String> = answers
                 .iter()
                 .filter_map(|answer| answer.got.as_ref().ok())
-                .flat_map(|seen| problems::problems(&View::of(&seen.snapshot)))
+                .flat_map(|seen| problems::problems(&seen.view()))
                 .map(|problem| problem.object.to_string())
                 .collect();
             names.sort();
@@ -57,7 +68,7 @@ pub(crate) fn run(site: &Site, global: &Global, look: &Look, out: &mut Out) -> R
 }
 
 fn status(seen: &Seen) -> serde_json::Value {
-    json::status(&View::of(&seen.snapshot).with_counters(seen.counters.as_ref()))
+    json::status(&seen.view())
 }
 
 /// The whole text.
@@ -156,7 +167,7 @@ impl Row {
                 return row;
             }
         };
-        let view = View::of(&seen.snapshot).with_counters(seen.counters.as_ref());
+        let view = seen.view();
         let agent = &view.state.agent;
         (row.mark, row.state) = if agent.stopping {
             ('~', "STOPPING")
@@ -170,8 +181,8 @@ impl Row {
             row.master_of = names.join(",");
         }
         row.vrrp = problems::marks(&problems::instances(view.state), ",");
-        row.services = problems::marks(&problems::services(view.state), ",");
-        row.servers = problems::marks(&problems::servers(view.state), ",");
+        row.services = problems::marks(&view.service_tally(), ",");
+        row.servers = problems::marks(&view.server_tally(), ",");
         if let Some(totals) = view.totals() {
             row.active = look.number(totals.active);
             row.per_s = look.number(totals.connections_per_s);

@@ -55,7 +55,12 @@ fn no_name_moves_the_cursor_turns_a_line_or_widens_a_list() {
                 list::text::servers(&view, &look, &[]),
             ];
             let mut pages = vec![
-                joined(&status::lines(&view, demo.snapshot.role, &look, false)),
+                joined(&status::lines(
+                    &view,
+                    demo.snapshot.role,
+                    &look,
+                    Default::default(),
+                )),
                 joined(&event::lines(&view, &demo.events, &look)),
             ];
             for object in demo.snapshot.state.objects() {

@@ -12,7 +12,7 @@ type Draw = fn(&View<'_>, &Demo, &Look) -> String;
 
 const PAGES: [(&str, bool, Draw); 29] = [
     ("status", false, |view, demo, look| {
-        joined(&status::lines(view, demo.snapshot.role, look, false))
+        joined(&status::lines(view, demo.snapshot.role, look, Default::default()))
     }),
     ("status-cluster", false, |_, _, look| joined(&cluster(look))),
     ("vrrp", false, |view, _, look| list::text::vrrp(view, look)),

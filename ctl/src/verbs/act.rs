@@ -40,6 +40,7 @@ pub(crate) fn drain(call: &Call<'_>, out: &mut Out, drain: &Drain) -> Result<(),
             Then::Undrain => DrainThen::Undrain,
             Then::Disable => DrainThen::Disable,
         },
+        inactive: drain.inactive,
     };
     let all = act(call, out, verb, &drain.targets, &drain.acting)?;
     if drain.wait && !drain.acting.dry_run {
@@ -119,6 +120,15 @@ pub(crate) fn weight(
     let Some((weight, targets)) = targets.split_last() else {
         return Err(usage("weight needs a server and a weight", ""));
     };
+    if targets.is_empty() && !acting.all {
+        return Err(usage(
+            format!(
+                "weight needs a server and, last, a weight; '{}' is one word",
+                escape(weight)
+            ),
+            "such as: lbctl weight web/198.51.100.24 50",
+        ));
+    }
     let verb = Verb::Weight(WeightChange::parse(weight)?);
     act(call, out, verb, targets, acting)?.end()
 }

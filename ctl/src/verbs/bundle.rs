@@ -134,8 +134,14 @@ fn collect(global: &Global) -> Result<Vec<(String, String)>, Trouble> {
     };
     let mut parts = vec![
         ("version.txt", page(&|out| super::local::version(&text, out))?),
-        ("status.txt", page(&|out| status::run(&text, &wide, out, false))?),
-        ("status.json", page(&|out| status::run(&rows, &wide, out, false))?),
+        (
+            "status.txt",
+            page(&|out| status::run(&text, &wide, out, &[], false))?,
+        ),
+        (
+            "status.json",
+            page(&|out| status::run(&rows, &wide, out, &[], false))?,
+        ),
         (
             "vrrp.txt",
             page(&|out| list::run(&text, &wide, out, Kind::Vrrp, &[]))?,

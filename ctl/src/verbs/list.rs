@@ -8,10 +8,8 @@ use crate::table::{Column, Grid, Layout};
 use crate::trouble::{Trouble, usage};
 use lb_shared::duration;
 use lb_shared::excerpt::{Excerpt, ExcerptAsk, OBJECTS_AT_ONCE, Scope};
-use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::problems;
-use lb_shared::select;
 use lb_shared::state::{InstanceView, ServerView, ServiceView};
 use lb_shared::text::width;
 use lb_shared::view::View;
@@ -73,72 +71,54 @@ pub(crate) fn run(
     targets: &[String],
 ) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let ask = ExcerptAsk {
-        scope: kind.scope(),
-        targets: targets.to_vec(),
-        filter: global.filter.clone().unwrap_or_default(),
-        at_wall_ms: connect::at(global, look)?,
-    };
+    let ask = ask(global, look, kind, targets)?;
     again(global, look, out, |out| {
         let mut printer = Printer::new(global, look, kind);
         client.excerpts(&ask, |excerpt| -> Result<(), Trouble> {
-            let view = View::excerpt(&excerpt);
-            // Who asked for one service knows its name.
-            let short = !targets.is_empty() && excerpt.sums.one_service;
-            let page = rows(global, look, &view, kind, short, |_| true)?;
+            let short = short(&excerpt, targets);
+            let page = rows(global, look, &View::excerpt(&excerpt), kind, short)?;
             printer.take(out, page, &excerpt, short)
         })?;
         printer.end(out)
     })
 }
 
+/// What a list is asked with.
+pub(crate) fn ask(
+    global: &Global,
+    look: &Look,
+    kind: Kind,
+    targets: &[String],
+) -> Result<ExcerptAsk, Trouble> {
+    Ok(ExcerptAsk {
+        scope: kind.scope(),
+        targets: targets.to_vec(),
+        filter: global.filter.clone().unwrap_or_default(),
+        at_wall_ms: connect::at(global, look)?,
+    })
+}
+
+/// Who asked for one service knows its name.
+fn short(excerpt: &Excerpt, targets: &[String]) -> bool {
+    !targets.is_empty() && excerpt.sums.one_service
+}
+
 /// One agent's whole list, to be put beside others.
 pub(crate) fn page(
     global: &Global,
     look: &Look,
-    view: &View<'_>,
+    excerpt: &Excerpt,
     kind: Kind,
     targets: &[String],
 ) -> Result<Page, Trouble> {
-    let filter = Filter::parse(global.filter.as_deref().unwrap_or_default())?;
-    let all = targets.is_empty();
-    let mut page = match kind {
-        Kind::Vrrp => {
-            let chosen: BTreeSet<_> = select::instances(view, targets)?.into_iter().collect();
-            rows(global, look, view, kind, false, |item| {
-                let of = |it: &Item<'_>| matches!(it, Item::Instance(it) if chosen.contains(&it.name));
-                (all || of(&item)) && filter.passes(view, item)
-            })
-        }
-        Kind::Services => {
-            let chosen: BTreeSet<_> = select::services(view, targets)?.into_iter().collect();
-            rows(global, look, view, kind, false, |item| {
-                let of = |it: &Item<'_>| matches!(it, Item::Service(it) if chosen.contains(&it.key));
-                (all || of(&item)) && filter.passes(view, item)
-            })
-        }
-        Kind::Servers => {
-            let chosen: BTreeSet<_> = select::servers(view, targets, true)?.into_iter().collect();
-            let services: BTreeSet<_> = chosen.iter().map(|id| &id.service).collect();
-            rows(global, look, view, kind, services.len() == 1, |item| {
-                let of = |it: &Item<'_>| matches!(it, Item::Server(it) if chosen.contains(&it.id));
-                (all || of(&item)) && filter.passes(view, item)
-            })
-        }
-    }?;
+    let view = View::excerpt(excerpt);
+    let mut page = rows(global, look, &view, kind, short(excerpt, targets))?;
     page.sort(global);
     Ok(page)
 }
 
-/// The rows of what passes.
-fn rows(
-    global: &Global,
-    look: &Look,
-    view: &View<'_>,
-    kind: Kind,
-    short: bool,
-    passes: impl Fn(Item<'_>) -> bool,
-) -> Result<Page, Trouble> {
+/// The rows of all there is.
+fn rows(global: &Global, look: &Look, view: &View<'_>, kind: Kind, short: bool) -> Result<Page, Trouble> {
     match kind {
         Kind::Vrrp => {
             let rows = view.state.instances.values();
@@ -149,13 +129,7 @@ fn rows(
                 form: json::instance,
                 name: |it| format!("vrrp:{}", it.name),
             };
-            list.page(
-                global,
-                look,
-                view,
-                rows.map(|it| &**it).filter(|it| passes(Item::Instance(it))),
-                short,
-            )
+            list.page(global, look, view, rows.map(|it| &**it), short)
         }
         Kind::Services => {
             let rows = view.services().into_iter();
@@ -166,13 +140,7 @@ fn rows(
                 form: json::service,
                 name: |it| it.key.to_string(),
             };
-            list.page(
-                global,
-                look,
-                view,
-                rows.filter(|it| passes(Item::Service(it))),
-                short,
-            )
+            list.page(global, look, view, rows, short)
         }
         Kind::Servers => {
             let list = List {
@@ -182,8 +150,7 @@ fn rows(
                 form: json::server,
                 name: |it| it.id.to_string(),
             };
-            let rows = view.servers().filter(|it| passes(Item::Server(it)));
-            list.page(global, look, view, rows, short)
+            list.page(global, look, view, view.servers(), short)
         }
     }
 }
@@ -573,7 +540,7 @@ pub(crate) mod text {
     }
 
     pub(crate) fn servers(view: &View<'_>, look: &Look, targets: &[String]) -> String {
-        let chosen: BTreeSet<_> = select::servers(view, targets, true)
+        let chosen: BTreeSet<_> = lb_shared::select::servers(view, targets, true)
             .unwrap()
             .into_iter()
             .collect();

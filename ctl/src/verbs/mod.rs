@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 mod bundle;
+mod compare;
 pub(crate) mod event;
 pub(crate) mod history;
 pub(crate) mod list;
@@ -45,7 +46,10 @@ pub(crate) struct Call<'a> {
 
 /// Carries out the command line.
 pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> {
-    let verb = cli.verb.clone().unwrap_or(Verb::Status { short: false });
+    let verb = cli.verb.clone().unwrap_or(Verb::Status {
+        targets: Vec::new(),
+        short: false,
+    });
     // These ask no agent, or the one beside them.
     match &verb {
         Verb::CheckConfig { file, peer, strict } => {
@@ -115,8 +119,9 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             level,
             lasting,
             dry_run,
-        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
-        Verb::Config(ConfigVerb::Show) => show::run(&call, out),
+        } => log::run(&call, out, &level, lasting.as_deref(), dry_run),
+        Verb::Config(ConfigVerb::Show { defaults }) => show::run(&call, out, defaults),
+        Verb::Config(ConfigVerb::Diff) if cli.global.host.len() == 2 => compare::run(&call, out),
         Verb::Config(ConfigVerb::Diff | ConfigVerb::Explain { .. }) => {
             reload::run(&call, out, &How::new(true, true, None, None)?)
         }
@@ -156,7 +161,7 @@ fn looks_back(verb: &Verb) -> bool {
 /// A verb that only looks, at one host.
 fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), Trouble> {
     match verb {
-        Verb::Status { short } => status::run(global, look, out, short),
+        Verb::Status { targets, short } => status::run(global, look, out, &targets, short),
         Verb::Vrrp { targets } => list::run(global, look, out, Kind::Vrrp, &targets),
         Verb::Services { targets } => list::run(global, look, out, Kind::Services, &targets),
         Verb::Servers { targets } => list::run(global, look, out, Kind::Servers, &targets),
@@ -221,7 +226,7 @@ fn read(verb: Verb, global: &Global, look: &Look, out: &mut Out) -> Result<(), T
 fn read_all(verb: Verb, call: &Call<'_>, out: &mut Out) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
     match verb {
-        Verb::Status { .. } => fleet::status::run(site, global, look, out),
+        Verb::Status { targets, .. } => fleet::status::run(site, global, look, out, &targets),
         Verb::Vrrp { targets } => fleet::list::run(call, out, Kind::Vrrp, &targets),
         Verb::Services { targets } => fleet::list::run(call, out, Kind::Services, &targets),
         Verb::Servers { targets } => fleet::list::run(call, out, Kind::Servers, &targets),

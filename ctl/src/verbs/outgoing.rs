@@ -91,6 +91,7 @@ impl Outgoing {
         let verb = Verb::Drain {
             timeout_ms: self.limit.map(ms),
             then: DrainThen::Keep,
+            inactive: false,
         };
         self.request(
             verb,

@@ -138,6 +138,10 @@ pub(crate) struct Follow {
     at_start: u64,
     deadline: Option<Mono>,
     samples: VecDeque<(Mono, u64)>,
+    /// Those of which inactive connections are waited for, too.
+    inactive: Vec<ServerId>,
+    /// Active and inactive connections at the last look.
+    last: (u64, u64),
     /// Connections ever made, when this began and now.
     made: Option<(u64, u64)>,
     overdue: bool,
@@ -156,7 +160,13 @@ impl Follow {
             began_wall_ms: snapshot.wall_ms.saturating_sub(ago),
             at_start: drains().map(|drain| drain.active_at_start).sum(),
             deadline: drains().filter_map(|drain| drain.deadline).max(),
+            inactive: {
+                let drain = |id: &ServerId| snapshot.state.servers.get(id)?.drain.clone();
+                let all = ids.iter().filter(|id| drain(id).is_some_and(|it| it.inactive));
+                all.cloned().collect()
+            },
             samples: VecDeque::new(),
+            last: (0, 0),
             made: None,
             overdue: false,
             ids,
@@ -190,14 +200,16 @@ impl Follow {
                 .sum()
         };
         let made = of(|it| it.connections);
-        let active = of(|it| it.active);
+        let idle = self.inactive.iter().filter_map(|id| counters.servers.get(id));
+        self.last = (of(|it| it.active), of(|it| it.inactive));
+        let left = self.last.0 + idle.map(|it| it.inactive).sum::<u64>();
         // What the kernel shows of this counter is up to two seconds old: until then it still grows by connections
         // made before the drain.
         if now.since(self.began) >= COUNTER_AGE {
             self.made = Some((self.made.map_or(made, |(first, _)| first), made));
         }
-        drain::remember(&mut self.samples, now, active);
-        self.at_start = self.at_start.max(active);
+        drain::remember(&mut self.samples, now, left);
+        self.at_start = self.at_start.max(left);
     }
 
     /// Whether it is about what is followed.
@@ -311,7 +323,9 @@ impl Follow {
         serde_json::json!({
             "t": rfc3339(view.wall_ms),
             "server": self.name(view),
-            "active": self.left(),
+            "active": self.last.0,
+            "inactive": self.last.1,
+            "left": self.left(),
             "rate": self.rate().map(|rate| -(rate * 10.0).round() / 10.0),
             "eta_s": self.eta().map(|eta| eta.as_secs()),
             "deadline_s": self.deadline.map(|at| at.since(view.now).as_secs()),

@@ -9,7 +9,7 @@ use lb_shared::json;
 use lb_shared::names::ServerId;
 use lb_shared::problems::{self, Problem};
 use lb_shared::request::Role;
-use lb_shared::state::{ObjectId, Override, OverrideKind, Target};
+use lb_shared::state::{Admin, ObjectId, Override, OverrideKind, Target};
 use lb_shared::text::{self, bytes_per_s, escape, span, thousands};
 use lb_shared::view::View;
 use std::time::Duration;
@@ -17,9 +17,25 @@ use std::time::Duration;
 /// How many DOWN servers are listed.
 const SERVERS_LISTED: usize = 10;
 
-pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, short: bool) -> Result<(), Trouble> {
+/// What of a status is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Part {
+    /// The head only.
+    pub(crate) short: bool,
+    /// Of some objects only: what they have none of is not told.
+    pub(crate) some: bool,
+}
+
+pub(crate) fn run(
+    global: &Global,
+    look: &Look,
+    out: &mut Out,
+    targets: &[String],
+    short: bool,
+) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
     let ask = ExcerptAsk {
+        targets: targets.to_vec(),
         at_wall_ms: connect::at(global, look)?,
         ..ExcerptAsk::all(Scope::Status)
     };
@@ -28,7 +44,8 @@ pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, short: bool) -> R
     let snapshot = &excerpt.snapshot;
     match global.output {
         Output::Table | Output::Wide => {
-            for line in lines(&view, snapshot.role, look, short) {
+            let some = !targets.is_empty();
+            for line in lines(&view, snapshot.role, look, Part { short, some }) {
                 out.line(&line)?;
             }
         }
@@ -47,9 +64,9 @@ pub(crate) fn run(global: &Global, look: &Look, out: &mut Out, short: bool) -> R
 }
 
 /// The whole text.
-pub(crate) fn lines(view: &View<'_>, role: Option<Role>, look: &Look, short: bool) -> Vec<String> {
-    let mut lines = head(view, role);
-    if short {
+pub(crate) fn lines(view: &View<'_>, role: Option<Role>, look: &Look, part: Part) -> Vec<String> {
+    let mut lines = head(view, role, part.some);
+    if part.short {
         return lines;
     }
     let found = problems::problems(view);
@@ -79,7 +96,7 @@ fn heading(count: usize, noun: &str) -> String {
     format!("{} {noun}{s}", thousands(count as u64))
 }
 
-fn head(view: &View<'_>, role: Option<Role>) -> Vec<String> {
+fn head(view: &View<'_>, role: Option<Role>, some: bool) -> Vec<String> {
     let agent = &view.state.agent;
     let config = &agent.config;
     let role = role.map_or_else(String::new, |role| format!(", role {}", role.word()));
@@ -92,12 +109,16 @@ fn head(view: &View<'_>, role: Option<Role>) -> Vec<String> {
         config.revision,
         span(view.age(config.loaded_at)),
     )];
-    lines.push(format!(
-        "VRRP     {}",
-        problems::tally_text(&problems::instances(view.state))
-    ));
-    let services = format!("SERVICE  {}", problems::tally_text(&view.service_tally()));
-    let servers = problems::tally_text(&view.server_tally());
+    let instances = problems::instances(view.state);
+    if !(some && instances.is_empty()) {
+        lines.push(format!("VRRP     {}", problems::tally_text(&instances)));
+    }
+    let (services, servers) = (view.service_tally(), view.server_tally());
+    if some && services.is_empty() {
+        return lines;
+    }
+    let services = format!("SERVICE  {}", problems::tally_text(&services));
+    let servers = problems::tally_text(&servers);
     let services = if services.len() < 28 {
         format!("{services:<29}")
     } else {
@@ -114,7 +135,7 @@ fn head(view: &View<'_>, role: Option<Role>) -> Vec<String> {
         ),
         None => "TRAFFIC  not known: the agent gave no counters".into(),
     });
-    if let Some(it) = &agent.sync {
+    if let (false, Some(it)) = (some, &agent.sync) {
         let follows = it
             .instance
             .as_ref()
@@ -263,13 +284,18 @@ fn drain_facts(view: &View<'_>, id: &ServerId) -> Vec<String> {
     let Some(server) = view.state.servers.get(id) else {
         return Vec::new();
     };
-    if server.drain.is_none() {
+    let drain = server.drain.as_ref().filter(|_| server.admin != Admin::Drained);
+    let Some(drain) = drain else {
         return vec!["drained".into()];
-    }
+    };
     let Some(counters) = view.server_counters(id) else {
         return Vec::new();
     };
-    let left = format!("{} left", thousands(counters.active));
+    let left = drain.left(counters);
+    if left == 0 {
+        return vec!["0 left".into()];
+    }
+    let left = format!("{} left", thousands(left));
     let eta = match counters.drain_eta_s {
         Some(eta) => format!("ETA {}", span(Duration::from_secs(eta))),
         None => "ETA unknown".into(),

@@ -260,14 +260,14 @@ fn override_rows(scene: &Scene<'_>, change: &Override, columns: usize) -> Vec<Ro
         rows.push(row(
             format!(
                 "     {} of {} left{eta}{deadline}",
-                thousands(counters.active),
+                thousands(drain.left(counters)),
                 thousands(drain.active_at_start)
             ),
             Role::Plain,
         ));
         let room = columns.saturating_sub(8).min(44);
         rows.push(row(
-            format!("     {}", bar(drain.active_at_start, counters.active, room)),
+            format!("     {}", bar(drain.active_at_start, drain.left(counters), room)),
             Role::Plain,
         ));
     } else if let Some(until) = change.until_wall_ms {

@@ -102,7 +102,7 @@ pub(crate) fn check(view: &View<'_>, server: &ServerView, bar_columns: usize) ->
             match (&server.drain, counters) {
                 (Some(drain), Some(counters)) => format!(
                     "{eta} {}",
-                    bar(drain.active_at_start, counters.active, bar_columns)
+                    bar(drain.active_at_start, drain.left(counters), bar_columns)
                 ),
                 _ => eta,
             }

@@ -5,10 +5,11 @@ use super::static_net;
 use crate::config::findings::Cx;
 use crate::config::keyword::{no_block, shown};
 use crate::config::lexer::{Span, Word};
+use crate::config::mistakes;
 use crate::config::tree::Statement;
 use crate::config::value;
 use crate::model::AddressExtras;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A line of `virtual_ipaddress` as written.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
     let first = line.keyword();
     let mut text = first.text;
     if let Some(bare) = text.strip_suffix(';') {
-        crate::config::mistakes::semicolon(first, block_line, cx);
+        mistakes::semicolon(first, block_line, cx);
         text = bare;
         if text.is_empty() {
             return None;
@@ -56,7 +57,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         .map_or((text, None), |(address, length)| (address, Some(length)));
     let Ok(address) = address.parse::<IpAddr>() else {
         let what = format!("'{}' is not an IP address", shown(text));
-        let note = if text.starts_with('$') {
+        let note = if text.contains('$') {
             "is the name defined above? before '/' and other signs write ${NAME}"
         } else {
             "write ADDRESS/LENGTH"
@@ -74,9 +75,14 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         None => None,
         Some((_, Some(length))) if (0..=most).contains(&length) => u8::try_from(length).ok(),
         Some((length, _)) => {
+            let used = leading_number(length, most);
             let what = format!("prefix length '{}' is not in 0–{most}", shown(length));
-            cx.error("L-05", first.span, what, &[&format!("/{most} is used")]);
-            None
+            let note = format!("/{} is used, as in keepalived", used.map_or(most, i128::from));
+            let mask = length.parse().ok().and_then(bits_of_mask);
+            let advice = mask.map(|bits| format!("write '{address}/{bits}'"));
+            let notes: Vec<&str> = std::iter::once(note.as_str()).chain(advice.as_deref()).collect();
+            cx.error("L-05", first.span, what, &notes);
+            used.or(u8::try_from(most).ok())
         }
     };
     let mut it = AddressLine {
@@ -95,6 +101,7 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
         at: first.span,
     };
     let mut words = line.arguments().iter();
+    let mut strange = false;
     while let Some(word) = words.next() {
         let mut next = |cx: &mut Cx<'_>| {
             let next = words.next().copied();
@@ -105,7 +112,20 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
             next
         };
         match word.text {
-            "dev" => it.device = next(cx).map(|word| (word.text.trim_end_matches(';').to_owned(), word.span)),
+            "dev" => match words.next() {
+                Some(device) if it.device.is_none() => {
+                    it.device = Some((device.text.trim_end_matches(';').to_owned(), device.span));
+                }
+                other => {
+                    let what = match other {
+                        Some(_) => "'dev' stands twice in the line",
+                        None => "'dev' needs an interface behind it",
+                    };
+                    let notes: &[&str] = &["the address is left out, as in keepalived"];
+                    cx.error("L-08", word.span, what, notes);
+                    return None;
+                }
+            },
             "label" => {
                 it.label = next(cx).and_then(|word| {
                     let fits = word.text.len() <= 15;
@@ -140,31 +160,57 @@ fn address_line(line: &Statement<'_>, block_line: u32, cx: &mut Cx<'_>) -> Optio
                 it.group = next(cx).map(|word| (word.text.trim_end_matches(';').to_owned(), word.span));
             }
             "preferred_lft" => it.preferred = next(cx).and_then(|word| lifetime(word, cx)),
-            other => {
-                let names = static_net::ADDRESS_LINE.rows().map(|row| row.info.name);
-                let near = crate::config::similar::nearest(other, names);
-                let advice = match near {
-                    Some(near) => format!("did you mean '{near}'?"),
-                    None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
-                        "write one address a line".to_owned()
-                    }
-                    None => {
-                        "known are dev, label, scope, brd, peer, preferred_lft, noprefixroute and no_track"
-                            .to_owned()
-                    }
-                };
-                let what = format!("'{}' has no meaning behind an address", shown(other));
-                cx.error(
-                    "L-08",
-                    word.span,
-                    what,
-                    &[&advice, "the rest of the line is ignored"],
-                );
+            other if other.starts_with("//") => {
+                mistakes::slashes(*word, cx);
                 break;
+            }
+            other if other.bytes().all(|byte| byte == b';') => mistakes::semicolon(*word, block_line, cx),
+            // One of them is enough to see what is wrong with the line.
+            other => {
+                if !std::mem::replace(&mut strange, true) {
+                    meaningless(other, *word, cx);
+                }
             }
         }
     }
     Some(it)
+}
+
+/// Tells of a word that no address line has.
+fn meaningless(other: &str, word: Word<'_>, cx: &mut Cx<'_>) {
+    let names = static_net::ADDRESS_LINE.rows().map(|row| row.info.name);
+    let advice = match crate::config::similar::nearest(other, names) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if other.parse::<IpAddr>().is_ok() || other.contains('/') => {
+            "write one address a line".to_owned()
+        }
+        None if other == "netmask" => "write ADDRESS/LENGTH".to_owned(),
+        None => {
+            "known are dev, label, scope, brd, peer, preferred_lft, noprefixroute and no_track".to_owned()
+        }
+    };
+    let what = format!("'{}' has no meaning behind an address", shown(other));
+    cx.error(
+        "L-08",
+        word.span,
+        what,
+        &[&advice, "such words are ignored, as keepalived does"],
+    );
+}
+
+/// The number that a length begins with.
+fn leading_number(length: &str, most: i128) -> Option<u8> {
+    let digits = length.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = length.split_at(digits);
+    let number = value::number(number).filter(|it| (0..=most).contains(it))?;
+    // A mask has dots; its first number is no length.
+    u8::try_from(number).ok().filter(|_| !rest.starts_with('.'))
+}
+
+/// How many bits a mask has, if they stand together at its beginning.
+fn bits_of_mask(mask: Ipv4Addr) -> Option<u32> {
+    let bits = u32::from(mask);
+    (bits.leading_ones() + bits.trailing_zeros() == 32).then(|| bits.leading_ones())
 }
 
 /// `ADDRESS[/LENGTH]` of the other end.
@@ -244,7 +290,7 @@ fn broadcast(word: Word<'_>, address: IpAddr, prefix_len: Option<u8>, cx: &mut C
     match word.text {
         "+" => Some(IpAddr::V4((v4.to_bits() | host).into())),
         "-" => Some(IpAddr::V4((v4.to_bits() & !host).into())),
-        other => match other.parse::<std::net::Ipv4Addr>() {
+        other => match other.parse::<Ipv4Addr>() {
             Ok(address) => Some(IpAddr::V4(address)),
             Err(_) => {
                 let what = format!("'{}' is not an IPv4 address", shown(other));

@@ -8,7 +8,7 @@ use crate::config::keyword::Takes::{
     self, Command, Flag, Int, Ip, Name, Nothing, OneOf, OptName, OptWords, Quoted, Seconds, Secret, Weight,
     WholeSeconds, Words,
 };
-use crate::config::keyword::{Args, Keyword, Table, read_block, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, first_counts, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
@@ -259,8 +259,8 @@ pub(crate) const SSL_GET_URL: Table<RawUrl> = Table {
 #[rustfmt::skip]
 const DNS_ROWS: &[Keyword<RawCheck>] = &[
     row("type", Name("A|NS|CNAME|SOA|MX|TXT|AAAA|RRSIG|DNSKEY"), "SOA", InPlace, "Record asked for.", Set(record)),
-    row("name", Name("NAME"), ".", InPlace, "Name asked for. Any answer without an error is good.",
-        Set(|it, a, _| it.talk().name = Some(a.text().to_owned()))),
+    first_counts(row("name", Name("NAME"), ".", InPlace, "Name asked for. Any answer without an error is good.",
+        Set(|it, a, _| it.talk().name = Some(a.text().to_owned())))),
 ];
 
 #[rustfmt::skip]

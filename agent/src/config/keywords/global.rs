@@ -15,7 +15,7 @@ use crate::config::keyword::Live::{InPlace, NextStart, Restart};
 use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptName, OptWords, Script, Seconds, WholeSeconds, Words,
 };
-use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, first_counts, no_block, read_block, row, shown};
 use crate::config::lexer::Span;
 use crate::config::source::IncludeCheck;
 use crate::config::tree::Statement;
@@ -258,8 +258,8 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         our own services, which is done in any case.", Set(flush_on_stop)),
     row("lvs_flush_onstop", OptName("VS"), "off", InPlace, "Old spelling of lvs_flush_on_stop.",
         Old("lvs_flush_on_stop", flush_on_stop)),
-    row("lvs_sync_daemon", Words("IFNAME [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"),
-        "none", InPlace, "Copies connections to the other director, so that a failover does not end them. id: the         instance's VRID or 0; port 8848; group 224.0.0.81. Sends while the instance is MASTER, else takes; without         one, both.", Set(sync_daemon)),
+    first_counts(row("lvs_sync_daemon", Words("IFNAME [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]"),
+        "none", InPlace, "Copies connections to the other director, so that a failover does not end them. id: the         instance's VRID or 0; port 8848; group 224.0.0.81. Sends while the instance is MASTER, else takes; without         one, both.", Set(sync_daemon))),
     row("vrrp_mcast_group4", Ip, "224.0.0.18", InPlace, "Where IPv4 adverts are sent.",
         Set(|it, a, cx| multicast(&mut it.mcast_group4, a, true, cx))),
     row("vrrp_mcast_group6", Ip, "ff02::12", InPlace, "Where IPv6 adverts are sent.",
@@ -303,10 +303,10 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Set(|it, a, _| it.iptables = Some(a.keyword.span))),
     row("vrrp_ipsets", OptWords("NAME"), "keepalived", InPlace, "Names of ipsets.",
         Idle("addresses are in sets of nftables; ipsets are not needed")),
-    row("nftables", OptName("TABLE"), "keepalived", InPlace, "Name of the nftables tables for no_accept and strict \
-        mode: 'ip TABLE' and 'ip6 TABLE' are the agent's own, and so are 'ip TABLE_vmac' and 'ip6 TABLE_vmac' for \
+    first_counts(row("nftables", OptName("TABLE"), "keepalived", InPlace, "Name of the nftables tables for no_accept and \
+        strict mode: 'ip TABLE' and 'ip6 TABLE' are the agent's own, and so are 'ip TABLE_vmac' and 'ip6 TABLE_vmac' for \
         use_vmac.",
-        Set(|it, a, _| it.firewall.table = a.words.first().map_or("keepalived", |word| word.text).to_owned())),
+        Set(|it, a, _| it.firewall.table = a.words.first().map_or("keepalived", |word| word.text).to_owned()))),
     row("nftables_priority", Int(-2_147_483_648, 2_147_483_647), "-1", InPlace, "Priority of their chains.",
         Set(|it, a, _| it.firewall.priority = a.small())),
     row("nftables_ifindex", Nothing, "on", InPlace, "Sets are keyed by interface index.",
@@ -323,16 +323,16 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
     row("vrrp_skip_check_adv_addr", Flag, "off", InPlace, "Default of skip_check_adv_addr.",
         Set(|it, a, _| it.skip_check_adv_addr = a.flag())),
     row("vrrp_strict", Flag, "off", InPlace, "Default of strict_mode.", Set(|it, a, _| it.strict = a.flag())),
-    row("notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets a line for every change.",
-        Set(|it, a, _| fifo(&mut it.fifos[0], a))),
+    first_counts(row("notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets a line for every change.",
+        Set(|it, a, _| fifo(&mut it.fifos[0], a)))),
     row("notify_fifo_script", Script, "none", InPlace, "Program started to read it; the path is a further argument.",
         Set(|it, a, _| it.fifos[0].script = Some((a.script(), a.span())))),
-    row("vrrp_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets the changes of instances \
-        and groups.", Set(|it, a, _| fifo(&mut it.fifos[1], a))),
+    first_counts(row("vrrp_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets the changes of instances \
+        and groups.", Set(|it, a, _| fifo(&mut it.fifos[1], a)))),
     row("vrrp_notify_fifo_script", Script, "none", InPlace, "Program started to read it.",
         Set(|it, a, _| it.fifos[1].script = Some((a.script(), a.span())))),
-    row("lvs_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets the changes of services and \
-        servers.", Set(|it, a, _| fifo(&mut it.fifos[2], a))),
+    first_counts(row("lvs_notify_fifo", Words("PATH [USER [GROUP]]"), "none", InPlace, "FIFO that gets the changes of services and \
+        servers.", Set(|it, a, _| fifo(&mut it.fifos[2], a)))),
     row("lvs_notify_fifo_script", Script, "none", InPlace, "Program started to read it.",
         Set(|it, a, _| it.fifos[2].script = Some((a.script(), a.span())))),
     row("vrrp_notify_priority_changes", Flag, "off", InPlace, "Default of notify_priority_changes.",
@@ -400,10 +400,10 @@ const GLOBAL_ROWS: &[Keyword<GlobalDefs>] = &[
         Idle("they are always counted; 'lbctl vrrp' shows them")),
     row("vrrp_owner_ignore_adverts", Flag, "off", InPlace, "Default of owner_ignore_adverts.",
         Set(|it, a, _| it.owner_ignore_adverts = Some(a.flag()))),
-    row("vmac_prefix", Name("TEXT"), "vrrp", Restart, "Beginning of the names of VMACs.",
-        Set(|it, a, _| it.vmac_prefix = Some(a.text().to_owned()))),
-    row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", Restart, "The same for those of single addresses.",
-        Set(|it, a, _| it.vmac_addr_prefix = Some(a.text().to_owned()))),
+    first_counts(row("vmac_prefix", Name("TEXT"), "vrrp", Restart, "Beginning of the names of VMACs.",
+        Set(|it, a, _| it.vmac_prefix = Some(a.text().to_owned())))),
+    first_counts(row("vmac_addr_prefix", Name("TEXT"), "vmac_prefix", Restart, "The same for those of single addresses.",
+        Set(|it, a, _| it.vmac_addr_prefix = Some(a.text().to_owned())))),
     row("umask", Name("MASK"), "0177", NextStart, "Mode mask of files that are made.",
         Idle("the agent's files have fixed modes")),
     row("random_seed", Int(0, 4_294_967_295), "the time", InPlace, "Seed of ${_RANDOM}.",

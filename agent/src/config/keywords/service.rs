@@ -10,6 +10,7 @@ use crate::config::keyword::Takes::{
 };
 use crate::config::keyword::{Args, Keyword, Table, no_block, read_block, row, shown};
 use crate::config::lexer::{Span, Word};
+use crate::config::mistakes;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
 use crate::model::{Forwarding, TunnelType};
@@ -279,7 +280,7 @@ fn protocol(it: &mut RawService, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
         .find(|row| row.info.name == "protocol")
         .map(|row| row.info);
     if let Some(info) = info
-        && crate::config::mistakes::value("virtual_server", &info, word, cx)
+        && mistakes::value("virtual_server", &info, word, cx)
     {
         return;
     }
@@ -355,8 +356,16 @@ fn granularity(it: &mut RawService, a: &Args<'_, '_>, cx: &mut Cx<'_>) {
 fn method(a: &Args<'_, '_>, cx: &mut Cx<'_>) -> Option<Forwarding> {
     let word = a.words[0];
     match word.text.trim_end_matches(';') {
-        "NAT" => Some(Forwarding::Nat),
-        "DR" => Some(Forwarding::Direct),
+        plain @ ("NAT" | "DR") => {
+            if let Some(rest) = a.words.get(1) {
+                left_over(plain, *rest, cx);
+            }
+            Some(if plain == "NAT" {
+                Forwarding::Nat
+            } else {
+                Forwarding::Direct
+            })
+        }
         "TUN" => Some(Forwarding::Tunnel(tunnel(word, &a.words[1..], cx))),
         other => {
             let upper = other.to_ascii_uppercase();
@@ -371,6 +380,15 @@ fn method(a: &Args<'_, '_>, cx: &mut Cx<'_>) -> Option<Forwarding> {
             None
         }
     }
+}
+
+/// A word behind a method that takes none.
+fn left_over(method: &str, word: Word<'_>, cx: &mut Cx<'_>) {
+    if word.text.starts_with("//") {
+        return mistakes::slashes(word, cx);
+    }
+    let text = format!("'{method}' does not take '{}'", shown(word.text));
+    cx.warn("L-08", word.span, text, &["it is ignored, as keepalived does"]);
 }
 
 fn tunnel(method: Word<'_>, words: &[Word<'_>], cx: &mut Cx<'_>) -> TunnelType {
@@ -411,6 +429,10 @@ fn tunnel(method: Word<'_>, words: &[Word<'_>], cx: &mut Cx<'_>) -> TunnelType {
             "nocsum" => checksum = 0,
             "csum" => checksum = 1,
             "remcsum" => checksum = 2,
+            other if other.starts_with("//") => {
+                mistakes::slashes(*word, cx);
+                break;
+            }
             other => {
                 let text = format!("'{}' is not a word for a tunnel", shown(other));
                 cx.error("L-08", word.span, text, &["it is ignored"]);
@@ -509,7 +531,7 @@ fn service_key(statement: &Statement<'_>, cx: &mut Cx<'_>) -> Option<At> {
 /// Reads `ADDRESS [PORT]` of a block's head.
 fn endpoint(words: &[Word<'_>], cx: &mut Cx<'_>) -> Option<(IpAddr, Option<u16>)> {
     let first = words.first()?;
-    let Ok(address) = first.text.parse::<IpAddr>() else {
+    let Some(address) = value::single_address(first.text, *first, cx) else {
         let note = match first.text.rsplit_once(':') {
             Some((address, port)) if address.parse::<Ipv4Addr>().is_ok() => {
                 format!("write '{address} {port}'")
@@ -530,6 +552,10 @@ fn endpoint(words: &[Word<'_>], cx: &mut Cx<'_>) -> Option<(IpAddr, Option<u16>)
         }
     };
     if let Some(extra) = words.get(2) {
+        if extra.text.starts_with("//") {
+            mistakes::slashes(*extra, cx);
+            return Some((address, port));
+        }
         let text = format!("'{}' has no meaning behind a port", shown(extra.text));
         cx.warn("L-08", extra.span, text, &["it is ignored, as keepalived does"]);
     }

@@ -5,7 +5,7 @@ use crate::config::findings::Cx;
 use crate::config::keyword::Does::Set;
 use crate::config::keyword::Live::InPlace;
 use crate::config::keyword::Takes::{Command, Int, Nothing, OneOf, OptWords, Quoted, Seconds, Weight, Words};
-use crate::config::keyword::{Args, Keyword, Table, row, shown};
+use crate::config::keyword::{Args, Keyword, Table, first_counts, row, shown};
 use crate::config::lexer::Span;
 use crate::config::tree::Statement;
 use crate::config::value::{self, ScriptWords};
@@ -85,16 +85,16 @@ pub(crate) const PROCESS: Table<RawProcess> = Table {
 
 #[rustfmt::skip]
 const PROCESS_ROWS: &[Keyword<RawProcess>] = &[
-    row("process", Words("NAME [PARAMETER] …"), "required", InPlace, "The process looked for; with parameters the \
+    first_counts(row("process", Words("NAME [PARAMETER] …"), "required", InPlace, "The process looked for; with parameters the \
         command line is compared as well. Quotes make one word. Names are compared to 15 characters unless full_command \
-        is set.", Set(|it, a, _| it.process = a.words.iter().map(|word| word.text.to_owned()).collect())),
+        is set.", Set(|it, a, _| it.process = a.words.iter().map(|word| word.text.to_owned()).collect()))),
     row("param_match", OneOf(&["initial", "partial"]), "exact", InPlace, "How parameters are compared. partial: more \
         may follow. initial: the last one may be longer, too.", Set(|it, a, _| it.compare = Some(match a.text() {
             "initial" => ParamMatch::Initial,
             _ => ParamMatch::Partial,
         }))),
-    row("weight", Weight(-254, 254), "0", InPlace, "As for vrrp_script, depending on the quorum.",
-        Set(|it, a, _| (it.weight, it.reverse) = a.weight())),
+    first_counts(row("weight", Weight(-254, 254), "0", InPlace, "As for vrrp_script, depending on the quorum.",
+        Set(|it, a, _| (it.weight, it.reverse) = a.weight()))),
     row("quorum", Int(1, 65_535), "1", InPlace, "Fewest processes for success.",
         Set(|it, a, _| it.quorum = Some(a.small()))),
     row("quorum_max", Int(0, 65_535), "no limit", InPlace, "Most processes for success.",
@@ -123,12 +123,12 @@ pub(crate) struct RawFile {
 
 #[rustfmt::skip]
 const FILE_ROWS: &[Keyword<RawFile>] = &[
-    row("file", Quoted("PATH"), "required", InPlace, "The file. It counts by the number at its beginning, as C writes \
+    first_counts(row("file", Quoted("PATH"), "required", InPlace, "The file. It counts by the number at its beginning, as C writes \
         numbers; as 0 when there is none, or no file. It is read again when it was written and closed, or another one \
-        was moved there.", Set(|it, a, _| it.path = Some((a.quoted(), a.span())))),
-    row("weight", Weight(-254, 254), "1", InPlace, "The number is multiplied by it. A result of -254 or less is a \
+        was moved there.", Set(|it, a, _| it.path = Some((a.quoted(), a.span()))))),
+    first_counts(row("weight", Weight(-254, 254), "1", InPlace, "The number is multiplied by it. A result of -254 or less is a \
         fault, 253 is the most that counts. Weight 0: any number but 0 is a fault.",
-        Set(|it, a, _| it.weight = Some(a.weight()))),
+        Set(|it, a, _| it.weight = Some(a.weight())))),
     row("init_file", OptWords("VALUE [overwrite]"), "none", InPlace, "Makes the file, with this number or 0, when \
         there is none; with overwrite at each start of the agent.", Set(init_file)),
 ];

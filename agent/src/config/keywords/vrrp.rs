@@ -14,7 +14,9 @@ use crate::config::keyword::Takes::{
     self, Flag, Int, Ip, List, Name, Nothing, OneOf, OptInt, OptName, OptScript, OptWords, Script, Seconds,
     Secret, WholeSeconds, Words,
 };
-use crate::config::keyword::{Keyword, Table, no_block, read_block, row, shown};
+use crate::config::keyword::{
+    Keyword, Table, first_counts, no_block, read_block, row, shown, told_by_setter,
+};
 use crate::config::lexer::Span;
 use crate::config::tree::{self, Statement};
 use crate::config::value::{self, ScriptWords};
@@ -87,7 +89,7 @@ pub(crate) struct RawInstance {
     pub peers: Vec<PeerLine>,
     pub source: Option<(IpAddr, Span)>,
     pub track_source: bool,
-    pub mcast_dst: Option<IpAddr>,
+    pub mcast_dst: Option<(IpAddr, Span)>,
     pub unicast_fault_no_peer: bool,
     pub check_unicast_src: bool,
     pub v3_checksum_as_v2: Option<bool>,
@@ -138,9 +140,17 @@ pub(crate) const GROUP: Table<RawGroup> = Table {
 
 #[rustfmt::skip]
 const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
-    row("state", OneOf(&["MASTER", "BACKUP"]), "BACKUP", Restart, "Wished first state. It matters only with priority \
-        255; below that an instance begins as BACKUP and waits. MASTER cancels nopreempt and preempt_delay.",
-        Set(|it, a, _| it.state_master = Some((a.text() == "MASTER", a.span())))),
+    told_by_setter(row("state", OneOf(&["MASTER", "BACKUP"]), "BACKUP", Restart, "Wished first state. It matters only \
+        with priority 255; below that an instance begins as BACKUP and waits. MASTER cancels nopreempt and preempt_delay.",
+        Set(|it, a, cx| {
+            if it.state_master.is_some() {
+                let text = "'state' is given twice in this block";
+                cx.warn("L-16", a.keyword.span, text, &["MASTER counts if one of them says so, as in keepalived"]);
+            }
+            if !matches!(it.state_master, Some((true, _))) {
+                it.state_master = Some((a.text() == "MASTER", a.span()));
+            }
+        }))),
     row("interface", Name("IFNAME"), "required", Restart, "Interface of adverts and, unless they say otherwise, of \
         addresses. A unicast instance needs none.", Set(|it, a, _| it.interface = Some((a.text().to_owned(), a.span())))),
     row("virtual_router_id", Int(1, 255), "required", Restart, "Number of the virtual router: equal on all its nodes, \
@@ -149,8 +159,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         the addresses.", Set(|it, a, _| it.priority = Some((a.small(), a.span())))),
     row("advert_int", Seconds(10_000, 255_000_000), "1", InPlace, "Time between adverts. Version 2: whole seconds. \
         Version 3: steps of 0.01 s up to 40.95.", Set(|it, a, _| it.advert_int = Some((a.span_of_time(), a.span())))),
-    row("version", OneOf(&["2", "3"]), "vrrp_version", Restart, "Protocol version.",
-        Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 }))),
+    first_counts(row("version", OneOf(&["2", "3"]), "vrrp_version", Restart, "Protocol version.",
+        Set(|it, a, _| it.version = Some(if a.text() == "3" { VrrpVersion::V3 } else { VrrpVersion::V2 })))),
     row("virtual_ipaddress", List("ADDRESS-LINE"), "", InPlace, "Addresses advertised and held while MASTER; at most \
         255, and no more than the interface's MTU has room for. The first one decides the family.", Block(|it, st, cx| address_lines(&mut it.addresses, st, cx))),
     row("virtual_ipaddress_excluded", List("ADDRESS-LINE"), "", InPlace, "Addresses held while MASTER but not \
@@ -198,7 +208,7 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
     row("mcast_dst_ip", Ip, "vrrp_mcast_group4 or 6", Restart, "Destination of multicast adverts.",
         Set(|it, a, cx| {
             if a.ip().is_multicast() {
-                it.mcast_dst = Some(a.ip());
+                it.mcast_dst = Some((a.ip(), a.span()));
             } else {
                 let text = format!("{} is not a multicast address", a.ip());
                 cx.error("L-07", a.span(), text, &["using the default"]);
@@ -220,17 +230,17 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         (RFC 9568).", Set(|it, a, _| it.v3_checksum_as_v2 = Some(a.flag()))),
     row("native_ipv6", Nothing, "off", Restart, "IPv6 even if no address says so.",
         Set(|it, _, _| it.native_ipv6 = true)),
-    row("use_vmac", OptWords("[name] IFNAME MAC …"), "off", Restart, "Adverts and addresses on an interface with the \
-        virtual MAC 00:00:5e:00:01:VRID (IPv6: 02). The name is vrrp.VRID unless one is given. Without it \
-        neighbours have to learn the new master's own MAC.", Set(|it, a, cx| it.vmac = Some(vmac_words(a, cx)))),
+    first_counts(row("use_vmac", OptWords("[name] IFNAME MAC …"), "off", Restart, "Adverts and addresses on an interface \
+        with the virtual MAC 00:00:5e:00:01:VRID (IPv6: 02). The name is vrrp.VRID unless one is given. Without it \
+        neighbours have to learn the new master's own MAC.", Set(|it, a, cx| it.vmac = Some(vmac_words(a, cx))))),
     row("use_vmac_addr", Nothing, "off", Restart, "The same for addresses on other interfaces, and for those of the other \
         family: each gets an interface with the virtual MAC, called as those of use_vmac.",
         Set(|it, a, _| it.vmac_addr = Some(a.keyword.span))),
     row("vmac_xmit_base", Nothing, "off", Restart, "With use_vmac: adverts leave by the real \
         interface.", Set(|it, a, _| it.vmac_xmit_base = Some(a.keyword.span))),
-    row("use_ipvlan", OptWords("[name] IFNAME ADDRESS bridge|private|vepa …"), "off", Restart, "Adverts come from an \
-        ipvlan with this address (IPv4: required) and leave by it. Virtual addresses stay on the interface.",
-        Set(|it, a, cx| it.ipvlan = Some(ipvlan_words(a, cx)))),
+    first_counts(row("use_ipvlan", OptWords("[name] IFNAME ADDRESS bridge|private|vepa …"), "off", Restart, "Adverts come \
+        from an ipvlan with this address (IPv4: required) and leave by it. Virtual addresses stay on the interface.",
+        Set(|it, a, cx| it.ipvlan = Some(ipvlan_words(a, cx))))),
     row("vmac_garp_intvl", Words("[all] SECONDS"), "", InPlace, "Old name of garp_extra_if.",
         Old("garp_extra_if", |it, a, cx| {
             it.elsewhere = elsewhere(a, 0, cx).or(it.elsewhere);
@@ -286,8 +296,8 @@ const INSTANCE_ROWS: &[Keyword<RawInstance>] = &[
         Set(|it, a, _| it.debug = a.small())),
     row("linkbeat_use_polling", Nothing, "off", InPlace, "Asks the interface for its link state.",
         Idle("the kernel reports link changes; polling is not needed")),
-    row("lvs_sync_daemon_interface", Name("IFNAME"), "none", InPlace, "Old form of lvs_sync_daemon.",
-        Old("lvs_sync_daemon", |it, a, _| it.sync_interface = Some(a.text().to_owned()))),
+    first_counts(row("lvs_sync_daemon_interface", Name("IFNAME"), "none", InPlace, "Old form of lvs_sync_daemon.",
+        Old("lvs_sync_daemon", |it, a, _| it.sync_interface = Some(a.text().to_owned())))),
     row("notify_master", Script, "none", InPlace, "Run on entering MASTER.",
         Set(|it, a, _| it.notify.master = Some((a.script(), a.span())))),
     row("notify_backup", Script, "none", InPlace, "Run on entering BACKUP.",
@@ -335,8 +345,8 @@ const GROUP_ROWS: &[Keyword<RawGroup>] = &[
     row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.",
         Set(|it, a, _| it.notify.mail = Some(a.flag()))),
     row("global_tracking", Nothing, "off", InPlace, "Old word.", Idle("groups always track for all their members")),
-    row("sync_group_tracking_weight", Nothing, "off", InPlace, "Members keep trackers with weights. Without it such \
-        trackers are dropped.", Set(|it, _, _| it.tracking_weight = true)),
+    row("sync_group_tracking_weight", Nothing, "off", InPlace, "Members keep weights of their own trackers. \
+        Without it only those of the group's count.", Set(|it, _, _| it.tracking_weight = true)),
     row("track_interface", List("IFNAME [weight N [reverse]]"), "", InPlace, "Interfaces followed for every member.",
         Block(|it, st, cx| it.track_interface.extend(track_lines(st, cx)))),
     row("track_script", List("NAME [weight N [reverse]]"), "", InPlace, "Scripts followed for every member.",
@@ -469,7 +479,7 @@ fn peers(it: &mut RawInstance, statement: &Statement<'_>, cx: &mut Cx<'_>) {
     it.unicast = true;
     for line in &block.statements {
         let word = line.keyword();
-        let Ok(address) = word.text.trim_end_matches(';').parse::<IpAddr>() else {
+        let Some(address) = value::single_address(word.text.trim_end_matches(';'), word, cx) else {
             let text = format!("'{}' is not an IP address", shown(word.text));
             cx.error("L-07", word.span, text, &["this peer is left out"]);
             continue;

@@ -337,7 +337,7 @@ fn misc(it: &RawCheck, delay_loop: Duration, cx: &mut Cx<'_>) -> Option<MiscChec
         );
         return None;
     };
-    let resolved = script::resolve(words, it.user.as_ref(), *at, true, cx);
+    let resolved = script::resolve(words, it.user.as_ref(), *at, script::Role::Checks, cx);
     Some(MiscCheck {
         script: resolved.script,
         timeout: it

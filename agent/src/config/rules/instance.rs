@@ -277,7 +277,16 @@ pub(super) fn advert_interval(it: &RawInstance, version: VrrpVersion, cx: &mut C
     rounded
 }
 
-pub(super) fn multicast_default(family: Family, cx: &Cx<'_>) -> IpAddr {
+/// Where adverts go to that are not for peers.
+pub(super) fn multicast_group(it: &RawInstance, family: Family, cx: &mut Cx<'_>) -> IpAddr {
+    if let Some((address, at)) = it.mcast_dst {
+        if Family::of(address) == family {
+            return address;
+        }
+        let text = format!("{address} is of another family than the addresses");
+        let notes: &[&str] = &["it is ignored, as in keepalived: the group of all instances is used"];
+        cx.error("V-20", at, text, notes);
+    }
     match family {
         Family::Inet => cx
             .global

@@ -1,6 +1,7 @@
 //! Scripts: whom they run as, and whether they can run at all.
 
 use crate::config::findings::Cx;
+use crate::config::keyword::shown;
 use crate::config::keywords::Raw;
 use crate::config::lexer::Span;
 use crate::config::source::ScriptState;
@@ -54,14 +55,42 @@ pub(super) fn identity(names: &Names, cx: &Cx<'_>) -> Result<Option<(u32, u32)>,
     Ok(Some((uid, gid)))
 }
 
-/// Finds out whom a script runs as and whether it can. `tracks`: what becomes of the node depends on it.
+/// What a script is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Role {
+    /// The node's priority depends on it.
+    Tracks,
+    /// Whether a server is used depends on it.
+    Checks,
+    Notifies,
+}
+
+impl Role {
+    /// What follows when the script cannot be run.
+    fn without(self) -> [&'static str; 2] {
+        match self {
+            Self::Tracks => [
+                "it counts as failed until that is mended",
+                "keepalived drops it, and the node counts as healthy",
+            ],
+            Self::Checks => [
+                "it counts as failed until that is mended, and the server as down",
+                "keepalived drops it, and the server counts as up",
+            ],
+            Self::Notifies => ["it is not run", "keepalived does the same"],
+        }
+    }
+}
+
+/// Finds out whom a script runs as and whether it can.
 pub(super) fn resolve(
     words: &ScriptWords,
     own: Option<&Names>,
     at: Span,
-    tracks: bool,
+    role: Role,
     cx: &mut Cx<'_>,
 ) -> Resolved {
+    no_shell(&words.argv, at, cx);
     let global = cx.global.script_words();
     let names: Names = match (own, &words.user) {
         (_, Some(_)) => (words.user.clone(), words.group.clone()),
@@ -127,19 +156,11 @@ pub(super) fn resolve(
     };
     let broken = broken.map(|(code, why, advice)| {
         let text = format!("'{}' {why}", argv[0]);
-        let notes = if tracks {
-            [
-                "it counts as failed until that is mended",
-                "keepalived drops it, and the node counts as healthy",
-            ]
-        } else {
-            ["it is not run", "keepalived does the same"]
-        };
-        let notes: Vec<&str> = advice.as_deref().into_iter().chain(notes).collect();
-        if tracks {
-            cx.error(code, at, text.clone(), &notes);
-        } else {
+        let notes: Vec<&str> = advice.as_deref().into_iter().chain(role.without()).collect();
+        if role == Role::Notifies {
             cx.warn(code, at, text.clone(), &notes);
+        } else {
+            cx.error(code, at, text.clone(), &notes);
         }
         text
     });
@@ -150,6 +171,42 @@ pub(super) fn resolve(
         script: Script { argv, user },
         broken,
         text: fact.text,
+    }
+}
+
+/// Tells of words that only a shell would understand: the program gets them as arguments.
+fn no_shell(argv: &[String], at: Span, cx: &mut Cx<'_>) {
+    let is_shell = |word: &String| {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        matches!(
+            name,
+            "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "busybox" | "ssh"
+        )
+    };
+    if argv.iter().any(is_shell) {
+        return;
+    }
+    let shells = argv.iter().skip(1).find(|word| {
+        let word = word.as_str();
+        matches!(word, "|" | "||" | "&&" | "&" | ";" | ">" | ">>" | "<" | "2>&1")
+            || word.ends_with('|')
+            || word.starts_with("$(")
+            || word.starts_with('`')
+            || word.starts_with(">/")
+            || word.starts_with("2>")
+            || word.starts_with("&>")
+    });
+    if let Some(word) = shells {
+        let text = format!(
+            "'{}' gets '{}' as an argument: no shell reads this line",
+            argv[0],
+            shown(word)
+        );
+        let notes: &[&str] = &[
+            "keepalived does the same: what the line says to a shell is not done",
+            "put it into a file of its own, or write \"/bin/sh -c 'COMMAND'\"",
+        ];
+        cx.warn("L-34", at, text, notes);
     }
 }
 
@@ -174,7 +231,7 @@ fn opened(argv: &[String]) -> Vec<String> {
 /// A notify script that can be run.
 pub(super) fn notify(words: Option<&(ScriptWords, Span)>, cx: &mut Cx<'_>) -> Option<Script> {
     let (words, at) = words?;
-    let resolved = resolve(words, None, *at, false, cx);
+    let resolved = resolve(words, None, *at, Role::Notifies, cx);
     resolved.broken.is_none().then_some(resolved.script)
 }
 

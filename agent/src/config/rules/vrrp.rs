@@ -45,6 +45,12 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
         }
     }
     group::groups(&raw.groups, &scripts, followed, &mut used, model, cx);
+    let of_instances = raw.instances.iter().flat_map(|it| &it.track_script);
+    let of_groups = raw.groups.iter().flat_map(|it| &it.track_script);
+    let named: BTreeSet<&str> = of_instances
+        .chain(of_groups)
+        .map(|line| line.name.as_str())
+        .collect();
     for (name, script) in scripts {
         cx.object = format!("script {name}");
         if used.contains(name) {
@@ -52,13 +58,12 @@ pub(super) fn objects(raw: &Raw, followed: &Followed<'_>, model: &mut Model, cx:
                 model.scripts.insert(name.to_owned(), Arc::new(script));
             }
         } else {
-            let text = format!("no instance tracks the script '{name}'");
-            cx.warn(
-                "V-16",
-                script.at,
-                text,
-                &["it is not run", "name it in track_script of an instance"],
-            );
+            // Where it is named, why nothing follows it was told.
+            let notes: &[&str] = &["it is not run", "name it in track_script of an instance"];
+            if !named.contains(name) {
+                let text = format!("no instance tracks the script '{name}'");
+                cx.warn("V-16", script.at, text, notes);
+            }
         }
     }
     // A script without a command is no tracker.
@@ -189,7 +194,7 @@ fn instance(
     } else {
         tracking
     };
-    let group_default = instance::multicast_default(family, cx);
+    let multicast_group = instance::multicast_group(it, family, cx);
     let bounded = peers
         .iter()
         .any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some());
@@ -221,10 +226,7 @@ fn instance(
             .source
             .map(|(address, _)| address)
             .filter(|address| Family::of(*address) == family),
-        multicast_group: it
-            .mcast_dst
-            .filter(|address| Family::of(*address) == family)
-            .unwrap_or(group_default),
+        multicast_group,
         check_unicast_source: it.check_unicast_src || cx.global.check_unicast_src || bounded,
         fault_without_peer: it.unicast_fault_no_peer && it.unicast && peers.is_empty(),
         unicast_ttl: it.unicast_ttl.filter(|ttl| *ttl > 0).unwrap_or(255),

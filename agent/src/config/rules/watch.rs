@@ -71,7 +71,7 @@ pub(super) fn vrrp_script(it: &RawScript, cx: &mut Cx<'_>) -> Option<VrrpScript>
         .filter(|timeout| !timeout.is_zero())
         .unwrap_or(interval);
     let names: Option<&Names> = it.user.as_ref();
-    let resolved = script::resolve(words, names, *at, true, cx);
+    let resolved = script::resolve(words, names, *at, script::Role::Tracks, cx);
     habits(&words.argv, resolved.text.as_deref(), timeout, *at, cx);
     let script = VrrpScript {
         name: it.name.clone(),

@@ -165,11 +165,11 @@ fn drains(page: &mut Page, view: &View<'_>) {
         .collect();
     let mut family = page.gauge(
         "lbagent_drain_remaining_connections",
-        "Active connections of a server that is drained.",
+        "Connections that a drain waits for.",
     );
     for it in &draining {
-        if let Some(counters) = view.server_counters(&it.id) {
-            family.add(&server_labels(view, &it.id), counters.active);
+        if let (Some(drain), Some(counters)) = (&it.drain, view.server_counters(&it.id)) {
+            family.add(&server_labels(view, &it.id), drain.left(counters));
         }
     }
     let mut family = page.gauge(

@@ -2,6 +2,7 @@
 
 use super::super::session::Session;
 use super::Call;
+use lb_shared::excerpt::{ExcerptAsk, Reading, Scope};
 use lb_shared::filter::{Filter, Item};
 use lb_shared::json;
 use lb_shared::request::{MetricsAsk, MetricsServers, Refusal, RefusalCode, Reply, Request};
@@ -36,7 +37,12 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     let filter = Filter::parse(call.text("filter")?.unwrap_or_default())?;
     match call.op.as_str() {
         "status" => {
-            let mut status = json::status(&view);
+            let ask = ExcerptAsk {
+                targets,
+                ..ExcerptAsk::all(Scope::Status)
+            };
+            let excerpt = Reading::new(&view, &ask)?.next(&view, seen.seq);
+            let mut status = json::status(&View::excerpt(&excerpt));
             status["role"] = json!(session.role);
             Ok(status)
         }
@@ -67,10 +73,17 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     }
 }
 
-/// `{"op":"config-show"}`: the configuration in force, statement by statement.
-pub(super) async fn config_show(session: &Session) -> Result<Value, Refusal> {
-    match session.answer(Request::Config).await {
+/// `{"op":"config-show"}`: the configuration in force, statement by statement; with `"defaults":true` every setting of
+/// every object.
+pub(super) async fn config_show(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let request = if call.flag("defaults")? {
+        Request::Settings
+    } else {
+        Request::Config
+    };
+    match session.answer(request).await {
         Reply::Config(shown) => Ok(shown.json()),
+        Reply::Settings(settings) => Ok(settings.json()),
         Reply::Refused(refusal) => Err(refusal),
         _ => Err(Refusal::new(
             RefusalCode::Internal,

@@ -61,6 +61,7 @@ fn a_viewer_acts_in_neither_dialect() {
         Verb::Drain {
             timeout_ms: None,
             then: DrainThen::Keep,
+            inactive: false,
         },
         Verb::Undrain,
         Verb::Disable { cut: false },
@@ -166,6 +167,7 @@ fn every_request_needs_exactly_its_role() {
         ),
         (Request::Confirmed, Role::Admin),
         (Request::Config, Role::Viewer),
+        (Request::Settings, Role::Viewer),
     ];
     let doors = doors();
     for (request, needed) in table {

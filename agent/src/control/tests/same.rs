@@ -14,6 +14,7 @@ fn acts() -> Vec<(Value, Verb, Target)> {
     let drain = Verb::Drain {
         timeout_ms: Some(60_000),
         then: DrainThen::Disable,
+        inactive: false,
     };
     let to = WeightChange::To(lb_shared::units::Weight::clamped(50));
     vec![

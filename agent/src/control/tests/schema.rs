@@ -87,6 +87,7 @@ fn requests() -> Vec<Value> {
         json!({"op": "ping"}),
         json!({"op": "role", "role": "admin"}),
         json!({"op": "status"}),
+        json!({"op": "status", "targets": ["web", "VI_int"]}),
         json!({"op": "status", "at": "0s"}),
         json!({"op": "vrrp", "targets": "VI_*", "filter": "st:fault", "at": "0s"}),
         json!({"op": "vrrp"}),
@@ -112,7 +113,11 @@ fn requests() -> Vec<Value> {
         json!({"op": "what-if", "events": ["interface eth1 down"], "for": "30s"}),
         json!({"op": "is", "cond": "master", "targets": ["VI_edge"]}),
         json!({"op": "wait", "cond": "master", "targets": ["VI_edge"], "timeout_s": 1}),
-        acting("drain", server, json!({"timeout": "1m", "then": "keep"})),
+        acting(
+            "drain",
+            server,
+            json!({"timeout": "1m", "then": "keep", "inactive": true}),
+        ),
         acting("undrain", server, json!({})),
         acting("disable", server, json!({"cut": true})),
         acting("weight", server, json!({"weight": 50})),
@@ -125,8 +130,10 @@ fn requests() -> Vec<Value> {
         json!({"op": "reload", "confirm": "60s"}),
         json!({"op": "reload", "confirmed": true}),
         json!({"op": "config-show"}),
+        json!({"op": "config-show", "defaults": true}),
         json!({"op": "test", "targets": ["web/198.51.100.21"], "dry_run": false}),
         json!({"op": "log", "level": "debug", "for": "10m", "dry_run": true}),
+        json!({"op": "log", "level": "error", "of": "web", "for": "1m"}),
         json!({"op": "log"}),
     ]
 }

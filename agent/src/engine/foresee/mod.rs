@@ -6,6 +6,7 @@
 //! whoever asks may name one.
 
 mod peers;
+mod reload;
 mod report;
 mod suppose;
 
@@ -17,6 +18,7 @@ use super::jobs::Purpose;
 use crate::health::{CheckId, CheckOutcome};
 use crate::ipvs::table::IpvsTable;
 use crate::model::{JobEnd, JobId, JobOutcome};
+use crate::net::NetTable;
 use crate::vrrp::Advert;
 use lb_shared::event::Event;
 use lb_shared::names::{InstanceName, ServerId, TrackerName};
@@ -60,6 +62,8 @@ struct World {
     now: Mono,
     wall_ms: u64,
     ipvs: IpvsTable,
+    /// For the links in it, which come and go.
+    links: NetTable,
     /// Peers as routers of their own.
     peers: Vec<Peer>,
     /// Scripts and servers that are supposed to be good or bad.
@@ -74,11 +78,16 @@ struct World {
     notes: Vec<String>,
     tickets: u64,
     inputs: usize,
+    inputs_max: usize,
 }
 
 impl World {
     fn around(engine: Engine, now: Mono, wall_ms: u64) -> Self {
         let ipvs = engine.ipvs.have().clone();
+        let links = NetTable {
+            links: engine.net.have().links.clone(),
+            ..NetTable::default()
+        };
         let now = now.max(engine.now);
         let mut world = Self {
             engine,
@@ -86,6 +95,7 @@ impl World {
             now,
             wall_ms,
             ipvs,
+            links,
             peers: Vec::new(),
             scripts_are: BTreeMap::new(),
             servers_are: BTreeMap::new(),
@@ -97,6 +107,7 @@ impl World {
             notes: Vec::new(),
             tickets: TICKETS_FROM,
             inputs: 0,
+            inputs_max: INPUTS_MAX,
         };
         world.heard_masters();
         // Nobody answers their packets here: they stay as they are.
@@ -145,7 +156,7 @@ impl World {
             let Some(at) = next.filter(|at| *at <= until) else {
                 break;
             };
-            if self.inputs > INPUTS_MAX {
+            if self.inputs > self.inputs_max {
                 let seconds = self.now.since(self.began).as_secs();
                 self.notes.push(format!(
                     "looked only {seconds} s ahead: there is too much going on"
@@ -193,7 +204,10 @@ impl World {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Send(name, advert) => self.outbox.push_back((name, advert)),
-            Action::Net(id, _) => self.inbox.push_back(Input::Net(NetNews::Done(id, Vec::new()))),
+            Action::Net(id, ops) => {
+                self.links_follow(&ops);
+                self.inbox.push_back(Input::Net(NetNews::Done(id, Vec::new())));
+            }
             Action::Ipvs(id, ops) => {
                 for op in &ops {
                     // What cannot be applied is what a kernel would have refused; the next table shows it.

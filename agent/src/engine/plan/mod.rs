@@ -1,21 +1,22 @@
 //! What a new model would change, told before it comes into force.
 
+mod all;
 mod checks;
 mod host;
 mod instances;
+mod moves;
 mod services;
 mod signing;
-mod standing;
 mod trackers;
 pub(super) mod values;
 
 use super::Engine;
+use super::want::destination_key;
 use crate::model::routing_words;
-use crate::model::{Instance, Model, Server, Service};
-use crate::vrrp::is_same_router;
-use lb_shared::names::ServerId;
-use standing::Standing;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{Model, Server, Service};
+pub use all::settings;
+use lb_shared::names::{ServerId, VirtualKey};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use values::{Settings, differences};
@@ -65,7 +66,11 @@ pub(super) fn changes(old: &Model, new: &Model) -> Vec<String> {
     );
     for (key, service) in &new.services {
         match old.services.get(key) {
-            None => lines.push(format!("+ vs:{key} with {} servers", service.servers.len())),
+            None => {
+                let count = service.servers.len();
+                let plural = if count == 1 { "" } else { "s" };
+                lines.push(format!("+ vs:{key} with {count} server{plural}"));
+            }
             Some(before) if before == service => {}
             Some(before) => {
                 let bare = |service: &Service| Service {
@@ -143,96 +148,40 @@ fn routing<T: PartialEq>(lines: &mut Vec<String>, name: &str, old: &[T], new: &[
 }
 
 impl Engine {
-    /// How the new model would move virtual addresses, one line an instance; empty: none moves.
-    pub(super) fn moves(&self, new: &Model, numbers: &BTreeMap<String, i32>) -> Vec<String> {
-        let mut lines = Vec::new();
-        if !self.stands_otherwise(new) {
-            return lines;
-        }
-        let standing = Standing::of(self, new, numbers);
-        for (name, before) in &self.model.instances {
-            let after = (new.instances.values()).find(|it| is_same_router(before, it));
-            let line = match after {
-                Some(after) if self.routers.is_master(name) => self.kept(&standing, before, after),
-                Some(after) => self.gained(&standing, before, after),
-                None if !self.routers.is_master(name) => None,
-                None if new.instances.contains_key(name) => Some(
-                    "it becomes another virtual router: its addresses go, and come back if it wins the election"
-                        .to_owned(),
-                ),
-                None => Some("it is not in the file: its addresses go to the peer".to_owned()),
-            };
-            lines.extend(line.map(|line| format!("{name}: {line}")));
-        }
-        lines
-    }
-
-    /// Established connections through the services and servers that the new model does not have.
+    /// Established connections through what the new model no longer has: services, their servers, and addresses of theirs.
     pub(super) fn cut(&self, new: &Model) -> BTreeMap<String, u64> {
         let mut cut = BTreeMap::new();
-        for (key, service) in &self.model.services {
-            let after = new.services.get(key);
-            if after.is_some_and(|after| Arc::ptr_eq(after, service)) {
-                continue;
-            }
-            for server in service.servers.keys() {
-                let id = ServerId {
-                    service: key.clone(),
-                    server: *server,
-                };
-                let name = match after {
-                    None => format!("vs:{key}"),
-                    Some(after) if !after.servers.contains_key(server) => format!("rs:{id}"),
-                    Some(_) => continue,
-                };
-                match self.server_counters(&id).active {
-                    0 => {}
-                    active => *cut.entry(name).or_default() += active,
+        let changed = self.model.services_not_in(new);
+        if changed.is_empty() {
+            return cut;
+        }
+        // Another service may have taken the place of one, as the kernel sees it.
+        let entries = (new.services.values()).flat_map(|it| it.entries.iter().map(move |entry| (entry, it)));
+        let after: BTreeMap<&VirtualKey, &Arc<Service>> = entries.collect();
+        for service in changed {
+            let key = &service.key;
+            for (entry, in_kernel) in self.in_kernel(&service) {
+                for (server, it) in &service.servers {
+                    let destination = destination_key(entry, *server, it.forwarding);
+                    let goes_on = (after.get(entry).and_then(|it| it.servers.get(server)))
+                        .is_some_and(|it| destination_key(entry, *server, it.forwarding) == destination);
+                    let active =
+                        (in_kernel.destinations.get(&destination)).map_or(0, |it| it.counters.active);
+                    if goes_on || active == 0 {
+                        continue;
+                    }
+                    let server_goes =
+                        (new.services.get(key)).is_some_and(|it| !it.servers.contains_key(server));
+                    let name = if server_goes {
+                        let (service, server) = (key.clone(), *server);
+                        format!("rs:{}", ServerId { service, server })
+                    } else {
+                        format!("vs:{key}")
+                    };
+                    *cut.entry(name).or_default() += u64::from(active);
                 }
             }
         }
         cut
-    }
-
-    /// What a MASTER would hold no longer.
-    fn kept(&self, standing: &Standing, before: &Instance, after: &Instance) -> Option<String> {
-        let held = |it: &Instance| -> BTreeSet<_> {
-            let lists = [&it.addresses, &it.excluded_addresses];
-            let lines = lists.into_iter().flatten();
-            lines.map(|it| (it.address, it.device.clone())).collect()
-        };
-        let (old, new) = (held(before), held(after));
-        let gone: Vec<String> = (old.difference(&new))
-            .map(|(address, _)| address.to_string())
-            .collect();
-        if !gone.is_empty() {
-            return Some(format!("{} no longer held", gone.join(", ")));
-        }
-        let faults = standing.faults(after);
-        if !faults.is_empty() {
-            return Some(format!("it goes to FAULT: {}", faults.join(", ")));
-        }
-        let advertised = self.routers.view(&before.name)?.effective_priority;
-        let left = standing.priority(&before.name, after)?;
-        (left < advertised).then(|| {
-            format!("its priority falls from {advertised} to {left}: a peer above {left} takes over")
-        })
-    }
-
-    /// What a BACKUP would take.
-    fn gained(&self, standing: &Standing, before: &Instance, after: &Instance) -> Option<String> {
-        let view = self.routers.view(&before.name)?;
-        let master = view.master?;
-        if !standing.faults(after).is_empty() {
-            return None;
-        }
-        let ours = standing.priority(&before.name, after)?;
-        let had = before.preempt && view.effective_priority > master.priority;
-        (after.preempt && ours > master.priority && !had).then(|| {
-            format!(
-                "it takes over from {}: its priority {ours} is above {}",
-                master.address, master.priority
-            )
-        })
     }
 }

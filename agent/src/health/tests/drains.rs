@@ -63,6 +63,29 @@ fn a_drain_ends_after_five_seconds_without_connections() {
 
 /// F102.
 #[test]
+fn a_drain_may_wait_for_inactive_connections_too() {
+    let mut bench = Bench::new(service(vec![server(1, 5, vec![])]));
+    let kind = OverrideKind::Drain {
+        then: DrainThen::Keep,
+        inactive: true,
+    };
+    bench.set(1, Some(kind), None);
+    for _ in 0..3 {
+        bench.sample(1, 4, (0, 9, 0), false);
+    }
+    assert_eq!(bench.admin(1), Admin::Draining);
+    let view = bench.health.server_view(&id(1)).expect("the server");
+    assert_eq!(
+        view.drain.map(|drain| (drain.active_at_start, drain.inactive)),
+        Some((9, true))
+    );
+    for _ in 0..3 {
+        bench.sample(1, 4, (0, 0, 0), false);
+    }
+    assert_eq!(bench.admin(1), Admin::Drained);
+}
+
+#[test]
 fn inactive_connections_and_templates_hold_up_a_drain_where_they_carry_traffic() {
     // Protocol, persistence, sample, whether templates expire, whether it is quiet.
     let cases = [

@@ -342,6 +342,7 @@ pub(super) fn brief(effects: &[Effect]) -> Vec<String> {
             }
             Effect::PriorityNotify { state, priority, .. } => format!("{}_PRIORITY {priority}", word(*state)),
             Effect::AnnounceElsewhere { .. } => "announce elsewhere".to_owned(),
+            Effect::AnnounceSource { .. } => "announce source".to_owned(),
             Effect::MasterRxLowerPriority { priority, .. } => format!("rx lower {priority}"),
         })
         .collect()

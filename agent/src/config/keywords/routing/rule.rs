@@ -5,7 +5,7 @@ use crate::config::lexer::Word;
 use crate::model::{Rule, RuleAction, TABLE_MAIN};
 use lb_shared::names::Family;
 
-/// Rules without a preference get one below this, counted downwards, as in keepalived.
+/// The first rule of a family that has no preference gets this one, the next one less, as in keepalived.
 const PREFERENCE_BASE: u32 = 16_384;
 
 pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
@@ -122,9 +122,10 @@ pub(super) fn read(line: &mut Line<'_, '_, '_>) -> Result<Rule, Wrong> {
     it.preference = match preference {
         Some(preference) => preference,
         None => {
-            let last = line.cx.last_preference.unwrap_or(PREFERENCE_BASE);
-            let (given, span) = (last.saturating_sub(1), line.words[0].span);
-            line.cx.last_preference = Some(given);
+            let before = &mut line.cx.rules_without_preference[usize::from(it.family == Family::Inet6)];
+            let given = PREFERENCE_BASE.saturating_sub(*before);
+            *before += 1;
+            let span = line.words[0].span;
             let advice = format!(
                 "it gets {given}, as in keepalived; write 'preference N': the order of rules matters"
             );
