@@ -111,6 +111,9 @@ pub(crate) struct Run {
     /// File that gets the agent's pid
     #[arg(short = 'p', long = "pid", value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
+    /// Network namespace to run in, whatever net_namespace says
+    #[arg(short = 's', long = "namespace", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
     /// Log to this file
     #[arg(short = 'g', long = "log-file", value_name = "FILE", num_args = 0..=1)]
     pub(crate) log_file: Option<PathBuf>,
@@ -270,6 +273,8 @@ mod tests {
             "lbagent --config-test=/tmp/out",
             "lbagent -D -S 3 -R -x",
             "lbagent -PVI",
+            "lbagent -s blue",
+            "lbagent --namespace=green -n",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"));
         }

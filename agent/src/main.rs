@@ -215,7 +215,8 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         .flat_map(|it| &it.addresses);
     let held = left.map(|(_, address, _)| *address).collect();
     let mut loaded = loader.load(&held);
-    if let Some(name) = loaded.model.as_ref().and_then(|it| it.host.net_namespace.clone()) {
+    let written = || loaded.model.as_ref().and_then(|it| it.host.net_namespace.clone());
+    if let Some(name) = run.namespace.clone().or_else(written) {
         scheduling::enter_namespace(&name).map_err(|e| {
             let text = format!(
                 "net_namespace {name}: {e}; nothing was touched\n  make it first: ip netns add {name}; under systemd: NetworkNamespacePath=/run/netns/{name}"
