@@ -187,6 +187,7 @@ def restarts(booted):
 @case("F162 a loop that stands still is ended, its address goes to the peer and comes back", makes=(OURS,))
 def watchdog(booted):
     machine = booted.machine
+    until("lvs1 alone holds the VIP", lambda: booted.owners() == ["lvs1"], within=8 * INTERVAL)
     pid = machine.main_pid()
     booted.requests.close()
     began = time.monotonic()
