@@ -21,6 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
     ),
     ("hello", "Versions, host, role, features"),
     ("ops", "What is under way"),
+    ("op", "What is under way on these servers"),
     ("ping", "Whether somebody is there"),
     ("role", "Gives rights of this connection up; none can be gained"),
     ("schema", "The JSON Schema of every request and answer"),
