@@ -30,7 +30,8 @@ use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl, take_over,
+    background, cleanup, event_log, events, former, lock, log, once, privileges, scheduling, service_manager,
+    sys, sysctl, take_over,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
@@ -136,7 +137,7 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None if let Some(word) = &cli.run.signum => {
-            println!("{}", signal_number(word)?);
+            loader::tell(&signal_number(word)?.to_string());
             Ok(ExitCode::SUCCESS)
         }
         None if cli.run.config_test.is_some() => Ok(loader::config_test(
@@ -175,6 +176,10 @@ fn agent(run: &Run) -> anyhow::Result<()> {
              to look at a running agent use lbctl; to check a file use lbagent -t -f FILE",
         ));
     }
+    if let Some(text) = privileges::missing() {
+        return Err(exit(EXIT_PERMISSION, text));
+    }
+    privileges::take_all_descriptors();
     prepare_folder(&run.run_dir, 0o755)?;
     prepare_folder(&run.state_dir, 0o700)?;
     let config = fs::canonicalize(run.config()).map_err(|e| {
@@ -201,6 +206,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         );
     }
     let lock = lock::take(&run.run_dir)?;
+    store::take_hand_over(&run.run_dir);
     let loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
     let (previous, stamps) = store::load_ledger(&run.run_dir);
     let left = previous
@@ -405,6 +411,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
+                choose: event_log::choose,
             },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
@@ -497,7 +504,10 @@ fn message(ask: control::Ask) -> Message {
             expect,
             reply: back(reply),
         },
-        control::Ask::Config { reply } => Message::Config { reply: back(reply) },
+        control::Ask::Config { settings, reply } => Message::Config {
+            settings,
+            reply: back(reply),
+        },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
             actor,
             reply: back(reply),
@@ -561,7 +571,7 @@ fn prepare_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
 fn log_target(run: &Run) -> log::Target {
     match &run.log_file {
         Some(path) => log::Target::File(path.clone()),
-        None if run.log_console || run.no_syslog => log::Target::Console,
+        None if run.log_console || run.no_syslog => log::Target::console(),
         None => log::Target::Syslog(run.log_facility),
     }
 }

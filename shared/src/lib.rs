@@ -34,6 +34,7 @@ pub mod reel;
 pub mod request;
 pub mod schema;
 pub mod select;
+pub mod settings;
 pub mod shown;
 #[cfg(feature = "client")]
 pub mod site;

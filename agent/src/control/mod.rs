@@ -21,6 +21,7 @@ mod outbox;
 mod peer;
 mod port;
 mod session;
+mod spare;
 mod wait;
 
 pub use engine::{Ask, ToEngine};
@@ -75,6 +76,7 @@ impl Setup {
             log: LogSetup {
                 current: || "info".to_owned(),
                 set: |_| Ok(()),
+                choose: |_| {},
             },
         }
     }

@@ -8,12 +8,14 @@ use super::listen::Door;
 use super::loglevel::{LogDial, LogSetup};
 use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
+use super::spare::Spare;
 use super::{excerpts, frames, lines};
 use lb_shared::counters::Counters;
 use lb_shared::event::Actor;
 use lb_shared::expect::Expected;
 use lb_shared::frame::FIRST_BYTE;
 use lb_shared::history::{History, HistoryAsk, Past};
+use lb_shared::loglevel::LogOf;
 use lb_shared::request::{Act, MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
 use lb_shared::state::ObjectId;
 use lb_shared::view::View;
@@ -258,6 +260,7 @@ impl Drop for WatchPlace {
 pub(super) async fn accept(doors: Arc<Doors>, mut door: Door, at_most: Option<Role>) {
     let mut stopped = doors.stopped.clone();
     let mut check = tokio::time::interval(limits::SOCKET_CHECK);
+    let mut spare = Spare::new();
     loop {
         tokio::select! {
             _ = stopped.changed() => return,
@@ -270,11 +273,8 @@ pub(super) async fn accept(doors: Arc<Doors>, mut door: Door, at_most: Option<Ro
                 Ok((stream, _)) => {
                     tokio::spawn(admit(Arc::clone(&doors), stream, at_most));
                 }
-                Err(error) => {
-                    // No descriptors left, most likely: that passes, and spinning would not help it.
-                    tracing::warn!("cannot take a connection: {error}; trying again");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                // That passes, and spinning would not help it.
+                Err(error) => spare.hang_up(&door.listener, &error).await,
             },
         }
     }
@@ -435,16 +435,20 @@ impl Session {
             Request::Log(asked) => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 let actor = self.doors.actor(&self.peer).await;
-                self.doors.log.answer(asked, &actor)
+                self.doors.log.answer(asked, &actor, |name| {
+                    let seen = self.doors.hub.seen();
+                    LogOf::resolve(&View::new(&seen.state, seen.now, seen.wall_ms), name)
+                })
             }
             Request::Reload { dry_run, force } => self.reload(dry_run, force, None).await,
             Request::ReloadFor { force, for_ms } => {
                 let within = Duration::from_millis(for_ms);
                 self.reload(false, force, Some(within)).await
             }
-            Request::Config => {
+            asked @ (Request::Config | Request::Settings) => {
+                let settings = asked == Request::Settings;
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
-                self.doors.engine.config().await
+                self.doors.engine.config(settings).await
             }
             Request::Confirmed => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;

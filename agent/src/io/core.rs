@@ -8,6 +8,7 @@ use super::bfd::BfdSockets;
 use super::clock::{self, Clock};
 use super::dial::Dialler;
 use super::dump::Dumps;
+use super::event_log;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
@@ -25,9 +26,8 @@ use super::sysctl;
 use super::vrrp::Sockets;
 use crate::engine::{Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, StopMode, Ticket, foresee};
 use crate::model::DumpKind;
-use crate::notify::loglines;
 use anyhow::Context as _;
-use lb_shared::event::{Event, Level, What};
+use lb_shared::event::{Event, What};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
@@ -56,6 +56,7 @@ const TOKEN_TIMER: u64 = 2;
 const TOKEN_SIGNAL: u64 = 3;
 const TOKEN_ADVERTS: u64 = 4;
 const TOKEN_BFD: u64 = 5;
+const TOKEN_WATCHDOG: u64 = 6;
 
 /// What the core thread holds.
 pub struct Shell {
@@ -93,6 +94,8 @@ struct Core {
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Mono>,
+    /// Says when the service manager wants to hear that this loop turns.
+    watchdog: Option<TimerFd>,
     answers: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     finished: bool,
@@ -145,6 +148,10 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         .context("epoll")?;
     let bfd = BfdSockets::new().context("epoll")?;
     epoll.add(bfd.as_fd(), readable(TOKEN_BFD)).context("epoll")?;
+    let watchdog = service_manager::watchdog();
+    if let Some(it) = &watchdog {
+        epoll.add(it.as_fd(), readable(TOKEN_WATCHDOG)).context("epoll")?;
+    }
     let engine = Engine::new(boot, seed, shell.clock.now());
     let mut core = Core {
         shell,
@@ -154,6 +161,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         epoll,
         timer,
         armed: None,
+        watchdog,
         answers: BTreeMap::new(),
         next_ticket: 0,
         finished: false,
@@ -185,7 +193,7 @@ impl Core {
             Err(Errno::EINTR) => 0,
             Err(e) => return Err(e).context("epoll_wait"),
         };
-        let (mut heard, mut heard_bfd) = (false, false);
+        let (mut heard, mut heard_bfd, mut asked_for_life) = (false, false, false);
         for event in &events[..count] {
             match event.data() {
                 TOKEN_NEWS => {
@@ -197,6 +205,10 @@ impl Core {
                 }
                 TOKEN_SIGNAL => {}
                 TOKEN_BFD => heard_bfd = true,
+                TOKEN_WATCHDOG => {
+                    let _ = self.watchdog.as_ref().map(TimerFd::wait);
+                    asked_for_life = true;
+                }
                 _ => heard = true,
             }
         }
@@ -222,6 +234,10 @@ impl Core {
             && at <= self.shell.clock.now()
         {
             self.feed(Input::Tick);
+        }
+        // Last: it stands for everything above.
+        if asked_for_life {
+            service_manager::notify("WATCHDOG=1");
         }
         Ok(())
     }
@@ -302,12 +318,13 @@ impl Core {
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => self.reload(ask),
-            Message::Config { reply } => {
+            Message::Config { settings, reply } => {
                 let (file, revision, texts) = self.engine.in_force();
                 let asked = ShowAsk {
                     file: file.to_owned(),
                     revision,
                     texts,
+                    model: settings.then(|| Box::new(self.engine.model().clone())),
                     reply,
                 };
                 (self.shell.reload)(Wish::Show(asked));
@@ -381,6 +398,7 @@ impl Core {
             match Signal::try_from(number) {
                 Ok(Signal::SIGHUP) => {
                     service_manager::notify("RELOADING=1");
+                    tracing::info!("Reloading ...");
                     self.reload(ReloadAsk {
                         dry_run: false,
                         force: true,
@@ -508,7 +526,7 @@ impl Core {
     }
 
     fn emit(&mut self, event: Event) {
-        log(&event);
+        event_log::log(&event);
         if event.what == What::Started && !self.ready {
             self.ready = true;
             self.shell.herald.started();
@@ -555,44 +573,14 @@ impl Core {
         if self.engine.left_in_order() {
             store::clear_ledger(&run_dir);
         }
+        if self.handed_over
+            && let Err(e) = store::hand_over(&run_dir)
+        {
+            tracing::error!("the clean-up does not learn that another agent follows: {e}");
+        }
         if let Some(path) = pid_file {
             let _ = std::fs::remove_file(path);
         }
-    }
-}
-
-/// One line, or keepalived's own line where scripts know it by heart; none for views that changed without a word.
-fn log(event: &Event) {
-    if event.what == What::Present {
-        return;
-    }
-    let lines = loglines::lines(event);
-    let text = if lines.is_empty() {
-        let why = event
-            .why
-            .as_ref()
-            .map(|why| format!(" ({why})"))
-            .unwrap_or_default();
-        let actor = event
-            .actor
-            .as_ref()
-            .map(|actor| format!(" by {actor}"))
-            .unwrap_or_default();
-        vec![format!(
-            "{} {}: {}{why}{actor}",
-            event.what.name(),
-            event.object,
-            event.text
-        )]
-    } else {
-        lines
-    };
-    for text in text.iter().map(|text| lb_shared::text::escape(text)) {
-        match event.what.level() {
-            Level::Debug => tracing::debug!("{text}"),
-            Level::Info | Level::Notice => tracing::info!("{text}"),
-            Level::Warning => tracing::warn!("{text}"),
-            Level::Error => tracing::error!("{text}"),
-        }
+        tracing::info!("Stopped");
     }
 }

@@ -123,6 +123,7 @@ fn the_read_only_socket_makes_everybody_a_viewer() {
     }
 }
 
+/// F104.
 #[test]
 fn every_request_needs_exactly_its_role() {
     let act = |verb| {
@@ -166,6 +167,7 @@ fn every_request_needs_exactly_its_role() {
         ),
         (Request::Confirmed, Role::Admin),
         (Request::Config, Role::Viewer),
+        (Request::Settings, Role::Viewer),
     ];
     let doors = doors();
     for (request, needed) in table {
