@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 pub(crate) const NAME: &str = "lbagent-socket";
 
 /// What ops do that are no verbs.
-const OTHERS: [(&str, &str); 7] = [
+const OTHERS: [(&str, &str); 8] = [
     ("config", "The configuration in force: file, revision, findings"),
     (
         "config-show",
