@@ -30,7 +30,8 @@ use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, events, former, lock, log, once, scheduling, service_manager, sys, sysctl, take_over,
+    background, cleanup, event_log, events, former, lock, log, once, scheduling, service_manager, sys,
+    sysctl, take_over,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
@@ -136,7 +137,7 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None if let Some(word) = &cli.run.signum => {
-            println!("{}", signal_number(word)?);
+            loader::tell(&signal_number(word)?.to_string());
             Ok(ExitCode::SUCCESS)
         }
         None if cli.run.config_test.is_some() => Ok(loader::config_test(
@@ -405,6 +406,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             log: control::LogSetup {
                 current: log::level,
                 set: log::set_level,
+                choose: event_log::choose,
             },
         },
         control::ToEngine::new(move |ask| asks.send(message(ask))),
@@ -497,7 +499,10 @@ fn message(ask: control::Ask) -> Message {
             expect,
             reply: back(reply),
         },
-        control::Ask::Config { reply } => Message::Config { reply: back(reply) },
+        control::Ask::Config { settings, reply } => Message::Config {
+            settings,
+            reply: back(reply),
+        },
         control::Ask::Confirm { actor, reply } => Message::Confirm {
             actor,
             reply: back(reply),

@@ -10,6 +10,8 @@ mod golden;
 mod hostile;
 #[path = "config/names.rs"]
 mod names;
+#[path = "config/settings.rs"]
+mod settings;
 #[path = "config/support.rs"]
 mod support;
 #[path = "config/tables.rs"]

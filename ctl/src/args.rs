@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 
 /// Flags every verb takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of all verbs")]
 pub(crate) struct Global {
     #[arg(
         help = "An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated",
@@ -331,11 +332,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DUR")]
         drain_removed: Option<String>,
     },
-    /// How much the agent logs; with a level, for a while: error, warn, info, debug, trace, or default
+    /// How much the agent logs, of everything or of one object; with a level, for a while
     Log {
-        /// error, warn, info, debug, trace, or default for what the agent was started with
-        #[arg(value_name = "LEVEL")]
-        level: Option<String>,
+        /// error, warn, info, debug, trace, or default for what the agent was started with; with NAME= before it only for
+        /// the events of an instance, a service, a server, a tracker, or of a kind: vrrp, track, check, service, action, ...
+        #[arg(value_name = "[NAME=]LEVEL")]
+        level: Vec<String>,
         /// It goes back by itself after this long; 30m when not said
         #[arg(long = "for", value_name = "DUR")]
         lasting: Option<String>,
@@ -466,8 +468,15 @@ pub(crate) enum ConfigVerb {
         keyword: String,
     },
     /// What is in force: includes read, definitions put in, secrets hidden, each line with its file and number
-    Show,
+    Show {
+        /// Every setting of every object instead, also those that no line says
+        #[arg(long)]
+        defaults: bool,
+    },
     /// What the file on disk would change of what is in force, from what to what; changes nothing
+    ///
+    /// With two hosts (--host A --host B): what is in force on A against what is in force on B, first what can cause two
+    /// masters.
     Diff,
 }
 

@@ -137,7 +137,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "log",
-        &["lbctl log", "lbctl log debug --for 10m", "lbctl log default"],
+        &[
+            "lbctl log",
+            "lbctl log debug --for 10m",
+            "lbctl log web/198.51.100.25=error --for 1h",
+            "lbctl log check=warn",
+            "lbctl log default",
+        ],
     ),
     (
         "promote",
@@ -184,7 +190,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "lbctl config explain virtual_router_id",
             "lbctl config diff",
-            "lbctl config show",
+            "lbctl config show --defaults",
+            "lbctl config diff --host ssh://lb1 --host ssh://lb2",
             "lbctl config diff --cluster edge",
         ],
     ),

@@ -229,6 +229,32 @@ fn completions_and_versions_are_there() {
     );
 }
 
+#[test]
+fn what_a_new_hand_gets_wrong_is_answered_in_its_own_words() {
+    let agent = Agent::new();
+    let output = agent.run(&["weight", "web/198.51.100.24"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("a server and, last, a weight; 'web/198.51.100.24' is one word"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+    // The agent closes on what is no JSON: its answer is what counts, not the closing.
+    let output = agent.run(&["raw", "nonsense"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    // What one host says can be read again as a configuration.
+    assert!(!agent.text(&["config", "show"]).contains("=="));
+    // The verb's own options stand before those of all verbs.
+    let help = agent.text(&["drain", "--help"]);
+    let place = |word: &str| help.find(word).unwrap_or_else(|| panic!("{word}: {help}"));
+    let all = place("Options of all verbs:");
+    assert!(
+        place("--inactive") < all && place("-n, --dry-run") < all && all < place("-C, --cluster"),
+        "{help}"
+    );
+}
+
 /// The values offered for the last word. A busy machine may be slower than the limit allows, and gets nothing then.
 fn offered(agent: &Agent, words: &[&str]) -> Vec<String> {
     let mut arguments = vec!["__complete", "--"];
@@ -420,6 +446,14 @@ fn a_log_level_is_set_for_a_while() {
         }
     }
     assert_eq!(text, "level info\n");
+    assert_eq!(agent.code(&["log", "web=error", "--for", "1h"]), 0);
+    let of_one = agent.text(&["log", "level", "check=warn"]);
+    let want = "level of check warn, back to that of others in 30m00s\nlevel of web error, back to that of others in 1h00m";
+    assert!(of_one.contains(want), "{of_one}");
+    assert_eq!(agent.code(&["log", "nobody=warn"]), 3);
+    assert_eq!(agent.code(&["log", "web=default"]), 0);
+    assert_eq!(agent.code(&["log", "web=default"]), 3);
+    assert_eq!(agent.code(&["log", "one", "two", "three"]), 2);
     assert_eq!(agent.code(&["log", "loud"]), 2);
     assert_eq!(agent.code(&["log", "--for", "1m"]), 2);
 }

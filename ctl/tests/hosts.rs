@@ -254,6 +254,24 @@ fn a_drain_on_one_host_tells_who_else_would_use_the_server() {
 }
 
 #[test]
+fn the_settings_of_two_hosts_are_compared() {
+    let edge = Edge::new();
+    let diff = ["config", "diff", "--host", "ssh://lb1", "--host", "ssh://lb2"];
+    let output = edge.run(&diff);
+    assert_eq!(
+        text(&output),
+        "lb1 and lb2 have the same settings (secrets are not compared)\n",
+        "{output:?}"
+    );
+    let output = edge.run(&["config", "diff", "--host", "ssh://lb1", "--host", "ssh://lb3"]);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert_eq!(text(&output), "");
+    // Each with its own file.
+    let output = edge.run(&["config", "diff", "--cluster", "edge"]);
+    assert!(text(&output).contains("== lb2"), "{output:?}");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_understood_stops_only_what_needs_it() {
     let edge = Edge::new();
     fs::write(edge.one.folder.join("lbctl/config.toml"), "[cluster.edge\n").unwrap();

@@ -12,6 +12,7 @@ use crate::names::ServerId;
 use crate::request::{
     Act, Acted, Hello, MetricsAsk, Refusal, RefusalCode, Reloaded, Reply, Request, Snapshot,
 };
+use crate::settings::Settings;
 use crate::shown::Shown;
 use crate::trial::{TestAsk, Tested};
 use crate::view::View;
@@ -273,6 +274,14 @@ impl Client {
     pub fn config(&mut self) -> Result<Shown, ClientError> {
         match self.ask(&Request::Config)? {
             Reply::Config(shown) => Ok(*shown),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Every setting in force.
+    pub fn settings(&mut self) -> Result<Settings, ClientError> {
+        match self.ask(&Request::Settings)? {
+            Reply::Settings(settings) => Ok(*settings),
             _ => Err(ClientError::Unexpected),
         }
     }

@@ -3,6 +3,7 @@
 //! A space means *and*, a comma *or*, `!` *not*. A bare word is part of a name or an address. After a comma the key of
 //! the alternative before it goes on: `st:down,drain` is `st:down,st:drain`.
 
+use crate::counters::ServerCounters;
 use crate::duration;
 use crate::event::Event;
 use crate::glob::Glob;
@@ -25,6 +26,15 @@ pub struct Filter {
 struct Condition {
     not: bool,
     test: Test,
+}
+
+impl Condition {
+    fn drifts(&self) -> bool {
+        matches!(
+            self.test,
+            Test::Number(Key::Active | Key::PerSecond, ..) | Test::Age(..)
+        )
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +93,22 @@ impl Compare {
     }
 }
 
+/// What a filter asks of a server's counters.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Load {
+    pub active: u64,
+    pub connections_per_s: u64,
+}
+
+impl From<&ServerCounters> for Load {
+    fn from(counters: &ServerCounters) -> Self {
+        Self {
+            active: counters.active,
+            connections_per_s: counters.connections_per_s,
+        }
+    }
+}
+
 /// One row of a list.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
@@ -111,16 +137,49 @@ impl Filter {
         })
     }
 
+    /// Whether a server passes whose counters are at hand.
+    pub fn passes_server(&self, view: &View<'_>, server: &ServerView, load: Option<Load>) -> bool {
+        let holds = |test: &Test| match (test, load) {
+            (Test::Number(Key::Active, compare, limit), Some(it)) => compare.holds(it.active as f64, *limit),
+            (Test::Number(Key::PerSecond, compare, limit), Some(it)) => {
+                compare.holds(it.connections_per_s as f64, *limit)
+            }
+            (Test::Number(Key::Active | Key::PerSecond, ..), None) => false,
+            (test, _) => holds(test, view, Item::Server(server)),
+        };
+        self.all.iter().all(|any| {
+            any.iter()
+                .any(|condition| holds(&condition.test) != condition.not)
+        })
+    }
+
     /// Whether what passes may change while the state does not: with counters, or with time.
     pub fn drifts(&self) -> bool {
-        let conditions = self.all.iter().flatten();
-        let mut tests = conditions.map(|condition| &condition.test);
-        tests.any(|test| {
-            matches!(
-                test,
-                Test::Number(Key::Active | Key::PerSecond, ..) | Test::Age(..)
-            )
-        })
+        self.all.iter().flatten().any(Condition::drifts)
+    }
+
+    /// Whether what passes is chosen by counters.
+    pub fn counts(&self) -> bool {
+        let mut conditions = self.all.iter().flatten();
+        conditions.any(|it| matches!(it.test, Test::Number(Key::Active | Key::PerSecond, ..)))
+    }
+
+    /// Whether what passes may change with time alone.
+    pub fn ages(&self) -> bool {
+        let mut conditions = self.all.iter().flatten();
+        conditions.any(|it| matches!(it.test, Test::Age(..)))
+    }
+
+    /// Two filters that let pass together what this one does: one by the state alone, and the one that [drifts].
+    ///
+    /// [drifts]: Self::drifts
+    pub fn parts(&self) -> (Self, Self) {
+        let (drifting, steady) = self
+            .all
+            .iter()
+            .cloned()
+            .partition(|any: &Vec<Condition>| any.iter().any(Condition::drifts));
+        (Self { all: steady }, Self { all: drifting })
     }
 
     /// Whether everything passes.

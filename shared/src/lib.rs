@@ -33,6 +33,7 @@ pub mod problems;
 pub mod request;
 pub mod schema;
 pub mod select;
+pub mod settings;
 pub mod shown;
 #[cfg(feature = "client")]
 pub mod site;

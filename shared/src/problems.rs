@@ -129,6 +129,11 @@ pub fn server_reason(view: &ServerView) -> String {
 
 /// Everything that is wrong, worst first.
 pub fn problems(view: &View<'_>) -> Vec<Problem> {
+    problems_with(view, view.servers().filter(|it| it.word() == "DOWN"))
+}
+
+/// The same for who knows already which servers are DOWN, in the order of [`View::servers`].
+pub fn problems_with<'a>(view: &View<'_>, down: impl Iterator<Item = &'a ServerView>) -> Vec<Problem> {
     let state = view.state;
     let mut found = agent_problems(view);
     let instances = || state.instances.values();
@@ -162,7 +167,7 @@ pub fn problems(view: &View<'_>) -> Vec<Problem> {
                 }
             }),
     );
-    found.extend(down_servers(view));
+    found.extend(down_servers(view, down));
     found
 }
 
@@ -250,7 +255,7 @@ fn of_service(view: &View<'_>, service: &ServiceView) -> Problem {
 }
 
 /// DOWN servers of services that still work, each machine once.
-fn down_servers(view: &View<'_>) -> Vec<Problem> {
+fn down_servers<'a>(view: &View<'_>, down: impl Iterator<Item = &'a ServerView>) -> Vec<Problem> {
     let mut found: Vec<Problem> = Vec::new();
     let mut machines: std::collections::BTreeMap<IpAddr, usize> = std::collections::BTreeMap::new();
     let broken: BTreeSet<_> = view
@@ -260,8 +265,8 @@ fn down_servers(view: &View<'_>) -> Vec<Problem> {
         .filter(|it| matches!(it.state, ServiceState::Down | ServiceState::Sorry))
         .map(|it| &it.key)
         .collect();
-    for server in view.servers() {
-        if server.word() != "DOWN" || broken.contains(&server.id.service) {
+    for server in down {
+        if broken.contains(&server.id.service) {
             continue;
         }
         if let Some(at) = machines.get(&server.id.server.address) {
@@ -328,6 +333,11 @@ pub fn services(state: &State) -> Tally {
 /// Servers by word.
 pub fn servers(state: &State) -> Tally {
     tally(&SERVER_WORDS, state.servers.values().map(|it| it.word()))
+}
+
+/// Servers by word, for who has counted each word.
+pub fn server_tally<'a>(words: impl Iterator<Item = (&'a str, u64)>) -> Tally {
+    tally_of(&SERVER_WORDS, words)
 }
 
 /// `2 MASTER, 1 BACKUP`; `none` of nothing.

@@ -7,6 +7,7 @@ use crate::excerpt::{Excerpt, ExcerptAsk};
 use crate::expect::Expected;
 use crate::history::{History, HistoryAsk, Past};
 use crate::loglevel::{LogAsk, LogView};
+use crate::settings::Settings;
 use crate::shown::Shown;
 use crate::state::{DrainThen, Pin, State, Target};
 use crate::trial::{TestAsk, Tested};
@@ -80,6 +81,8 @@ pub enum Request {
     Listen,
     /// What changed of the numbers that are looked at: [`Reply::Window`].
     Window(WindowAsk),
+    /// Every setting in force, also those that no file names: [`Reply::Settings`].
+    Settings,
 }
 
 /// What of the metrics is wanted; what is not said is as the agent was started.
@@ -284,6 +287,7 @@ impl Request {
             | Self::Config
             | Self::Excerpt(_)
             | Self::Window(_)
+            | Self::Settings
             | Self::Reload { dry_run: true, .. } => Role::Viewer,
             Self::Act(act) | Self::ActIf(act, _) => act.verb.role(),
             Self::Test(_) => Role::Operator,
@@ -308,7 +312,7 @@ impl Request {
             Self::Past { .. } => "past",
             Self::Test(_) => "test",
             Self::Log(_) => "log",
-            Self::Config => "config-show",
+            Self::Config | Self::Settings => "config-show",
             Self::Excerpt(_) => "excerpt",
             Self::Window(_) => "window",
         }
@@ -346,6 +350,7 @@ pub enum Reply {
         seq: u64,
     },
     Window(Box<Window>),
+    Settings(Box<Settings>),
 }
 
 /// Who answers.

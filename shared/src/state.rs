@@ -423,11 +423,15 @@ impl ServerView {
         ServerWord::of(self).word()
     }
 
+    /// Whether the kernel sends new connections to it, also before its first check has ended: it is not drained or
+    /// disabled, and has a weight there.
+    pub fn is_served(&self) -> bool {
+        self.admin == Admin::Enabled && self.effective.is_some_and(|weight| weight > Weight::ZERO)
+    }
+
     /// Whether new connections may reach it: up, not drained or disabled, weight above zero.
     pub fn in_rotation(&self) -> bool {
-        self.admin == Admin::Enabled
-            && matches!(self.health, Health::Up | Health::None)
-            && self.effective.is_some_and(|weight| weight > Weight::ZERO)
+        self.is_served() && matches!(self.health, Health::Up | Health::None)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Changes: from a key or a command to the question, the agent's answer and the deed.
 
-use crate::app::{App, Cmd, Failure, Prompt};
+use crate::app::{App, Cmd, Failure};
 use crate::dialog::{Dialog, Kind, Options, Step, Verdict};
 use crate::keys::{Action, Screen};
+use crate::prompt::Prompt;
 use crate::scope::{self, Part};
 use crate::trial;
 use lb_shared::request::{Outcome, Refusal, Reply, Request};

@@ -16,8 +16,9 @@ use crate::list::List;
 use crate::log::Log;
 use crate::mouse::{self, Mouse};
 pub(crate) use crate::msg::{Cmd, Failure, Link, Msg, News};
-use crate::order::{self, By, Order};
+use crate::order::{self, Order};
 use crate::past::{Past, Travel};
+use crate::prompt::{Narrowed, Prompt};
 use crate::ranking::Ranking;
 use crate::runs::Runs;
 use crate::story::{Elsewhere, Key};
@@ -25,16 +26,16 @@ use crate::tape::Playing;
 use crate::theme::Theme;
 use crate::trial::{self, Trial};
 use crate::window;
-use crate::{past, runs};
+use crate::{news, past, runs, view};
 use crossterm::event::KeyEventKind;
 use lb_shared::event::Numbered;
-use lb_shared::filter::Filter;
 use lb_shared::names::{InstanceName, ServerId, ServiceKey};
 use lb_shared::request::Hello;
 use lb_shared::state::{ObjectId, Target};
 use lb_shared::window::WindowAsk;
 use lb_shared::zone::Zone;
 use ratatui::style::Color;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,44 +57,6 @@ const SEAT_SHIFT: u32 = 32;
 /// The place of the dashboard that asked.
 pub(crate) fn asker(ticket: u64) -> usize {
     usize::try_from(ticket >> SEAT_SHIFT).unwrap_or(usize::MAX)
-}
-
-/// A line being typed.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Prompt {
-    #[default]
-    None,
-    /// The filter of the screen, as it is typed; and what was before.
-    Filter(String),
-    Command {
-        text: String,
-        error: String,
-    },
-}
-
-/// A filter and its text.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Narrowed {
-    pub(crate) text: String,
-    pub(crate) filter: Filter,
-    /// Why the text is no filter; the last good one holds.
-    pub(crate) error: Option<String>,
-}
-
-impl Narrowed {
-    /// Takes a text; the last good filter holds while it is none.
-    pub(crate) fn set(&mut self, screen: Screen, text: &str) {
-        self.text = text.to_owned();
-        // Events are narrowed by words, not by the states of objects.
-        let parsed = match screen {
-            Screen::Events => Ok(Filter::default()),
-            _ => Filter::parse(text),
-        };
-        match parsed {
-            Ok(filter) => (self.filter, self.error) = (filter, None),
-            Err(refusal) => self.error = Some(refusal.to_string()),
-        }
-    }
 }
 
 /// What is looked at closely.
@@ -132,6 +95,8 @@ pub(crate) struct App {
     pub(crate) link_since: Duration,
     pub(crate) connects: u32,
     pub(crate) last_failure: Option<String>,
+    /// How long the last questions were on their way, where that is another machine.
+    pub(crate) trips: VecDeque<Duration>,
     /// When the agent was last heard of.
     pub(crate) heard: Duration,
     pub(crate) hello: Option<Hello>,
@@ -158,6 +123,8 @@ pub(crate) struct App {
     pub(crate) help: Option<usize>,
     /// What help shows.
     pub(crate) page: Page,
+    /// Words that help is narrowed to.
+    pub(crate) sought: String,
     pub(crate) log: Log,
     pub(crate) dialog: Option<Dialog>,
     /// What is compared, or was chosen to be.
@@ -208,7 +175,7 @@ pub(crate) struct App {
     /// The service whose servers the hosts are compared by.
     pub(crate) beside: Option<ServiceKey>,
     /// Past events, until the state they led to is here.
-    backlog: Vec<Numbered>,
+    pub(crate) backlog: Vec<Numbered>,
     /// Something was told or typed that may look different.
     pub(crate) dirty: bool,
     /// Something of it is on the screen.
@@ -218,9 +185,7 @@ pub(crate) struct App {
     pub(crate) ordered_at: Duration,
     /// The state and the numbers the lists were made from.
     pub(crate) ordered: Option<(u64, u64)>,
-    /// What the list of servers was made from, where nothing else decides about it.
-    pub(crate) listed: Option<(u64, (By, bool), String)>,
-    /// Its order where numbers decide.
+    /// What the list of servers is made of.
     pub(crate) ranking: Ranking,
 }
 
@@ -262,7 +227,7 @@ impl App {
     }
 
     /// Where news goes.
-    fn live_mut(&mut self) -> &mut Data {
+    pub(crate) fn live_mut(&mut self) -> &mut Data {
         match &mut self.past {
             Some(past) => &mut past.live,
             None => self.data.get_or_insert_default(),
@@ -315,9 +280,10 @@ impl App {
     pub(crate) fn forget(&mut self) {
         (self.data, self.past, self.hello, self.note) = (None, None, None, None);
         (self.link, self.last_failure, self.connects) = (Link::Starting, None, 0);
+        self.trips.clear();
         (self.now, self.heard, self.link_since) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         (self.moved_at, self.ordered_at) = (Duration::ZERO, Duration::ZERO);
-        (self.ordered, self.listed, self.runs) = (None, None, None);
+        (self.ordered, self.runs) = (None, None);
         self.ranking = Ranking::default();
         self.backlog = Vec::new();
         self.stir = true;
@@ -352,7 +318,7 @@ impl App {
         self.watched && self.help.is_none() && (self.screen != Screen::Events || !self.detail.is_empty())
     }
 
-    fn shows_sparklines(&self) -> bool {
+    pub(crate) fn shows_sparklines(&self) -> bool {
         match self.screen {
             Screen::Overview => self.size.0 >= WIDE,
             Screen::Services => true,
@@ -414,7 +380,7 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
     app.now = app.now.max(at);
     // Signs of life change nothing on the screen, unless they were missed.
     let idle = match &msg {
-        Msg::Link(News::Alive | News::Still(_) | News::Was(_)) => !app.stale(),
+        Msg::Link(News::Alive | News::Still(_) | News::Was(_) | News::Trip(_)) => !app.stale(),
         // Whether time made a difference shows in the picture that is drawn for it.
         Msg::Focus(_) | Msg::Tick => true,
         _ => false,
@@ -445,7 +411,7 @@ pub(crate) fn update(app: &mut App, at: Duration, msg: Msg) -> Vec<Cmd> {
             Vec::new()
         }
         Msg::Link(news) => {
-            on_news(app, news);
+            news::on_news(app, news);
             Vec::new()
         }
         Msg::Answer(ticket, answer) => {
@@ -482,111 +448,5 @@ pub(crate) fn settle(app: &mut App) {
     }
     act::watch_targets(app);
     order::arrange(app);
-}
-
-fn on_news(app: &mut App, news: News) {
-    match news {
-        News::Connected(hello, events) => {
-            app.log.add(
-                app.now,
-                format!("connected to agent {} on {}", hello.agent, hello.host),
-            );
-            app.link = Link::Up;
-            app.link_since = app.now;
-            app.connects += 1;
-            app.heard = app.now;
-            app.hello = Some(hello);
-            match app.live().is_some() {
-                true => app.live_mut().backlog(events),
-                false => app.backlog = events,
-            }
-        }
-        News::Update(update) => {
-            app.heard = app.now;
-            on_update(app, update);
-        }
-        News::Early(excerpt) => {
-            app.heard = app.now;
-            if app.live().is_none_or(Data::is_early) {
-                let now = app.now;
-                let events = std::mem::take(&mut app.backlog);
-                let data = app.live_mut();
-                data.backlog(events);
-                data.excerpt(now, *excerpt);
-                app.stir = true;
-            }
-        }
-        News::Counters(counters) => {
-            app.heard = app.now;
-            if app.data.is_some() {
-                app.live_mut().sample(*counters);
-            }
-        }
-        News::Window(rows, window) => {
-            app.heard = app.now;
-            if app.data.is_some() {
-                app.live_mut().window(&rows, *window);
-            }
-        }
-        News::Still(at) => {
-            app.heard = app.now;
-            let moved = app.data.is_some() && app.live_mut().still(at);
-            app.dirty |= moved && app.shows_sparklines();
-        }
-        News::Alive => app.heard = app.now,
-        News::Was(_) => {}
-        News::Down {
-            failure,
-            attempt,
-            retry_in,
-        } => {
-            if !matches!(app.link, Link::Down { .. }) {
-                app.link_since = app.now;
-            }
-            app.log
-                .add(app.now, format!("not connected: {}", failure.message));
-            app.last_failure = Some(failure.message.clone());
-            app.link = Link::Down {
-                failure,
-                attempt,
-                retry_at: app.now + retry_in,
-            };
-        }
-    }
-}
-
-fn on_update(app: &mut App, update: lb_shared::client::Update) {
-    use lb_shared::client::Update;
-    let now = app.now;
-    if let Some(past) = &mut app.past {
-        past.waiting += 1;
-    }
-    let events = std::mem::take(&mut app.backlog);
-    let data = app.live_mut();
-    if !events.is_empty() {
-        data.backlog(events);
-    }
-    match update {
-        Update::Snapshot(snapshot) => {
-            let before = data.state.agent.pid;
-            let restarted = before != 0 && before != snapshot.state.agent.pid;
-            if restarted {
-                data.forget_samples();
-            }
-            let round = u64::from(restarted);
-            data.snapshot(now, *snapshot);
-            let overrides = data.state.overrides.len();
-            app.round += round;
-            if restarted {
-                app.tell(format!(
-                    "the agent was restarted; {} still in force",
-                    lb_shared::text::count(overrides, "override")
-                ));
-            }
-            app.stir = true;
-        }
-        Update::Event(event) => data.event(now, *event),
-        // The snapshot that follows puts it right.
-        Update::Lost { from, to } => app.log.add(app.now, format!("lost events {from} to {to}")),
-    }
+    view::hold(app);
 }

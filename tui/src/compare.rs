@@ -138,7 +138,7 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) {
     let Some(compare) = &mut app.compare else { return };
     match event.code {
         KeyCode::Esc | KeyCode::Enter | KeyCode::Char('=' | 'q') => app.compare = None,
-        KeyCode::Down | KeyCode::Char('j') => compare.scroll += 1,
+        KeyCode::Down | KeyCode::Char('j') => compare.scroll = compare.scroll.saturating_add(1),
         KeyCode::Up | KeyCode::Char('k') => compare.scroll = compare.scroll.saturating_sub(1),
         _ => {}
     }

@@ -1,10 +1,12 @@
 //! What is known about the agent: its state, folded from its events, with what is derived from both.
 
+use crate::survey::{Survey, Touched};
 use lb_shared::counters::Counters;
 use lb_shared::event::{Change, Numbered, What};
 use lb_shared::excerpt::{Excerpt, Sums};
+use lb_shared::filter::Load;
 use lb_shared::names::ServiceKey;
-use lb_shared::problems::{self, Problem, Tally};
+use lb_shared::problems::{Problem, Tally};
 use lb_shared::request::{Role, Snapshot};
 use lb_shared::state::{Object, ObjectId, State};
 use lb_shared::units::Mono;
@@ -50,12 +52,16 @@ pub(crate) struct Data {
     /// Grows with every change of the state, and with every change of the numbers.
     version: u64,
     samples: u64,
-    /// Grows when there are other services or servers, or in another order.
+    /// Grows when there are other services or servers, or with another name or place.
     roster: u64,
     /// Grows when the numbers are those of other servers.
     counted: u64,
     /// What is known of the objects that are still to come, while only a first part of the state is here.
     early: Option<Box<Sums>>,
+    survey: Survey,
+    /// What the list of servers asks of the counters, in their order; `None` until it asks.
+    loads: Option<Vec<Load>>,
+    pub(crate) touched: Touched,
 }
 
 /// Past sums, oldest first.
@@ -89,6 +95,8 @@ impl Data {
     pub(crate) fn snapshot(&mut self, at: Duration, snapshot: Snapshot) {
         self.early = None;
         self.state = snapshot.state;
+        self.survey = Survey::of(&self.state);
+        self.touched = Touched::all();
         self.role = snapshot.role.or(self.role);
         self.seq = snapshot.seq;
         self.version += 1;
@@ -101,6 +109,7 @@ impl Data {
     pub(crate) fn excerpt(&mut self, at: Duration, excerpt: Excerpt) {
         self.snapshot(at, excerpt.snapshot);
         self.counters = excerpt.counters;
+        self.loads = None;
         self.counted += 1;
         let all = excerpt.sums.all.as_ref();
         self.totals = all.and_then(|all| all.totals);
@@ -151,9 +160,12 @@ impl Data {
     /// Folds one event. Those a snapshot already contains are only listed.
     pub(crate) fn event(&mut self, at: Duration, event: Numbered) {
         if event.seq > self.seq {
-            let other = |change| changes_roster(&self.state, change);
-            self.roster += u64::from(event.event.changes.iter().any(other));
-            self.state.apply(&event.event);
+            for change in &event.event.changes {
+                self.roster += u64::from(changes_roster(&self.state, change));
+                self.survey.take(&self.state, change);
+                self.touched.take(change);
+                self.state.apply_change(change);
+            }
             self.seq = event.seq;
             self.version += 1;
             self.derived = false;
@@ -176,6 +188,7 @@ impl Data {
         self.services = sums.services;
         let at = counters.at;
         self.counters = Some(counters);
+        self.loads = None;
         self.counted += 1;
         self.samples += 1;
         self.draw_on(at);
@@ -191,16 +204,20 @@ impl Data {
         let before = counters.servers.len();
         counters.at = window.at;
         counters.instances.extend(window.instances);
-        take(&mut counters.servers, window.servers);
+        self.loads = take(&mut counters.servers, window.servers, |it| Load::from(it));
         let mut others = window.whole || counters.servers.len() != before;
         for id in &window.gone {
             others |= counters.servers.remove(id).is_some();
+        }
+        if others {
+            self.loads = None;
         }
         if let Rows::These(ids) = rows
             && counters.servers.len() > ids.len()
         {
             let seen: BTreeSet<_> = ids.iter().collect();
             counters.servers.retain(|id, _| seen.contains(id));
+            self.loads = None;
             others = true;
         }
         self.counted += u64::from(others);
@@ -267,10 +284,24 @@ impl Data {
     /// A restarted agent counts from zero: nothing sampled before means anything.
     pub(crate) fn forget_samples(&mut self) {
         self.counters = None;
+        self.loads = None;
         self.counted += 1;
         self.totals = None;
         self.services = BTreeMap::new();
         self.history = History::default();
+    }
+
+    /// Reads what [`Data::loads`] gives, if it was not read on the way.
+    pub(crate) fn weigh(&mut self) {
+        if self.loads.is_none() {
+            let counted = self.counters.as_ref().map(|it| it.servers.values());
+            self.loads = Some(counted.into_iter().flatten().map(Load::from).collect());
+        }
+    }
+
+    /// What each counted server carries, in the order of the counters.
+    pub(crate) fn loads(&self) -> &[Load] {
+        self.loads.as_deref().unwrap_or_default()
     }
 
     /// Another number for every state there was.
@@ -278,7 +309,7 @@ impl Data {
         self.version
     }
 
-    /// Another number whenever there are other services or servers, or in another order.
+    /// Another number whenever there are other services or servers, or with another name or place.
     pub(crate) fn roster(&self) -> u64 {
         self.roster
     }
@@ -300,11 +331,12 @@ impl Data {
         }
         self.derived = true;
         let view = View::new(&self.state, self.mono, self.wall_ms).with_sums(self.early.as_deref());
-        let (problems, services, servers) = (
-            problems::problems(&view),
-            view.service_tally(),
-            view.server_tally(),
-        );
+        let problems = self.survey.problems(&view);
+        let services = view.service_tally();
+        let servers = match self.early {
+            Some(_) => view.server_tally(),
+            None => self.survey.tally(),
+        };
         self.problems = problems;
         self.service_tally = services;
         self.server_tally = servers;
@@ -347,18 +379,25 @@ impl Data {
     }
 }
 
-/// Takes what changed. Where that is much, one walk over both is quicker than to look for each.
-fn take<K: Ord, V>(into: &mut BTreeMap<K, V>, changed: Vec<(K, V)>) {
+/// Takes what changed. Where that is much, one walk over both is quicker than to look for each; then an extract of all
+/// values comes back, read while they are at hand.
+fn take<K: Ord, V, E>(
+    into: &mut BTreeMap<K, V>,
+    changed: Vec<(K, V)>,
+    extract: impl Fn(&V) -> E,
+) -> Option<Vec<E>> {
     const FEW: usize = 8;
     if changed.len() < into.len() / FEW {
         into.extend(changed);
-        return;
+        return None;
     }
     let mut changed = changed.into_iter().peekable();
     let mut new = Vec::new();
+    let mut extracts = Vec::with_capacity(into.len());
     for (key, value) in into.iter_mut() {
         // Most often it is this one: to see that takes less than to see which of two is first.
         if let Some((_, now)) = changed.next_if(|it| it.0 == *key) {
+            extracts.push(extract(&now));
             *value = now;
             continue;
         }
@@ -368,18 +407,21 @@ fn take<K: Ord, V>(into: &mut BTreeMap<K, V>, changed: Vec<(K, V)>) {
         if let Some((_, now)) = changed.next_if(|it| it.0 == *key) {
             *value = now;
         }
+        extracts.push(extract(value));
     }
+    let whole = new.is_empty() && changed.peek().is_none();
     into.extend(new.into_iter().chain(changed));
+    whole.then_some(extracts)
 }
 
-/// Whether with this change there are other services or servers, or in another order.
+/// Whether with this change there are other services or servers, or with another name or place.
 fn changes_roster(state: &State, change: &Change) -> bool {
     match change {
         Change::Put(Object::Server(view)) => !state.servers.contains_key(&view.id),
         Change::Put(Object::Service(view)) => state
             .services
             .get(&view.key)
-            .is_none_or(|known| known.order != view.order),
+            .is_none_or(|known| known.order != view.order || known.name != view.name),
         Change::Remove(ObjectId::Server(_) | ObjectId::Service(_)) => true,
         Change::Put(_) | Change::Remove(_) => false,
     }
@@ -449,7 +491,9 @@ pub(crate) mod tests {
         ) {
             let mut want = held.clone();
             want.extend(changed.iter().copied());
-            take(&mut held, changed);
+            if let Some(extracts) = take(&mut held, changed, |value| *value) {
+                prop_assert_eq!(extracts, held.values().copied().collect::<Vec<_>>());
+            }
             prop_assert_eq!(held, want);
         }
     }

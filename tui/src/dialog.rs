@@ -169,6 +169,7 @@ impl Verdict {
             Reply::Refused(refusal) => Self::Refused(refusal),
             Reply::Hello(_)
             | Reply::Config(_)
+            | Reply::Settings(_)
             | Reply::Snapshot(_)
             | Reply::Counters(_)
             | Reply::Events(_)

@@ -73,6 +73,8 @@ pub(crate) struct Way {
     pub(crate) up: Option<(bool, Duration)>,
     pub(crate) reconnects: u32,
     pub(crate) last_failure: Option<String>,
+    /// How long a question is on its way; `local` where it does not leave this machine.
+    pub(crate) trip: Option<String>,
 }
 
 /// How a host answers.
@@ -113,6 +115,8 @@ pub(crate) struct RouterRow {
     pub(crate) addresses: usize,
     /// On the hosts that answer.
     pub(crate) masters: usize,
+    /// Who sends its connections to whom: `lb1 -> lb2`, or `off`.
+    pub(crate) sync: String,
 }
 
 /// One virtual router on one host.
@@ -143,7 +147,7 @@ impl Fleet {
                 .zip(&names)
                 .map(|(seat, name)| host(seat, name))
                 .collect(),
-            routers: routers(seats),
+            routers: routers(seats, &names),
             ..Self::default()
         };
         let live: Vec<Seen<'_>> = seats
@@ -277,6 +281,13 @@ fn way(seat: &App) -> Way {
         },
         reconnects: seat.connects.saturating_sub(1),
         last_failure: seat.last_failure.as_deref().map(escape),
+        trip: match seat.trips.iter().min() {
+            _ if !seat.socket.starts_with("ssh://") => Some("local".into()),
+            Some(shortest) if !seat.stale() => {
+                Some(took_text(u64::try_from(shortest.as_micros()).unwrap_or(u64::MAX)))
+            }
+            Some(_) | None => None,
+        },
     }
 }
 
@@ -331,7 +342,7 @@ fn health(seats: &[App], front: &App) -> Health {
     Health { service, rows }
 }
 
-fn routers(seats: &[App]) -> Vec<RouterRow> {
+fn routers(seats: &[App], hosts: &[String]) -> Vec<RouterRow> {
     let mut rows: BTreeMap<Router, Vec<Option<Place<'_>>>> = BTreeMap::new();
     for (nth, seat) in seats.iter().enumerate() {
         let Some(view) = view(seat) else { continue };
@@ -343,10 +354,12 @@ fn routers(seats: &[App]) -> Vec<RouterRow> {
                 it,
                 stale: seat.stale(),
                 age: view.age(it.since),
+                sends: view.state.agent.sync.as_ref().is_some_and(|sync| sync.sends),
+                takes: view.state.agent.sync.as_ref().is_some_and(|sync| sync.takes),
             });
         }
     }
-    let mut rows: Vec<RouterRow> = rows.values().filter_map(|row| router(row)).collect();
+    let mut rows: Vec<RouterRow> = rows.values().filter_map(|row| router(row, hosts)).collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows
 }
@@ -357,9 +370,36 @@ struct Place<'a> {
     it: &'a InstanceView,
     stale: bool,
     age: Duration,
+    /// Its kernel sends connections, or takes them.
+    sends: bool,
+    takes: bool,
 }
 
-fn router(row: &[Option<Place<'_>>]) -> Option<RouterRow> {
+/// Whether the connections of a router's master go to the others, who would take it over.
+fn sync(row: &[Option<Place<'_>>], hosts: &[String]) -> String {
+    let places = || {
+        row.iter()
+            .zip(hosts)
+            .filter_map(|(place, host)| Some((place.as_ref()?, host)))
+    };
+    let live = || places().filter(|(place, _)| !place.stale);
+    let Some((master, from)) = live().find(|(place, _)| place.it.state == VrrpState::Master) else {
+        return "-".into();
+    };
+    if !master.sends {
+        return "off".into();
+    }
+    let to: Vec<&str> = live()
+        .filter(|(place, host)| *host != from && place.takes)
+        .map(|(_, host)| host.as_str())
+        .collect();
+    match to.is_empty() {
+        true => format!("{from} -> nobody"),
+        false => format!("{from} -> {}", to.join(" ")),
+    }
+}
+
+fn router(row: &[Option<Place<'_>>], hosts: &[String]) -> Option<RouterRow> {
     let first = row.iter().flatten().next()?.it;
     let masters = row
         .iter()
@@ -374,7 +414,7 @@ fn router(row: &[Option<Place<'_>>]) -> Option<RouterRow> {
                 text: "-".into(),
                 age: None,
             },
-            Some(Place { it, stale, age }) => {
+            Some(Place { it, stale, age, .. }) => {
                 let unsure = if *stale { "?" } else { "" };
                 let text = format!(
                     "{}{unsure} {}{unsure}",
@@ -404,6 +444,7 @@ fn router(row: &[Option<Place<'_>>]) -> Option<RouterRow> {
             .collect(),
         addresses: first.addresses.len(),
         masters,
+        sync: sync(row, hosts),
     })
 }
 

@@ -1,12 +1,12 @@
 //! Keys and pasted text: moving, opening, marking, finding, and the prompts.
 
 use crate::act;
-use crate::app::{App, Cmd, Detail, Narrowed, Page, Prompt};
-use crate::command::{self, Command};
+use crate::app::{App, Cmd, Detail, Page};
 use crate::keys::{self, Action, Screen};
 use crate::list::List;
+use crate::prompt::{self, Narrowed, Prompt};
 use crate::tape::Play;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyEvent, KeyModifiers};
 use lb_shared::state::{ObjectId, Target};
 
 /// Takes pasted text: into a field or a prompt, never as keys.
@@ -24,6 +24,7 @@ pub(crate) fn on_paste(app: &mut App, text: &str) -> Vec<Cmd> {
             app.filters[app.screen as usize].set(app.screen, &typed);
         }
         Prompt::Command { text, .. } => text.push_str(&clean),
+        Prompt::Search => app.sought.push_str(&clean),
     }
     app.stir = true;
     Vec::new()
@@ -38,7 +39,7 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
     }
     if app.prompt != Prompt::None {
         app.stir = true;
-        return on_prompt_key(app, event);
+        return prompt::on_key(app, event);
     }
     if app.trial.is_some() {
         return crate::trial::on_key(app, event);
@@ -56,13 +57,14 @@ pub(crate) fn on_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
     };
     if let Some(scroll) = &mut app.help {
         match action {
+            Action::Back if !app.sought.is_empty() => app.sought.clear(),
             Action::Back | Action::Help | Action::Open => app.help = None,
-            Action::Down => *scroll += 1,
-            Action::Up => *scroll = scroll.saturating_sub(1),
+            Action::Filter => app.prompt = Prompt::Search,
+            Action::Command => return on_action(app, action),
             Action::Quit if event.modifiers.contains(KeyModifiers::CONTROL) => return vec![Cmd::Quit],
             Action::Quit => app.help = None,
             Action::Suspend => return vec![Cmd::Suspend],
-            _ => {}
+            action => scrolled(scroll, action, app.size.1),
         }
         return Vec::new();
     }
@@ -154,6 +156,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Help => {
             app.help = Some(0);
             app.page = Page::Keys;
+            app.sought.clear();
         }
         Action::Redraw => return vec![Cmd::Redraw],
         Action::Suspend => return vec![Cmd::Suspend],
@@ -191,20 +194,9 @@ fn played(app: &App, action: Action) -> Option<Play> {
 
 pub(crate) fn travel(app: &mut App, action: Action) {
     app.moved_at = app.now;
-    let page = usize::from(app.size.1.saturating_sub(8)).max(1);
+    let page = page(app.size.1);
     if let Some(detail) = app.detail.last_mut() {
-        let scroll = &mut detail.scroll;
-        match action {
-            Action::Down => *scroll += 1,
-            Action::Up => *scroll = scroll.saturating_sub(1),
-            Action::HalfDown => *scroll += page / 2,
-            Action::HalfUp => *scroll = scroll.saturating_sub(page / 2),
-            Action::PageDown => *scroll += page,
-            Action::PageUp => *scroll = scroll.saturating_sub(page),
-            Action::First => *scroll = 0,
-            _ => {}
-        }
-        return;
+        return scrolled(&mut detail.scroll, action, app.size.1);
     }
     if app.screen == Screen::Events {
         app.follow = action == Action::First;
@@ -218,6 +210,27 @@ pub(crate) fn travel(app: &mut App, action: Action) {
         (Screen::Events, _) => step(&mut app.events, action, page),
         (Screen::Hosts, _) => step(&mut app.hosts, action, page),
     }
+}
+
+/// Rows that are passed at once on a terminal so high.
+fn page(height: u16) -> usize {
+    usize::from(height.saturating_sub(8)).max(1)
+}
+
+/// Scrolls a page of text; that it does not go beyond its end is seen to before it is drawn.
+pub(crate) fn scrolled(scroll: &mut usize, action: Action, height: u16) {
+    let page = page(height);
+    *scroll = match action {
+        Action::Down => scroll.saturating_add(1),
+        Action::Up => scroll.saturating_sub(1),
+        Action::HalfDown => scroll.saturating_add(page / 2),
+        Action::HalfUp => scroll.saturating_sub(page / 2),
+        Action::PageDown => scroll.saturating_add(page),
+        Action::PageUp => scroll.saturating_sub(page),
+        Action::First => 0,
+        Action::Last => usize::MAX,
+        _ => *scroll,
+    };
 }
 
 fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {
@@ -235,7 +248,7 @@ fn step<K: Clone + Ord>(list: &mut List<K>, action: Action, page: usize) {
 }
 
 /// Whether a screen has a list that can be narrowed.
-fn has_list(screen: Screen) -> bool {
+pub(crate) fn has_list(screen: Screen) -> bool {
     !matches!(screen, Screen::Overview | Screen::Hosts)
 }
 
@@ -392,7 +405,7 @@ fn copy_row(app: &mut App) -> Vec<Cmd> {
 }
 
 /// The events of the list as lines of JSON, the oldest first.
-fn export(app: &App) -> String {
+pub(crate) fn export(app: &App) -> String {
     let Some(data) = &app.data else {
         return String::new();
     };
@@ -411,143 +424,4 @@ fn export(app: &App) -> String {
         }
     }
     text
-}
-
-fn on_prompt_key(app: &mut App, event: &KeyEvent) -> Vec<Cmd> {
-    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-    let screen = app.screen;
-    match (&mut app.prompt, event.code) {
-        (_, KeyCode::Char('c')) if ctrl => app.prompt = Prompt::None,
-        (Prompt::Filter(_), KeyCode::Esc) => {
-            app.filters[screen as usize] = Narrowed::default();
-            app.prompt = Prompt::None;
-        }
-        (Prompt::Filter(_), KeyCode::Enter) => app.prompt = Prompt::None,
-        (Prompt::Filter(text), code) => {
-            edit(text, code, ctrl);
-            let text = text.clone();
-            app.filters[screen as usize].set(screen, &text);
-        }
-        (Prompt::Command { .. }, KeyCode::Esc) => app.prompt = Prompt::None,
-        (Prompt::Command { text, .. }, KeyCode::Enter) => {
-            let line = text.clone();
-            return run(app, &line);
-        }
-        (Prompt::Command { text, error }, KeyCode::Up | KeyCode::Down) => {
-            let older = event.code == KeyCode::Up;
-            let step = if older {
-                app.recalled + 1
-            } else {
-                app.recalled.saturating_sub(1)
-            };
-            app.recalled = step.min(app.lines.len());
-            let nth = app.lines.len().checked_sub(app.recalled);
-            *text = nth
-                .and_then(|nth| app.lines.get(nth))
-                .cloned()
-                .unwrap_or_default();
-            error.clear();
-        }
-        (Prompt::Command { text, error }, KeyCode::Tab) => {
-            if let Some(data) = &app.data {
-                (*text, *error) = command::complete(text, &data.view(app.now));
-            }
-        }
-        (Prompt::Command { text, error }, code) => {
-            if text.is_empty() && code == KeyCode::Backspace {
-                app.prompt = Prompt::None;
-            } else {
-                error.clear();
-                edit(text, code, ctrl);
-            }
-        }
-        (Prompt::None, _) => {}
-    }
-    Vec::new()
-}
-
-fn edit(text: &mut String, code: KeyCode, ctrl: bool) {
-    const TEXT_MAX: usize = 512;
-    match code {
-        KeyCode::Char('u') if ctrl => text.clear(),
-        KeyCode::Char('w') if ctrl => {
-            let kept = text.trim_end().rfind(' ').map_or(0, |at| at + 1);
-            text.truncate(kept);
-        }
-        KeyCode::Char(c) if !ctrl && !c.is_control() && text.len() < TEXT_MAX => text.push(c),
-        KeyCode::Backspace => drop(text.pop()),
-        _ => {}
-    }
-}
-
-/// The most command lines that are remembered.
-const LINES_MAX: usize = 100;
-
-fn run(app: &mut App, line: &str) -> Vec<Cmd> {
-    let Some(data) = &app.data else {
-        app.prompt = Prompt::None;
-        app.tell("not connected");
-        return Vec::new();
-    };
-    let parsed = command::parse(line, &data.view(app.shown_at()), &app.marked());
-    let command = match parsed {
-        Ok(command) => command,
-        Err(error) => {
-            app.prompt = Prompt::Command {
-                text: line.to_owned(),
-                error,
-            };
-            return Vec::new();
-        }
-    };
-    app.prompt = Prompt::None;
-    app.lines.retain(|known| known != line);
-    app.lines.push(line.to_owned());
-    app.lines.drain(..app.lines.len().saturating_sub(LINES_MAX));
-    match command {
-        Command::Change {
-            kind,
-            targets,
-            options,
-        } => return act::ask(app, kind, targets, options),
-        Command::Filter(text) if !has_list(app.screen) => {
-            drop(text);
-            app.tell("there is no list to filter here");
-        }
-        Command::Filter(text) => app.filters[app.screen as usize].set(app.screen, &text),
-        Command::Go(screen) => go(app, screen),
-        Command::Sort(by, reversed) => {
-            if app.order.of(app.screen).is_none() {
-                app.tell("the lists of the screens 2 and 3 can be sorted");
-            }
-            app.order.set(app.screen, by, reversed);
-        }
-        Command::Export(path) => return vec![Cmd::Write(path, export(app))],
-        Command::Picture(path) => return vec![Cmd::Write(path, crate::view::text(app))],
-        Command::At(text) => {
-            let Some((_, now_ms)) = crate::past::clocks(app) else {
-                return Vec::new();
-            };
-            match crate::past::named(app, &text, now_ms) {
-                Ok(to_ms) if app.playing.is_some() => return vec![Cmd::Play(Play::To(to_ms))],
-                Ok(to_ms) => return crate::past::go(app, to_ms),
-                Err(error) => {
-                    app.prompt = Prompt::Command {
-                        text: line.to_owned(),
-                        error,
-                    };
-                }
-            }
-        }
-        Command::Live if app.playing.is_some() => return vec![Cmd::Play(Play::End)],
-        Command::Live => crate::past::to_live(app),
-        Command::Compare(left, right) => crate::compare::of(app, left, right),
-        Command::Local(local) => app.local = local,
-        Command::Help(page) => {
-            app.help = Some(0);
-            app.page = page;
-        }
-        Command::Quit => return vec![Cmd::Quit],
-    }
-    Vec::new()
 }

@@ -398,7 +398,7 @@ pub(crate) fn line(screen: Screen, detail: Option<&ObjectId>) -> &'static [Actio
             Open, NextPane, Drain, Undrain, Weight, Disable, Filter, Help, Mark, Sort, Columns, Command, Quit,
         ],
         Screen::Servers => &[
-            Open, Mark, Drain, Undrain, Weight, Disable, Filter, Sort, Help, Columns, Command, Quit,
+            Open, Mark, Drain, Undrain, Weight, Filter, Sort, Disable, Help, Columns, Command, Quit,
         ],
         Screen::Events => &[Open, First, Last, Follow, Filter, Travel, Help, Quit],
         Screen::Vrrp => &[

@@ -286,11 +286,15 @@ fn sample_for_ever(host: &Host, out: &Out, wanted: &Receiver<Wish>, usual: Durat
         let Some(open) = numbers.take().or_else(fresh) else {
             continue;
         };
+        let asked = Instant::now();
         // A connection that failed or was too slow is not used again; the watching one tells of it.
         let Some((open, news)) = sample(open, numbers_now) else {
             continue;
         };
         numbers = Some(open);
+        if matches!(host, Host::Ssh { .. }) && out.send(Msg::Link(News::Trip(asked.elapsed()))).is_err() {
+            return;
+        }
         if out.send(Msg::Link(news)).is_err() {
             return;
         }

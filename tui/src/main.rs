@@ -5,6 +5,7 @@
 
 mod act;
 mod app;
+mod args;
 mod board;
 mod cause;
 mod columns;
@@ -20,17 +21,21 @@ mod list;
 mod log;
 mod mouse;
 mod msg;
+mod news;
 mod once;
 mod order;
 mod page;
 mod past;
+mod prompt;
 mod ranking;
 mod runs;
 mod scope;
+mod serve;
 mod settings;
 mod story;
 mod strip;
 mod succession;
+mod survey;
 mod tape;
 mod term;
 #[cfg(test)]
@@ -42,9 +47,9 @@ mod window;
 
 use anyhow::{Context as _, Result, bail};
 use app::{App, Cmd, Msg, News};
+use args::{Args, accent_of};
 use board::Board;
 use clap::Parser;
-use crossterm::event::Event;
 use data::Data;
 use keys::Screen;
 use lb_shared::config::Config;
@@ -54,13 +59,13 @@ use lb_shared::zone::Zone;
 use log::LogFile;
 use nix::sys::signal::Signal;
 use once::Format;
-use ratatui::style::Color;
+use serve::{Letter, play, read_keys, serve};
 use settings::Settings;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tape::{Play, Player, Recorder};
@@ -68,101 +73,6 @@ use theme::Theme;
 
 /// How long `--once` waits for the agent.
 const ONCE_WITHIN: Duration = Duration::from_secs(5);
-/// Pictures are at least this far apart.
-const FRAME: Duration = Duration::from_millis(33);
-
-/// Live dashboard of the load-balancer agent
-#[derive(Debug, Parser)]
-#[command(name = "lbtui", version, about)]
-struct Args {
-    /// Path of the agent's socket; also LBCTL_SOCKET
-    #[arg(short, long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    #[arg(short = 'H', long, value_name = "URL", conflicts_with = "socket", value_parser = host_of,
-        value_delimiter = ',', help = "An agent: ssh://[user@]host[:port] or unix:PATH; may be repeated")]
-    host: Vec<Host>,
-    /// All hosts of a cluster of lbctl's configuration file; without a name those of its default_cluster
-    #[arg(short = 'C', long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
-    cluster: Option<String>,
-    /// Colour of the title, so that production looks different; the configuration file has one for each host
-    #[arg(long, value_name = "COLOUR", value_parser = accent_of)]
-    accent: Option<Color>,
-    /// Colours: terminal, okabe, light, high-contrast or mono; NO_COLOR chooses mono
-    #[arg(long, value_name = "NAME", value_parser = theme_of)]
-    theme: Option<Theme>,
-    /// Draw with ASCII only; so do terminals whose locale is not UTF-8
-    #[arg(long)]
-    ascii: bool,
-    /// Only look: no key changes anything
-    #[arg(long)]
-    read_only: bool,
-    /// The screen to begin with: overview, services, servers, events, vrrp or hosts
-    #[arg(long, value_name = "NAME", value_parser = screen_of)]
-    screen: Option<Screen>,
-    /// Narrow the first screen's list, as after `/`
-    #[arg(long, value_name = "EXPR")]
-    filter: Option<String>,
-    /// Begin with the mouse on
-    #[arg(long)]
-    mouse: bool,
-    /// Record the session into a new file, from 15 minutes before its start
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-    /// Play a recording
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["socket", "host", "cluster", "record"])]
-    replay: Option<PathBuf>,
-    /// Print one picture as text and end; needs no terminal
-    #[arg(long)]
-    once: bool,
-    /// Form of that picture
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORM",
-        default_value = "text",
-        requires = "once"
-    )]
-    format: Format,
-    /// Size of that picture
-    #[arg(long, value_name = "WxH", default_value = "80x24", value_parser = size_of, requires = "once")]
-    size: (u16, u16),
-    /// Print the manual page as roff and end
-    #[arg(long, exclusive = true)]
-    man: bool,
-    /// Write what the dashboard itself meets with into a file, at its end; `:log` shows it
-    #[arg(long, value_name = "FILE")]
-    log: Option<PathBuf>,
-    /// Leave nothing on the terminal at the end
-    #[arg(short, long)]
-    quiet: bool,
-}
-
-fn host_of(url: &str) -> Result<Host, String> {
-    Host::parse(url).map_err(|refusal| format!("{}; {}", refusal.message, refusal.hint))
-}
-
-fn accent_of(name: &str) -> Result<Color, String> {
-    name.parse().map_err(|_| {
-        "colours are the sixteen of the terminal by name, such as magenta, or #rrggbb".to_owned()
-    })
-}
-
-fn screen_of(name: &str) -> Result<Screen, String> {
-    Screen::named(name)
-}
-
-fn size_of(text: &str) -> Result<(u16, u16), String> {
-    let bad = || "a size is written as columns x rows, such as 80x24, at most 500x500".to_owned();
-    let (width, height) = text.split_once('x').ok_or_else(bad)?;
-    match (width.parse(), height.parse()) {
-        (Ok(width @ 1..=500), Ok(height @ 1..=500)) => Ok((width, height)),
-        _ => Err(bad()),
-    }
-}
-
-fn theme_of(name: &str) -> Result<Theme, String> {
-    settings::theme_named(name)
-}
 
 /// A variable of the environment that is set and not empty.
 fn var(name: &str) -> Option<String> {
@@ -408,9 +318,6 @@ fn links(hosts: &[Host], to: &Sender<Letter>, every: Duration) -> Vec<link::Link
     hosts.iter().enumerate().map(start).collect()
 }
 
-/// A message, and the place of the host it is from; `None`: from the terminal.
-type Letter = (Option<usize>, Msg);
-
 /// Waits for each agent's state and one sample of its counters, and prints the picture.
 fn once(mut board: Board, hosts: &[Host], format: Format) -> Result<ExitCode> {
     let (out, messages) = channel();
@@ -445,218 +352,4 @@ fn once(mut board: Board, hosts: &[Host], format: Format) -> Result<ExitCode> {
     drop(board::settle(&mut board));
     print!("{}", once::picture(board.front(), format));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes a file that was not there before; what came of it, in words.
-fn write_new(path: &str, text: &str) -> String {
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    let shown = lb_shared::text::escape(path);
-    match written {
-        Ok(()) => format!("{shown} is written"),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            format!("{shown} is there already and was left as it is: name another file")
-        }
-        Err(error) => format!("{shown} could not be written: {error}"),
-    }
-}
-
-fn read_keys(out: &Sender<Letter>) {
-    loop {
-        let msg = match crossterm::event::read() {
-            Ok(Event::Key(key)) => Msg::Key(key),
-            Ok(Event::Paste(text)) => Msg::Paste(text),
-            Ok(Event::Resize(width, height)) => Msg::Resize(width, height),
-            Ok(Event::FocusGained) => Msg::Focus(true),
-            Ok(Event::FocusLost) => Msg::Focus(false),
-            Ok(Event::Mouse(event)) => Msg::Mouse(event),
-            // The terminal is gone.
-            Err(_) => Msg::Terminate,
-        };
-        let last = matches!(msg, Msg::Terminate);
-        if out.send((None, msg)).is_err() || last {
-            return;
-        }
-    }
-}
-
-/// Takes messages and draws, until the end.
-fn serve(
-    board: &mut Board,
-    screen: &mut term::Screen,
-    messages: &Receiver<Letter>,
-    links: &[link::Link],
-    (recorder, log): (&mut Option<Recorder>, &mut Option<LogFile>),
-    first: Msg,
-) -> Result<()> {
-    let began = Instant::now();
-    let mut drawn: Option<Instant> = None;
-    // What the last picture looked like, and whether it goes on looking so.
-    let (mut look, mut quiet, mut known) = (0, false, false);
-    let mut msg = (None, first);
-    loop {
-        let woken = Instant::now();
-        let tick = matches!(msg, (None, Msg::Tick));
-        let mut next = Some(msg);
-        // All that waits is taken before one picture is drawn.
-        while let Some((from, msg)) = next {
-            if let (Some(seat), Msg::Link(news)) = (from, &msg) {
-                record(board, recorder, began.elapsed(), seat, news);
-            }
-            let cmds = board::update(board, began.elapsed(), from, msg);
-            if !carry_out(board, screen, links, began.elapsed(), cmds)? {
-                return Ok(());
-            }
-            // A flood of messages may delay a picture, not keep it away.
-            if woken.elapsed() > 3 * FRAME {
-                break;
-            }
-            // The first picture with something in it waits for nothing.
-            let due = match drawn.filter(|_| known || board.front().data.is_none()) {
-                Some(drawn) if board.dirty() => FRAME.saturating_sub(drawn.elapsed()),
-                Some(_) | None => Duration::ZERO,
-            };
-            next = if due.is_zero() {
-                messages.try_recv().ok()
-            } else {
-                messages.recv_timeout(due).ok()
-            };
-        }
-        if tick || board.dirty() {
-            let same = tick && !board.dirty();
-            let cmds = board::settle(board);
-            carry_out(board, screen, links, began.elapsed(), cmds)?;
-            let app = board.front();
-            known = app.data.is_some();
-            let picture = screen
-                .draw(|frame| view::draw(app, frame))
-                .context("the terminal cannot be drawn on")?;
-            let seen = view::look(picture.buffer);
-            quiet = same && seen == look;
-            look = seen;
-            drawn = Some(Instant::now());
-            keep_log(board, log, began.elapsed());
-        }
-        let at = drawn.map_or(Duration::ZERO, |drawn| drawn.duration_since(began));
-        let wait = board.front().wake_at(at, quiet).saturating_sub(began.elapsed());
-        msg = match messages.recv_timeout(wait) {
-            Ok(msg) => msg,
-            Err(RecvTimeoutError::Timeout) => (None, Msg::Tick),
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        };
-    }
-}
-
-/// Adds to the log file; one that cannot be written ends, and that is said.
-fn keep_log(board: &mut Board, log: &mut Option<LogFile>, at: Duration) {
-    let Some(to) = log else { return };
-    let seats = board.seats().iter();
-    if let Err(error) = to.take(seats.map(|seat| (seat.name(), &seat.log))) {
-        *log = None;
-        let told = format!("the log file ended: {error}");
-        drop(board::update(board, at, None, Msg::Told(told)));
-    }
-}
-
-/// Adds to the recording; one that cannot go on ends, and that is said.
-fn record(board: &mut Board, recorder: &mut Option<Recorder>, at: Duration, seat: usize, news: &News) {
-    let Some(to) = recorder else { return };
-    if let Err(error) = to.take(at, seat, news) {
-        *recorder = None;
-        let told = format!("the recording ended, what is in it can be played: {error}");
-        drop(board::update(board, at, None, Msg::Told(told)));
-    }
-}
-
-/// Plays a recording until it is quit.
-fn play(
-    board: &mut Board,
-    player: &mut Player,
-    screen: &mut term::Screen,
-    messages: &Receiver<Letter>,
-    first: Msg,
-) -> Result<()> {
-    const STEP: Duration = Duration::from_millis(100);
-    const LONG: Duration = Duration::from_secs(3_600);
-    let mut cmds = board::update(board, player.at, None, first);
-    player.begin(board);
-    let mut before = Instant::now();
-    loop {
-        for (_, cmd) in &cmds {
-            if let Cmd::Play(play) = cmd {
-                player.key(board, *play);
-            }
-        }
-        if !carry_out(board, screen, &[], player.at, cmds)? {
-            return Ok(());
-        }
-        // There is no agent to ask for numbers.
-        drop(board::settle(board));
-        let app = board.front();
-        screen
-            .draw(|frame| view::draw(app, frame))
-            .context("the terminal cannot be drawn on")?;
-        let got = messages.recv_timeout(if player.playing { STEP } else { LONG });
-        player.pass(board, before.elapsed());
-        before = Instant::now();
-        cmds = match got {
-            Ok((from, msg)) => board::update(board, player.at, from, msg),
-            Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        };
-    }
-}
-
-/// Does what a message led to outside; `false` at the end.
-fn carry_out(
-    board: &mut Board,
-    screen: &mut term::Screen,
-    links: &[link::Link],
-    at: Duration,
-    cmds: Vec<(usize, Cmd)>,
-) -> Result<bool> {
-    for (seat, cmd) in cmds {
-        // In a recording there is no way to the agents.
-        let link = links.get(seat);
-        match cmd {
-            Cmd::Ask(ticket, request) => {
-                if let Some(link) = link {
-                    link.ask(ticket, request);
-                }
-            }
-            Cmd::Sample(wanted) => {
-                if let Some(link) = link {
-                    link.sample(wanted);
-                }
-            }
-            Cmd::Hurry(wanted) => {
-                if let Some(link) = link {
-                    link.hurry(wanted);
-                }
-            }
-            Cmd::Reconnect => {
-                if let Some(link) = link {
-                    link.reconnect();
-                }
-            }
-            Cmd::Copy(text) => term::copy(&text),
-            Cmd::Mouse(wanted) => term::mouse(wanted)?,
-            Cmd::Write(path, text) => {
-                let told = write_new(&path, &text);
-                drop(board::update(board, at, None, Msg::Told(told)));
-            }
-            // The board or the player has seen to them.
-            Cmd::Host(_) | Cmd::AskOf(..) | Cmd::Gather | Cmd::Play(_) => {}
-            Cmd::Redraw => term::clear(screen)?,
-            Cmd::Suspend => {
-                term::suspend()?;
-                term::clear(screen)?;
-            }
-            Cmd::Quit => return Ok(false),
-        }
-    }
-    Ok(true)
 }

@@ -62,8 +62,7 @@ pub(crate) fn on_mouse(app: &mut App, event: MouseEvent) -> Vec<Cmd> {
 fn wheel(app: &mut App, action: Action) {
     for _ in 0..WHEEL {
         match (&mut app.help, action) {
-            (Some(scroll), Action::Down) => *scroll += 1,
-            (Some(scroll), _) => *scroll = scroll.saturating_sub(1),
+            (Some(scroll), action) => input::scrolled(scroll, action, app.size.1),
             (None, action) => input::travel(app, action),
         }
     }

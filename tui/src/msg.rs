@@ -48,6 +48,8 @@ pub(crate) enum News {
     Still(Mono),
     /// How it was some time before: for a recording.
     Was(Box<lb_shared::history::Past>),
+    /// How long a question took to be answered, on the way there and back.
+    Trip(Duration),
     /// It lives, and had nothing to tell.
     Alive,
     /// Not connected; the next attempt is that far away.

@@ -4,13 +4,12 @@ use crate::app::App;
 use crate::data::Data;
 use crate::keys::Screen;
 use crate::story::Key;
-use lb_shared::counters::ServerCounters;
-use lb_shared::filter::Item;
+use crate::survey::Touched;
+use lb_shared::filter::{Item, Load};
 use lb_shared::problems;
-use lb_shared::state::{ObjectId, ServerView, ServiceView};
+use lb_shared::state::{ObjectId, ServiceView};
 use lb_shared::view::View;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Rows stay in place for this long after the cursor moved.
@@ -54,7 +53,7 @@ impl By {
     }
 
     /// The number of a server it stands for, if that is one that changes every second.
-    pub(crate) fn number(self) -> Option<fn(&ServerCounters) -> u64> {
+    pub(crate) fn number(self) -> Option<fn(Load) -> u64> {
         match self {
             Self::Active => Some(|it| it.active),
             Self::PerSecond => Some(|it| it.connections_per_s),
@@ -124,10 +123,9 @@ impl Order {
 
 /// Fills the lists of what is shown. The cursor follows its object; rows do not move under a hand that acts.
 pub(crate) fn arrange(app: &mut App) {
-    let Some(data) = app.data.take() else {
+    let Some(mut data) = app.data.take() else {
         return;
     };
-    let view = data.view(app.shown_at());
     let long = data.state.servers.len() > LONG;
     let early = long && app.now.saturating_sub(app.ordered_at) < Duration::from_secs(1);
     let held = app.dialog.is_some()
@@ -137,7 +135,14 @@ pub(crate) fn arrange(app: &mut App) {
     let ordered = Some((data.version(), data.samples()));
     // Ages choose rows by themselves, and what other hosts tell is not counted here.
     let moved = app.ordered != ordered || app.narrowed().filter.drifts() || app.fleet.several();
-    if app.stir || moved && !(early || held) {
+    let anew = app.stir || moved && !(early || held);
+    let lists = anew && app.screen == Screen::Servers && !data.is_early();
+    let touched = lists.then(|| {
+        data.weigh();
+        std::mem::take(&mut data.touched)
+    });
+    let view = data.view(app.shown_at());
+    if anew {
         app.stir = false;
         app.ordered_at = app.now;
         app.ordered = ordered;
@@ -147,8 +152,8 @@ pub(crate) fn arrange(app: &mut App) {
         if !data.is_early() {
             services(app, &data, &view);
         }
-        if app.screen == Screen::Servers && !data.is_early() {
-            servers(app, &data, &view);
+        if let Some(touched) = touched {
+            servers(app, &data, &view, touched);
         }
         if app.screen == Screen::Events {
             events(app, &data, &view);
@@ -199,65 +204,14 @@ fn services(app: &mut App, data: &Data, view: &View<'_>) {
         .set(rows.into_iter().map(|it| it.key.clone()).collect());
 }
 
-/// How early a server's word stands in a list by state.
-fn rank(server: &ServerView) -> u8 {
-    match server.word() {
-        "DOWN" => 0,
-        "DRAIN" => 1,
-        "DRAINED" => 2,
-        "OFF" => 3,
-        "INIT" => 4,
-        _ => 5,
-    }
-}
-
-fn servers(app: &mut App, data: &Data, view: &View<'_>) {
+fn servers(app: &mut App, data: &Data, view: &View<'_>, touched: Touched) {
     let filter = &app.filters[Screen::Servers as usize].filter;
     let (by, reversed) = app.order.servers;
-    // Numbers change every second; the rows they neither choose nor sort stay as they are.
-    let numbers = filter.drifts() || by.number().is_some();
-    let text = app.filters[Screen::Servers as usize].text.clone();
-    let listed = Some((data.version(), app.order.servers, text.clone()));
-    if !numbers && app.listed == listed {
-        return;
-    }
-    app.listed = listed.filter(|_| !numbers);
-    let chosen = || {
-        view.servers()
-            .filter(|it| filter.is_empty() || filter.passes(view, Item::Server(it)))
-    };
-    if let Some(number) = by.number() {
-        // Without a filter it only counts which servers there are, not how they are.
-        let version = if filter.is_empty() {
-            data.roster()
-        } else {
-            data.version()
-        };
-        let by = (!filter.drifts()).then_some((version, text));
-        app.ranking
-            .choose(by, || chosen().map(|it| it.id.clone()).collect());
-        let nobody = BTreeMap::new();
-        let counted = data.counters.as_ref().map_or(&nobody, |it| &it.servers);
-        let mut order = app.ranking.order(counted, data.counted(), number).to_vec();
-        if reversed {
-            order.reverse();
-        }
-        app.servers.arrange(app.ranking.keys(), order);
-        return;
-    }
-    let mut rows: Vec<&ServerView> = chosen().collect();
-    match by {
-        By::State => rows.sort_by_key(|it| rank(it)),
-        By::Name => rows.sort_by_cached_key(|it| (view.service_name(&it.id.service), it.id.server)),
-        By::Weight => rows.sort_by_key(|it| Reverse(it.effective)),
-        By::Age => rows.sort_by_key(|it| Reverse(it.since)),
-        By::Active | By::PerSecond => {}
-    }
+    let mut order = app.ranking.rows(data, view, filter, by, touched);
     if reversed {
-        rows.reverse();
+        order.reverse();
     }
-    app.servers
-        .set(rows.into_iter().map(|it| it.id.clone()).collect());
+    app.servers.arrange(app.ranking.keys(), order);
 }
 
 /// The servers of the service under the cursor, in the order of their addresses.

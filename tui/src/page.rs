@@ -12,7 +12,7 @@ const EXIT_STATUS: &str = "0: it was quit; with --once the picture was printed. 
 pub(crate) fn page() -> Vec<u8> {
     let mut page = Vec::new();
     // Writing to memory does not fail.
-    let _ = render(crate::Args::command(), &mut page);
+    let _ = render(crate::args::Args::command(), &mut page);
     page
 }
 
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn every_flag_and_every_key_is_on_the_page() {
         let page = String::from_utf8(page()).unwrap();
-        for flag in crate::Args::command()
+        for flag in crate::args::Args::command()
             .get_arguments()
             .filter(|it| !it.is_hide_set())
         {

@@ -39,6 +39,8 @@ pub(crate) fn toggle(app: &mut App) {
     if app.past.is_some() {
         return to_live(app);
     }
+    // What was told before is not about this picture.
+    app.note = None;
     let at = app.shown_at();
     app.past = app.data.clone().map(|live| Past {
         live,
@@ -121,7 +123,7 @@ pub(crate) fn on_action(app: &mut App, action: Action) -> Vec<Cmd> {
         Action::Travel => match selected(app) {
             Some(at) => Some(at),
             None => {
-                app.prompt = crate::app::Prompt::Command {
+                app.prompt = crate::prompt::Prompt::Command {
                     text: "at ".into(),
                     error: String::new(),
                 };

@@ -63,14 +63,14 @@ enum Taped<'a> {
 }
 
 impl<'a> Taped<'a> {
-    /// `None` for what need not be kept: the first part of a state, which follows whole.
+    /// `None` for what need not be kept: the first part of a state, which follows whole, and how long the way was.
     fn of(news: &'a News) -> Option<Self> {
         Some(match news {
             News::Connected(hello, events) => Self::Connected(Cow::Borrowed(hello), Cow::Borrowed(events)),
             News::Update(Update::Snapshot(it)) => Self::Snapshot(Cow::Borrowed(it)),
             News::Update(Update::Event(it)) => Self::Event(Cow::Borrowed(it)),
             News::Update(Update::Lost { from, to }) => Self::Lost { from: *from, to: *to },
-            News::Early(_) => return None,
+            News::Early(_) | News::Trip(_) => return None,
             News::Counters(it) => Self::Counters(Cow::Borrowed(it)),
             News::Window(rows, window) => Self::Window(Cow::Borrowed(rows), Cow::Borrowed(window)),
             News::Alive => Self::Alive,

@@ -25,7 +25,7 @@ pub(crate) fn ask(app: &App) -> Option<WindowAsk> {
 fn rows(app: &App, data: &Data) -> Rows {
     // Numbers that choose the rows or put them into order are wanted of all.
     let choosing = app.screen == Screen::Servers
-        && (app.narrowed().filter.drifts() || app.order.servers.0.number().is_some());
+        && (app.narrowed().filter.counts() || app.order.servers.0.number().is_some());
     if app.all_rows || choosing {
         return Rows::All;
     }

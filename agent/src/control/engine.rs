@@ -47,7 +47,11 @@ pub enum Ask {
         reply: oneshot::Sender<Reply>,
     },
     /// The configuration in force is to be shown.
-    Config { reply: oneshot::Sender<Reply> },
+    Config {
+        /// Every setting, not what the files say.
+        settings: bool,
+        reply: oneshot::Sender<Reply>,
+    },
     /// All counters but those of servers, once the kernel's are read.
     Counters { reply: oneshot::Sender<Reply> },
     /// The counters of the servers that follow this one, a slice of them; an empty one is the end.
@@ -163,8 +167,8 @@ impl Engine {
     }
 
     /// The configuration in force.
-    pub(super) async fn config(&self) -> Reply {
-        self.ask(|reply| Ask::Config { reply }).await
+    pub(super) async fn config(&self, settings: bool) -> Reply {
+        self.ask(|reply| Ask::Config { settings, reply }).await
     }
 
     /// What would happen; answered by a copy of the engine.

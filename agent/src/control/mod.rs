@@ -75,6 +75,7 @@ impl Setup {
             log: LogSetup {
                 current: || "info".to_owned(),
                 set: |_| Ok(()),
+                choose: |_| {},
             },
         }
     }

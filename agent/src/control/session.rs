@@ -14,6 +14,7 @@ use lb_shared::event::Actor;
 use lb_shared::expect::Expected;
 use lb_shared::frame::FIRST_BYTE;
 use lb_shared::history::{History, HistoryAsk, Past};
+use lb_shared::loglevel::LogOf;
 use lb_shared::request::{Act, MetricsAsk, Refusal, RefusalCode, Reply, Request, Role};
 use lb_shared::state::ObjectId;
 use lb_shared::view::View;
@@ -435,16 +436,20 @@ impl Session {
             Request::Log(asked) => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
                 let actor = self.doors.actor(&self.peer).await;
-                self.doors.log.answer(asked, &actor)
+                self.doors.log.answer(asked, &actor, |name| {
+                    let seen = self.doors.hub.seen();
+                    LogOf::resolve(&View::new(&seen.state, seen.now, seen.wall_ms), name)
+                })
             }
             Request::Reload { dry_run, force } => self.reload(dry_run, force, None).await,
             Request::ReloadFor { force, for_ms } => {
                 let within = Duration::from_millis(for_ms);
                 self.reload(false, force, Some(within)).await
             }
-            Request::Config => {
+            asked @ (Request::Config | Request::Settings) => {
+                let settings = asked == Request::Settings;
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;
-                self.doors.engine.config().await
+                self.doors.engine.config(settings).await
             }
             Request::Confirmed => {
                 tokio::time::sleep(self.doors.act_delay(self.peer.uid)).await;

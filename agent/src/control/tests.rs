@@ -128,7 +128,11 @@ impl Drop for Room {
 
 fn answer(ask: Ask, log: &Mutex<Vec<Noted>>, handle: impl Fn() -> Option<Arc<ControlHandle>>) {
     match ask {
-        Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
+        Ask::Config { settings, reply } => drop(reply.send(if settings {
+            Reply::Settings(Default::default())
+        } else {
+            Reply::Config(Default::default())
+        })),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()

@@ -9,6 +9,7 @@ use super::action::{Action, PersistId, Ticket};
 use super::boot::Boot;
 use super::input::NewModel;
 use crate::config::Texts;
+use crate::model::Model;
 use lb_shared::event::{Actor, What};
 use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
 use lb_shared::state::{ObjectId, Unconfirmed};
@@ -137,6 +138,11 @@ impl Engine {
     pub fn in_force(&self) -> (&str, u64, Arc<Texts>) {
         let config = &self.agent.config;
         (&config.file, config.revision, Arc::clone(&self.confirm.texts))
+    }
+
+    /// What it says.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Why a model may not come into force now: another one waits.

@@ -92,7 +92,8 @@ impl Engine {
             let Some(view) = self.health.server_view(&id) else {
                 continue;
             };
-            let now = view.in_rotation();
+            // After a start the kernel serves what it served before, though no check has spoken yet.
+            let now = view.is_served();
             let up = self.is_up(&id);
             let (stays, weight) = match changes.get(server) {
                 None => (now, view.effective.map_or(0, |weight| u64::from(weight.get()))),

@@ -52,6 +52,7 @@ pub use confirm::{Former, FormerNote};
 pub use foresee::foresee;
 pub use input::{Command, DumpAsk, Input, IpvsNews, NetNews, NewModel, OpError, StopMode};
 pub use next_start::Started;
+pub use plan::settings;
 pub use rails::{Override as RailOverride, Rail};
 
 use crate::bfd::Sessions;

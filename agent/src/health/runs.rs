@@ -21,7 +21,8 @@ pub(super) fn kept(servers: usize) -> usize {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Runs {
     runs: VecDeque<Run>,
-    reasons: VecDeque<(Mono, Box<str>)>,
+    /// By when and of which check: two may end at the same moment.
+    reasons: VecDeque<((Mono, u16), Box<str>)>,
 }
 
 /// Small, since there are many.
@@ -48,18 +49,19 @@ impl Runs {
         while self.runs.len() >= kept {
             self.runs.pop_front();
         }
+        let number = u16::try_from(check).unwrap_or(u16::MAX);
         let took = outcome.took().unwrap_or_default();
         self.runs.push_back(Run {
             at,
             took_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
-            check: u16::try_from(check).unwrap_or(u16::MAX),
+            check: number,
             ended,
         });
         if let Some(why) = why {
             if self.reasons.len() == REASONS {
                 self.reasons.pop_front();
             }
-            self.reasons.push_back((at, why.as_str().into()));
+            self.reasons.push_back(((at, number), why.as_str().into()));
         }
     }
 
@@ -76,7 +78,7 @@ impl Runs {
                     CheckEnd::Failed | CheckEnd::Inconclusive => self
                         .reasons
                         .iter()
-                        .find(|(at, _)| *at == run.at)
+                        .find(|(of, _)| *of == (run.at, run.check))
                         .map_or_else(String::new, |(_, why)| why.to_string()),
                 },
             })
@@ -110,6 +112,20 @@ mod tests {
         assert_eq!((list[34].ended, list[34].why.as_str()), (CheckEnd::Passed, ""));
         assert_eq!((list[1].ended, list[1].why.as_str()), (CheckEnd::Failed, ""));
         assert!(list.iter().all(|run| run.took_us == 2_000));
+    }
+
+    #[test]
+    fn two_checks_that_fail_at_the_same_moment_have_their_own_reasons() {
+        let mut runs = Runs::default();
+        for check in 0..2 {
+            let outcome = CheckOutcome::Fail {
+                took: Duration::ZERO,
+                why: format!("reason {check}"),
+            };
+            runs.add(Mono(7), check, &outcome, 36);
+        }
+        let reasons: Vec<String> = runs.list().into_iter().map(|run| run.why).collect();
+        assert_eq!(reasons, ["reason 0", "reason 1"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! they were.
 
 use super::lane::NetLane;
+use super::loader::tell;
 use super::lock;
 use super::nft_socket::OwnPort;
 use super::rtnl_socket::Monitor;
@@ -29,7 +30,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
     let _lock = match lock::take(run_dir) {
         Ok(lock) => lock,
         Err(why) => {
-            println!("nothing to clean up: {why}");
+            tell(&format!("nothing to clean up: {why}"));
             return Ok(());
         }
     };
@@ -47,7 +48,7 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     if ops.is_empty() {
-        println!("nothing to clean up");
+        tell("nothing to clean up");
         return Ok(());
     }
     let (done, wait) = mpsc::channel();
@@ -60,7 +61,10 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
     let failures = wait.recv_timeout(PATIENCE).context("the kernel did not answer")?;
     for (place, op) in ops.iter().enumerate() {
         if failures.iter().all(|(failed, _)| *failed != place) {
-            println!("{}: left by an agent that is gone", done_text(op, &table));
+            tell(&format!(
+                "{}: left by an agent that is gone",
+                done_text(op, &table)
+            ));
         }
     }
     match failures.first() {

@@ -8,6 +8,7 @@ use super::bfd::BfdSockets;
 use super::clock::{self, Clock};
 use super::dial::Dialler;
 use super::dump::Dumps;
+use super::event_log;
 use super::fifo::Fifos;
 use super::lane::{IpvsLane, NetLane};
 use super::mail::Mailer;
@@ -25,9 +26,8 @@ use super::sysctl;
 use super::vrrp::Sockets;
 use crate::engine::{Action, Boot, Command, DumpAsk, Engine, Input, IpvsNews, StopMode, Ticket, foresee};
 use crate::model::DumpKind;
-use crate::notify::loglines;
 use anyhow::Context as _;
-use lb_shared::event::{Event, Level, What};
+use lb_shared::event::{Event, What};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
 use lb_shared::units::Mono;
 use lb_shared::whatif::WhatIf;
@@ -302,12 +302,13 @@ impl Core {
             }
             Message::Foresee { asked, reply } => self.foresee(asked, reply),
             Message::Reload(ask) => self.reload(ask),
-            Message::Config { reply } => {
+            Message::Config { settings, reply } => {
                 let (file, revision, texts) = self.engine.in_force();
                 let asked = ShowAsk {
                     file: file.to_owned(),
                     revision,
                     texts,
+                    model: settings.then(|| Box::new(self.engine.model().clone())),
                     reply,
                 };
                 (self.shell.reload)(Wish::Show(asked));
@@ -508,7 +509,7 @@ impl Core {
     }
 
     fn emit(&mut self, event: Event) {
-        log(&event);
+        event_log::log(&event);
         if event.what == What::Started && !self.ready {
             self.ready = true;
             self.shell.herald.started();
@@ -557,42 +558,6 @@ impl Core {
         }
         if let Some(path) = pid_file {
             let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// One line, or keepalived's own line where scripts know it by heart; none for views that changed without a word.
-fn log(event: &Event) {
-    if event.what == What::Present {
-        return;
-    }
-    let lines = loglines::lines(event);
-    let text = if lines.is_empty() {
-        let why = event
-            .why
-            .as_ref()
-            .map(|why| format!(" ({why})"))
-            .unwrap_or_default();
-        let actor = event
-            .actor
-            .as_ref()
-            .map(|actor| format!(" by {actor}"))
-            .unwrap_or_default();
-        vec![format!(
-            "{} {}: {}{why}{actor}",
-            event.what.name(),
-            event.object,
-            event.text
-        )]
-    } else {
-        lines
-    };
-    for text in text.iter().map(|text| lb_shared::text::escape(text)) {
-        match event.what.level() {
-            Level::Debug => tracing::debug!("{text}"),
-            Level::Info | Level::Notice => tracing::info!("{text}"),
-            Level::Warning => tracing::warn!("{text}"),
-            Level::Error => tracing::error!("{text}"),
         }
     }
 }

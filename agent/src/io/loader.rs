@@ -4,7 +4,7 @@ use super::files::{DiskFiles, HostUsers, load_from_disk};
 use super::numbers;
 use super::post::{Message, Post, ReloadAsk, ShowAsk, Wish};
 use crate::config::{self, Facts, Kept, Loaded, Subnets, Texts};
-use crate::engine::NewModel;
+use crate::engine::{self, NewModel};
 use crate::model::Model;
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
@@ -119,6 +119,10 @@ impl Loader {
     }
 
     fn show(&self, ask: ShowAsk) {
+        if let Some(model) = &ask.model {
+            let settings = engine::settings(model, ask.revision);
+            return (ask.reply)(Reply::Settings(Box::new(settings)));
+        }
         let disk = DiskFiles;
         let kept = Kept {
             texts: &ask.texts,

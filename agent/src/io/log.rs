@@ -8,8 +8,11 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{Directive, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 
+/// The target of lines that are written since their object has a level of its own.
+pub(super) const CHOSEN: &str = "chosen";
 /// Bytes of lines that may wait for a slow sink; lines beyond are dropped and counted.
 const WAITING_BYTES: usize = 2 << 20;
 /// Room that is kept for lines between two storms of them.
@@ -54,6 +57,7 @@ pub fn start(target: Target, detail: bool) -> io::Result<()> {
     let default = if detail { "debug" } else { "info" };
     let filter = EnvFilter::try_from_env("LBAGENT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let begun_with = filter.to_string();
+    let filter = filter.add_directive(chosen().map_err(io::Error::other)?);
     let plain = matches!(target, Target::Syslog(_));
     let builder = tracing_subscriber::fmt()
         .with_target(false)
@@ -87,6 +91,13 @@ struct Dial {
 
 static DIAL: OnceLock<Dial> = OnceLock::new();
 
+/// What was chosen for its object passes whatever the level of others.
+fn chosen() -> Result<Directive, String> {
+    format!("{CHOSEN}=trace")
+        .parse()
+        .map_err(|error: ParseError| error.to_string())
+}
+
 /// The level, or the filter, that the log was started with.
 pub fn level() -> String {
     DIAL.get()
@@ -98,6 +109,7 @@ pub fn set_level(level: Option<LogLevel>) -> Result<(), String> {
     let dial = DIAL.get().ok_or("the log was not started")?;
     let words = level.map_or(dial.begun_with.as_str(), LogLevel::word);
     let filter = EnvFilter::try_new(words).map_err(|error| error.to_string())?;
+    let filter = filter.add_directive(chosen()?);
     (dial.reload)(filter).map_err(|error| error.to_string())
 }
 

@@ -9,6 +9,7 @@ mod datagram;
 pub mod dial;
 pub mod doctor;
 pub mod dump;
+pub mod event_log;
 pub mod events;
 pub mod fifo;
 pub mod files;

@@ -2,7 +2,7 @@
 
 use crate::config::Texts;
 use crate::engine::{Input, NewModel};
-use crate::model::Service;
+use crate::model::{Model, Service};
 use anyhow::Context as _;
 use lb_shared::counters::ServerCounters;
 use lb_shared::diagnostic::Diagnostic;
@@ -65,6 +65,7 @@ pub enum Message {
     Reload(ReloadAsk),
     /// Somebody wants the configuration in force shown.
     Config {
+        settings: bool,
         reply: ReplyTo,
     },
     /// Somebody confirms the configuration in force.
@@ -143,6 +144,8 @@ pub struct ShowAsk {
     pub file: String,
     pub revision: u64,
     pub texts: Arc<Texts>,
+    /// Every setting of it is wanted, not what the files say.
+    pub model: Option<Box<Model>>,
     pub reply: ReplyTo,
 }
 

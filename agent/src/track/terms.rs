@@ -25,15 +25,16 @@ struct Line {
 }
 
 impl Trackers {
-    /// Adds up the lines of an instance and of its group. Where two name the same tracker, the later list counts (as
-    /// keepalived lets the group's count).
+    /// Adds up the lines of an instance, and then of its group. Where two name the same tracker, the group's counts (as in
+    /// keepalived).
     ///
-    /// `weights`: whether weights count at all. In a sync group without `sync_group_tracking_weight` they do not, as in
-    /// keepalived: scripts and processes with a weight are left out, interfaces and files with one lose it: they
-    /// put the instance into FAULT instead.
-    pub fn terms(&self, tracking: &[&Tracking], weights: bool) -> Sum {
+    /// `own_weights`: whether weights of its own lines count. In a sync group without `sync_group_tracking_weight` they do
+    /// not, as in keepalived: scripts and processes with a weight are left out, interfaces and files with one lose it: they
+    /// put the instance into FAULT instead. Those of the group's lines always count: they are the same for all members.
+    pub fn terms(&self, tracking: &[&Tracking], own_weights: bool) -> Sum {
         let mut lines: BTreeMap<TrackerName, Line> = BTreeMap::new();
-        for tracking in tracking {
+        for (nth, tracking) in tracking.iter().enumerate() {
+            let weights = own_weights || nth > 0;
             let scripts = tracking.scripts.iter();
             let scripts = scripts.map(|it| (TrackerName::Script(it.script.clone()), it.weight, it.reverse));
             let processes = tracking.processes.iter();

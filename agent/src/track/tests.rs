@@ -365,17 +365,29 @@ fn without_a_result_everybody_waits() {
 }
 
 #[test]
-fn in_a_group_without_tracking_weight_scripts_with_a_weight_drop_out_and_interfaces_become_faults() {
+fn in_a_group_without_tracking_weight_a_members_scripts_with_a_weight_drop_out_and_interfaces_become_faults()
+{
     let (mut bench, _) = Bench::new(&[script("chk")]);
     bench.run("chk", JobEnd::Exited(1));
     bench
         .trackers
         .on_interface(Mono::ZERO, "eth1", Some(false), &mut Vec::new());
     let (by_script, by_interface) = (by_script("chk", -20, false), by_interface("eth1", -20, false));
-    let sum = bench.trackers.terms(&[&by_script, &by_interface], false);
+    let own = Tracking {
+        interfaces: by_interface.interfaces.clone(),
+        ..by_script.clone()
+    };
+    let sum = bench.trackers.terms(&[&own], false);
     assert_eq!(sum.terms.len(), 1);
     assert_eq!(sum.terms[0].delta, 0);
     assert_eq!(sum.faults, ["tracked interface eth1 is down"]);
+    // The group's own lines keep their weights.
+    let sum = bench.trackers.terms(&[&Tracking::default(), &own], false);
+    assert_eq!(
+        sum.terms.iter().map(|it| it.delta).collect::<Vec<_>>(),
+        [-20, -20]
+    );
+    assert_eq!(sum.faults, [""; 0]);
 }
 
 #[test]

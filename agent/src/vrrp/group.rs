@@ -20,6 +20,8 @@ pub(crate) struct Group {
     pub(crate) names: Vec<InstanceName>,
     pub(crate) state: VrrpState,
     pub(crate) since: Mono,
+    /// What scripts and readers of the FIFO were last told.
+    pub(crate) told: Option<NotifyState>,
 }
 
 impl Routers {
@@ -241,6 +243,10 @@ impl Routers {
             VrrpState::Fault => NotifyState::Fault,
             VrrpState::Init => return,
         };
+        // A member that came new made it wait for a moment: that is no news.
+        if group.told.replace(told) == Some(told) {
+            return;
+        }
         out.push(Effect::Notify {
             who: NotifyWho::Group(group.name.clone()),
             state: told,

@@ -215,6 +215,7 @@ impl Routers {
                 names,
                 state: before.map_or(VrrpState::Init, |group| group.state),
                 since: before.map_or(now, |group| group.since),
+                told: before.and_then(|group| group.told),
             });
             if !same {
                 out.push(Effect::GroupChanged {

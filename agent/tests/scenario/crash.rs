@@ -3,7 +3,7 @@
 use crate::node::{Did, Node, Start, model, new_model, server_key, service, settings};
 use crate::operators::server;
 use lb_shared::event::What;
-use lb_shared::request::Verb;
+use lb_shared::request::{Reply, Verb};
 use lb_shared::state::{Admin, DrainThen, Target, VrrpState};
 use lbagent::engine::{Input, Previous};
 use lbagent::ipvs::IpvsOp;
@@ -84,6 +84,35 @@ fn f089_a_drain_survives_a_crash_and_no_server_gets_weight_on_the_way() {
         |did| matches!(did, Did::Ipvs(IpvsOp::EditServer(_, key, it) | IpvsOp::AddServer(_, key, it)) if *key == server_key(2) && it.weight > 0),
     );
     assert!(!given);
+}
+
+#[test]
+fn before_the_first_result_after_a_crash_the_servers_in_the_kernel_count() {
+    let mut before = master();
+    before.run_for(Duration::from_secs(10), &[]);
+    let mut node = again(before, Duration::from_millis(500)).go();
+    assert_eq!(node.weight(2), Some(1), "it is served");
+    let drain = |node: &mut Node, last| {
+        let then = DrainThen::Keep;
+        let verb = Verb::Drain {
+            timeout_ms: None,
+            then,
+            inactive: false,
+        };
+        node.act(verb, server(last))
+    };
+    for last in [1, 2] {
+        let reply = drain(&mut node, last);
+        assert!(matches!(reply, Reply::Acted(_)), "{reply:?}");
+    }
+    match drain(&mut node, 3) {
+        Reply::Refused(it) => assert!(
+            it.message
+                .contains("0 of 3 servers in rotation (1 in rotation now)"),
+            "{it}"
+        ),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

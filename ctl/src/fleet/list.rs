@@ -76,7 +76,10 @@ fn print(
                     out.line(&line)?;
                 }
             }
-            Some(_) | None if !global.quiet => eprintln!("no {} match", kind.noun()),
+            // Hosts that answered something else say so themselves.
+            Some(_) | None if !global.quiet && pages.iter().any(|page| page.got.is_ok()) => {
+                eprintln!("no {} match", kind.noun())
+            }
             Some(_) | None => {}
         },
     }

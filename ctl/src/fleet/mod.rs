@@ -116,7 +116,7 @@ pub(crate) fn excerpts(hosts: &[Host], global: &Global, ask: &ExcerptAsk) -> Vec
 
 impl<T> Answer<T> {
     /// An agent on this machine has a better name than its socket's path.
-    fn call(&mut self, name: Option<String>) {
+    pub(crate) fn call(&mut self, name: Option<String>) {
         if let (Host::Unix(_), Some(name)) = (&self.host, name) {
             self.name = lb_shared::text::escape(&name);
         }

@@ -120,6 +120,15 @@ pub(crate) fn weight(
     let Some((weight, targets)) = targets.split_last() else {
         return Err(usage("weight needs a server and a weight", ""));
     };
+    if targets.is_empty() && !acting.all {
+        return Err(usage(
+            format!(
+                "weight needs a server and, last, a weight; '{}' is one word",
+                escape(weight)
+            ),
+            "such as: lbctl weight web/198.51.100.24 50",
+        ));
+    }
     let verb = Verb::Weight(WeightChange::parse(weight)?);
     act(call, out, verb, targets, acting)?.end()
 }

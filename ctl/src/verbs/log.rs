@@ -16,15 +16,29 @@ use std::time::Duration;
 pub(crate) fn run(
     call: &Call<'_>,
     out: &mut Out,
-    level: Option<&str>,
+    words: &[String],
     lasts: Option<&str>,
     dry_run: bool,
 ) -> Result<(), Trouble> {
     let Call { site, global, look } = *call;
     let lasts = lasts.map(duration::parse).transpose()?;
     let hint = "see lbctl log --help";
+    let level = match words {
+        [] => None,
+        [one] if one == "level" => None,
+        [one] => Some(one.as_str()),
+        [level, one] if level == "level" => Some(one.as_str()),
+        [_, other, ..] => {
+            return Err(usage(format!("'{}' is one word too many", escape(other)), hint));
+        }
+    };
     let change = LogChange::parse(level, lasts).map_err(|message| usage(message, hint))?;
-    if lasts.is_some() && !matches!(change, LogChange::To { .. }) {
+    if lasts.is_some()
+        && !matches!(
+            change,
+            LogChange::To { .. } | LogChange::One { level: Some(_), .. }
+        )
+    {
         return Err(usage("--for goes with a level", hint));
     }
     if change != LogChange::Show && !dry_run {
@@ -32,16 +46,16 @@ pub(crate) fn run(
     }
     let asked = LogAsk { change, dry_run };
     if let [_] = site.hosts.as_slice() {
-        return one(global, look, out, asked);
+        return one(global, look, out, &asked);
     }
     fleet::sections(site, global, look, out, |global, look, out| {
-        one(global, look, out, asked)
+        one(global, look, out, &asked)
     })
 }
 
-fn one(global: &Global, look: &Look, out: &mut Out, asked: LogAsk) -> Result<(), Trouble> {
+fn one(global: &Global, look: &Look, out: &mut Out, asked: &LogAsk) -> Result<(), Trouble> {
     let mut client = connect::client(global)?;
-    let log = client.log(asked)?;
+    let log = client.log(asked.clone())?;
     match global.output {
         Output::Json => {
             let host = client.hello("lbctl")?.host;
@@ -53,21 +67,28 @@ fn one(global: &Global, look: &Look, out: &mut Out, asked: LogAsk) -> Result<(),
             if log.dry_run {
                 out.line("dry run: nothing is changed")?;
             }
-            out.line(&line(&log))?;
+            for line in lines(&log) {
+                out.line(&line)?;
+            }
         }
     }
     Ok(())
 }
 
-/// `level debug, back to info in 30m`
-fn line(log: &LogView) -> String {
+/// `level debug, back to info in 30m`, then those of single objects.
+fn lines(log: &LogView) -> Vec<String> {
     let level = escape(&log.level);
-    match log.left_ms {
+    let left = |ms: u64| span(Duration::from_millis(ms.div_ceil(1_000) * 1_000));
+    let mut lines = vec![match log.left_ms {
         None => format!("level {level}"),
-        Some(left) => format!(
-            "level {level}, back to {} in {}",
-            escape(&log.default),
-            span(Duration::from_millis(left.div_ceil(1_000) * 1_000))
-        ),
-    }
+        Some(ms) => format!("level {level}, back to {} in {}", escape(&log.default), left(ms)),
+    }];
+    lines.extend(log.ones.iter().map(|it| {
+        let (name, level) = (escape(&it.name), it.level.word());
+        format!(
+            "level of {name} {level}, back to that of others in {}",
+            left(it.left_ms)
+        )
+    }));
+    lines
 }

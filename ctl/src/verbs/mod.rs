@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 mod bundle;
+mod compare;
 pub(crate) mod event;
 pub(crate) mod history;
 pub(crate) mod list;
@@ -118,8 +119,9 @@ pub(crate) fn run(cli: &Cli, look: &Look, out: &mut Out) -> Result<(), Trouble> 
             level,
             lasting,
             dry_run,
-        } => log::run(&call, out, level.as_deref(), lasting.as_deref(), dry_run),
-        Verb::Config(ConfigVerb::Show) => show::run(&call, out),
+        } => log::run(&call, out, &level, lasting.as_deref(), dry_run),
+        Verb::Config(ConfigVerb::Show { defaults }) => show::run(&call, out, defaults),
+        Verb::Config(ConfigVerb::Diff) if cli.global.host.len() == 2 => compare::run(&call, out),
         Verb::Config(ConfigVerb::Diff | ConfigVerb::Explain { .. }) => {
             reload::run(&call, out, &How::new(true, true, None, None)?)
         }

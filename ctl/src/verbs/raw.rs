@@ -21,7 +21,12 @@ pub(crate) fn run(global: &Global, out: &mut Out, requests: &[String]) -> Result
     let sending = std::thread::spawn(move || send(writer, &lines));
     let mut worst = 0;
     for line in BufReader::new(stream).lines() {
-        let line = line.map_err(io_trouble)?;
+        let line = match line {
+            Ok(line) => line,
+            // It closed on what it could not read, and has said so.
+            Err(_) if worst > 0 => break,
+            Err(error) => return Err(io_trouble(error)),
+        };
         out.line(&line)?;
         out.flush()?;
         worst = trouble::worst([worst, exit_of(&line)]);

@@ -291,7 +291,11 @@ fn drain_facts(view: &View<'_>, id: &ServerId) -> Vec<String> {
     let Some(counters) = view.server_counters(id) else {
         return Vec::new();
     };
-    let left = format!("{} left", thousands(drain.left(counters)));
+    let left = drain.left(counters);
+    if left == 0 {
+        return vec!["0 left".into()];
+    }
+    let left = format!("{} left", thousands(left));
     let eta = match counters.drain_eta_s {
         Some(eta) => format!("ETA {}", span(Duration::from_secs(eta))),
         None => "ETA unknown".into(),

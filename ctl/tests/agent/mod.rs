@@ -149,7 +149,11 @@ fn answer(ask: Ask, handle: &ControlHandle) {
             confirm_within_ms: None,
             cut: [(format!("rs:{GOING}"), 3)].into(),
         }))),
-        Ask::Config { reply } => drop(reply.send(Reply::Config(Default::default()))),
+        Ask::Config { settings, reply } => drop(reply.send(if settings {
+            Reply::Settings(Default::default())
+        } else {
+            Reply::Config(Default::default())
+        })),
         Ask::Confirm { reply, .. } => drop(reply.send(Reply::Reloaded(Reloaded {
             revision: 18,
             ..Reloaded::default()

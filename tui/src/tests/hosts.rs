@@ -14,7 +14,7 @@ use lb_shared::names::ServerId;
 use lb_shared::request::{
     Act, Acted, Hello, Outcome, Refusal, RefusalCode, Reply, Request, Role, TargetReport,
 };
-use lb_shared::state::{Admin, ObjectId, VrrpState};
+use lb_shared::state::{Admin, ObjectId, SyncView, VrrpState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ impl Hosts {
         let seats = ["lb1", "lb2", "lb3"].map(|name| {
             let mut app = App::new(Theme::Terminal, false, false, format!("ssh://{name}"), size);
             app.label = name.into();
+            if name == "lb1" {
+                app.socket = "/run/lbagent/agent.sock".into();
+            }
             app
         });
         let mut hosts = Self {
@@ -42,6 +45,9 @@ impl Hosts {
         };
         hosts.connect(0, "lb1", lb1);
         hosts.connect(1, "lb2", lb2);
+        for ms in [40, 2, 7] {
+            hosts.send(Some(1), Msg::Link(News::Trip(Duration::from_millis(ms))));
+        }
         hosts.send(
             Some(2),
             Msg::Link(News::Down {
@@ -122,6 +128,39 @@ fn the_hosts_are_as_drawn() {
         hosts.pass(Duration::from_secs(4));
         hosts.pass(Duration::from_secs(4));
         picture("hosts-stale", size, hosts.picture());
+    }
+}
+
+#[test]
+fn it_is_told_whose_connections_go_to_whom() {
+    let sync = |sends, takes| {
+        Some(SyncView {
+            interface: "eth9".into(),
+            id: 1,
+            instance: None,
+            sends,
+            takes,
+        })
+    };
+    for (lb1, lb2, edge, int) in [
+        (None, None, "off", "off"),
+        (sync(true, true), sync(true, true), "lb1 -> lb2", "lb2 -> lb1"),
+        (sync(true, false), sync(false, true), "lb1 -> lb2", "off"),
+        (sync(true, false), None, "lb1 -> nobody", "off"),
+    ] {
+        let (mut one, mut two) = (fixture::demo(), fixture::lb2());
+        one.snapshot.state.agent.sync = lb1;
+        two.snapshot.state.agent.sync = lb2;
+        let mut hosts = Hosts::of(one, two, (140, 40));
+        let picture = hosts.keys("6").picture();
+        let of = |name: &str| {
+            picture
+                .lines()
+                .find(|line| line.starts_with(&format!(" # {name} ")))
+                .unwrap()
+        };
+        assert!(of("VI_edge").ends_with(&format!("1  {edge}")), "{picture}");
+        assert!(of("VI_int").ends_with(&format!("1  {int}")), "{picture}");
     }
 }
 

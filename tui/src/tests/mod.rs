@@ -1,11 +1,14 @@
 //! The dashboard as a whole: messages in, pictures and commands out.
 
+mod acts;
 mod compare;
 mod golden;
+mod help;
 mod hosts;
 mod keys;
 mod look;
 mod past;
+mod reading;
 mod robust;
 mod samples;
 mod speed;

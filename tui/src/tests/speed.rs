@@ -73,6 +73,16 @@ fn a_picture_of_fifty_thousand_servers_while_their_counters_change() {
             "3 / act:>2000 Enter : sort Space cps Enter",
             false,
         ),
+        (
+            "servers with more than 2,000 active, and a server changes, too",
+            "3 / act:>2000 Enter",
+            true,
+        ),
+        (
+            "servers that are as they are for a minute",
+            "3 / for:>1m Enter",
+            true,
+        ),
         ("events", "4", true),
     ] {
         if std::env::var("ONLY").is_ok_and(|only| name != only) {

@@ -4,7 +4,7 @@ use super::Scene;
 use super::paint::{Area, Paint, Row, row};
 use crate::theme::Role;
 
-const WIDTH: u16 = 30;
+const WIDTH: u16 = 36;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, at: usize) {
     let choices = scene.app.columns.choices(scene.app.screen);

@@ -6,6 +6,11 @@ use crate::compare::{self, Compare};
 use crate::theme::Role;
 use lb_shared::text::{count, cut, width};
 
+/// How many lines there are to scroll through.
+pub(crate) fn rows(scene: &Scene<'_>, compare: &Compare) -> usize {
+    compare::lines(scene.app, compare).map_or(0, |(_, _, lines)| lines.len())
+}
+
 /// Columns of the labels and of the mark before them.
 const LABEL: usize = 22;
 

@@ -9,6 +9,9 @@ use lb_shared::state::Target;
 use lb_shared::text::{count, escape, thousands};
 use lb_shared::why::wrap;
 
+/// What a promoted instance advertises.
+const PROMOTED: u8 = 254;
+
 /// Width of a dialog with its border, and of what is inside.
 const WIDTH: u16 = 72;
 const INSIDE: usize = 68;
@@ -78,6 +81,7 @@ fn content(scene: &Scene<'_>, dialog: &Dialog) -> (String, Vec<Row>) {
         }
         Verdict::Effect(acted) => {
             effect(scene, &mut lines, acted);
+            handover(scene, &mut lines, dialog);
             others(scene, &mut lines, dialog);
         }
         Verdict::Plan(plan) => changes(&mut lines, plan),
@@ -116,6 +120,39 @@ fn so_far(dialog: &Dialog) -> String {
             "Done on {}. Nothing was changed on the hosts after it.",
             done.join(", ")
         ),
+    }
+}
+
+/// From whom a promote takes, how long nobody has the addresses, and what becomes of connections.
+fn handover(scene: &Scene<'_>, lines: &mut Vec<Row>, dialog: &Dialog) {
+    let (Kind::Promote, [Target::Instance(name)]) = (dialog.kind, dialog.targets.as_slice()) else {
+        return;
+    };
+    let state = scene.view.state;
+    let master = state.instances.get(name).and_then(|it| it.master.as_ref());
+    // An owner of the addresses does not yield.
+    let Some(master) = master.filter(|master| master.priority < PROMOTED) else {
+        return;
+    };
+    let peer = scene.view.peer_text(master.address);
+    let gap = format!(
+        "gap: none; the addresses are taken at once, and {peer} (priority {}) yields when it hears {PROMOTED}",
+        master.priority
+    );
+    say(lines, &gap, Role::Plain);
+    let taken = state.agent.sync.as_ref().is_some_and(|sync| sync.takes);
+    if taken {
+        say(
+            lines,
+            "connections: synchronised to this node, they go on",
+            Role::Plain,
+        );
+    } else if !state.services.is_empty() {
+        say(
+            lines,
+            "! connections: not synchronised to this node, open ones may end",
+            Role::Warn,
+        );
     }
 }
 
@@ -178,6 +215,11 @@ fn targets(scene: &Scene<'_>, dialog: &Dialog) -> Vec<Row> {
         .take(3)
         .map(|target| {
             let mut text = escape(&scene.view.target_name(target));
+            if let (Kind::Weight, Target::Server(id)) = (dialog.kind, target)
+                && let Some(server) = scene.view.state.servers.get(id)
+            {
+                text.push_str(&format!("     weight {}", lb_shared::problems::weight(server)));
+            }
             if let Target::Server(id) = target
                 && let Some(counters) = scene.view.server_counters(id)
             {

@@ -4,6 +4,7 @@ use super::Scene;
 use super::events;
 use super::overview;
 use super::paint::{Area, Paint, Pane, Row, row};
+use super::record;
 use super::runs;
 use super::vrrp;
 use super::words::{bar, check, took, what};
@@ -28,29 +29,7 @@ pub(crate) fn title(scene: &Scene<'_>) -> Row {
 }
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, detail: &Detail) {
-    let mut panes = Vec::new();
-    match &detail.object {
-        ObjectId::Instance(name) => panes.extend(instance(scene, name)),
-        ObjectId::Service(key) => panes.extend(service(scene, key)),
-        ObjectId::Server(id) => {
-            panes.extend(server(scene, id));
-            panes.extend(runs::panes(scene, id, area.width));
-        }
-        ObjectId::Agent => panes.push(agent(scene)),
-        ObjectId::Group(_) | ObjectId::Tracker(_) | ObjectId::Override(_) => {}
-    }
-    if detail.object != ObjectId::Agent {
-        let mut why = vrrp::why_pane(scene, &detail.object, area.width, true);
-        why.rows.push(Row::default());
-        panes.insert(1.min(panes.len()), why);
-    }
-    panes.push(history(scene, &detail.object));
-    // Panes run together into one list that scrolls as a whole.
-    let mut lines: Vec<Line> = Vec::new();
-    for pane in panes {
-        lines.push(Line::Rule(pane.title, pane.note));
-        lines.extend(pane.rows.into_iter().map(Line::Row));
-    }
+    let lines = lines(scene, area.width, detail);
     let height = usize::from(area.height);
     let top = detail.scroll.min(lines.len().saturating_sub(height));
     for (nth, line) in lines.iter().skip(top).take(height).enumerate() {
@@ -62,7 +41,35 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area, detail:
     }
 }
 
-enum Line {
+/// All of it, whatever there is room for.
+pub(crate) fn lines(scene: &Scene<'_>, columns: u16, detail: &Detail) -> Vec<Line> {
+    let mut panes = Vec::new();
+    match &detail.object {
+        ObjectId::Instance(name) => panes.extend(instance(scene, name)),
+        ObjectId::Service(key) => panes.extend(service(scene, key)),
+        ObjectId::Server(id) => {
+            panes.extend(server(scene, id));
+            panes.extend(runs::panes(scene, id, columns));
+        }
+        ObjectId::Agent => panes.push(agent(scene)),
+        ObjectId::Group(_) | ObjectId::Tracker(_) | ObjectId::Override(_) => {}
+    }
+    if detail.object != ObjectId::Agent {
+        let mut why = vrrp::why_pane(scene, &detail.object, columns, true);
+        why.rows.push(Row::default());
+        panes.insert(1.min(panes.len()), why);
+    }
+    panes.push(history(scene, &detail.object));
+    // Panes run together into one list that scrolls as a whole.
+    let mut lines: Vec<Line> = Vec::new();
+    for pane in panes {
+        lines.push(Line::Rule(pane.title, pane.note));
+        lines.extend(pane.rows.into_iter().map(Line::Row));
+    }
+    lines
+}
+
+pub(crate) enum Line {
     Rule(String, String),
     Row(Row),
 }
@@ -247,10 +254,13 @@ fn server(scene: &Scene<'_>, id: &ServerId) -> Vec<Pane> {
             .map_or(String::new(), |us| format!(", took {}", took(us)));
         Some(format!("last one {} ago{took}", short_span(view.age(at))))
     });
-    checks.push(row(
-        format!("   {}", last.unwrap_or_else(|| check(view, it, 6))),
-        Role::Plain,
-    ));
+    let mut last = format!("   {}", last.unwrap_or_else(|| check(view, it, 6)));
+    if let Some(next) = record::next_check(scene, it) {
+        last.push_str(&format!("; {next}"));
+    }
+    checks.push(row(last, Role::Plain));
+    let record = record::line(scene, it).map(|(span, text)| row(format!("   {span}: {text}"), Role::Plain));
+    checks.extend(record);
     checks.push(Row::default());
     vec![
         Pane::new("Server", scene.age(it.since), rows),

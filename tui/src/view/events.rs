@@ -46,7 +46,10 @@ pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let mut layout = vec![
         Column::new("TIME", 8).gap(0),
         Column::new("KIND", 8),
-        Column::new("OBJECT", 22).max(40).keep_end(),
+        // What happened needs the room more.
+        Column::new("OBJECT", 22)
+            .max(if scene.wide { 40 } else { 26 })
+            .keep_end(),
         Column::new("WHAT", 20).max(200),
     ];
     if scene.app.fleet.several() {
@@ -189,16 +192,27 @@ fn explain(scene: &Scene<'_>, key: Key, event: &Numbered, columns: usize) -> Pan
     } else {
         String::new()
     };
-    let mut rows = vec![row(
-        format!(
-            " {}{host}  {}  {}  {}",
-            rfc3339(event.wall_ms),
-            event.event.what.name(),
-            name(scene, &event.event.object),
-            escape(&event.event.text)
-        ),
-        Role::Master,
-    )];
+    let head = format!(
+        "{}{host}  {}  {}  {}",
+        rfc3339(event.wall_ms),
+        event.event.what.name(),
+        name(scene, &event.event.object),
+        escape(&event.event.text)
+    );
+    // On one line where there is room; otherwise what happened follows on lines of its own, whole.
+    let heads = match lb_shared::text::width(&head) < columns {
+        true => vec![head],
+        false => {
+            let (head, text) = head.split_at(head.len() - escape(&event.event.text).len());
+            let mut lines = wrap(head, columns.saturating_sub(2));
+            lines.extend(wrap(text, columns.saturating_sub(2)));
+            lines
+        }
+    };
+    let mut rows: Vec<Row> = heads
+        .into_iter()
+        .map(|line| row(format!(" {line}"), Role::Master))
+        .collect();
     let mut say = |label: &str, text: &str| {
         for (nth, part) in wrap(text, columns.saturating_sub(12)).into_iter().enumerate() {
             let label = if nth == 0 { label } else { "" };

@@ -63,7 +63,8 @@ fn hosts(scene: &Scene<'_>, area: Area) -> Pane {
         Column::new("CPS", 6).right().drop(7),
         Column::new("IN", 6).right().drop(8),
         Column::new("OUT", 6).right().drop(8),
-        Column::new("PROBLEMS", 8).right().drop(1),
+        Column::new("PROBLEMS", 8).right().drop(4),
+        Column::new("RTT", 6).right().drop(1),
     ];
     let (head, rows) = table(&layout, &lines, usize::from(area.width));
     let mut shown = vec![head];
@@ -124,6 +125,7 @@ fn line(host: &HostRow, nth: usize, cursor: bool) -> Line {
             plain(number(&|it| it.bytes_in_per_s)),
             plain(number(&|it| it.bytes_out_per_s)),
             plain(known(&|it| it.problems.to_string())),
+            plain(host.way.trip.clone().unwrap_or_else(|| "-".to_owned())),
         ],
     }
 }
@@ -140,7 +142,7 @@ fn routers(scene: &Scene<'_>, area: Area) -> Pane {
         head.push_str(&format!(" {}", fitted(&host.name, cell)));
     }
     if scene.wide {
-        head.push_str(" MASTERS");
+        head.push_str(" MASTERS  CONN SYNC");
     }
     let mut rows = vec![row(cut(&head, width), Role::Title)];
     for router in &fleet.routers {
@@ -171,6 +173,7 @@ fn routers(scene: &Scene<'_>, area: Area) -> Pane {
                 Role::Bad
             };
             line.push(format!(" {:>7}", router.masters), look);
+            line.push(format!("  {}", router.sync), Role::Plain);
         }
         rows.push(line);
     }

@@ -62,6 +62,11 @@ impl Row {
         self.pieces.iter().map(|(text, _)| width(text)).sum()
     }
 
+    /// What it says, without looks.
+    pub(crate) fn text(&self) -> String {
+        self.pieces.iter().map(|(text, _)| text.as_str()).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

@@ -10,10 +10,11 @@ use crate::mouse::{Pane, Spot};
 use crate::order::By;
 use crate::past;
 use crate::theme::{Role, of_mark};
-use lb_shared::names::ServerId;
+use lb_shared::names::{ServerId, ServiceKey};
 use lb_shared::problems;
 use lb_shared::state::{ObjectId, ServerView};
 use lb_shared::text::{escape, short_span, si, thousands};
+use lb_shared::view::View;
 
 pub(crate) fn draw(scene: &Scene<'_>, paint: &mut Paint<'_>, area: Area) {
     let list = &scene.app.servers;
@@ -126,7 +127,7 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
     let touched = view.server_override(&it.id).is_some();
     vec![
         (it.word().to_owned(), mark),
-        plain(view.service_name(&it.id.service)),
+        plain(service(view, it)),
         plain(it.id.server.to_string()),
         (
             problems::weight(it),
@@ -162,9 +163,19 @@ fn cells(scene: &Scene<'_>, it: &ServerView) -> Vec<(String, Role)> {
     ]
 }
 
+/// The service's name, or its address; most are TCP, and that is not said.
+fn service(view: &View<'_>, it: &ServerView) -> String {
+    let name = view.service_name(&it.id.service);
+    match name.strip_suffix("/tcp") {
+        Some(address) if matches!(it.id.service, ServiceKey::Single(_)) => address.to_owned(),
+        Some(_) | None => name,
+    }
+}
+
 const STATE: Column = Column::new("STATE", 5).gap(0).max(7).by(By::State);
 const SERVICE: Column = Column::new("SERVICE", 10).max(28).keep_end().by(By::Name);
 const SERVER: Column = Column::new("SERVER", 20)
+    .floor(17)
     .gap(2)
     .max(46)
     .marked()
@@ -196,7 +207,7 @@ fn all_table(scene: &Scene<'_>, lines: &[Line], columns: usize) -> (Row, Vec<Row
         FOR,
     ];
     if !scene.wide {
-        layout[0].min = 7;
+        layout[0] = layout[0].min(7);
     }
     let layout = layout.map(|it| {
         let hidden = !scene.app.columns.shows(Screen::Servers, it.title);

@@ -11,6 +11,7 @@ use crate::mouse::{self, Spot};
 use crate::order::By;
 use crate::past;
 use crate::theme::{Role, of_mark};
+use lb_shared::names::ServiceKey;
 use lb_shared::problems;
 use lb_shared::state::{Admin, Health, ObjectId, ServiceState, ServiceView, Target};
 use lb_shared::text::{escape, short_span, si, span, thousands};
@@ -71,9 +72,15 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
             })
         })
         .collect();
+    // Where nothing has a name, each address would be there twice.
+    let nameless = scene.view.state.services.values().all(|it| nameless(it));
     let layout = [
         Column::new("STATE", 5).gap(0).by(By::State),
-        Column::new("SERVICE", 10).max(28).keep_end().by(By::Name),
+        Column::new("SERVICE", 10)
+            .max(28)
+            .keep_end()
+            .by(By::Name)
+            .hidden(nameless),
         Column::new("ADDRESS", 22).max(46).keep_end(),
         Column::new("SCHED", 5).gap(2).max(8).drop(2),
         Column::new("FWD", 3).gap(2).drop(6),
@@ -89,11 +96,17 @@ fn service_rows(scene: &Scene<'_>, columns: usize, height: usize) -> (Row, Vec<R
         Column::new("FOR", 6).gap(2).max(8).drop(11).by(By::Age),
         Column::new("TREND", trend).gap(2).drop(1),
     ];
-    let mut layout = layout.map(|it| it.hidden(!scene.app.columns.shows(Screen::Services, it.title)));
+    let shows = |it: &Column| scene.app.columns.shows(Screen::Services, it.title);
+    let mut layout = layout.map(|it| it.hidden(it.hidden || !shows(&it)));
     for column in &mut layout {
         column.title = servers::counted(scene, column.title);
     }
     table(&layout, &lines, columns)
+}
+
+/// Whether it is called by its address alone.
+fn nameless(it: &ServiceView) -> bool {
+    it.name.is_none() && matches!(it.key, ServiceKey::Single(_))
 }
 
 fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role)> {
@@ -109,7 +122,11 @@ fn cells(scene: &Scene<'_>, it: &ServiceView, trend: usize) -> Vec<(String, Role
     let sums = scene.app.sums;
     vec![
         (it.state.word().to_owned(), of_mark(mark)),
-        plain(view.service_name(&it.key)),
+        plain(if nameless(it) {
+            "-".into()
+        } else {
+            view.service_name(&it.key)
+        }),
         plain(escape(&it.key.to_string())),
         plain(escape(&it.scheduler)),
         plain(escape(&it.method)),

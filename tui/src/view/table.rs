@@ -13,6 +13,8 @@ pub(crate) struct Column {
     /// Blanks before it.
     pub(crate) gap: usize,
     pub(crate) min: usize,
+    /// How narrow it may get before another column goes.
+    pub(crate) floor: usize,
     pub(crate) max: usize,
     pub(crate) right: bool,
     /// The highest number goes first when the columns do not fit; 0 stays.
@@ -33,6 +35,7 @@ impl Column {
             title,
             gap: 1,
             min,
+            floor: min,
             max: min,
             right: false,
             drop: 0,
@@ -45,6 +48,12 @@ impl Column {
 
     pub(crate) const fn min(mut self, min: usize) -> Self {
         self.min = min;
+        self.floor = min;
+        self
+    }
+
+    pub(crate) const fn floor(mut self, floor: usize) -> Self {
+        self.floor = floor;
         self
     }
 
@@ -176,6 +185,7 @@ fn layout(columns: &[Column], lines: &[Line], room: usize) -> Vec<Option<usize>>
             (!column.hidden).then(|| widest.unwrap_or(0).clamp(column.min, column.max.max(column.min)))
         })
         .collect();
+    let wanted = widths.clone();
     let total = |widths: &[Option<usize>]| -> usize {
         LEAD + columns
             .iter()
@@ -199,7 +209,7 @@ fn layout(columns: &[Column], lines: &[Line], room: usize) -> Vec<Option<usize>>
             continue;
         }
         let widest = (0..columns.len())
-            .filter_map(|nth| Some((widths[nth]?.saturating_sub(columns[nth].min), nth)))
+            .filter_map(|nth| Some((widths[nth]?.saturating_sub(columns[nth].floor), nth)))
             .max()
             .filter(|(spare, _)| *spare > 0);
         if let Some((spare, nth)) = widest {
@@ -210,6 +220,17 @@ fn layout(columns: &[Column], lines: &[Line], room: usize) -> Vec<Option<usize>>
             Some(nth) => widths[nth] = None,
             None => break,
         }
+    }
+    // What a column left behind is for those that shrank before it went.
+    let mut left = room.saturating_sub(total(&widths));
+    while let Some((missing, nth)) = (0..columns.len())
+        .filter_map(|nth| Some((wanted[nth]?.saturating_sub(widths[nth]?), nth)))
+        .max()
+        .filter(|(missing, _)| left > 0 && *missing > 0)
+    {
+        let given = missing.min(left);
+        widths[nth] = widths[nth].map(|cells| cells + given);
+        left -= given;
     }
     widths
 }
@@ -238,7 +259,9 @@ mod tests {
         let lines = lines(&[["abcdefgh", "1"]]);
         assert_eq!(layout(&columns, &lines, 40), [Some(8), Some(3)]);
         assert_eq!(layout(&columns, &lines, 14), [Some(6), Some(3)]);
-        assert_eq!(layout(&columns, &lines, 9), [Some(4), None]);
+        // What the other one had is there for the name.
+        assert_eq!(layout(&columns, &lines, 9), [Some(5), None]);
+        assert_eq!(layout(&columns, &lines, 8), [Some(4), None]);
     }
 
     #[test]

@@ -158,6 +158,9 @@ pub(crate) fn table_rows(scene: &Scene<'_>, columns: usize, height: usize, focus
 
 /// What there is to say about the state of an object.
 pub(crate) fn why_pane(scene: &Scene<'_>, object: &ObjectId, columns: u16, full: bool) -> Pane {
+    if *object == ObjectId::Agent {
+        return agent_pane(scene, columns);
+    }
     let Some(why) = why::why(&scene.view, object) else {
         let name = scene.view.object_name(object);
         return Pane::new(
@@ -190,6 +193,31 @@ pub(crate) fn why_pane(scene: &Scene<'_>, object: &ObjectId, columns: u16, full:
     }
     let mut pane = Pane::new(title, if full { "" } else { "Enter: all" }, rows);
     pane.least = pane.rows.len().min(if full { 7 } else { 4 });
+    pane
+}
+
+/// What is wrong with the agent itself, in full.
+fn agent_pane(scene: &Scene<'_>, columns: u16) -> Pane {
+    let columns = usize::from(columns).saturating_sub(6);
+    let own = scene
+        .data
+        .problems
+        .iter()
+        .filter(|it| it.object == ObjectId::Agent);
+    let mut rows = Vec::new();
+    for problem in own {
+        for (nth, line) in wrap(&problem.text, columns).into_iter().enumerate() {
+            let mark = if nth == 0 { problem.mark } else { ' ' };
+            let mut told = row(format!(" {mark} "), of_mark(mark));
+            told.push(line, Role::Plain);
+            rows.push(told);
+        }
+    }
+    if rows.is_empty() {
+        rows.push(row("   nothing is wrong with it", Role::Plain));
+    }
+    let mut pane = Pane::new("The agent", "Enter: all", rows);
+    pane.least = pane.rows.len().min(4);
     pane
 }
 

@@ -345,8 +345,8 @@ const GROUP_ROWS: &[Keyword<RawGroup>] = &[
     row("smtp_alert", Flag, "the global one", InPlace, "Mail on a change of state.",
         Set(|it, a, _| it.notify.mail = Some(a.flag()))),
     row("global_tracking", Nothing, "off", InPlace, "Old word.", Idle("groups always track for all their members")),
-    row("sync_group_tracking_weight", Nothing, "off", InPlace, "Members keep trackers with weights. Without it such \
-        trackers are dropped.", Set(|it, _, _| it.tracking_weight = true)),
+    row("sync_group_tracking_weight", Nothing, "off", InPlace, "Members keep weights of their own trackers. \
+        Without it only those of the group's count.", Set(|it, _, _| it.tracking_weight = true)),
     row("track_interface", List("IFNAME [weight N [reverse]]"), "", InPlace, "Interfaces followed for every member.",
         Block(|it, st, cx| it.track_interface.extend(track_lines(st, cx)))),
     row("track_script", List("NAME [weight N [reverse]]"), "", InPlace, "Scripts followed for every member.",

@@ -49,7 +49,7 @@ pub(super) fn objects(raw: &Raw, model: &mut Model, cx: &mut Cx<'_>) {
     }
     for it in &raw.groups {
         cx.object = format!("group:{}", it.name);
-        follow_group(&it.name, it.at, &it.track_bfd, &known, model, cx);
+        follow_group(&it.name, &it.track_bfd, &known, model, cx);
     }
     cx.object.clear();
 }
@@ -247,7 +247,6 @@ fn follow_instance(
 
 fn follow_group(
     name: &str,
-    at: Span,
     lines: &[TrackLine],
     known: &BTreeMap<&str, &RawBfd>,
     model: &mut Model,
@@ -260,8 +259,7 @@ fn follow_group(
     if lines.is_empty() || !group.tracking.sessions.is_empty() {
         return;
     }
-    let weights = group.tracking_weight;
-    let tracks = weighted(tracks(lines, known, cx), at, false, weights, cx);
+    let tracks = tracks(lines, known, cx);
     for member in group.members.clone() {
         if let Some(instance) = model.instances.get_mut(&member) {
             // A tracker of both counts once, as the group's.
@@ -299,7 +297,7 @@ fn weighted(
         (
             "V-12",
             "BFD sessions with a weight are dropped: this is in a sync group",
-            "write 'sync_group_tracking_weight' into the group to keep them",
+            "let the group track them, or write 'sync_group_tracking_weight' into it",
         )
     };
     cx.warn(code, at, text, &["keepalived does the same", remedy]);

@@ -237,9 +237,6 @@ pub(super) fn groups(
         }
         let mut tracking = tracking(&it.track_interface, &it.track_script, None, scripts, used, cx);
         followed.track(&it.track_process, &it.track_file, &mut tracking, cx);
-        if !it.tracking_weight {
-            unweighted(&mut tracking, it.at, "the group", cx);
-        }
         let group_scripts: BTreeSet<&String> = tracking.scripts.iter().map(|track| &track.script).collect();
         let group_interfaces: BTreeSet<&String> =
             tracking.interfaces.iter().map(|track| &track.interface).collect();
@@ -247,7 +244,7 @@ pub(super) fn groups(
             if let Some(instance) = model.instances.get_mut(member) {
                 let instance = Arc::make_mut(instance);
                 if !it.tracking_weight {
-                    unweighted(&mut instance.tracking, it.at, &format!("'{member}'"), cx);
+                    unweighted(&mut instance.tracking, it.at, member, cx);
                 }
                 // A tracker of both counts once, as the group's.
                 let own = &mut instance.tracking;
@@ -271,8 +268,9 @@ pub(super) fn groups(
     }
 }
 
-/// Without `sync_group_tracking_weight` a group follows only what puts it into FAULT.
-fn unweighted(tracking: &mut Tracking, at: Span, whose: &str, cx: &mut Cx<'_>) {
+/// Without `sync_group_tracking_weight` a member has no weights of its own: its priority would leave the others'. Those of
+/// the group's own lines are for all of them.
+fn unweighted(tracking: &mut Tracking, at: Span, member: &InstanceName, cx: &mut Cx<'_>) {
     let count = |tracking: &Tracking| tracking.scripts.len() + tracking.processes.len();
     let before = count(tracking);
     tracking.scripts.retain(|track| track.weight == 0);
@@ -281,10 +279,10 @@ fn unweighted(tracking: &mut Tracking, at: Span, whose: &str, cx: &mut Cx<'_>) {
         cx.warn(
             "V-12",
             at,
-            format!("trackers with a weight of {whose} are dropped: it is in a sync group"),
+            format!("trackers with a weight of '{member}' are dropped: it is in a sync group"),
             &[
                 "keepalived does the same",
-                "write 'sync_group_tracking_weight' into the group to keep them",
+                "let the group track them, or write 'sync_group_tracking_weight' into it",
             ],
         );
     }
@@ -302,10 +300,10 @@ fn unweighted(tracking: &mut Tracking, at: Span, whose: &str, cx: &mut Cx<'_>) {
         cx.warn(
             "V-12",
             at,
-            format!("interfaces and files tracked by {whose} lose their weight: it is in a sync group"),
+            format!("interfaces and files tracked by '{member}' lose their weight: it is in a sync group"),
             &[
                 "an interface means FAULT while down, a file while its number is not 0, as in keepalived",
-                "write 'sync_group_tracking_weight' into the group to keep the weights",
+                "let the group track them, or write 'sync_group_tracking_weight' into it",
             ],
         );
     }

@@ -109,10 +109,15 @@ pub(super) async fn test(session: &Session, call: &Call) -> Result<Value, Refusa
     }
 }
 
-/// `{"op":"log","level":"debug","for":"10m"}`; without a level it tells.
+/// `{"op":"log","of":"web","level":"debug","for":"10m"}`; without a level it tells.
 pub(super) async fn log(session: &Session, call: &Call) -> Result<Value, Refusal> {
-    let change = LogChange::parse(call.text("level")?, call.span("for")?)
-        .map_err(|message| Refusal::new(RefusalCode::BadRequest, message, "see docs/socket.md"))?;
+    let (level, lasts) = (call.text("level")?, call.span("for")?);
+    let change = match call.text("of")? {
+        None => LogChange::parse(level, lasts),
+        Some(name) => LogChange::of_one(name, level, lasts),
+    };
+    let change =
+        change.map_err(|message| Refusal::new(RefusalCode::BadRequest, message, "see docs/socket.md"))?;
     let dry_run = call.flag("dry_run")?;
     match session.answer(Request::Log(LogAsk { change, dry_run })).await {
         Reply::Log(log) => Ok(log.json()),

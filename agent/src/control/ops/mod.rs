@@ -268,7 +268,7 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
         Some(By::Metrics) => read::metrics(session, call).await,
         Some(By::History) => past::history(session, call).await,
         Some(By::Test) => act::test(session, call).await,
-        Some(By::Shown) => read::config_show(session).await,
+        Some(By::Shown) => read::config_show(session, call).await,
         Some(By::Log) => act::log(session, call).await,
         Some(By::Truth) => super::wait::answer(session, call).await,
         Some(By::Act) => act::answer(session, call).await,

@@ -73,10 +73,17 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
     }
 }
 
-/// `{"op":"config-show"}`: the configuration in force, statement by statement.
-pub(super) async fn config_show(session: &Session) -> Result<Value, Refusal> {
-    match session.answer(Request::Config).await {
+/// `{"op":"config-show"}`: the configuration in force, statement by statement; with `"defaults":true` every setting of
+/// every object.
+pub(super) async fn config_show(session: &Session, call: &Call) -> Result<Value, Refusal> {
+    let request = if call.flag("defaults")? {
+        Request::Settings
+    } else {
+        Request::Config
+    };
+    match session.answer(request).await {
         Reply::Config(shown) => Ok(shown.json()),
+        Reply::Settings(settings) => Ok(settings.json()),
         Reply::Refused(refusal) => Err(refusal),
         _ => Err(Refusal::new(
             RefusalCode::Internal,

@@ -166,6 +166,7 @@ fn every_request_needs_exactly_its_role() {
         ),
         (Request::Confirmed, Role::Admin),
         (Request::Config, Role::Viewer),
+        (Request::Settings, Role::Viewer),
     ];
     let doors = doors();
     for (request, needed) in table {

@@ -130,8 +130,10 @@ fn requests() -> Vec<Value> {
         json!({"op": "reload", "confirm": "60s"}),
         json!({"op": "reload", "confirmed": true}),
         json!({"op": "config-show"}),
+        json!({"op": "config-show", "defaults": true}),
         json!({"op": "test", "targets": ["web/198.51.100.21"], "dry_run": false}),
         json!({"op": "log", "level": "debug", "for": "10m", "dry_run": true}),
+        json!({"op": "log", "level": "error", "of": "web", "for": "1m"}),
         json!({"op": "log"}),
     ]
 }

@@ -1,5 +1,6 @@
 //! What a new model would change, told before it comes into force.
 
+mod all;
 mod checks;
 mod host;
 mod instances;
@@ -13,6 +14,7 @@ use super::Engine;
 use super::want::destination_key;
 use crate::model::routing_words;
 use crate::model::{Model, Server, Service};
+pub use all::settings;
 use lb_shared::names::{ServerId, VirtualKey};
 use std::collections::BTreeMap;
 use std::fmt::Display;

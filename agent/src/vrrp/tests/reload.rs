@@ -223,9 +223,18 @@ fn a_new_member_joins_a_running_master_group_as_master() {
         &[group("G1", &["VI_51", "VI_52", "VI_53"])],
     );
     let solid = ground("10.5.0.1");
-    node.with(Mono(5 * S), |routers, now, out| {
+    let got = node.with(Mono(5 * S), |routers, now, out| {
         routers.on_ground(now, &"VI_53".into(), solid, out)
     });
+    let told: Vec<String> = brief(&got)
+        .into_iter()
+        .filter(|it| it.starts_with("notify"))
+        .collect();
+    assert_eq!(
+        told,
+        ["notify VI_53 BACKUP 100", "notify VI_53 MASTER 100"],
+        "the group was MASTER before and is MASTER"
+    );
     for name in ["VI_51", "VI_52", "VI_53"] {
         assert_eq!(node.state(name), VrrpState::Master);
     }

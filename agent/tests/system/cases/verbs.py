@@ -34,6 +34,17 @@ def log(solo):
     solo.agent.ctl("undrain", "web/10.30.0.25")
     assert "10.30.0.25" not in solo.agent.log()[size:], "warn shows no notice"
     until("the level is back", lambda: solo.agent.ctl("log")[1] == before, within=6)
+    solo.agent.ctl("log", "warn", "--for", "20s")
+    solo.agent.ctl("log", "web/10.30.0.25=info", "--for", "20s")
+    size = len(solo.agent.log())
+    for server in ("web/10.30.0.24", "web/10.30.0.25"):
+        solo.agent.ctl("drain", server)
+        solo.agent.ctl("undrain", server)
+    one = solo.agent.log()[size:]
+    assert "10.30.0.25" in one and "10.30.0.24" not in one, one
+    solo.agent.ctl("log", "web/10.30.0.25=default")
+    solo.agent.ctl("log", "default")
+    assert solo.agent.ctl("log")[1] == before
     solo.settle()
     return out.strip()
 
