@@ -69,6 +69,9 @@ pub(crate) enum Command {
         #[arg(short, long, default_value = "table")]
         output: String,
     },
+    /// Print the manual page lbagent(8).
+    #[command(hide = true)]
+    Man,
     /// Print the reference of the configuration language.
     #[command(hide = true)]
     Reference {
