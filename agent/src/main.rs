@@ -1,6 +1,7 @@
 //! The agent's program: arguments, the order in which things start, and the exit codes.
 
 mod cli;
+mod page;
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
@@ -30,14 +31,15 @@ use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, event_log, events, former, lock, log, once, scheduling, service_manager, sys,
-    sysctl, take_over,
+    background, cleanup, event_log, events, former, lock, log, once, privileges, scheduling, service_manager,
+    sys, sysctl, take_over,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -129,6 +131,10 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
             };
             Ok(doctor::run(&file, asked))
         }
+        Some(Command::Man) => {
+            std::io::stdout().write_all(&page::page())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Reference { page }) => {
             match loader::reference(page) {
                 Ok(text) => loader::tell(text.trim_end()),
@@ -176,6 +182,10 @@ fn agent(run: &Run) -> anyhow::Result<()> {
              to look at a running agent use lbctl; to check a file use lbagent -t -f FILE",
         ));
     }
+    if let Some(text) = privileges::missing() {
+        return Err(exit(EXIT_PERMISSION, text));
+    }
+    privileges::take_all_descriptors();
     prepare_folder(&run.run_dir, 0o755)?;
     prepare_folder(&run.state_dir, 0o700)?;
     let config = fs::canonicalize(run.config()).map_err(|e| {
@@ -202,6 +212,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         );
     }
     let lock = lock::take(&run.run_dir)?;
+    store::take_hand_over(&run.run_dir);
     let loader = Loader::new(config, run.config_id.clone(), run.vrrp_only, run.checks_only);
     let (previous, stamps) = store::load_ledger(&run.run_dir);
     let left = previous
@@ -566,7 +577,7 @@ fn prepare_folder(path: &Path, mode: u32) -> anyhow::Result<()> {
 fn log_target(run: &Run) -> log::Target {
     match &run.log_file {
         Some(path) => log::Target::File(path.clone()),
-        None if run.log_console || run.no_syslog => log::Target::Console,
+        None if run.log_console || run.no_syslog => log::Target::console(),
         None => log::Target::Syslog(run.log_facility),
     }
 }

@@ -18,6 +18,11 @@ pub(super) const PREFACE: Duration = Duration::from_secs(2);
 pub(super) const PARTIAL: Duration = Duration::from_secs(5);
 /// A client that does not read its answer is let go.
 pub(super) const WRITE_STALL: Duration = Duration::from_secs(10);
+/// Between two tries when there is no descriptor left for a connection, how long the spare one may take, and between two
+/// words about it.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const SPARE_TAKES: Duration = Duration::from_millis(10);
+pub(super) const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// Requests a connection may have saved up, and how many it earns per second.
 pub(super) const REQUEST_BURST: u32 = 100;
 pub(super) const REQUESTS_PER_S: u32 = 50;

@@ -204,6 +204,7 @@ mod tests {
         assert!(!folder.socket().exists());
     }
 
+    /// F111.
     #[tokio::test]
     async fn a_dead_agents_socket_is_replaced() {
         let folder = Folder::new("stale");
@@ -212,6 +213,7 @@ mod tests {
         Door::open(&folder.socket(), None).unwrap();
     }
 
+    /// F111.
     #[tokio::test]
     async fn whatever_else_is_in_the_way_is_refused_and_left_alone() {
         let folder = Folder::new("other");
@@ -235,6 +237,7 @@ mod tests {
         ));
     }
 
+    /// F111.
     #[tokio::test]
     async fn a_folder_others_can_write_or_a_link_to_one_is_refused() {
         let folder = Folder::new("folder");

@@ -21,6 +21,7 @@ mod outbox;
 mod peer;
 mod port;
 mod session;
+mod spare;
 mod wait;
 
 pub use engine::{Ask, ToEngine};

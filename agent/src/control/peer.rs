@@ -95,6 +95,7 @@ pub(super) fn user_name(uid: u32) -> String {
 mod tests {
     use super::*;
 
+    /// F103.
     #[test]
     fn uid_and_groups_give_the_role() {
         let roles = Roles {

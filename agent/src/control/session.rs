@@ -8,6 +8,7 @@ use super::listen::Door;
 use super::loglevel::{LogDial, LogSetup};
 use super::metrics::{self, MetricsSetup, Served};
 use super::peer::{self, Peer, PeerGroups, Roles};
+use super::spare::Spare;
 use super::{excerpts, frames, lines};
 use lb_shared::counters::Counters;
 use lb_shared::event::Actor;
@@ -259,6 +260,7 @@ impl Drop for WatchPlace {
 pub(super) async fn accept(doors: Arc<Doors>, mut door: Door, at_most: Option<Role>) {
     let mut stopped = doors.stopped.clone();
     let mut check = tokio::time::interval(limits::SOCKET_CHECK);
+    let mut spare = Spare::new();
     loop {
         tokio::select! {
             _ = stopped.changed() => return,
@@ -271,11 +273,8 @@ pub(super) async fn accept(doors: Arc<Doors>, mut door: Door, at_most: Option<Ro
                 Ok((stream, _)) => {
                     tokio::spawn(admit(Arc::clone(&doors), stream, at_most));
                 }
-                Err(error) => {
-                    // No descriptors left, most likely: that passes, and spinning would not help it.
-                    tracing::warn!("cannot take a connection: {error}; trying again");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                // That passes, and spinning would not help it.
+                Err(error) => spare.hang_up(&door.listener, &error).await,
             },
         }
     }

@@ -35,7 +35,8 @@ pub fn run(run_dir: &Path) -> anyhow::Result<()> {
         }
     };
     let table = read_table()?;
-    let returns = std::env::var("SERVICE_RESULT").is_ok_and(|it| starts_again(&it));
+    let result = std::env::var("SERVICE_RESULT").ok();
+    let returns = starts_again(result.as_deref(), store::handed_over(run_dir));
     let ops = match store::load_ledger(run_dir).0 {
         Some(previous) => leftovers(&previous, &table, returns),
         // A damaged ledger: go by the kernel's own mark.
@@ -85,9 +86,14 @@ pub(super) fn read_table() -> anyhow::Result<NetTable> {
     }
 }
 
-/// Whether systemd starts the agent again after an exit with this `$SERVICE_RESULT`, as the unit says it.
-fn starts_again(result: &str) -> bool {
-    !matches!(result, "success" | "start-limit-hit")
+/// Whether systemd starts the agent again after an exit with this `$SERVICE_RESULT`, as the unit says it. One that leaves
+/// in order leaves nothing; one that hands over leaves all of it to the one that follows.
+fn starts_again(result: Option<&str>, handed_over: bool) -> bool {
+    match result {
+        None | Some("start-limit-hit") => false,
+        Some("success") => handed_over,
+        Some(_) => true,
+    }
 }
 
 /// What is to be undone. `returns`: an agent comes that takes over what endangers nobody.
@@ -270,14 +276,21 @@ mod tests {
     #[test]
     fn an_agent_that_is_started_again_finds_all_but_addresses_that_others_have_by_now() {
         assert_eq!(undone(2_500, true), ["removed 192.0.2.100/24 on link 7"]);
-        for (result, again) in [
-            ("success", false),
-            ("start-limit-hit", false),
-            ("signal", true),
-            ("exit-code", true),
-            ("watchdog", true),
+        for (result, handed_over, again) in [
+            (Some("success"), false, false),
+            (Some("success"), true, true),
+            (Some("start-limit-hit"), true, false),
+            (Some("signal"), false, true),
+            (Some("exit-code"), false, true),
+            (Some("watchdog"), false, true),
+            // Somebody calls for it by hand.
+            (None, true, false),
         ] {
-            assert_eq!(starts_again(result), again, "{result}");
+            assert_eq!(
+                starts_again(result, handed_over),
+                again,
+                "{result:?} {handed_over}"
+            );
         }
     }
 }

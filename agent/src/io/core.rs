@@ -56,6 +56,7 @@ const TOKEN_TIMER: u64 = 2;
 const TOKEN_SIGNAL: u64 = 3;
 const TOKEN_ADVERTS: u64 = 4;
 const TOKEN_BFD: u64 = 5;
+const TOKEN_WATCHDOG: u64 = 6;
 
 /// What the core thread holds.
 pub struct Shell {
@@ -93,6 +94,8 @@ struct Core {
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Mono>,
+    /// Says when the service manager wants to hear that this loop turns.
+    watchdog: Option<TimerFd>,
     answers: BTreeMap<Ticket, ReplyTo>,
     next_ticket: u64,
     finished: bool,
@@ -145,6 +148,10 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         .context("epoll")?;
     let bfd = BfdSockets::new().context("epoll")?;
     epoll.add(bfd.as_fd(), readable(TOKEN_BFD)).context("epoll")?;
+    let watchdog = service_manager::watchdog();
+    if let Some(it) = &watchdog {
+        epoll.add(it.as_fd(), readable(TOKEN_WATCHDOG)).context("epoll")?;
+    }
     let engine = Engine::new(boot, seed, shell.clock.now());
     let mut core = Core {
         shell,
@@ -154,6 +161,7 @@ pub fn run(shell: Shell, boot: Boot, seed: u64, inbox: &Inbox) -> anyhow::Result
         epoll,
         timer,
         armed: None,
+        watchdog,
         answers: BTreeMap::new(),
         next_ticket: 0,
         finished: false,
@@ -185,7 +193,7 @@ impl Core {
             Err(Errno::EINTR) => 0,
             Err(e) => return Err(e).context("epoll_wait"),
         };
-        let (mut heard, mut heard_bfd) = (false, false);
+        let (mut heard, mut heard_bfd, mut asked_for_life) = (false, false, false);
         for event in &events[..count] {
             match event.data() {
                 TOKEN_NEWS => {
@@ -197,6 +205,10 @@ impl Core {
                 }
                 TOKEN_SIGNAL => {}
                 TOKEN_BFD => heard_bfd = true,
+                TOKEN_WATCHDOG => {
+                    let _ = self.watchdog.as_ref().map(TimerFd::wait);
+                    asked_for_life = true;
+                }
                 _ => heard = true,
             }
         }
@@ -222,6 +234,10 @@ impl Core {
             && at <= self.shell.clock.now()
         {
             self.feed(Input::Tick);
+        }
+        // Last: it stands for everything above.
+        if asked_for_life {
+            service_manager::notify("WATCHDOG=1");
         }
         Ok(())
     }
@@ -382,6 +398,7 @@ impl Core {
             match Signal::try_from(number) {
                 Ok(Signal::SIGHUP) => {
                     service_manager::notify("RELOADING=1");
+                    tracing::info!("Reloading ...");
                     self.reload(ReloadAsk {
                         dry_run: false,
                         force: true,
@@ -556,8 +573,14 @@ impl Core {
         if self.engine.left_in_order() {
             store::clear_ledger(&run_dir);
         }
+        if self.handed_over
+            && let Err(e) = store::hand_over(&run_dir)
+        {
+            tracing::error!("the clean-up does not learn that another agent follows: {e}");
+        }
         if let Some(path) = pid_file {
             let _ = std::fs::remove_file(path);
         }
+        tracing::info!("Stopped");
     }
 }

@@ -213,6 +213,7 @@ mod tests {
         folder
     }
 
+    /// F119.
     #[test]
     fn only_regular_files_are_read_and_a_fifo_does_not_stop_the_reader() {
         let folder = folder("kinds");
@@ -295,6 +296,7 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
     }
 
+    /// F121.
     #[test]
     fn a_configuration_that_changes_at_every_reading_is_refused_and_one_that_settles_is_not() {
         let folder = folder("changing");

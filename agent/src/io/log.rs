@@ -2,6 +2,7 @@
 
 use lb_shared::loglevel::LogLevel;
 use lb_shared::paths;
+use nix::sys::stat::fstat;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -26,9 +27,26 @@ const FACILITY_LOCAL0: u8 = 16;
 #[derive(Clone, Debug)]
 pub enum Target {
     Console,
+    /// The console, if that is systemd's journal: it stamps lines itself and takes their level from a number.
+    Journal,
     File(PathBuf),
     /// Through /dev/log; the facility local0–local7, or daemon.
     Syslog(Option<u8>),
+}
+
+impl Target {
+    /// The console, or the journal where systemd put it in its place (`$JOURNAL_STREAM`).
+    pub fn console() -> Self {
+        let stream = std::env::var("JOURNAL_STREAM").ok();
+        let here = fstat(io::stderr())
+            .ok()
+            .map(|it| format!("{}:{}", it.st_dev, it.st_ino));
+        if stream.is_some() && stream == here {
+            Self::Journal
+        } else {
+            Self::Console
+        }
+    }
 }
 
 /// Starts the log. `detail` shows debugging texts of ours too.
@@ -58,7 +76,7 @@ pub fn start(target: Target, detail: bool) -> io::Result<()> {
     let filter = EnvFilter::try_from_env("LBAGENT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let begun_with = filter.to_string();
     let filter = filter.add_directive(chosen().map_err(io::Error::other)?);
-    let plain = matches!(target, Target::Syslog(_));
+    let plain = matches!(target, Target::Syslog(_) | Target::Journal);
     let builder = tracing_subscriber::fmt()
         .with_target(false)
         .with_ansi(false)
@@ -115,6 +133,7 @@ pub fn set_level(level: Option<LogLevel>) -> Result<(), String> {
 
 enum Sink {
     Console,
+    Journal,
     File(std::fs::File),
     Syslog {
         socket: Option<UnixDatagram>,
@@ -126,6 +145,7 @@ impl Sink {
     fn open(target: &Target) -> io::Result<Self> {
         Ok(match target {
             Target::Console => Self::Console,
+            Target::Journal => Self::Journal,
             Target::File(path) => Self::File(OpenOptions::new().append(true).create(true).open(path)?),
             Target::Syslog(local) => Self::Syslog {
                 socket: UnixDatagram::unbound().ok(),
@@ -138,7 +158,7 @@ impl Sink {
     fn takes_many(&self) -> bool {
         match self {
             Self::Console | Self::File(_) => true,
-            Self::Syslog { .. } => false,
+            Self::Journal | Self::Syslog { .. } => false,
         }
     }
 
@@ -146,23 +166,18 @@ impl Sink {
         // A log that cannot be written has nobody to tell.
         let _ = match self {
             Self::Console => io::stderr().write_all(line),
+            Self::Journal => {
+                let text = String::from_utf8_lossy(line);
+                let (severity, text) = severity_of(&text);
+                io::stderr().write_all(format!("<{severity}>{text}\n").as_bytes())
+            }
             Self::File(file) => file.write_all(line),
             Self::Syslog {
                 socket: Some(socket),
                 facility,
             } => {
                 let text = String::from_utf8_lossy(line);
-                let text = text.trim();
-                let (severity, text) = [
-                    ("ERROR ", 3),
-                    ("WARN ", 4),
-                    ("INFO ", 6),
-                    ("DEBUG ", 7),
-                    ("TRACE ", 7),
-                ]
-                .into_iter()
-                .find_map(|(word, severity)| Some((severity, text.strip_prefix(word)?)))
-                .unwrap_or((6, text));
+                let (severity, text) = severity_of(&text);
                 let priority = u32::from(*facility) * 8 + severity;
                 let message = format!("<{priority}>{}[{}]: {text}", paths::AGENT, std::process::id());
                 socket.send_to(message.as_bytes(), "/dev/log").map(|_| ())
@@ -170,6 +185,22 @@ impl Sink {
             Self::Syslog { socket: None, .. } => Ok(()),
         };
     }
+}
+
+/// Syslog's number for the level that a line begins with, and the rest of the line.
+fn severity_of(line: &str) -> (u32, &str) {
+    let text = line.trim();
+    let levels = [
+        ("ERROR ", 3),
+        ("WARN ", 4),
+        ("INFO ", 6),
+        ("DEBUG ", 7),
+        ("TRACE ", 7),
+    ];
+    levels
+        .into_iter()
+        .find_map(|(word, severity)| Some((severity, text.strip_prefix(word)?)))
+        .unwrap_or((6, text))
 }
 
 /// Lines on their way to the sink.
@@ -283,6 +314,14 @@ mod tests {
         assert_eq!(taken.bytes, b"three\n");
     }
 
+    #[test]
+    fn a_line_is_as_grave_as_the_level_it_begins_with() {
+        assert_eq!(severity_of(" WARN bfd: gone\n"), (4, "bfd: gone"));
+        assert_eq!(severity_of("ERROR no disk\n"), (3, "no disk"));
+        assert_eq!(severity_of("12 lines were lost\n"), (6, "12 lines were lost"));
+    }
+
+    /// F157: whoever logs does not wait for the sink.
     #[test]
     fn what_a_slow_sink_leaves_is_bounded_and_the_rest_is_counted() {
         let queue = Queue::default();

@@ -31,6 +31,7 @@ pub mod packet_socket;
 mod patterns;
 mod ping;
 pub mod post;
+pub mod privileges;
 pub mod processes;
 mod programs;
 pub mod rtnl_socket;

@@ -321,3 +321,30 @@ pub fn wait(descriptors: &[BorrowedFd<'_>], deadline: Option<Instant>) -> io::Re
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::netlink::Builder;
+
+    /// A protocol that processes may use among themselves.
+    const USERSOCK: isize = 2;
+
+    /// F068.
+    #[test]
+    fn what_another_process_sends_is_not_heard() {
+        let mut ours = Connection::open(USERSOCK, 1 << 16).unwrap();
+        let mut other = Socket::new(USERSOCK).unwrap();
+        other.bind_auto().unwrap();
+        let mut forged = Vec::new();
+        Builder::new(&mut forged, 16, 0, 1).raw(&[0; 4]);
+        let reached = other.send_to(&forged, &SocketAddr::new(ours.port(), 0), 0);
+        let heard = ours.receive(Instant::now() + Duration::from_millis(20));
+        assert_eq!(
+            heard.map(<[u8]>::to_vec).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+        // The kernel lets nobody else send to a socket that is connected to it.
+        assert_eq!(reached.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

@@ -26,6 +26,8 @@ const SIZE_MAX: u64 = 4 << 20;
 const INTENT: &str = "intent.json";
 /// What this run owns, inside the run folder.
 const LEDGER: &str = "ledger.json";
+/// There from a hand-over to the start of the one that follows.
+const HAND_OVER: &str = "handed-over";
 
 /// What stands in a file: the body as text, so that the checksum covers exactly what is read.
 #[derive(Serialize, Deserialize)]
@@ -250,6 +252,21 @@ pub(super) fn bequeath(run_dir: &Path, ledger: Ledger, sent: &BTreeMap<String, u
 pub fn clear_ledger(run_dir: &Path) {
     let _ = fs::remove_file(run_dir.join(LEDGER));
     let _ = fs::remove_file(beside(&run_dir.join(LEDGER), ".old"));
+}
+
+/// Notes for the clean-up that this run ended in favour of the next one.
+pub fn hand_over(run_dir: &Path) -> io::Result<()> {
+    fs::write(run_dir.join(HAND_OVER), "")
+}
+
+/// Whether the run before ended in favour of the next one.
+pub fn handed_over(run_dir: &Path) -> bool {
+    run_dir.join(HAND_OVER).exists()
+}
+
+/// The next one is here.
+pub fn take_hand_over(run_dir: &Path) {
+    let _ = fs::remove_file(run_dir.join(HAND_OVER));
 }
 
 /// The kernel's name for this boot.
@@ -499,6 +516,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_hand_over_is_known_until_the_next_one_is_here() {
+        let folder = Folder::new("hand-over");
+        assert!(!handed_over(&folder.0));
+        hand_over(&folder.0).unwrap();
+        assert!(handed_over(&folder.0));
+        take_hand_over(&folder.0);
+        assert!(!handed_over(&folder.0));
+    }
+
+    /// F171.
     #[test]
     fn another_boots_ledger_says_nothing() {
         let folder = Folder::new("boot");

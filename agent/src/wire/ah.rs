@@ -164,6 +164,7 @@ mod tests {
         assert_eq!(open(KEY, outer(), 112, &by_rfc), Ok((9, &SENT[24..])));
     }
 
+    /// F018.
     #[test]
     fn whatever_else_differs_is_refused() {
         assert_eq!(open(b"other", outer(), 112, &SENT), Err(Unsealed::Value));

@@ -359,6 +359,7 @@ mod tests {
         );
     }
 
+    /// F067.
     #[test]
     fn a_length_beyond_the_end_is_an_error_and_the_last() {
         let mut bytes = vec![0; 16];
@@ -379,6 +380,7 @@ mod tests {
             read(&bytes);
         }
 
+        /// F067.
         #[test]
         fn any_damage_is_read_without_panic(
             at in 0usize..64, byte in any::<u8>(), kind in 1u16..6, cut in 0usize..64,

@@ -9,6 +9,7 @@ use lbagent::config::load;
 use std::fs;
 use std::path::Path;
 
+/// F126: what is judged here is refused whole by a running agent in the system test `broken`.
 #[test]
 fn each_broken_file_is_refused_with_its_line_and_remedy() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/broken");

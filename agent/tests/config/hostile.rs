@@ -98,6 +98,7 @@ fn soup() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
+    /// F115.
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
         loads(bytes);
@@ -108,6 +109,7 @@ proptest! {
         loads(text);
     }
 
+    /// F115.
     #[test]
     fn a_damaged_file_is_read_without_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_usize), 1..12)
@@ -134,6 +136,7 @@ proptest! {
     }
 }
 
+/// F118, F123.
 #[test]
 fn each_limit_is_named_and_leaves_no_model() {
     let deep = "a {\n".repeat(NESTING_MAX + 1);
@@ -166,6 +169,7 @@ fn each_limit_is_named_and_leaves_no_model() {
     }
 }
 
+/// F116.
 #[test]
 fn includes_are_bounded_in_depth() {
     let mut disk = Disk::default().with(FILE, "include 0.conf\n");
@@ -194,6 +198,7 @@ fn an_empty_file_is_a_configuration_of_nothing() {
     assert!(loaded.model.is_some_and(|model| model.instances.is_empty()) && loaded.findings.is_empty());
 }
 
+/// F118.
 #[test]
 fn bom_crlf_nul_and_other_encodings_are_told_apart() {
     let crlf = format!("\u{feff}{}", ORDINARY.replace('\n', "\r\n"));

@@ -206,6 +206,7 @@ fn a_keyword_without_its_argument_is_an_error_everywhere_and_never_a_panic() {
     }
 }
 
+/// F124.
 #[test]
 fn a_number_beside_its_range_is_refused() {
     let mut tried = 0;

@@ -47,6 +47,7 @@ fn a_server_that_never_answers_the_connection_times_out() {
     );
 }
 
+/// F147: no such address, no such interface.
 #[test]
 fn what_is_wrong_on_this_host_says_nothing_about_the_server() {
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));

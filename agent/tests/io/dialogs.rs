@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+/// F138, F143, F144: drips, redirects, resets.
 #[test]
 fn http_servers_of_all_manners_get_the_verdict_they_deserve() {
     type Serve = fn(TcpStream);

@@ -110,6 +110,7 @@ fn a_runner_that_nobody_expected_comes_with_the_first_script() {
     assert_eq!(scripts.sh("exit 7", LONG).end, JobEnd::Exited(7));
 }
 
+/// F133.
 #[test]
 fn a_script_finds_what_is_promised_and_nothing_else() {
     let scripts = Scripts::new("environment");
@@ -142,6 +143,7 @@ fn a_script_finds_what_is_promised_and_nothing_else() {
     assert_eq!(lines[8], "1", "session and process group are its own");
 }
 
+/// F127, F128: it ignores TERM or has stopped itself; a child has left its session.
 #[test]
 fn a_script_that_hangs_is_ended_with_all_its_children() {
     let scripts = Scripts::new("hangs");
@@ -162,6 +164,7 @@ fn a_script_that_hangs_is_ended_with_all_its_children() {
     assert_eq!(scripts.sh("kill -STOP $$", SHORT).end, JobEnd::TimedOut);
 }
 
+/// F129.
 #[test]
 fn of_endless_output_the_beginning_is_kept() {
     let scripts = Scripts::new("output");
@@ -322,6 +325,7 @@ fn after_the_death_of_the_runner_jobs_are_answered_and_a_new_one_starts() {
     }
 }
 
+/// F131: it is looked at before each run.
 #[test]
 fn what_others_could_change_is_not_run_as_root_when_security_is_asked_for() {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -360,6 +364,14 @@ fn what_others_could_change_is_not_run_as_root_when_security_is_asked_for() {
             assert_eq!(end == JobEnd::Exited(0), safe || !enforce, "{path}: {end:?}");
         }
     }
+    // One that has run may not any more once others can change it.
+    std::fs::set_permissions(&good, std::fs::Permissions::from_mode(0o757)).unwrap();
+    scripts.begin(1, &[&good], Some(LONG), None);
+    let end = scripts.end().1.end;
+    assert!(
+        matches!(&end, JobEnd::NotStarted(why) if why.contains(&good)),
+        "{end:?}"
+    );
 }
 
 #[test]

@@ -131,6 +131,7 @@ fn a_client_certificate_is_shown_to_who_asks_and_a_missing_one_is_no_verdict() {
     let _ = std::fs::remove_dir_all(&folder);
 }
 
+/// F142: garbage, an alert, a stall in the handshake.
 #[test]
 fn what_is_not_tls_fails_within_the_time() {
     type Serve = fn(TcpStream);

@@ -236,6 +236,7 @@ fn a_planned_table_is_the_one_read_back() {
     });
 }
 
+/// F073: what is there is edited, what is not there is gone already.
 #[test]
 fn operations_against_a_changed_table_settle() {
     const NAME: &str = "operations_against_a_changed_table_settle";
@@ -331,6 +332,7 @@ fn one_refusal_does_not_stop_the_others_and_says_why() {
     });
 }
 
+/// F071, F072: the number of the family has changed.
 #[test]
 fn a_module_loaded_anew_is_found_again() {
     const NAME: &str = "a_module_loaded_anew_is_found_again";

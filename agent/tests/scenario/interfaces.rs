@@ -28,6 +28,7 @@ fn eth0(node: &mut Node, running: bool) {
     node.feed(Input::Net(NetNews::Link(link)));
 }
 
+/// F046.
 #[test]
 fn a_change_of_an_interface_counts_once_it_has_lasted() {
     let mut node = master(delayed(1_500, 2_500));

@@ -268,6 +268,7 @@ fn a_drain_without_connections_is_drained_after_a_while_and_its_deadline_ends_it
     assert!(node.disk.is_empty(), "the ended drain is still on disk");
 }
 
+/// F092: of a weight; a drain stays at 0 as well.
 #[test]
 fn a_weight_set_live_outlasts_a_reload_that_changes_the_files_weight() {
     let mut node = three();

@@ -51,6 +51,7 @@ fn a_second_agent_does_not_take_a_living_ones_socket() {
     room.client().snapshot().unwrap();
 }
 
+/// F110.
 #[test]
 fn another_version_gets_our_preface_and_nothing_else() {
     let room = Room::new();
@@ -62,6 +63,7 @@ fn another_version_gets_our_preface_and_nothing_else() {
     assert_eq!(bytes, frame::VERSION.preface());
 }
 
+/// F105.
 #[test]
 fn a_frame_over_the_limit_is_refused_and_the_connection_closed() {
     let room = Room::new();
@@ -99,6 +101,32 @@ fn a_bad_message_in_a_good_frame_costs_one_answer_only() {
     ));
 }
 
+/// F112: a descriptor that a client sends along is closed, and its request answered.
+#[test]
+fn what_is_sent_along_with_a_request_is_not_kept() {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    use std::io::IoSlice;
+    use std::os::fd::AsRawFd as _;
+    let room = Room::new();
+    let mut stream = UnixStream::connect(&room.path).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let rights = [writer.as_raw_fd(); 64];
+    let sent = sendmsg::<()>(
+        stream.as_raw_fd(),
+        &[IoSlice::new(b"{\"op\":\"ping\"}\n")],
+        &[ControlMessage::ScmRights(&rights)],
+        MsgFlags::empty(),
+        None,
+    );
+    assert_eq!(sent, Ok(14));
+    drop(writer);
+    let mut line = String::new();
+    BufReader::new(&mut stream).read_line(&mut line).unwrap();
+    assert!(line.contains("pong"), "{line}");
+    // With the connection still open: the end of the pipe is nobody's any more.
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+}
+
 #[test]
 fn neither_dialect_gets_one_line_and_a_close() {
     let room = Room::new();
@@ -122,6 +150,7 @@ fn the_socket_is_gone_with_its_handle() {
     assert!(gone);
 }
 
+/// F108.
 #[test]
 fn connections_over_the_limit_are_told_so_and_places_come_back() {
     let room = Room::new();

@@ -123,6 +123,7 @@ fn the_read_only_socket_makes_everybody_a_viewer() {
     }
 }
 
+/// F104.
 #[test]
 fn every_request_needs_exactly_its_role() {
     let act = |verb| {

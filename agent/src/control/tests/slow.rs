@@ -201,6 +201,7 @@ fn garbage_and_halves_are_let_go_and_harm_nobody() {
 
 const PREFACE: usize = frame::PREFACE_LEN;
 
+/// F107.
 #[test]
 fn a_watcher_that_did_not_read_is_told_what_it_missed_and_starts_afresh() {
     let room = Room::new();

@@ -210,6 +210,7 @@ fn a_match_that_begins_outside_of_its_place_does_not_count() {
     }
 }
 
+/// F137, F139.
 #[test]
 fn an_answer_without_end_is_too_large() {
     let status = "HTTP/1.1 200 OK\r\n";

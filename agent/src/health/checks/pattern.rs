@@ -139,6 +139,7 @@ mod tests {
         assert!(!looks_back.matches_within(&broken, 4, None));
     }
 
+    /// F151.
     #[test]
     fn a_pattern_built_to_explode_gives_up() {
         let pattern = Pattern::new(r"^(?=(a+)+$)(a|aa)+\1$").expect("a pattern");

@@ -77,6 +77,7 @@ mod tests {
         packet
     }
 
+    /// F152.
     #[test]
     fn only_its_own_answer_counts() {
         let echo = Echo {

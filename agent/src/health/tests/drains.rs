@@ -61,6 +61,7 @@ fn a_drain_ends_after_five_seconds_without_connections() {
     assert_eq!(bench.weight(1), Some(0));
 }
 
+/// F102.
 #[test]
 fn a_drain_may_wait_for_inactive_connections_too() {
     let mut bench = Bench::new(service(vec![server(1, 5, vec![])]));

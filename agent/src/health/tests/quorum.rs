@@ -18,6 +18,7 @@ fn a_new_service_comes_with_its_servers_and_a_later_server_by_itself() {
     assert_eq!(told(&bench), ["changed", "added", "live weight 2 -> 3"]);
 }
 
+/// F082.
 #[test]
 fn quorum_is_gained_and_lost_at_its_thresholds() {
     // Quorum 5, hysteresis 2: gained at 7, lost below 3 and at 0.
@@ -55,6 +56,7 @@ fn quorum_is_gained_and_lost_at_its_thresholds() {
     }
 }
 
+/// F083.
 #[test]
 fn a_lost_quorum_puts_the_sorry_server_in_the_place_of_all_others() {
     let mut two = server(2, 1, vec![check(tcp(2))]);

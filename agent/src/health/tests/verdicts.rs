@@ -73,6 +73,7 @@ fn a_server_is_up_only_while_all_its_checks_are() {
     assert_eq!(bench.weight(1), None);
 }
 
+/// F147: the verdict is kept, and it is told.
 #[test]
 fn what_says_nothing_about_the_server_changes_no_verdict_and_is_told_once_a_minute() {
     let mut bench = Bench::new(service(vec![server(1, 5, vec![check(tcp(1))])]));
