@@ -113,6 +113,12 @@ impl Health {
                 Some((What::WeightChanged, text, None)) if placed != before => {
                     Some((What::WeightChanged, weight_text(before, placed), Some(text)))
                 }
+                // It was kept in the table while it was down.
+                Some((What::ServerUp, text, why)) if before.is_some() && placed != before => Some((
+                    What::ServerUp,
+                    format!("{text}, {}", weight_text(before, placed)),
+                    why,
+                )),
                 Some(note) => Some(note),
                 None if placed != before => Some(follow_up(before, placed, sorry_serves)),
                 None => None,

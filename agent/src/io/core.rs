@@ -398,6 +398,7 @@ impl Core {
             match Signal::try_from(number) {
                 Ok(Signal::SIGHUP) => {
                     service_manager::notify("RELOADING=1");
+                    tracing::info!("Reloading ...");
                     self.reload(ReloadAsk {
                         dry_run: false,
                         force: true,
@@ -580,5 +581,6 @@ impl Core {
         if let Some(path) = pid_file {
             let _ = std::fs::remove_file(path);
         }
+        tracing::info!("Stopped");
     }
 }

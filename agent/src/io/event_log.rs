@@ -48,6 +48,11 @@ pub(super) fn log(event: &Event) {
         lines
     };
     let own = wanted(event);
+    if own != Some(false) {
+        for text in loglines::details(event) {
+            tracing::debug!("{}", lb_shared::text::escape(&text));
+        }
+    }
     for text in text.iter().map(|text| lb_shared::text::escape(text)) {
         match (own, event.what.level()) {
             (Some(false), _) => {}

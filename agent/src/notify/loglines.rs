@@ -1,9 +1,9 @@
 //! keepalived's words for what happened, so that scripts that search its log go on working.
 
-use super::fifo::{server_name, service_name};
+use super::serverlines;
 use lb_shared::event::{Change, Event, What};
-use lb_shared::names::{ServerId, TrackerName};
-use lb_shared::state::{InstanceView, Object, ObjectId, ServerView, ServiceView};
+use lb_shared::names::TrackerName;
+use lb_shared::state::{InstanceView, Object, ObjectId};
 
 /// The lines keepalived would have logged for an event, oldest first; none where it has no line or where the event does
 /// not tell enough.
@@ -14,17 +14,68 @@ pub fn lines(event: &Event) -> Vec<String> {
             vec![format!("VRRP_Group({name}) Syncing instances to MASTER state")]
         }
         ObjectId::Tracker(TrackerName::Script(name)) => script_lines(event, name),
-        ObjectId::Service(_) => service(event)
-            .map(|view| quorum_lines(event.what, view))
-            .unwrap_or_default(),
-        ObjectId::Server(id) => server_lines(event.what, id, server(event)),
-        ObjectId::Agent => match event.what {
-            What::Started => vec!["Startup complete".to_owned()],
-            What::Stopping => vec!["Stopping".to_owned()],
-            _ => Vec::new(),
-        },
+        ObjectId::Service(key) => serverlines::quorum(event, key),
+        ObjectId::Server(id) => serverlines::server(event, id),
+        ObjectId::Agent => agent_lines(event),
         ObjectId::Group(_) | ObjectId::Tracker(_) | ObjectId::Override(_) => Vec::new(),
     }
+}
+
+/// What keepalived logs of an event with `-D` alone.
+pub fn details(event: &Event) -> Vec<String> {
+    let ObjectId::Instance(name) = &event.object else {
+        return Vec::new();
+    };
+    let leaves = event.text.starts_with("MASTER -> ");
+    match event.what {
+        What::BecameMaster => vec![format!("({name}) setting VIPs.")],
+        What::BecameInit if leaves => vec![
+            format!("({name}) sent 0 priority"),
+            format!("({name}) removing VIPs."),
+        ],
+        What::BecameBackup | What::BecameFault if leaves => vec![format!("({name}) removing VIPs.")],
+        What::AddressLost => {
+            let place = event.text.strip_suffix(" was removed by somebody else");
+            let place = place.and_then(|place| place.split_once(" on "));
+            let line =
+                |(address, link)| format!("Netlink reflector reports IP {address} removed from {link}");
+            place.map(line).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn agent_lines(event: &Event) -> Vec<String> {
+    let own = || format!("{} {}: {}", event.what.name(), event.object, event.text);
+    match event.what {
+        What::Started => vec!["Startup complete".to_owned()],
+        What::Stopping => vec!["Stopping".to_owned()],
+        // The first one is told as Started.
+        What::Applied if !event.text.starts_with("revision 1 ") => vec!["Reload complete".to_owned(), own()],
+        What::Finding => unknown_keyword(&event.text).into_iter().chain([own()]).collect(),
+        What::LinkUp | What::LinkDown => {
+            let mut words = event.text.split(' ');
+            match (words.next(), words.next(), words.next()) {
+                (Some("interface"), Some(name), Some(state @ ("up" | "down"))) => {
+                    vec![format!("Netlink reports {name} {state}")]
+                }
+                _ => Vec::new(),
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `FILE:LINE:COLUMN: error[L-01]: 'WORD' is not a keyword …` as keepalived says it.
+fn unknown_keyword(finding: &str) -> Option<String> {
+    let (place, rest) = finding.split_once(": error[L-0")?;
+    let rest = rest
+        .strip_prefix("1]: '")
+        .or_else(|| rest.strip_prefix("2]: '"))?;
+    let (word, _) = rest.split_once('\'')?;
+    let (place, _column) = place.rsplit_once(':')?;
+    let (file, line) = place.rsplit_once(':')?;
+    Some(format!("({file}: Line {line}) Unknown keyword '{word}'"))
 }
 
 fn instance_lines(event: &Event, name: &str, view: Option<&InstanceView>) -> Vec<String> {
@@ -119,51 +170,9 @@ fn script_lines(event: &Event, name: &str) -> Vec<String> {
     }
 }
 
-fn quorum_lines(what: What, view: &ServiceView) -> Vec<String> {
-    let name = service_name(&view.key);
-    let (quorum, hysteresis, live) = (view.quorum, view.hysteresis, view.live_weight);
-    match what {
-        What::QuorumGained => vec![format!(
-            "Gained quorum {quorum}+{hysteresis}={} <= {live} for VS {name}",
-            quorum.saturating_add(hysteresis)
-        )],
-        What::QuorumLost => vec![format!(
-            "Lost quorum {quorum}-{hysteresis}={} > {live} for VS {name}",
-            quorum.saturating_sub(hysteresis)
-        )],
-        _ => Vec::new(),
-    }
-}
-
-fn server_lines(what: What, id: &ServerId, view: Option<&ServerView>) -> Vec<String> {
-    let (server, service) = (server_name(&id.service, &id.server), service_name(&id.service));
-    match what {
-        What::ServerUp => vec![format!("Adding service {server} to VS {service}")],
-        What::ServerDown if view.is_some_and(|view| view.effective.is_some()) => {
-            vec![format!("Disabling service {server} of VS {service}")]
-        }
-        What::ServerDown => vec![format!("Removing service {server} from VS {service}")],
-        _ => Vec::new(),
-    }
-}
-
 fn instance(event: &Event) -> Option<&InstanceView> {
     event.changes.iter().find_map(|change| match change {
         Change::Put(Object::Instance(view)) => Some(&**view),
-        Change::Put(_) | Change::Remove(_) => None,
-    })
-}
-
-fn service(event: &Event) -> Option<&ServiceView> {
-    event.changes.iter().find_map(|change| match change {
-        Change::Put(Object::Service(view)) => Some(&**view),
-        Change::Put(_) | Change::Remove(_) => None,
-    })
-}
-
-fn server(event: &Event) -> Option<&ServerView> {
-    event.changes.iter().find_map(|change| match change {
-        Change::Put(Object::Server(view)) => Some(&**view),
         Change::Put(_) | Change::Remove(_) => None,
     })
 }
@@ -172,7 +181,7 @@ fn server(event: &Event) -> Option<&ServerView> {
 mod tests {
     use super::*;
     use lb_shared::names::Family;
-    use lb_shared::state::{MasterView, Programmed, ServiceState, TrackerView, VrrpState};
+    use lb_shared::state::{MasterView, TrackerView, VrrpState};
     use lb_shared::units::Mono;
 
     fn event(what: What, object: ObjectId, text: &str, why: Option<&str>, put: Option<Object>) -> Event {
@@ -352,42 +361,70 @@ mod tests {
     }
 
     #[test]
-    fn services_speak_as_before() {
-        let key: lb_shared::names::ServiceKey = "192.0.2.1:80/tcp".parse().unwrap();
-        let view = |live_weight| {
-            Object::Service(std::sync::Arc::new(ServiceView {
-                order: 0,
-                key: key.clone(),
-                name: None,
-                entries: Vec::new(),
-                scheduler: "rr".into(),
-                method: "NAT".into(),
-                persistence_s: None,
-                state: ServiceState::Up,
-                since: Mono::ZERO,
-                quorum: 1,
-                hysteresis: 0,
-                live_weight,
-                sorry: None,
-                programmed: Programmed::Yes,
-                instance: None,
-            }))
-        };
-        let cases = [
+    fn the_agent_speaks_as_before() {
+        for (what, text, want) in [
+            (What::Started, "started", &["Startup complete"][..]),
+            (What::Stopping, "stopping", &["Stopping"]),
+            (What::Applied, "revision 1 from a.conf", &[]),
             (
-                What::QuorumGained,
-                1,
-                "Gained quorum 1+0=1 <= 1 for VS [192.0.2.1]:tcp:80",
+                What::Applied,
+                "revision 2 from a.conf",
+                &["Reload complete", "config.applied agent: revision 2 from a.conf"],
             ),
             (
-                What::QuorumLost,
-                0,
-                "Lost quorum 1-0=1 > 0 for VS [192.0.2.1]:tcp:80",
+                What::Finding,
+                "/etc/a.conf:12:5: error[L-01]: 'prioritty' is not a keyword in vrrp_instance\n  did you mean 'priority'?",
+                &[
+                    "(/etc/a.conf: Line 12) Unknown keyword 'prioritty'",
+                    "config.finding agent: /etc/a.conf:12:5: error[L-01]: 'prioritty' is not a keyword in \
+                     vrrp_instance\n  did you mean 'priority'?",
+                ],
             ),
-        ];
-        for (what, live, want) in cases {
-            let event = event(what, ObjectId::Service(key.clone()), "", None, Some(view(live)));
-            assert_eq!(lines(&event), [want]);
+            (
+                What::Finding,
+                "a.conf:1:1: warning[L-14]: 'x' is an old word",
+                &["config.finding agent: a.conf:1:1: warning[L-14]: 'x' is an old word"],
+            ),
+            (
+                What::LinkDown,
+                "interface eth0 down",
+                &["Netlink reports eth0 down"],
+            ),
+            (What::LinkUp, "interface eth0 up", &["Netlink reports eth0 up"]),
+            (What::LinkUp, "interface eth0 appeared", &[]),
+        ] {
+            assert_eq!(
+                lines(&event(what, ObjectId::Agent, text, None, None)),
+                want,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn details_are_those_of_keepalived() {
+        for (what, text, want) in [
+            (
+                What::BecameMaster,
+                "BACKUP -> MASTER",
+                &["(VI_1) setting VIPs."][..],
+            ),
+            (What::BecameBackup, "MASTER -> BACKUP", &["(VI_1) removing VIPs."]),
+            (What::BecameFault, "MASTER -> FAULT", &["(VI_1) removing VIPs."]),
+            (What::BecameBackup, "INIT -> BACKUP", &[]),
+            (
+                What::BecameInit,
+                "MASTER -> INIT",
+                &["(VI_1) sent 0 priority", "(VI_1) removing VIPs."],
+            ),
+            (
+                What::AddressLost,
+                "10.0.0.9/24 on eth0 was removed by somebody else",
+                &["Netlink reflector reports IP 10.0.0.9/24 removed from eth0"],
+            ),
+        ] {
+            let event = event(what, ObjectId::Instance("VI_1".into()), text, None, None);
+            assert_eq!(details(&event), want, "{text}");
         }
     }
 }

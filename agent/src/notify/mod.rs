@@ -7,6 +7,7 @@ pub mod dump;
 pub mod fifo;
 pub mod loglines;
 pub mod mail;
+mod serverlines;
 
 use crate::model::{Job, NotifyScripts, NotifyState, NotifyWho, QuorumScripts, Script, ServerScripts};
 
