@@ -27,10 +27,11 @@ pub(crate) enum Command {
     /// restarted agent will adopt what is there. Static addresses and interfaces of use_vmac and use_ipvlan stay, too, when
     /// $SERVICE_RESULT says that the agent is started again.
     Cleanup,
-    /// End a running keepalived so that the agent, started next, goes on as MASTER in its place.
+    /// End a running keepalived so that the agent, started next, goes on in its place
     ///
-    /// Its processes are killed; addresses and IPVS stay as they are, so that no connection ends. The agent must be
-    /// started within one advert interval, or the other node takes over:
+    /// Its processes are killed; addresses and IPVS stay as they are, so that no
+    /// connection ends. The agent must be started within one advert interval, or
+    /// the other node takes over:
     ///
     ///   lbagent take-over --dry-run
     ///   lbagent take-over && systemctl start lbagent
@@ -68,6 +69,9 @@ pub(crate) enum Command {
         #[arg(short, long, default_value = "table")]
         output: String,
     },
+    /// Print the manual page lbagent(8).
+    #[command(hide = true)]
+    Man,
     /// Print the reference of the configuration language.
     #[command(hide = true)]
     Reference {

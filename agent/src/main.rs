@@ -1,6 +1,7 @@
 //! The agent's program: arguments, the order in which things start, and the exit codes.
 
 mod cli;
+mod page;
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
@@ -38,6 +39,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -128,6 +130,10 @@ fn start(cli: &Cli) -> anyhow::Result<ExitCode> {
                 json: output == "json",
             };
             Ok(doctor::run(&file, asked))
+        }
+        Some(Command::Man) => {
+            std::io::stdout().write_all(&page::page())?;
+            Ok(ExitCode::SUCCESS)
         }
         Some(Command::Reference { page }) => {
             match loader::reference(page) {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 pub(crate) const NAME: &str = "lbagent-socket";
 
 /// What ops do that are no verbs.
-const OTHERS: [(&str, &str); 7] = [
+const OTHERS: [(&str, &str); 8] = [
     ("config", "The configuration in force: file, revision, findings"),
     (
         "config-show",
@@ -21,6 +21,7 @@ const OTHERS: [(&str, &str); 7] = [
     ),
     ("hello", "Versions, host, role, features"),
     ("ops", "What is under way"),
+    ("op", "What is under way on these servers"),
     ("ping", "Whether somebody is there"),
     ("role", "Gives rights of this connection up; none can be gained"),
     ("schema", "The JSON Schema of every request and answer"),

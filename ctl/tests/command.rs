@@ -340,6 +340,8 @@ fn a_session_is_recorded_and_read_again() {
         );
         let has = |key: &str| values.iter().filter(|value| value.get(key).is_some()).count();
         assert_eq!((has("snapshot"), has("sample")), (1, 1), "{lines}");
+        // What only lbtui takes is in the file and not printed.
+        assert_eq!((has("wire"), has("protocol")), (0, 1), "{lines}");
         // The past comes before the present.
         let drained = values
             .iter()

@@ -166,25 +166,18 @@ class Demo:
         self.show("lvs1", "drain", HA1_ECHO, "--timeout", "never", "-m", "must survive a crash")
         held = self.chain.add(Held(self.chain.client, VIP, ECHO_PORT))
         until("the connection echoes", lambda: held.rounds > 5)
-        taken, done = [], threading.Event()
-
-        def watch():
-            while not done.wait(0.02):
-                if self.chain.directors["lvs2"].node.holds(VIP):
-                    taken.append(time.monotonic())
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
+        peer = self.chain.directors["lvs2"]
+        heard = len(peer.log())
         master.kill()
         began = time.monotonic()
         master.start()
         back = time.monotonic() - began
         rounds = held.rounds
         until("the connection went on", lambda: held.rounds > rounds + 60 or not held.alive(), within=30)
-        done.set()
-        watcher.join()
         assert held.alive(), f"the established connection was lost: {held.error}"
-        assert not taken, "lvs2 became master although lvs1 was back at once"
+        # Its own word: looking for the address misses a moment in which requests of others are reset.
+        assert "Entering MASTER STATE" not in peer.log()[heard:], (
+            f"lvs2 became master: lvs1 was back after {back:.1f} s, its peer waits for 3 s after the last advert")
         weight = master.node.servers()[f"{LAN}.{HOSTS['ha1']}:{ECHO_PORT}"][0]
         assert weight == 0, f"the drain was lost: weight {weight}"
         self.show("lvs1", "status")

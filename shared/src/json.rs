@@ -569,6 +569,21 @@ pub fn hello(it: &Hello) -> Value {
     })
 }
 
+/// This agent as one of several hosts. Agents do not talk to each other: who wants all asks each.
+pub fn host(view: &View<'_>, role: crate::request::Role) -> Value {
+    let agent = &view.state.agent;
+    json!({
+        "host": agent.host,
+        "state": if agent.stopping { "stopping" } else { "live" },
+        "agent": agent.version,
+        "protocol": VERSION,
+        "frames": crate::frame::VERSION.to_string(),
+        "role": role,
+        "t": rfc3339(view.wall_ms),
+        "since": moment(view, Mono::ZERO),
+    })
+}
+
 /// Why nothing was done.
 pub fn refusal(it: &Refusal) -> Value {
     let details: Map<String, Value> = it.details.iter().fold(Map::new(), |mut map, (name, value)| {

@@ -30,6 +30,7 @@ pub mod loglevel;
 pub mod names;
 pub mod paths;
 pub mod problems;
+pub mod reel;
 pub mod request;
 pub mod schema;
 pub mod select;

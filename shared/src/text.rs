@@ -7,6 +7,19 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// The longest a text from outside is shown, in bytes.
 pub const FIELD_MAX: usize = 512;
 
+/// Text that roff, the language of manual pages, takes as it is.
+pub fn roff(text: &str) -> String {
+    let text = text
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq");
+    if text.starts_with('.') {
+        format!("\\&{text}")
+    } else {
+        text
+    }
+}
+
 /// Makes text from outside harmless on a terminal and in a log line.
 ///
 /// Control characters, line breaks, invisible and direction-changing characters become `\u{…}` (the usual ones `\n`,

@@ -28,6 +28,7 @@ mod page;
 mod past;
 mod prompt;
 mod ranking;
+mod reel;
 mod runs;
 mod scope;
 mod serve;

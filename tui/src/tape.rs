@@ -9,6 +9,7 @@
 
 use crate::app::{App, Failure, Msg, News};
 use crate::board::{self, Board};
+use crate::reel;
 use lb_shared::client::Update;
 use lb_shared::counters::Counters;
 use lb_shared::event::Numbered;
@@ -28,14 +29,14 @@ use std::time::Duration;
 
 const MAGIC: &[u8; 6] = b"LBTUI\n";
 /// How a file made by gzip begins: so `lbctl record` makes them on request.
-const GZIP: &[u8] = &[0x1f, 0x8b];
+pub(crate) const GZIP: &[u8] = &[0x1f, 0x8b];
 const MINUTE: Duration = Duration::from_secs(60);
 /// Half and double speed, so often: a quarter to 64.
 const SPEEDS: std::ops::RangeInclusive<i32> = -2..=6;
 
 /// What is recorded.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-enum Taped<'a> {
+pub(crate) enum Taped<'a> {
     /// The first record: the hosts by their names, and the cluster they are.
     Began {
         hosts: Vec<String>,
@@ -183,11 +184,12 @@ impl Recorder {
     }
 }
 
+/// What a host told at a moment of the recording.
 #[derive(Debug)]
-struct Entry {
-    at: Duration,
-    seat: usize,
-    taped: Taped<'static>,
+pub(crate) struct Entry {
+    pub(crate) at: Duration,
+    pub(crate) seat: usize,
+    pub(crate) taped: Taped<'static>,
 }
 
 /// A recording that is played.
@@ -234,8 +236,11 @@ impl Player {
     /// Reads a file to its end.
     pub(crate) fn load(path: &Path) -> Result<Self, String> {
         let wrong = |why: &str| format!("{}: {why}", escape(&path.display().to_string()));
-        let file = File::open(path).map_err(|error| wrong(&error.to_string()))?;
-        Self::read(BufReader::new(file)).map_err(|why| wrong(&why))
+        let open = || File::open(path).map_err(|error| wrong(&error.to_string()));
+        match reel::read(open()?).map_err(|why| wrong(&why))? {
+            Some((host, entries)) => Ok(Self::of(entries, vec![host], None)),
+            None => Self::read(BufReader::new(open()?)).map_err(|why| wrong(&why)),
+        }
     }
 
     fn read(mut from: impl Read) -> Result<Self, String> {
@@ -243,13 +248,6 @@ impl Player {
         let mut magic = [0; MAGIC.len()];
         let mut preface = [0; PREFACE_LEN];
         from.read_exact(&mut magic).map_err(|_| none())?;
-        if magic.starts_with(b"{\"") || magic.starts_with(GZIP) {
-            return Err(
-                "this is a recording of lbctl, made for programs: lbctl replay prints it; lbtui plays what \
-                 lbtui --record made"
-                    .into(),
-            );
-        }
         from.read_exact(&mut preface).map_err(|_| none())?;
         let version = Version::from_preface(&preface)
             .ok()
@@ -275,9 +273,12 @@ impl Player {
         if hosts.is_empty() || entries.iter().any(|it| it.seat >= hosts.len()) {
             return Err("it names hosts that are not in it".into());
         }
-        let entries = in_order(entries, hosts.len());
+        Ok(Self::of(in_order(entries, hosts.len()), hosts, cluster))
+    }
+
+    fn of(entries: Vec<Entry>, hosts: Vec<String>, cluster: Option<String>) -> Self {
         let end = entries.last().map_or(Duration::ZERO, |last| last.at);
-        Ok(Self {
+        Self {
             hosts,
             cluster,
             entries,
@@ -286,7 +287,7 @@ impl Player {
             end,
             playing: true,
             speed: 0,
-        })
+        }
     }
 
     /// Shows the first moment.

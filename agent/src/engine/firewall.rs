@@ -80,7 +80,7 @@ impl FirewallKeeper {
         self.left = earlier.firewall.iter().cloned().collect();
     }
 
-    /// The addresses go without a word each; [`Self::drop_all`] follows.
+    /// The addresses go without a word each; [`Self::drop`] follows.
     pub(super) fn leave(&mut self) {
         self.leaving = true;
     }

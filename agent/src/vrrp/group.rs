@@ -88,6 +88,16 @@ impl Routers {
             let router = self.router(*member);
             !running(router) && router.standing(now) == Standing::Waiting
         });
+        let owner_from_start =
+            |router: &Router| matches!(router.role, Role::Init(_)) && router.owns_at_once();
+        if !some_wait && team.iter().all(|member| owner_from_start(self.router(*member))) {
+            // RFC 9568 §6.4.1; nobody is told of a BACKUP that never was.
+            for member in team {
+                let why = "it owns the addresses (priority 255)".to_owned();
+                self.router(*member).enter_master(now, why, false, out);
+            }
+            return;
+        }
         let mut fresh = Vec::new();
         for member in team {
             let router = self.router(*member);

@@ -180,7 +180,12 @@ impl Router {
 
     /// Whether it takes its addresses the moment it can: an owner that is configured as one.
     pub(crate) fn takes_at_once(&self) -> bool {
-        self.effective == Priority::OWNER.get() && self.cfg.initial_master || self.pin == Some(Pin::Promoted)
+        self.owns_at_once() || self.pin == Some(Pin::Promoted)
+    }
+
+    /// The owner of the addresses waits for nobody.
+    pub(crate) fn owns_at_once(&self) -> bool {
+        self.effective == Priority::OWNER.get() && self.cfg.initial_master
     }
 
     /// Whether lower masters are displaced. An owner and a promoted router always do (RFC 9568 §6.1).

@@ -1,7 +1,7 @@
 //! `record` and `replay`: a session as JSON lines, to look at later or elsewhere.
 //!
 //! The first line says what it is: `{"rec":1,"host":…,"agent":…,"t":…}`. Then come a whole `snapshot` every minute, each
-//! `event`, and a `sample` of the counters every few seconds, in the forms of the socket, each with its `t` and `host`.
+//! `event`, and a `sample` of the counters every few seconds, in the forms of the socket, each with its `t` and `host`; beside them what lbtui needs to play it.
 
 use crate::args::{Global, Output, Record};
 use crate::connect;
@@ -12,6 +12,7 @@ use lb_shared::client::{ClientError, Update};
 use lb_shared::duration;
 use lb_shared::event::{Numbered, What};
 use lb_shared::json;
+use lb_shared::reel;
 use lb_shared::request::Snapshot;
 use lb_shared::text::{count, escape};
 use lb_shared::view::{View, rfc3339};
@@ -46,7 +47,7 @@ pub(crate) fn record(global: &Global, record: &Record) -> Result<(), Trouble> {
         .saturating_sub(u64::try_from(before.as_millis()).unwrap_or(u64::MAX));
     // How it was then, as far back as the agent knows; what is older is told by its events alone.
     match client.past(oldest.max(1)) {
-        Ok(past) => tape.snapshot(&past.snapshot)?,
+        Ok(past) => tape.whole(&past.snapshot)?,
         Err(ClientError::Refused(_)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -55,7 +56,7 @@ pub(crate) fn record(global: &Global, record: &Record) -> Result<(), Trouble> {
             tape.event(&View::of(&first), &event)?;
         }
     }
-    tape.snapshot(&first)?;
+    tape.whole(&first)?;
     let mut now = *first;
     let began = Instant::now();
     let (mut snapshot_at, mut sample_at) = (began + SNAPSHOT_EVERY, began);
@@ -65,7 +66,7 @@ pub(crate) fn record(global: &Global, record: &Record) -> Result<(), Trouble> {
             None => {}
             Some(Update::Snapshot(whole)) => {
                 now = *whole;
-                tape.snapshot(&now)?;
+                tape.whole(&now)?;
             }
             Some(Update::Event(event)) => {
                 tape.event(&View::new(&now.state, event.event.at, event.wall_ms), &event)?;
@@ -84,7 +85,9 @@ pub(crate) fn record(global: &Global, record: &Record) -> Result<(), Trouble> {
                 let sample = json::list(view.servers(), |it| json::server_stats(&view, it));
                 let ahead = counters.at.since(now.now);
                 let wall_ms = now.wall_ms + u64::try_from(ahead.as_millis()).unwrap_or(0);
-                tape.line(json!({"sample": sample}), wall_ms)?;
+                let mut line = json!({"sample": sample});
+                reel::put(&mut line, &counters);
+                tape.line(line, wall_ms)?;
             }
         }
         if Instant::now() >= snapshot_at {
@@ -139,7 +142,9 @@ impl Tape {
             host: agent.host.clone(),
             lines: 0,
         };
-        tape.line(json!({"rec": VERSION, "agent": agent.version}), first.wall_ms)?;
+        let mut head = json!({"rec": VERSION, "agent": agent.version});
+        reel::begin(&mut head);
+        tape.line(head, first.wall_ms)?;
         Ok(tape)
     }
 
@@ -155,11 +160,19 @@ impl Tape {
         if event.event.what == What::Present {
             return Ok(());
         }
-        let line = json::event(view, event);
+        let mut line = json::event(view, event);
+        reel::put(&mut line, event);
         self.line(line, event.wall_ms)?;
         // What was heard is on its way to the disk, however this ends.
         self.to.flush()?;
         Ok(())
+    }
+
+    /// A state that nothing before it leads to: the dashboard begins there.
+    fn whole(&mut self, whole: &Snapshot) -> Result<(), Trouble> {
+        let mut line = json!({"seq": whole.seq, "snapshot": json::state(&View::of(whole))});
+        reel::put(&mut line, whole);
+        self.line(line, whole.wall_ms)
     }
 
     fn snapshot(&mut self, whole: &Snapshot) -> Result<(), Trouble> {
@@ -227,7 +240,14 @@ pub(crate) fn replay(global: &Global, look: &Look, out: &mut Out, path: &Path) -
             head = true;
         }
         match global.output {
-            Output::Json | Output::Jsonl => out.line(&line)?,
+            Output::Json | Output::Jsonl => {
+                // What lbtui plays is for nobody else.
+                let mut value = value;
+                if let Some(fields) = value.as_object_mut() {
+                    fields.remove(reel::KEY);
+                }
+                out.line(&value.to_string())?;
+            }
             Output::Table | Output::Wide | Output::Name => {
                 if let Some(text) = told(&value, look) {
                     out.line(&text)?;

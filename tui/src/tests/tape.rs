@@ -9,6 +9,7 @@ use lb_shared::client::Update;
 use lb_shared::event::{Change, Event, Numbered, What};
 use lb_shared::fixture;
 use lb_shared::history::Past;
+use lb_shared::reel;
 use lb_shared::request::{Hello, Role};
 use lb_shared::state::{Object, ObjectId, VrrpState};
 use lb_shared::units::Mono;
@@ -238,13 +239,15 @@ fn a_file_that_is_none_is_refused_and_a_cut_one_played_as_far_as_it_goes() {
             "{length}: {error}"
         );
     }
-    for others in [
-        &b"{\"agent\":\"0.4.1\",\"rec\":1}\n"[..],
-        &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0],
+    for (others, why) in [
+        (&b"{\"agent\":\"0.4.1\",\"rec\":1}\n"[..], "lbctl replay"),
+        (b"{\"protocol\":\"0.1\",\"rec\":1}\n", "with protocol 0.1"),
+        (b"{\"agent\":\"0.4.1\"}\n", "no recording"),
+        (&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0], "no recording"),
     ] {
         std::fs::write(&path, others).unwrap();
         let error = Player::load(&path).unwrap_err();
-        assert!(error.contains("lbctl replay"), "{error}");
+        assert!(error.contains(why), "{error}");
     }
     for part in 1..20 {
         std::fs::write(&path, &whole[..whole.len() * part / 20]).unwrap();
@@ -269,4 +272,72 @@ fn a_file_that_is_none_is_refused_and_a_cut_one_played_as_far_as_it_goes() {
         }
     }
     std::fs::remove_file(path).unwrap();
+}
+
+/// The lines `lbctl record` would write of the session.
+fn lines_of_lbctl() -> String {
+    let told = |news: &News| {
+        let mut line = serde_json::Value::Null;
+        match news {
+            News::Update(Update::Snapshot(it)) => {
+                line = serde_json::json!({"snapshot": {}});
+                reel::put(&mut line, it);
+            }
+            News::Update(Update::Event(it)) => {
+                line = serde_json::json!({"event": {}});
+                reel::put(&mut line, it);
+            }
+            News::Counters(it) => {
+                line = serde_json::json!({"sample": []});
+                reel::put(&mut line, it);
+            }
+            _ => {}
+        }
+        line
+    };
+    let mut head = serde_json::json!({"rec": 1, "host": "lb1", "agent": "0.4.1"});
+    reel::begin(&mut head);
+    let lines = session().iter().map(|(_, news)| told(news)).collect::<Vec<_>>();
+    let lines = lines.iter().filter(|line| !line.is_null());
+    // A line without the protocol's form, as each minute has one, and one that was cut off.
+    let rest = ["{\"snapshot\":{}}".to_owned(), "{\"event\":{\"te".to_owned()];
+    let all = std::iter::once(head.to_string())
+        .chain(lines.map(ToString::to_string))
+        .chain(rest);
+    all.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_recording_of_lbctl_is_played_like_ones_own() {
+    let path = path("lbctl");
+    std::fs::write(&path, lines_of_lbctl()).unwrap();
+    let zipped = path.with_extension("gz");
+    let zip = std::process::Command::new("gzip")
+        .args(["-c", &path.display().to_string()])
+        .output()
+        .unwrap();
+    std::fs::write(&zipped, zip.stdout).unwrap();
+    for file in [&path, &zipped] {
+        let mut player = Player::load(file).unwrap();
+        assert_eq!(player.hosts, ["lb1"]);
+        let mut board = board();
+        player.begin(&mut board);
+        drop(board::settle(&mut board));
+        let first = view::text(board.front());
+        assert!(first.contains("- BACKUP  VI_int"), "{first}");
+        player.key(&mut board, Play::End);
+        drop(board::settle(&mut board));
+        let last = view::text(board.front());
+        assert!(last.contains("# MASTER  VI_int"), "{last}");
+        // Between what is told it was listened to: nothing is old.
+        assert!(last.contains("27.1k") && !last.contains("STALE"), "{last}");
+        player.key(&mut board, Play::EventBefore);
+        drop(board::settle(&mut board));
+        assert!(
+            view::text(board.front()).contains("PLAY 1x 09:20:00"),
+            "{}",
+            view::text(board.front())
+        );
+        let _ = std::fs::remove_file(file);
+    }
 }

@@ -215,7 +215,7 @@ pub(super) enum By {
 }
 
 /// Every op.
-pub(super) const OPS: [(&str, By); 32] = [
+pub(super) const OPS: [(&str, By); 34] = [
     ("hello", By::Read),
     ("ping", By::Ping),
     ("schema", By::Schema),
@@ -231,6 +231,8 @@ pub(super) const OPS: [(&str, By); 32] = [
     ("config-show", By::Shown),
     ("events", By::Read),
     ("ops", By::Read),
+    ("op", By::Read),
+    ("hosts", By::Read),
     ("watch", By::Session),
     ("what-if", By::WhatIf),
     ("metrics", By::Metrics),

@@ -69,6 +69,8 @@ pub(super) async fn answer(session: &Session, call: &Call) -> Result<Value, Refu
             view.servers().filter(|it| it.admin == Admin::Draining),
             |it| json::operation(&view, it),
         )),
+        "op" => operations(&view, &targets),
+        "hosts" => Ok(json!([json::host(&view, session.role)])),
         _ => Ok(json::config(&view)),
     }
 }
@@ -199,8 +201,32 @@ fn shown(view: &View<'_>, id: &ObjectId) -> Value {
     form
 }
 
+/// What is under way on these servers; none of it is an error for whoever names one.
+fn operations(view: &View<'_>, targets: &[String]) -> Result<Value, Refusal> {
+    objects(view, targets)?;
+    let servers = select::servers(view, targets, true)?;
+    let servers = servers.iter().filter_map(|id| view.state.servers.get(id));
+    let found: Vec<Value> = servers
+        .filter(|it| it.admin == Admin::Draining)
+        .map(|it| json::operation(view, it))
+        .collect();
+    if found.is_empty() {
+        return Err(Refusal::new(
+            RefusalCode::NotFound,
+            "nothing is under way there",
+            "{\"op\":\"ops\"} lists what is",
+        ));
+    }
+    Ok(found.into())
+}
+
 fn stats(view: &View<'_>, targets: &[String]) -> Result<Value, Refusal> {
     let wanted: Option<BTreeSet<ObjectId>> = chosen(targets, || select::objects(view, targets))?;
+    Ok(stats_of(view, wanted.as_ref()))
+}
+
+/// What was counted of some objects, or of all; a service stands for its servers.
+pub(super) fn stats_of(view: &View<'_>, wanted: Option<&BTreeSet<ObjectId>>) -> Value {
     let wants = |id: ObjectId| wanted.as_ref().is_none_or(|wanted| wanted.contains(&id));
     let instances = view
         .state
@@ -210,10 +236,10 @@ fn stats(view: &View<'_>, targets: &[String]) -> Result<Value, Refusal> {
     let servers = view.servers().filter(|it| {
         wants(ObjectId::Server(it.id.clone())) || wants(ObjectId::Service(it.id.service.clone()))
     });
-    Ok(json!({
+    json!({
         "vrrp": json::list(instances, |it| json::instance_stats(view, it)),
         "servers": json::list(servers, |it| json::server_stats(view, it)),
-    }))
+    })
 }
 
 fn events(session: &Session, call: &Call) -> Result<Value, Refusal> {

@@ -14,9 +14,11 @@ use lb_shared::state::{ObjectId, State};
 use lb_shared::view::{View, rfc3339};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{interval, sleep};
 
 /// The topics there are.
 const TOPICS: [&str; 11] = [
@@ -31,10 +33,50 @@ pub(in super::super) struct Watch {
     objects: Option<BTreeSet<ObjectId>>,
     heartbeat: Option<Duration>,
     fifo: bool,
+    window: Option<Window>,
     session: Session,
     subscription: Subscription,
     from: u64,
     _place: WatchPlace,
+}
+
+/// The objects whose counters are wanted, and how often.
+#[derive(Debug)]
+struct Window {
+    objects: BTreeSet<ObjectId>,
+    every: Duration,
+}
+
+/// The most objects of a window: more would be what `stats` with `rows` is for.
+const WINDOW_MAX: usize = 1_000;
+const SAMPLES_APART: Duration = Duration::from_secs(5);
+
+impl Window {
+    fn open(session: &Session, call: &Call) -> Result<Option<Self>, Refusal> {
+        let (targets, every) = (call.texts("window")?, call.span("every")?);
+        let bad = |message: &str| Refusal::new(RefusalCode::BadRequest, message, "see docs/socket.md");
+        if targets.is_empty() {
+            return match every {
+                None => Ok(None),
+                Some(_) => Err(bad("\"every\" goes with \"window\"")),
+            };
+        }
+        let every = every.unwrap_or(SAMPLES_APART);
+        if every < Duration::from_secs(1) {
+            return Err(bad("\"every\" is at least 1s"));
+        }
+        let seen = session.doors.hub.seen();
+        let view = View::new(&seen.state, seen.now, seen.wall_ms);
+        let mut objects: BTreeSet<ObjectId> = select::objects(&view, &targets)?.into_iter().collect();
+        add_servers(&seen.state, &mut objects);
+        if objects.len() > WINDOW_MAX {
+            return Err(bad(&format!(
+                "\"window\" selects {} objects; at most {WINDOW_MAX}",
+                objects.len()
+            )));
+        }
+        Ok(Some(Self { objects, every }))
+    }
 }
 
 /// Whether an event belongs to one of the topics. No topics stand for all that have something to tell.
@@ -72,6 +114,10 @@ impl Watch {
                 }
             },
         };
+        let window = Window::open(session, call)?;
+        if fifo && window.is_some() {
+            return Err(bad("there are no counters among keepalived's lines".into()));
+        }
         let heartbeat = call.span("heartbeat")?;
         if heartbeat.is_some_and(|every| every < Duration::from_secs(1)) {
             return Err(bad("\"heartbeat\" is at least 1s".into()));
@@ -101,6 +147,7 @@ impl Watch {
             objects,
             heartbeat,
             fifo,
+            window,
             session: session.clone(),
             from,
             subscription,
@@ -124,20 +171,40 @@ impl Watch {
                 return;
             }
         }
+        let mut samples = self.window.as_ref().map(|window| interval(window.every));
         loop {
-            let news = match self.heartbeat {
-                None => self.subscription.news.recv().await,
-                Some(every) => match tokio::time::timeout(every, self.subscription.news.recv()).await {
-                    Ok(news) => news,
-                    Err(_) => {
-                        let now = rfc3339(super::super::hub::wall_ms());
-                        let beat = line(self.id.as_ref(), vec![("hb", now.into())]);
-                        if lines.tell(beat).await.is_err() {
-                            return;
-                        }
-                        continue;
+            let heartbeat = self.heartbeat;
+            let quiet = async {
+                match heartbeat {
+                    Some(every) => sleep(every).await,
+                    None => pending().await,
+                }
+            };
+            let due = async {
+                match &mut samples {
+                    Some(samples) => {
+                        samples.tick().await;
                     }
-                },
+                    None => pending().await,
+                }
+            };
+            let news = tokio::select! {
+                biased;
+                news = self.subscription.news.recv() => news,
+                () = due => {
+                    if !self.sample(lines).await {
+                        return;
+                    }
+                    continue;
+                }
+                () = quiet => {
+                    let now = rfc3339(super::super::hub::wall_ms());
+                    let beat = line(self.id.as_ref(), vec![("hb", now.into())]);
+                    if lines.tell(beat).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
             };
             let going_on = match news {
                 Ok(event) => {
@@ -160,6 +227,25 @@ impl Watch {
                 return;
             }
         }
+    }
+
+    /// Sends the counters of the window; false when nobody listens any more.
+    async fn sample(&self, lines: &Outbox) -> bool {
+        let Some(window) = &self.window else {
+            return true;
+        };
+        // While the engine is busy there is none.
+        let Ok(counters) = self.session.doors.engine.counters_soon().await else {
+            return true;
+        };
+        let bytes = {
+            let seen = self.session.doors.hub.seen();
+            let view = View::new(&seen.state, seen.now, seen.wall_ms).with_counters(Some(&counters));
+            let sample = super::read::stats_of(&view, Some(&window.objects));
+            let now = rfc3339(seen.wall_ms);
+            line(self.id.as_ref(), vec![("sample", sample), ("t", now.into())])
+        };
+        lines.tell(bytes).await.is_ok()
     }
 
     /// Sends an event if it is wanted; false when nobody listens any more.

@@ -136,6 +136,7 @@ fn every_example_of_the_page_is_answered_in_the_form_it_shows() {
         "stream-event",
         "stream-beat",
         "stream-lost",
+        "stream-sample",
         "stream-end",
     ];
     let mut played = 0;
@@ -168,13 +169,29 @@ fn every_example_of_the_page_is_answered_in_the_form_it_shows() {
 
 #[test]
 fn every_request_on_the_page_is_understood() {
-    let room = Room::new();
     let all = requests(&page());
     assert!(all.len() >= 10, "{} requests", all.len());
     for (line, request) in all {
-        let reply = &play(&room, &request, 1)[0];
+        // What one of them changes is not there for the next.
+        let reply = &play(&Room::new(), &request, 1)[0];
+        if request["op"] == "promote" {
+            // The made-up core refuses each.
+            assert_eq!(reply["error"]["code"], "refused-fault", "line {line}: {reply}");
+            continue;
+        }
         assert_eq!(reply["ok"], true, "line {line}: {request}: {reply}");
         assert_eq!(reply["ignored"], Value::Null, "line {line}: {request}");
+    }
+}
+
+#[test]
+fn every_op_has_an_example_that_is_played() {
+    let all = requests(&page());
+    for (op, _) in lb_shared::schema::ops() {
+        assert!(
+            all.iter().any(|(_, request)| request["op"] == op.as_str()),
+            "{op} has no example"
+        );
     }
 }
 

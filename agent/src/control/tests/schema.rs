@@ -107,9 +107,12 @@ fn requests() -> Vec<Value> {
         json!({"op": "history"}),
         json!({"op": "ops", "at": "0s"}),
         json!({"op": "ops"}),
+        json!({"op": "op", "targets": [server], "at": "0s"}),
+        json!({"op": "hosts", "at": "0s"}),
         json!({"op": "metrics", "servers": "none", "compat": true}),
         json!({"op": "schema"}),
-        json!({"op": "watch", "topics": ["check"], "targets": [web], "from": "now", "heartbeat": "1s", "format": "json"}),
+        json!({"op": "watch", "topics": ["check"], "targets": [web], "from": "now", "heartbeat": "1s", "format": "json",
+            "window": ["VI_int"], "every": "1s"}),
         json!({"op": "what-if", "events": ["interface eth1 down"], "for": "30s"}),
         json!({"op": "is", "cond": "master", "targets": ["VI_edge"]}),
         json!({"op": "wait", "cond": "master", "targets": ["VI_edge"], "timeout_s": 1}),
@@ -220,6 +223,47 @@ fn every_line_of_rows_and_streams_is_what_the_schema_says() {
     room.client().act(drain(SERVER)).unwrap();
     check("stream-event", &next());
     check("stream-beat", &next());
+}
+
+#[test]
+fn a_window_samples_what_it_names_and_no_more() {
+    let room = Room::new();
+    let document = schema::document();
+    let mut stream = UnixStream::connect(&room.path).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    writeln!(
+        stream,
+        "{{\"op\":\"watch\",\"window\":[\"mail\",\"VI_int\"],\"every\":\"1s\"}}"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["stream"], true);
+    for _ in 0..2 {
+        let line = next();
+        strict(&document, &document["$defs"]["stream-sample"], &line, "sample").unwrap();
+        let names = |list: &str| -> Vec<String> {
+            let list = line["sample"][list].as_array().unwrap();
+            list.iter()
+                .map(|it| it["name"].as_str().unwrap_or_default().to_owned())
+                .collect()
+        };
+        assert_eq!(names("vrrp"), ["VI_int"]);
+        let servers = names("servers");
+        assert!(
+            servers.len() == 2 && servers.iter().all(|it| it.starts_with("mail/")),
+            "{servers:?}"
+        );
+    }
+    for (more, want) in [
+        ("\"window\":[\"nobody\"]", "not-found"),
+        ("\"window\":[\"web\"],\"every\":\"1ms\"", "bad-request"),
+        ("\"every\":\"5s\"", "bad-request"),
+        ("\"window\":[\"web\"],\"format\":\"fifo\"", "bad-request"),
+    ] {
+        let reply = &room.shell(&format!("{{\"op\":\"watch\",{more}}}\n"))[0];
+        assert_eq!(reply["error"]["code"], want, "{more}: {reply}");
+    }
 }
 
 #[test]

@@ -95,6 +95,8 @@ fn an_owner_configured_as_master_is_master_at_once_and_only_that_one() {
         cfg.initial_master = initial_master;
         let node = Node::start("10.5.0.1", &[cfg], &[]);
         assert_eq!(node.state("VI_51"), want, "{priority} {initial_master}");
+        let told = node.entered(What::BecameBackup).len();
+        assert_eq!(told == 0, want == VrrpState::Master, "of a BACKUP that never was");
     }
 }
 

@@ -18,7 +18,7 @@ def launch(solo, *words, before=()):
     return done.returncode, done.stderr + done.stdout
 
 
-@case("a second agent is refused and touches nothing", makes=(OURS,))
+@case("F158 a second agent is refused and touches nothing", makes=(OURS,))
 def second_agent(_):
     with Solo() as solo:
         before = solo.agent.node.ipvs(), solo.agent.node.addresses()
@@ -30,7 +30,7 @@ def second_agent(_):
         return said.strip().splitlines()[-1]
 
 
-@case("no start beside a running keepalived", makes=(OURS,))
+@case("F159 no start beside a running keepalived", makes=(OURS,))
 def beside_keepalived(_):
     with Solo(THEIRS) as solo:
         # keepalived is known by the process id in its usual file.
@@ -82,7 +82,7 @@ def missing(_):
         return said.strip().splitlines()[-1]
 
 
-@case("services of somebody else stay as they are")
+@case("F077 services of somebody else stay as they are")
 def foreign(make):
     with Solo(make) as solo:
         d = solo.agent
@@ -104,7 +104,7 @@ def foreign(make):
         assert d.node.ipvs() == theirs, d.node.ipvs()
 
 
-@case("what a hand changes in IPVS is put right", makes=(OURS,))
+@case("F075, F076 what a hand changes in IPVS is put right", makes=(OURS,))
 def drift(_):
     with Solo() as solo:
         node = solo.agent.node
@@ -114,7 +114,7 @@ def drift(_):
         solo.settle()
 
 
-@case("without ip_vs VRRP and checks run, and IPVS is filled when it appears", makes=(OURS,))
+@case("F070 without ip_vs VRRP and checks run, and IPVS is filled when it appears", makes=(OURS,))
 def late_ip_vs(_):
     if "LB_LAB_GUEST" not in os.environ:
         return "left out: needs a kernel of its own, whose modules may be unloaded"

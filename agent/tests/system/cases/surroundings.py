@@ -44,7 +44,7 @@ class Place(World):
         super().__init__()
         try:
             node, far = self.node("director"), self.node("far")
-            self.node_ = node
+            self.node_, self.far = node, far
             for device in ("eth0", "eth1", "eth2"):
                 self.wire(node, device, far, device)
             node.sysctl(ipv6__conf__eth0__disable_ipv6=1)
@@ -140,6 +140,23 @@ def stopped(place):
     agent.signal(signal.SIGCONT)
     until("VI_bare lacks its interface", lambda: "eth2 does not exist" in place.why("VI_bare"))
     assert place.node_.holds(VIP)
+
+
+@case("F158 a second agent is refused, also while the first stands still; one of another namespace runs", makes=(OURS,))
+def second(place):
+    agent = place.agent
+    before = place.node_.addresses()
+    agent.signal(signal.SIGSTOP)
+    try:
+        for run_dir in (agent.run_dir, f"{place.dir}/elsewhere"):
+            code, said = launch(place, "-f", agent.config_path, "--run-dir", run_dir, "--state-dir", agent.state_dir)
+            assert code == 1 and f"pid {agent.process.pid}" in said, f"exit {code}: {said}"
+    finally:
+        agent.signal(signal.SIGCONT)
+    assert place.node_.addresses() == before
+    other = daemon(OURS, place.far, instance("VI_far", "eth1", 9, "10.29.0.100/24"), label="far").start()
+    assert other.answers() and other.stop() == 0
+    return said.splitlines()[0]
 
 
 @case("F165 without a right it needs it does not start, and names it", makes=(OURS,))

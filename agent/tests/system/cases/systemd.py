@@ -14,7 +14,7 @@ from harness.cases import Group, case
 from harness.chain import ECHO_PORT, HOSTS, LAN, VIP, Chain, director_config
 from harness.daemon import OURS
 from harness.net import until
-from harness.systemd import UNIT, Machine
+from harness.systemd import STRICT, Machine
 from harness.traffic import Held
 
 # In a guest on a busy machine a restart takes its time; who is back within two intervals has not been away.
@@ -25,7 +25,16 @@ SERVICE = f"{VIP}:80/tcp/{SERVER}"
 
 
 def config(which="lvs1", weights=(1, 1)):
-    return director_config(which, weights=weights).replace("advert_int 1", f"advert_int {INTERVAL}")
+    """With a script that runs as somebody else: it counts for the priority."""
+    script = """\
+vrrp_script chk {
+    script "/usr/bin/id -u nobody"
+    interval 1
+    user nobody
+}
+"""
+    text = director_config(which, weights=weights).replace("advert_int 1", f"advert_int {INTERVAL}")
+    return script + text.replace("    virtual_ipaddress", "    track_script {\n        chk\n    }\n    virtual_ipaddress", 1)
 
 
 class Stamps:
@@ -134,8 +143,7 @@ def unit(booted):
     # The journal stamps lines itself and knows their level.
     warnings = machine.run("journalctl", "--output", "cat", "--unit", "lbagent", "--priority", "warning")
     assert "holds a password" in warnings and "INFO" not in warnings, warnings
-    analysed = machine.run("systemd-analyze", "security", "--offline=true", "--threshold=41", UNIT)
-    return re.search(r"exposure level.*?([\d.]+)", analysed)[0]
+    return machine.exposure("--threshold=41")
 
 
 @case("systemctl reload: waits for the outcome; a broken file fails, is told, and changes nothing", makes=(OURS,))
@@ -179,6 +187,7 @@ def restarts(booted):
 @case("F162 a loop that stands still is ended, its address goes to the peer and comes back", makes=(OURS,))
 def watchdog(booted):
     machine = booted.machine
+    until("lvs1 alone holds the VIP", lambda: booted.owners() == ["lvs1"], within=8 * INTERVAL)
     pid = machine.main_pid()
     booted.requests.close()
     began = time.monotonic()
@@ -221,3 +230,18 @@ def stop(booted):
     until("the peer holds the VIP", lambda: booted.owners() == ["lvs2"], within=3)
     assert machine.shows("ActiveState") == "inactive", machine.shows("ActiveState")
     return f"peer after {time.monotonic() - began:.1f} s"
+
+
+@case("strict.conf: with less it works as well", makes=(OURS,))
+def strict(booted):
+    machine = booted.machine
+    machine.drop_in(STRICT)
+    machine.systemctl("start")
+    until("lvs1 alone holds the VIP", lambda: booted.owners() == ["lvs1"], within=8 * INTERVAL)
+    until("both proxies are in rotation", lambda: booted.in_rotation("lvs1") == ["ha1", "ha2"], within=15)
+    machine.systemctl("reload")
+    booted.directors["lvs2"].stop()
+    until("the VIP answers", lambda: booted.answers(VIP), within=10)
+    machine.systemctl("stop")
+    assert not booted.node.holds(VIP) and booted.node.ipvs() == [], booted.node.ipvs()
+    return machine.exposure("--threshold=30")

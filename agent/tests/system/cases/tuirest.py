@@ -42,7 +42,7 @@ def reload_with_plan(board):
     board.settle()
 
 
-@declare_in("tui", "two objects compared by one key, pages of commands with the flags of lbctl, a recording of lbctl is named as one")
+@declare_in("tui", "two objects compared by one key, pages of commands with the flags of lbctl, a recording of lbctl is played")
 def rest_of_the_keys(board):
     walk(board, ("3", r"\[3 Servers\]"), ("g", r">! .*26:81"), ("=", r"now = on what it is compared with"), ("G", r">\+ .*25:80"),
          ("=", r"(?s)── Compare .*~ state +DOWN +UP"), ("Escape", r"\[3 Servers\]"), ("/", r"filter"), ("Escape", r"filter: none"),
@@ -65,7 +65,9 @@ def rest_of_the_keys(board):
     made_by_lbctl = os.path.join(board.dir, "lbctl.rec")
     board.agent.ctl("record", "-w", made_by_lbctl, "--for", "1s")
     board.type(f"clear; {binary('lbtui')} --replay {made_by_lbctl}", "Enter")
-    board.shows(r"recording of lbctl.*\n?.*lbctl replay")
+    board.shows(r"(?s)\[1 Overview\].*(PLAY|PAUSED).*── VRRP")
+    board.keys("q")
+    board.shows(r"\$\s*$")
     board.type("clear", "Enter")
     board.start()
 
@@ -80,7 +82,7 @@ def no_key_is_left_out(board):
     board.home()
     # The heading of the screen's own keys ends where the first group begins.
     keys = set()
-    for line in screen[screen.index("── Move"):screen.index("── Marks")].splitlines():
+    for line in screen[screen.index("── Move"):screen.index("── Commands")].splitlines():
         for cell in (line[nth:nth + 46] for nth in range(0, len(line), 46)):
             if not line.startswith("──"):
                 keys.update(cell[:10].split())

@@ -13,6 +13,7 @@ from .daemon import binary, tail
 from .net import inside, until
 
 UNIT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../../../packaging/systemd/lbagent.service"))
+STRICT = os.path.join(os.path.dirname(UNIT), "strict.conf")
 UNITS = "/run/lab-units"
 
 # What stands between process 1 and the agent on a usual machine, without what a usual machine does there.
@@ -97,6 +98,16 @@ class Machine:
     def shows(self, name):
         """A property of the unit."""
         return self.run("systemctl", "show", "--property", name, "--value", "lbagent.service").strip()
+
+    def drop_in(self, path):
+        """Adds a file to the unit."""
+        self.run("install", "-D", "-m", "644", path, f"{UNITS}/lbagent.service.d/{os.path.basename(path)}")
+        self.run("systemctl", "daemon-reload")
+
+    def exposure(self, threshold):
+        """How exposed the unit is; fails above the threshold (ten times that number)."""
+        said = self.run("systemd-analyze", "security", "--no-pager", threshold, "lbagent.service")
+        return said.strip().splitlines()[-1].strip("→ ")
 
     def main_pid(self):
         """The agent's process, by its number on the machine; 0 if there is none."""
