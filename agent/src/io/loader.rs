@@ -8,6 +8,7 @@ use crate::engine::{self, NewModel};
 use crate::model::Model;
 use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::request::{Refusal, RefusalCode, Reply};
+use lb_shared::text::count;
 use nix::sys::socket::{SockaddrIn, SockaddrIn6, SockaddrStorage};
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -193,8 +194,8 @@ fn refusal(findings: &[Diagnostic]) -> Refusal {
     let mut refusal = Refusal::new(
         RefusalCode::Config,
         format!(
-            "{} errors: the running configuration was not touched",
-            errors.len()
+            "{}: the running configuration was not touched",
+            count(errors.len(), "error")
         ),
         errors.iter().map(|it| it.line()).collect::<Vec<_>>().join("\n"),
     );
@@ -354,7 +355,7 @@ impl Verdict {
             let verdict = if bad { self.bad } else { self.good };
             let counts = [(errors, "error"), (warnings, "warning"), (hints, "hint")];
             let counts = counts
-                .map(|(number, noun)| lb_shared::text::count(number, noun))
+                .map(|(number, noun)| count(number, noun))
                 .join(", ");
             tell(&format!("{counts}: {what}: {verdict}"));
         }
