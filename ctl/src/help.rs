@@ -6,7 +6,7 @@ use crate::socket_page;
 use crate::trouble::{Trouble, usage};
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
-use lb_shared::text::escape;
+use lb_shared::text::{escape, roff};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -397,13 +397,6 @@ fn render(command: Command, page: &mut Vec<u8>) -> io::Result<()> {
         man.render_subcommands_section(page)?;
     }
     writeln!(page, ".SH \"EXIT STATUS\"\n{}", roff(EXIT_CODES))
-}
-
-/// Text that roff takes as it is.
-pub(crate) fn roff(text: &str) -> String {
-    text.replace('\\', "\\e")
-        .replace('-', "\\-")
-        .replace('\'', "\\(aq")
 }
 
 #[cfg(test)]

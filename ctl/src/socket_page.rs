@@ -1,11 +1,11 @@
 //! The manual page of the socket, `lbagent-socket(7)`: its ops from the schema that is published, what they do from the
 //! help of the verbs of the same name.
 
-use crate::help::roff;
 use clap::Command;
 use lb_shared::paths;
 use lb_shared::request::{RefusalCode, Role};
 use lb_shared::schema;
+use lb_shared::text::roff;
 use serde_json::Value;
 use std::fmt::Write as _;
 

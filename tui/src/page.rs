@@ -3,6 +3,7 @@
 use crate::keys::KEYS;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
+use lb_shared::text::roff;
 use std::io::{self, Write};
 
 const EXIT_STATUS: &str = "0: it was quit; with --once the picture was printed. 1: the terminal or an agent failed, said on standard error. \
@@ -29,19 +30,6 @@ fn render(command: Command, page: &mut Vec<u8>) -> io::Result<()> {
     }
     writeln!(page, ".SH \"EXIT STATUS\"\n{}", roff(EXIT_STATUS))?;
     writeln!(page, ".SH \"SEE ALSO\"\nlbctl(1), {}(7)", roff("lbagent-socket"))
-}
-
-/// Text that roff takes as it is.
-fn roff(text: &str) -> String {
-    let text = text
-        .replace('\\', "\\e")
-        .replace('-', "\\-")
-        .replace('\'', "\\(aq");
-    if text.starts_with('.') {
-        format!("\\&{text}")
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]

@@ -354,9 +354,7 @@ impl Verdict {
             }
             let verdict = if bad { self.bad } else { self.good };
             let counts = [(errors, "error"), (warnings, "warning"), (hints, "hint")];
-            let counts = counts
-                .map(|(number, noun)| count(number, noun))
-                .join(", ");
+            let counts = counts.map(|(number, noun)| count(number, noun)).join(", ");
             tell(&format!("{counts}: {what}: {verdict}"));
         }
         ExitCode::from(u8::from(bad || self.strict && warnings > 0))
