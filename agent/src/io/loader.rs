@@ -339,12 +339,8 @@ pub fn tell(line: &str) {
 impl Verdict {
     /// Prints the findings and a last line about `what`; 0 fine, 1 errors.
     pub(crate) fn tell(&self, findings: &[Diagnostic], what: &str, refused: bool) -> ExitCode {
-        let count = |severity| findings.iter().filter(|it| it.severity == severity).count();
-        let (errors, warnings, hints) = (
-            count(Severity::Error),
-            count(Severity::Warning),
-            count(Severity::Hint),
-        );
+        let of = |severity| findings.iter().filter(|it| it.severity == severity).count();
+        let (errors, warnings, hints) = (of(Severity::Error), of(Severity::Warning), of(Severity::Hint));
         let bad = refused || errors > 0;
         if self.json {
             tell(&findings_json(findings, [errors, warnings, hints]).to_string());
