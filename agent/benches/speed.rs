@@ -149,6 +149,7 @@ impl Node {
         let boot = Boot {
             model: new_model(model),
             former: None,
+            refused: Vec::new(),
             intent: StoredIntent::default(),
             previous: None,
             signed: None,

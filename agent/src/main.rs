@@ -31,8 +31,8 @@ use lbagent::io::runner::{Runner, runner_fd_argument, runner_main};
 use lbagent::io::stamps::{self, Stamps};
 use lbagent::io::store::{self, Store, Written};
 use lbagent::io::{
-    background, cleanup, event_log, events, former, lock, log, once, privileges, scheduling, service_manager,
-    sys, sysctl, take_over,
+    background, cleanup, event_log, events, former, in_force, lock, log, once, privileges, scheduling,
+    service_manager, sys, sysctl, take_over,
 };
 use lbagent::model::Model;
 use nix::sys::signal::{SigSet, Signal};
@@ -251,8 +251,20 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             "{text}\nthe configuration before the unconfirmed one is used"
         ));
     }
-    let Some(model) = model.or(instead) else {
-        return Err(exit(EXIT_CONFIG, unusable(&findings, loader.file())));
+    let before = match (&previous, &former) {
+        (Some(_), None) if has_errors(&findings) => in_force_before(&loader, &run.run_dir, &held),
+        _ => None,
+    };
+    let mut refused = Vec::new();
+    let (model, findings, texts) = match before {
+        Some((before, warnings, its_texts)) => {
+            refused = findings;
+            (before, warnings, its_texts)
+        }
+        None => match model.or(instead) {
+            Some(model) => (model, findings, texts),
+            None => return Err(exit(EXIT_CONFIG, unusable(&findings, loader.file()))),
+        },
     };
     let ready = Ready {
         lock,
@@ -262,6 +274,7 @@ fn agent(run: &Run) -> anyhow::Result<()> {
         model,
         findings,
         texts,
+        refused,
         former,
         troubles,
     };
@@ -274,6 +287,25 @@ fn agent(run: &Run) -> anyhow::Result<()> {
             tracing::error!("{error:#}");
         }
     })
+}
+
+fn has_errors(findings: &[Diagnostic]) -> bool {
+    findings.iter().any(|it| it.severity == Severity::Error)
+}
+
+/// What an earlier run that did not stop in order had in force, if it read the same file.
+fn in_force_before(
+    loader: &Loader,
+    run_dir: &Path,
+    held: &BTreeSet<IpAddr>,
+) -> Option<(Model, Vec<Diagnostic>, Arc<Texts>)> {
+    let before = in_force::load(run_dir).filter(|it| Path::new(&it.file) == loader.file())?;
+    let loaded = loader.load_kept(&before.file, &before.texts, held);
+    Some((
+        loaded.model?,
+        loaded.findings,
+        Arc::new(Texts::of(loaded.sources)),
+    ))
 }
 
 /// The configuration that an earlier run kept to go back to.
@@ -318,6 +350,8 @@ struct Ready {
     model: Model,
     findings: Vec<Diagnostic>,
     texts: Arc<Texts>,
+    /// What is wrong with the file on disk, when what was in force before goes on in its place.
+    refused: Vec<Diagnostic>,
     former: Option<(NewModel, FormerNote)>,
     /// To be told once there is a log.
     troubles: Vec<String>,
@@ -333,6 +367,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
         model,
         findings,
         texts,
+        refused,
         former,
         troubles,
     } = ready;
@@ -441,6 +476,7 @@ fn serve(run: &Run, ready: Ready, herald: Herald) -> anyhow::Result<()> {
             confirm: None,
         },
         former,
+        refused,
         intent: store::load_intent(&run.state_dir),
         previous,
         wall_ms: clock::wall_ms(),

@@ -185,7 +185,7 @@ pub(crate) enum Verb {
     /// Real servers
     #[command(visible_alias = "rs")]
     Servers {
-        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, SERVICE for all of it, 'patterns'
+        /// Servers: SERVICE/ADDRESS, with :PORT where two differ in it, ADDRESS for it in every service, SERVICE for all of it, 'patterns'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
     },
@@ -245,7 +245,7 @@ pub(crate) enum Verb {
     /// Back to the configured weight; also ends a disable
     #[command(visible_alias = "enable")]
     Undrain {
-        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
+        /// Servers: SERVICE/ADDRESS, with :PORT where two differ in it, ADDRESS for it in every service, 'patterns' such as 'web/*'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
         /// Raise the weight in ten steps, the first at once, the full weight after this long
@@ -256,7 +256,7 @@ pub(crate) enum Verb {
     },
     /// Out of IPVS now
     Disable {
-        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
+        /// Servers: SERVICE/ADDRESS, with :PORT where two differ in it, ADDRESS for it in every service, 'patterns' such as 'web/*'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
         /// Even if that cuts active connections
@@ -279,7 +279,7 @@ pub(crate) enum Verb {
     },
     /// Run the checks once, now, and show how each ends; changes nothing
     Test {
-        /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
+        /// Servers: SERVICE/ADDRESS, with :PORT where two differ in it, ADDRESS for it in every service, 'patterns' such as 'web/*'
         #[arg(value_name = "SERVER")]
         targets: Vec<String>,
         /// Only say which checks would be run
@@ -571,7 +571,7 @@ pub(crate) struct Events {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Drain {
-    /// Servers: SERVICE/ADDRESS[:PORT], ADDRESS for it in every service, 'patterns' such as 'web/*'
+    /// Servers: SERVICE/ADDRESS, with :PORT where two differ in it, ADDRESS for it in every service, 'patterns' such as 'web/*'
     #[arg(value_name = "SERVER")]
     pub(crate) targets: Vec<String>,
     /// When the drain ends at the latest; or `never`

@@ -88,6 +88,10 @@ impl Engine {
         }
         self.put_in_force(first, crashed);
         self.tell_of_former();
+        if !boot.refused.is_empty() {
+            let follows = "the file is refused, what was in force before this start goes on";
+            self.on_file_refused(&boot.refused, follows);
+        }
         // What was concluded from the kernel must outlast the next crash, too.
         if lost && self.intent.len() > 0 {
             let id = self.next_persist();

@@ -10,6 +10,7 @@ use lb_shared::event::What;
 use lb_shared::names::{InstanceName, ServerId, TrackerName, VirtualKey};
 use lb_shared::request::{Refusal, RefusalCode, Reloaded, Reply};
 use lb_shared::state::{ConfigView, ObjectId, OverrideKind, Pin, Target};
+use lb_shared::text::count;
 use lb_shared::units::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -290,13 +291,14 @@ impl Engine {
         };
     }
 
-    pub(super) fn on_reload_refused(&mut self, findings: &[Diagnostic]) {
+    /// A file was not taken; what is in force stays in force.
+    pub(super) fn on_file_refused(&mut self, findings: &[Diagnostic], what_follows: &str) {
         let errors: Vec<&Diagnostic> = findings
             .iter()
             .filter(|it| it.severity == Severity::Error)
             .collect();
         self.agent.config.refused = errors.iter().map(|it| it.line()).collect();
-        let text = format!("reload refused, nothing changed: {} errors", errors.len());
+        let text = format!("{what_follows}: {}", count(errors.len(), "error"));
         let why = errors.first().map(|it| it.line());
         self.say(What::ReloadRefused, text, why);
     }

@@ -3,6 +3,7 @@
 use super::action::Ledger;
 use super::confirm::FormerNote;
 use super::input::NewModel;
+use lb_shared::diagnostic::Diagnostic;
 use lb_shared::state::Override;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Boot {
     pub model: NewModel,
+    /// What is wrong with the file on disk, when `model` is what an earlier run had in force instead.
+    pub refused: Vec<Diagnostic>,
     pub intent: StoredIntent,
     /// The configuration to go back to, and what an earlier run noted about it.
     pub former: Option<(NewModel, FormerNote)>,

@@ -248,7 +248,9 @@ impl Engine {
                 }
             }
             Input::Model(new) => self.on_model(*new),
-            Input::ReloadRefused(findings) => self.on_reload_refused(&findings),
+            Input::ReloadRefused(findings) => {
+                self.on_file_refused(&findings, "reload refused, nothing changed")
+            }
             Input::NotTold(why) => self.say(What::NotTold, why, None),
             Input::SendFailed(name) => {
                 let mut effects = Vec::new();

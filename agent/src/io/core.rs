@@ -532,6 +532,10 @@ impl Core {
             self.shell.herald.started();
             service_manager::notify("READY=1");
         }
+        if event.what == What::Applied {
+            let (file, _, texts) = self.engine.in_force();
+            self.shell.store.in_force(file, texts);
+        }
         if matches!(event.what, What::Applied | What::ReloadRefused) {
             service_manager::notify("READY=1");
         }

@@ -14,6 +14,7 @@ pub mod events;
 pub mod fifo;
 pub mod files;
 pub mod former;
+pub mod in_force;
 pub mod ipvs_socket;
 mod key_file;
 pub mod lane;

@@ -4,7 +4,8 @@
 //! generation kept beside it. Written on a thread of their own, since a disk may take its time.
 
 use super::stamps::{STAMPS, Stamps};
-use super::{clock, events, former};
+use super::{clock, events, former, in_force};
+use crate::config::Texts;
 use crate::engine::{Former, Ledger, PersistId, Previous, StoredIntent};
 use lb_shared::event::Numbered;
 use lb_shared::state::Override;
@@ -15,7 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// The format written; older ones are read for ever.
@@ -252,6 +253,7 @@ pub(super) fn bequeath(run_dir: &Path, ledger: Ledger, sent: &BTreeMap<String, u
 pub fn clear_ledger(run_dir: &Path) {
     let _ = fs::remove_file(run_dir.join(LEDGER));
     let _ = fs::remove_file(beside(&run_dir.join(LEDGER), ".old"));
+    in_force::forget(run_dir);
 }
 
 /// Notes for the clean-up that this run ended in favour of the next one.
@@ -286,6 +288,7 @@ pub fn netns() -> u64 {
 enum Order {
     Events(Vec<Numbered>),
     Finish,
+    InForce(String, Arc<Texts>),
     Former(PersistId, Option<Box<Former>>),
     Intent(PersistId, Vec<Override>),
     Ledger(Box<Ledger>, BTreeMap<String, u64>),
@@ -313,9 +316,20 @@ impl Store {
     ) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            // What the run folder has by now: a reload of the same file writes nothing.
+            let mut in_force = None;
             for order in inbox {
                 match order {
                     Order::Finish => break,
+                    Order::InForce(file, texts) => {
+                        let print = Some(texts.fingerprint());
+                        if in_force != print {
+                            in_force = print;
+                            if let Err(e) = in_force::save(&run_dir, &file, &texts) {
+                                tracing::warn!("the configuration in force is not kept for a restart: {e}");
+                            }
+                        }
+                    }
                     Order::Events(events) => events::save(&state_dir, &events),
                     Order::Former(id, kept) => {
                         let result = former::save(&state_dir, kept.as_deref());
@@ -348,6 +362,11 @@ impl Store {
     /// Makes the overrides durable.
     pub fn persist(&self, id: PersistId, overrides: Vec<Override>) {
         let _ = self.orders.send(Order::Intent(id, overrides));
+    }
+
+    /// Keeps what is in force for a start that follows a crash.
+    pub fn in_force(&self, file: &str, texts: Arc<Texts>) {
+        let _ = self.orders.send(Order::InForce(file.to_owned(), texts));
     }
 
     /// Makes the configuration to go back to durable, or forgets it.

@@ -2,6 +2,7 @@
 
 use crate::node::{Did, Node, Start, model, new_model, server_key, service, settings};
 use crate::operators::server;
+use lb_shared::diagnostic::{Diagnostic, Severity};
 use lb_shared::event::What;
 use lb_shared::request::{Reply, Verb};
 use lb_shared::state::{Admin, DrainThen, Target, VrrpState};
@@ -21,6 +22,7 @@ pub(crate) fn again(node: Node, ago: Duration) -> Start {
     Start {
         texts: Default::default(),
         former: None,
+        refused: Vec::new(),
         model: model(100, service("rr", 3)),
         net: node.net,
         ipvs: node.ipvs,
@@ -53,6 +55,24 @@ fn f153_a_quick_restart_goes_on_as_master_and_touches_nothing() {
             || matches!(did, Did::Ipvs(op) if !matches!(op, IpvsOp::Sysctl { .. }))
     });
     assert!(harm.is_none(), "{harm:?}");
+}
+
+#[test]
+fn a_file_that_was_refused_at_the_start_is_told_until_a_good_one_comes() {
+    let finding = Diagnostic::new(
+        Severity::Error,
+        "L-01",
+        "'virtual_serve' is not a keyword".to_owned(),
+    );
+    let mut next = again(master(), Duration::from_millis(900));
+    next.refused = vec![finding];
+    let mut node = next.go();
+    assert_eq!(node.state(), VrrpState::Master, "what was in force goes on");
+    assert_eq!(node.said(What::ReloadRefused), 1);
+    let refused = |node: &Node| node.engine.state().agent.config.refused.join(" ");
+    assert!(refused(&node).contains("virtual_serve"), "{}", refused(&node));
+    node.feed(Input::Model(Box::new(new_model(model(100, service("rr", 3))))));
+    assert_eq!(refused(&node), "");
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(crate) use setup::{
     service, service_key, settings,
 };
 
+use lb_shared::diagnostic::Diagnostic;
 use lb_shared::event::{Actor, Event, What};
 use lb_shared::expect::Expected;
 use lb_shared::names::ServerKey;
@@ -101,6 +102,8 @@ pub(crate) struct Start {
     pub(crate) previous: Option<Previous>,
     /// The configuration to go back to.
     pub(crate) former: Option<(NewModel, FormerNote)>,
+    /// Why the file on disk was not taken.
+    pub(crate) refused: Vec<Diagnostic>,
     /// `expire_nodest_conn` and `expire_quiescent_template`; `None` without IPVS.
     pub(crate) settings: Option<&'static str>,
     /// Unix time in milliseconds.
@@ -120,6 +123,7 @@ impl Start {
             intent_lost: false,
             previous: None,
             former: None,
+            refused: Vec::new(),
             settings: Some("0"),
             wall_ms: 1_000_000,
             since_boot: Duration::ZERO,
@@ -144,6 +148,7 @@ impl Start {
                 lost: self.intent_lost,
             },
             former: self.former,
+            refused: self.refused,
             previous: self.previous,
             signed: None,
             wall_ms: self.wall_ms,

@@ -54,6 +54,7 @@ impl World {
         let boot = Boot {
             model,
             former,
+            refused: Vec::new(),
             intent: it.disk.read_intent(),
             previous,
             signed: None,
