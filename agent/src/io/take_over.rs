@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Ends keepalived and says what was done, and how long the agent may take to start.
 ///
 /// # Errors
-/// With every one of them keepalived runs on as before.
+/// With every one of them keepalived runs on as before, unless the error says that it was killed.
 pub fn run(run_dir: &Path, model: &Model, dry_run: bool) -> anyhow::Result<()> {
     let _lock = lock::take(run_dir)?;
     let processes = processes()?;
@@ -142,7 +142,13 @@ fn end(
     while !lock::processes_of_keepalived().is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(())
+    match lock::running_keepalived() {
+        None => Ok(()),
+        Some(it) => bail!(
+            "keepalived (pid {}) was killed and is not gone yet; the agent cannot start beside it",
+            it.pid
+        ),
+    }
 }
 
 #[cfg(test)]
