@@ -226,7 +226,9 @@ impl Follow {
     }
 
     fn ended(&self, view: &View<'_>) -> bool {
-        self.overdue || !self.draining(view)
+        // An agent that is just starting has no configuration yet, and so no servers.
+        let starting = view.state.agent.config.revision == 0;
+        self.overdue || !starting && !self.draining(view)
     }
 
     /// For whoever goes away: the last view tells by which name it can be followed again.
